@@ -1,0 +1,248 @@
+"""TrialConfig, one trial's settings, and its parts: every name that a user may write stands here, once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+
+from tune_mlp.records import Task
+
+Activation = Literal[
+    "identity", "relu", "leaky_relu", "relu6", "elu", "selu", "gelu", "silu", "hardswish", "tanh", "sigmoid", "softplus"
+]
+Loss = Literal["cross_entropy", "nll", "multi_margin", "mse", "mae", "smooth_l1"]
+ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
+LOSSES: tuple[Loss, ...] = get_args(Loss)
+REGRESSION_LOSSES: tuple[Loss, ...] = ("mse", "mae", "smooth_l1")
+CLASSIFICATION_LOSSES = LOSSES
+DEFAULT_LOSS: dict[Task, Loss] = {"classification": "cross_entropy", "regression": "mse"}
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+Width = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class Settings(BaseModel):
+    """The base of all that is read from a user: frozen, strict about types, and closed to unknown names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class Sgd(Settings):
+    """Stochastic gradient descent."""
+
+    name: Literal["sgd"] = "sgd"
+    momentum: Decay = 0.0
+    """Share of the last step that is kept."""
+    nesterov: bool = False
+    """Look ahead along the momentum; needs momentum above 0 and no dampening."""
+    dampening: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the gradient that momentum leaves out: with dampening = momentum a step is a running mean."""
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> Self:
+        if self.nesterov and (self.momentum <= 0 or self.dampening != 0):
+            raise ValueError(
+                f"nesterov needs momentum above 0 and dampening 0, got momentum={self.momentum}, dampening={self.dampening}"
+            )
+        return self
+
+
+class _AdamLike(Settings):
+    beta1: Decay = 0.9
+    """Decay of the gradient's running mean."""
+    beta2: Decay = 0.999
+    """Decay of the running mean of squared gradients."""
+    eps: Positive = 1e-8
+    """Added to the denominator, against division by zero."""
+
+
+class Adam(_AdamLike):
+    """Adam, with weight decay added to the gradient."""
+
+    name: Literal["adam"] = "adam"
+
+
+class AdamW(_AdamLike):
+    """Adam with weight decay apart from the gradient."""
+
+    name: Literal["adamw"] = "adamw"
+
+
+class Adamax(_AdamLike):
+    """Adam with the infinity norm."""
+
+    name: Literal["adamax"] = "adamax"
+
+
+class RmsProp(Settings):
+    """RMSprop."""
+
+    name: Literal["rmsprop"] = "rmsprop"
+    alpha: Decay = 0.99
+    """Decay of the running mean of squared gradients."""
+    momentum: Decay = 0.0
+    """Share of the last step that is kept."""
+    eps: Positive = 1e-8
+    """Added to the denominator, against division by zero."""
+
+
+class DefaultInit(Settings):
+    """PyTorch's own: uniform in ±1/sqrt(fan-in), weights and biases."""
+
+    name: Literal["default"] = "default"
+
+
+class Xavier(Settings):
+    """Variance 2/(fan-in + fan-out); biases 0."""
+
+    name: Literal["xavier"] = "xavier"
+    distribution: Literal["uniform", "normal"] = "uniform"
+    """The law that weights are drawn from."""
+    gain: Positive = 1.0
+    """Factor on the standard deviation."""
+
+
+class Kaiming(Settings):
+    """Variance gain²/fan-in; biases 0."""
+
+    name: Literal["kaiming"] = "kaiming"
+    distribution: Literal["uniform", "normal"] = "uniform"
+    """The law that weights are drawn from."""
+    gain: Positive = 2**0.5
+    """Factor on the standard deviation; the square root of 2 suits ReLU."""
+
+
+class UniformInit(Settings):
+    """Uniform in ±bound; biases 0."""
+
+    name: Literal["uniform"] = "uniform"
+    bound: Positive = 1.0
+    """The largest absolute weight."""
+
+
+class NormalInit(Settings):
+    """Normal around 0; biases 0."""
+
+    name: Literal["normal"] = "normal"
+    std: Positive = 1.0
+    """The standard deviation."""
+
+
+class ConstantInit(Settings):
+    """All weights alike; biases 0."""
+
+    name: Literal["constant"] = "constant"
+    value: Finite = 1.0
+    """The weight."""
+
+
+Optimizer = Annotated[Sgd | Adam | AdamW | Adamax | RmsProp, Field(discriminator="name")]
+Init = Annotated[DefaultInit | Xavier | Kaiming | UniformInit | NormalInit | ConstantInit, Field(discriminator="name")]
+
+BRANCHES: dict[str, dict[str, type[Settings]]] = {
+    "optimizer": {"sgd": Sgd, "adam": Adam, "adamw": AdamW, "adamax": Adamax, "rmsprop": RmsProp},
+    "init": {
+        "default": DefaultInit,
+        "xavier": Xavier,
+        "kaiming": Kaiming,
+        "uniform": UniformInit,
+        "normal": NormalInit,
+        "constant": ConstantInit,
+    },
+}
+"""The parameters whose choice has options of its own, as `optimizer.sgd.momentum`."""
+OPTIMIZERS = tuple(BRANCHES["optimizer"])
+INITS = tuple(BRANCHES["init"])
+
+
+class TrialConfig(Settings):
+    """One trial's settings: what models, engines and the trainer see."""
+
+    lr: Positive = 0.01
+    """Learning rate."""
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    """Samples in a step; the last step of an epoch takes what is left."""
+    depth: Annotated[int, Field(ge=0, le=100)] = 1
+    """Hidden layers; 0 is a linear model."""
+    width: Width = 64
+    """Units in each hidden layer."""
+    widths: Annotated[tuple[Width, ...], Field(strict=False)] | None = None
+    """Units of each hidden layer, one by one, in place of depth and width."""
+    activation: Activation = "relu"
+    """What follows each hidden layer."""
+    loss: Loss = "cross_entropy"
+    """What training minimises; nll puts a log-softmax on top, mse, mae and smooth_l1 meet classes as one-hot targets."""
+    optimizer: Optimizer = Sgd()
+    """How a step follows from the gradient."""
+    weight_decay: NonNegative = 0.0
+    """L2: this times each weight is added to its gradient (adamw: taken off the weight itself)."""
+    l1: NonNegative = 0.0
+    """L1: this times each weight's sign is added to its gradient; biases are left alone."""
+    dropout: Decay = 0.0
+    """Share of each hidden layer's outputs set to 0 in training."""
+    batch_norm: bool = False
+    """Normalise each hidden layer's inputs to its activation over the batch; a batch of one uses the running statistics."""
+    init: Init = DefaultInit()
+    """Where the weights start."""
+
+    FIELDS: ClassVar[frozenset[str]]
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """The hidden layers' widths, first to last."""
+        return self.widths if self.widths is not None else (self.width,) * self.depth
+
+
+TrialConfig.FIELDS = frozenset(TrialConfig.model_fields)
+
+Normalize = Literal["unit", "symmetric", "standard", "per_sample"]
+NORMALIZE: tuple[Normalize, ...] = get_args(Normalize)
+
+
+class Head(Settings):
+    """A split by order: no shuffling."""
+
+    head: Annotated[int, Field(ge=1)]
+    """So many samples from the start train; the rest is held out."""
+
+
+class Folds(Settings):
+    """K-fold cross-validation."""
+
+    folds: Annotated[int, Field(ge=2, le=100)]
+    """Each sample validates once, in one of so many folds; a trial's metric is the folds' mean."""
+
+
+class DataSettings(Settings):
+    """What is learnt, and how it is split and scaled."""
+
+    name: Annotated[str, Field(min_length=1)]
+    """mnist, fashion_mnist, kmnist, digits, noisy_curve, csv:FILE, parquet:FILE or package.module:function."""
+    normalize: Normalize = "standard"
+    """unit: to [0, 1]; symmetric: to [-1, 1]; standard: to mean 0 and deviation 1 over the training part; per_sample: each sample to mean 0 and deviation 1."""
+    validation: Annotated[float, Field(gt=0, lt=1)] | Head | Folds = 0.2
+    """What is kept from training to choose by: a share, {head: N} to train on the first N, or {folds: K}."""
+    test: Annotated[float, Field(ge=0, lt=1)] | Head = 0.2
+    """What is cut off for the winner's one test where the dataset has no test part of its own: a share, or {head: N} to keep all but the first N; 0 for none."""
+    stratify: bool = False
+    """Keep the classes' shares alike in all parts of a split."""
+    offline: str | None = None
+    """The dataset to stand in when `name` is neither found nor to be downloaded."""
+    target: str | None = None
+    """The column to predict, for csv: and parquet:."""
+    task: Literal["auto", "classification", "regression"] = "auto"
+    """What a table's target is; auto: text and few whole numbers are classes."""
+    missing: Literal["refuse", "fill", "drop"] = "refuse"
+    """What a table's missing inputs lead to: an error, the training part's median (for text: a category of its own), or leaving the row out."""
+    scale_target: bool = True
+    """Train regression on targets of mean 0 and deviation 1; rmse is given in the target's own unit."""
+
+
+def field_adapter(owner: type[Settings], name: str) -> TypeAdapter[Any]:
+    """Checks one value of one parameter, apart from the rest of its config."""
+    info = owner.model_fields[name]
+    return TypeAdapter(Annotated[info.annotation, info], config=ConfigDict(strict=True))

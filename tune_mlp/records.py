@@ -1,0 +1,84 @@
+"""What is recorded of a trial: one EpochRecord an epoch and fold, and the state that it ended in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+Task = Literal["classification", "regression"]
+Mode = Literal["min", "max"]
+
+SCORES: dict[Task, tuple[str, ...]] = {
+    "classification": ("loss", "accuracy"),
+    "regression": ("loss", "rmse", "r2"),
+}
+"""What is measured on the training, validation and test part, by task; a metric is `PART_SCORE`."""
+
+BETTER: dict[str, Mode] = {"loss": "min", "accuracy": "max", "rmse": "min", "r2": "max"}
+"""Which way each score is better."""
+
+
+def metric_names(task: Task, part: str) -> list[str]:
+    """`metric_names("classification", "val") == ["val_loss", "val_accuracy"]`."""
+    return [f"{part}_{score}" for score in SCORES[task]]
+
+
+class TrialState(StrEnum):
+    """How a trial ended."""
+
+    FINISHED = "finished"
+    """It trained all its epochs, or its patience ran out."""
+    STOPPED = "stopped"
+    """The scheduler or the time budget ended it early."""
+    DIVERGED = "diverged"
+    """A loss, a metric or a weight became non-finite."""
+    FAILED = "failed"
+    """It raised; the table's `error` says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRecord:
+    """One epoch of one fold: `metrics` holds `train_*` and `val_*`."""
+
+    epoch: int
+    """Counted from 1."""
+    fold: int
+    """Counted from 0; a hold-out split is fold 0 of one."""
+    metrics: Mapping[str, float]
+    steps: int
+    """Weight updates in this epoch."""
+    train_seconds: float
+    seconds: float
+    """Training and evaluation together."""
+
+    @property
+    def finite(self) -> bool:
+        return all(math.isfinite(value) for value in self.metrics.values())
+
+
+def mean_metrics(records: Sequence[EpochRecord]) -> dict[str, float]:
+    """The folds' mean of each metric, for the records of one epoch."""
+    if len(records) == 1:
+        return dict(records[0].metrics)
+    return {name: math.fsum(r.metrics[name] for r in records) / len(records) for name in records[0].metrics}
+
+
+def better(candidate: float, best: float | None, mode: Mode) -> bool:
+    """Is `candidate` strictly better? A NaN never is, and anything finite beats None."""
+    if not math.isfinite(candidate):
+        return False
+    if best is None:
+        return True
+    return candidate > best if mode == "max" else candidate < best
+
+
+def best_of(values: Iterable[float], mode: Mode) -> int | None:
+    """The index of the best finite value, the first of equals; None where none is finite."""
+    index, best = None, None
+    for i, value in enumerate(values):
+        if better(value, best, mode):
+            index, best = i, value
+    return index

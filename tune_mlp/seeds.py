@@ -1,0 +1,11 @@
+"""Seeds for every random thing, derived from the study's seed and what the randomness is for; nothing is global."""
+
+from __future__ import annotations
+
+import hashlib
+
+
+def derive(seed: int, *purpose: int | str) -> int:
+    """A seed below 2**63 that depends on nothing but the arguments: `derive(study_seed, "trial", 7)`."""
+    digest = hashlib.blake2b(repr((seed, *purpose)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
