@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, model_validator
+from pydantic_core import PydanticCustomError
 
+from tune_mlp.errors import did_you_mean
 from tune_mlp.records import Task
 
 Activation = Literal[
@@ -29,6 +31,20 @@ class Settings(BaseModel):
     """The base of all that is read from a user: frozen, strict about types, and closed to unknown names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_are_known(cls, raw: Any) -> Any:
+        """Ahead of `extra="forbid"`, which can't suggest the near name."""
+        if isinstance(raw, dict):
+            known = [field.alias or name for name, field in cls.model_fields.items()]
+            for name in raw:
+                if name not in known:
+                    hint = did_you_mean(str(name), known)
+                    raise PydanticCustomError(
+                        "unknown_name", "unknown name '{name}'{hint}", {"name": name, "hint": hint}
+                    )
+        return raw
 
 
 class Sgd(Settings):
@@ -217,6 +233,22 @@ class Folds(Settings):
     """Each sample validates once, in one of so many folds; a trial's metric is the folds' mean."""
 
 
+def _split_kind(raw: Any) -> str:
+    """Which kind of split a value means, so that an error speaks of that kind alone."""
+    if isinstance(raw, dict):
+        return "folds" if "folds" in raw else "head"
+    return "share" if not isinstance(raw, Head | Folds) else type(raw).__name__.lower()
+
+
+Split = Annotated[
+    Annotated[float, Field(gt=0, lt=1), Tag("share")] | Annotated[Head, Tag("head")] | Annotated[Folds, Tag("folds")],
+    Discriminator(_split_kind),
+]
+TestSplit = Annotated[
+    Annotated[float, Field(ge=0, lt=1), Tag("share")] | Annotated[Head, Tag("head")], Discriminator(_split_kind)
+]
+
+
 class DataSettings(Settings):
     """What is learnt, and how it is split and scaled."""
 
@@ -224,9 +256,9 @@ class DataSettings(Settings):
     """mnist, fashion_mnist, kmnist, digits, noisy_curve, csv:FILE, parquet:FILE or package.module:function."""
     normalize: Normalize = "standard"
     """unit: to [0, 1]; symmetric: to [-1, 1]; standard: to mean 0 and deviation 1 over the training part; per_sample: each sample to mean 0 and deviation 1."""
-    validation: Annotated[float, Field(gt=0, lt=1)] | Head | Folds = 0.2
+    validation: Split = 0.2
     """What is kept from training to choose by: a share, {head: N} to train on the first N, or {folds: K}."""
-    test: Annotated[float, Field(ge=0, lt=1)] | Head = 0.2
+    test: TestSplit = 0.2
     """What is cut off for the winner's one test where the dataset has no test part of its own: a share, or {head: N} to keep all but the first N; 0 for none."""
     stratify: bool = False
     """Keep the classes' shares alike in all parts of a split."""
@@ -245,4 +277,5 @@ class DataSettings(Settings):
 def field_adapter(owner: type[Settings], name: str) -> TypeAdapter[Any]:
     """Checks one value of one parameter, apart from the rest of its config."""
     info = owner.model_fields[name]
-    return TypeAdapter(Annotated[info.annotation, info], config=ConfigDict(strict=True))
+    annotated: Any = Annotated[info.annotation, info]
+    return TypeAdapter(annotated, config=ConfigDict(strict=True))

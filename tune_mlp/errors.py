@@ -28,11 +28,12 @@ class UsageError(TuneMlpError):
 
 
 class StudyError(UsageError):
-    """A rule of the study file that was broken; `where` is `file:line path`."""
+    """A rule of the study file that was broken, at `path` in it; `source` is `file:line` or the option that said it."""
 
-    def __init__(self, rule: str, where: str = "") -> None:
+    def __init__(self, rule: str, path: tuple[str | int, ...] = (), source: str = "") -> None:
         self.rule = rule
-        self.where = where
+        self.path = path
+        where = " ".join(part for part in (source, ".".join(map(str, path))) if part)
         super().__init__(f"{where}: {rule}" if where else rule)
 
 

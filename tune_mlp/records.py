@@ -61,9 +61,14 @@ class EpochRecord:
 
 def mean_metrics(records: Sequence[EpochRecord]) -> dict[str, float]:
     """The folds' mean of each metric, for the records of one epoch."""
-    if len(records) == 1:
-        return dict(records[0].metrics)
-    return {name: math.fsum(r.metrics[name] for r in records) / len(records) for name in records[0].metrics}
+    return {name: _mean([record.metrics[name] for record in records]) for name in records[0].metrics}
+
+
+def _mean(values: Sequence[float]) -> float:
+    try:
+        return math.fsum(values) / len(values)
+    except (ValueError, OverflowError):  # fsum refuses inf - inf, and a sum beyond the largest float
+        return sum(values) / len(values)
 
 
 def better(candidate: float, best: float | None, mode: Mode) -> bool:

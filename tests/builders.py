@@ -1,0 +1,51 @@
+"""Small datasets, problems and configs for tests; each argument that isn't given is something that trains well."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tune_mlp.config import DataSettings, TrialConfig
+from tune_mlp.data.dataset import Dataset, Problem
+from tune_mlp.data.split import make_problem
+from tune_mlp.records import Task
+
+
+def dataset(
+    task: Task = "classification", n: int = 240, features: int = 6, outputs: int = 3, test: int = 60, seed: int = 0
+) -> Dataset:
+    """Gaussian clusters, one a class; or linear functions of the inputs, bent a little and far from mean 0."""
+    generator = np.random.default_rng(seed)
+    total = n + test
+    if task == "classification":
+        centres = generator.normal(0, 2.5, (outputs, features))
+        classes = generator.integers(0, outputs, total)
+        x = (centres[classes] + generator.normal(0, 1, (total, features))).astype(np.float32)
+        y: NDArray[Any] = classes.astype(np.int64)
+    else:
+        x = generator.normal(3, 2, (total, features)).astype(np.float32)
+        z = (x - 3) / 2
+        slopes = generator.normal(0, 1, (features, outputs))
+        y = (50 + 7 * (z @ slopes + 0.3 * np.sin(z[:, :1]))).astype(np.float32)
+    for array in (x, y):
+        array.setflags(write=False)
+    return Dataset(
+        name=f"small_{task}",
+        task=task,
+        x=x[:n],
+        y=y[:n],
+        x_test=x[n:],
+        y_test=y[n:],
+        classes=tuple(str(c) for c in range(outputs)) if task == "classification" else (),
+    )
+
+
+def problem(task: Task = "classification", data: Dataset | None = None, **settings: Any) -> Problem:
+    return make_problem(data or dataset(task), DataSettings(name="small", **settings), seed=0)
+
+
+def config(**settings: Any) -> TrialConfig:
+    """As TrialConfig, where optimizer and init may be given as dicts: `config(optimizer={"name": "adam"})`."""
+    return TrialConfig.model_validate({"width": 16, "batch_size": 8, "lr": 0.05, **settings})

@@ -1,0 +1,77 @@
+"""Builders of events and journals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tune_mlp.records import EpochRecord, TrialState, metric_names
+from tune_mlp.results.journal import Drawn, Ended, Event, Journal, Param, Started, Tested, Trained
+
+
+def started(**changes: Any) -> Started:
+    values: dict[str, Any] = {
+        "study_name": "mnist_asha",
+        "task": "classification",
+        "metric": "val_accuracy",
+        "mode": "max",
+        "epochs": 3,
+        "engine": "eager",
+        "classes": 10,
+        "seed": 0,
+        "dataset": "mnist",
+        "stand_in_for": "",
+    }
+    return Started(**{**values, **changes})
+
+
+def record(epoch: int, *values: float, fold: int = 0, task: Any = "classification", steps: int = 10) -> EpochRecord:
+    """`values` are train_* and then val_*, in the order of the task's scores."""
+    names = metric_names(task, "train") + metric_names(task, "val")
+    return EpochRecord(epoch, fold, dict(zip(names, values, strict=True)), steps, 0.5, 0.75)
+
+
+def drawn(trial: int, params: Mapping[str, Param] | None = None) -> Drawn:
+    return Drawn(trial, {"lr": 0.1} if params is None else params, seed=2**62 + trial)
+
+
+def trained(trial: int, *records: EpochRecord, node: str = "head", weights: int = 650) -> Trained:
+    return Trained(trial, records, node, weights)
+
+
+def ended(trial: int, state: str = "finished", seconds: float = 9.25, error: str = "") -> Ended:
+    return Ended(trial, TrialState(state), seconds, error)
+
+
+def winner(trial: int, metrics: Mapping[str, float]) -> Tested:
+    """For test modules: pytest takes what they import by a name in test* or Test* for tests."""
+    return Tested(trial, metrics)
+
+
+def trial(
+    number: int, *accuracies: float, state: str = "finished", params: Mapping[str, Param] | None = None
+) -> list[Event]:
+    """A trial with an epoch for each validation accuracy."""
+    epochs = [record(i, 1 / i, 0.5, 2 / i, accuracy) for i, accuracy in enumerate(accuracies, start=1)]
+    return [drawn(number, params), *(trained(number, epoch) for epoch in epochs), ended(number, state)]
+
+
+def a_study() -> list[Event]:
+    """Every kind of event, and every state."""
+    return [
+        started(),
+        *trial(0, 0.5, 0.75, 0.7, params={"lr": 0.1, "optimizer": "sgd", "optimizer.sgd.momentum": 0.9}),
+        *trial(1, 0.5, state="stopped", params={"lr": 1e-4, "optimizer": "adam", "widths": [64, 128]}),
+        *trial(2, 0.9, float("nan"), state="diverged"),
+        drawn(3),
+        ended(3, "failed", error='RuntimeError: "a", b\nc\r\n| é 😀'),
+        Tested(0, {"test_loss": 0.25, "test_accuracy": 0.8125}),
+    ]
+
+
+def write(path: Path, events: Iterable[Event]) -> Path:
+    with Journal.create(path) as journal:
+        for event in events:
+            journal.append(event)
+    return path

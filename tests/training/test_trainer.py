@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.builders import config, dataset, problem
+from tune_mlp.config import Folds
+from tune_mlp.engines.base import Trained
+from tune_mlp.engines.choose import ENGINES, engine
+from tune_mlp.errors import UsageError
+from tune_mlp.records import EpochRecord, mean_metrics, metric_names
+from tune_mlp.training import checkpoint
+from tune_mlp.training.trainer import Trainer
+
+
+@pytest.fixture(params=list(ENGINES))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def trainer(name: str = "eager", on: Any = None, **keywords: Any) -> Trainer:
+    settings = {"seed": 3, "metric": "val_loss", "mode": "min", "epochs": 5} | keywords
+    trial = settings.pop("trial", config())
+    return Trainer(trial, on or problem(), settings.pop("engine", None) or engine(name), **settings)
+
+
+def metrics(records: Sequence[EpochRecord]) -> list[Any]:
+    """What has to be the same in every repetition: all but the seconds."""
+    return [(record.epoch, record.fold, record.steps, record.metrics) for record in records]
+
+
+def test_a_step_trains_up_to_an_epoch(name: str) -> None:
+    it = trainer(name)
+    first = it.step(2)
+    assert [record.epoch for record in first] == [1, 2]
+    assert (it.epoch, it.done) == (2, False)
+    assert it.step(2) == []
+    assert [record.epoch for record in it.step(99)] == [3, 4, 5]
+    assert it.done
+    assert it.step(99) == []
+
+
+def test_a_step_without_time_trains_one_epoch(name: str) -> None:
+    it = trainer(name)
+    assert [record.epoch for record in it.step(5, seconds=0)] == [1]
+
+
+def test_a_record_holds_the_tasks_metrics(name: str) -> None:
+    for task in ("classification", "regression"):
+        loss = "mse" if task == "regression" else "nll"
+        (record,) = trainer(name, problem(task), trial=config(loss=loss)).step(1)
+        assert list(record.metrics) == metric_names(task, "train") + metric_names(task, "val")
+        assert record.steps == 24
+        assert 0 < record.train_seconds <= record.seconds
+
+
+def test_steps_of_any_size_train_alike(name: str) -> None:
+    whole, pieces = trainer(name), trainer(name)
+    together = whole.step(5)
+    apart = [record for until in (1, 3, 5) for record in pieces.step(until)]
+    assert metrics(apart) == metrics(together)
+
+
+def test_folds_are_trained_in_lockstep_and_averaged(name: str) -> None:
+    it = trainer(name, problem(validation=Folds(folds=3)), epochs=3)
+    records = it.step(2)
+    assert [(record.epoch, record.fold) for record in records] == [(1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)]
+    assert len(it.best_weights()) == 3
+    means = [mean_metrics(records[:3]), mean_metrics(records[3:])]
+    best = min(means, key=lambda mean: mean["val_loss"])
+    assert it.best_metrics == best
+    assert it.best_epoch == 1 + means.index(best)
+
+
+@pytest.mark.parametrize(("metric", "mode"), [("val_accuracy", "max"), ("val_loss", "min"), ("train_loss", "min")])
+def test_the_best_epoch_is_the_first_best_by_the_metric(name: str, metric: str, mode: Any) -> None:
+    it = trainer(name, metric=metric, mode=mode, epochs=12, trial=config(lr=0.7))
+    values = [record.metrics[metric] for record in it.step(12)]
+    best = max(values) if mode == "max" else min(values)
+    assert it.best_epoch == 1 + values.index(best)
+    assert it.best_metrics[metric] == best
+
+
+def test_the_best_weights_are_those_of_the_best_epoch(name: str) -> None:
+    # A maximised loss is best in the first epoch, and training goes on after it.
+    it, short = (trainer(name, mode="max", trial=config(batch_norm=True)) for _ in range(2))
+    it.step(5)
+    short.step(1)
+    assert it.best_epoch == 1
+    for mine, theirs in zip(it.best_weights(), short.best_weights(), strict=True):
+        assert all(torch.equal(mine[key], theirs[key]) for key in theirs)
+    now = it._runs[0].module().state_dict()
+    assert not torch.equal(it.best_weights()[0]["0.weight"], now["0.weight"])
+
+
+def test_the_best_weights_are_a_copy(name: str) -> None:
+    it = trainer(name)
+    it.step(1)
+    it.best_weights()[0]["0.weight"].zero_()
+    assert it.best_weights()[0]["0.weight"].any()
+
+
+def test_patience_ends_a_trial(name: str) -> None:
+    it = trainer(name, mode="max", epochs=50, patience=3)  # the loss falls, so a maximised one never improves
+    it.step(50)
+    assert (it.epoch, it.best_epoch, it.done, it.diverged) == (4, 1, True, False)
+
+
+def test_a_diverged_trial_ends_at_once_with_nan_and_no_best(name: str) -> None:
+    it = trainer(name, trial=config(lr=1e38))
+    (record,) = it.step(5)
+    assert (it.epoch, it.done, it.diverged) == (1, True, True)
+    assert not record.finite
+    assert all(math.isnan(value) for value in record.metrics.values())
+    assert it.best_epoch is None
+    assert it.best_metrics == {}
+    assert it.best_weights() == []
+    assert it.test() == {}
+
+
+class Breaking:
+    """An engine whose run of fold `fold` is non-finite from epoch `epoch` on, in training or in validation."""
+
+    name = "breaking"
+
+    def __init__(self, epoch: int, fold: int, part: str) -> None:
+        self.epoch, self.fold, self.part = epoch, fold, part
+
+    def start(self, *arguments: Any) -> Any:
+        run = engine("eager").start(*arguments)
+        if arguments[2] == self.fold:
+            train, evaluate, epochs = run.train_epoch, run.evaluate, [0]
+
+            def train_epoch(epoch: int) -> Trained:
+                epochs[0] = epoch
+                trained = train(epoch)
+                broken = self.part == "train" and epoch >= self.epoch
+                return Trained({"loss": math.inf, "accuracy": 0.5}, trained.steps) if broken else trained
+
+            def evaluate_(*arguments: Any) -> dict[str, float]:
+                scores = evaluate(*arguments)
+                broken = self.part == "val" and epochs[0] >= self.epoch and len(arguments) == 3  # not the test part
+                return {**scores, "loss": math.inf} if broken else scores
+
+            run.train_epoch, run.evaluate = train_epoch, evaluate_  # type: ignore[method-assign]
+        return run
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_one_diverged_fold_ends_the_trial_and_the_best_before_it_stays(part: str) -> None:
+    on = problem(validation=Folds(folds=3))
+    it = trainer(on=on, engine=Breaking(epoch=3, fold=1, part=part))
+    records = it.step(5)
+    assert [(record.epoch, record.fold) for record in records] == [(e, f) for e in (1, 2, 3) for f in (0, 1, 2)]
+    assert [record.finite for record in records] == [True] * 7 + [False, False]
+    assert [record.steps > 0 for record in records[-3:]] == [True, True, False]
+    assert (it.done, it.diverged, it.best_epoch) == (True, True, 2)
+    assert len(it.best_weights()) == 3
+    assert math.isfinite(it.test()["test_loss"])
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [{"name": "sgd", "momentum": 0.9}, {"name": "adam"}, {"name": "adamw"}, {"name": "adamax"}, {"name": "rmsprop"}],
+    ids=str,
+)
+def test_a_resumed_trial_equals_an_uninterrupted_one(name: str, tmp_path: Path, optimizer: dict[str, Any]) -> None:
+    def make() -> Trainer:
+        trial = config(optimizer=optimizer, lr=0.02, dropout=0.3, batch_norm=True)
+        return trainer(name, problem(validation=Folds(folds=2)), trial=trial, epochs=20, patience=2)
+
+    whole = make()
+    records = whole.step(20)
+    stopped = make()
+    stopped.step(2)
+    checkpoint.save(tmp_path / "trial.pt", stopped.state())
+    stopped.step(3)
+    resumed = make()
+    resumed.load_state(checkpoint.load(tmp_path / "trial.pt"))
+    assert metrics(resumed.step(20)) == metrics(records)[4:]
+    assert (resumed.epoch, resumed.best_epoch, resumed.done) == (whole.epoch, whole.best_epoch, True)
+    assert resumed.best_metrics == whole.best_metrics
+    assert resumed.test() == whole.test()
+    for mine, theirs in zip(resumed.best_weights(), whole.best_weights(), strict=True):
+        assert all(torch.equal(mine[key], theirs[key]) for key in theirs)
+
+
+def test_a_trial_that_was_over_stays_over(name: str) -> None:
+    for settings in ({"trial": config(lr=1e38)}, {"mode": "max", "patience": 1}, {"epochs": 1}):
+        it, again = trainer(name, **settings), trainer(name, **settings)
+        it.step(5)
+        again.load_state(it.state())
+        assert again.done
+        assert again.step(5) == []
+
+
+def test_the_test_is_the_best_epochs_and_leaves_training_as_it_was(name: str) -> None:
+    settings = {"mode": "max", "trial": config(batch_norm=True, dropout=0.2)}  # best in epoch 1, see above
+    short, it, untested = (trainer(name, **settings) for _ in range(3))
+    short.step(1)
+    it.step(3)
+    untested.step(3)
+    data = problem().dataset
+    scores = short._runs[0].evaluate(data.x_test, data.y_test)
+    assert it.test() == {"test_loss": scores["loss"], "test_accuracy": scores["accuracy"]}
+    assert metrics(it.step(5)) == metrics(untested.step(5))
+
+
+def test_without_a_test_part_there_is_no_test(name: str) -> None:
+    it = trainer(name, problem(data=dataset(test=0), test=0))
+    it.step(1)
+    assert it.test() == {}
+
+
+def test_the_folds_test_scores_are_averaged(name: str) -> None:
+    on = problem(validation=Folds(folds=2))
+    it = trainer(name, on, epochs=1)
+    it.step(1)
+    losses = [run.evaluate(on.dataset.x_test, on.dataset.y_test)["loss"] for run in it._runs]
+    assert it.test()["test_loss"] == pytest.approx(sum(losses) / 2)
+
+
+def test_a_metric_that_isnt_measured_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"metric: classification has train_loss, .*, got val_r2"):
+        trainer(metric="val_r2")

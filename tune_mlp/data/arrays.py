@@ -1,0 +1,137 @@
+"""From raw arrays to a Dataset's: shapes and types checked, classes numbered, all of it read-only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tune_mlp.data.dataset import Dataset
+from tune_mlp.errors import DataError
+from tune_mlp.records import Task
+
+
+def frozen(array: NDArray[Any]) -> NDArray[Any]:
+    """The array itself, contiguous and read-only."""
+    array = np.ascontiguousarray(array)
+    array.setflags(write=False)
+    return array
+
+
+def class_name(value: Any) -> str:
+    """A class as a person writes it: 1.0 is `1`."""
+    number = value.item() if isinstance(value, np.generic) else value
+    return str(int(number)) if isinstance(number, float) and number.is_integer() else str(number)
+
+
+def as_float32(values: NDArray[Any]) -> NDArray[np.float32]:
+    """Numbers beyond float32 become infinite, for the caller to refuse."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)
+
+
+def to_inputs(values: Any, where: str) -> tuple[NDArray[Any], tuple[int, ...]]:
+    """Inputs as [n, features], and the shape that a sample had if it wasn't flat."""
+    array = np.asarray(values)
+    if array.ndim < 2:
+        raise DataError(f"{where}: inputs need 2 or more dimensions, samples first, got shape {array.shape}")
+    if array.dtype.kind not in "buif":
+        raise DataError(f"{where}: inputs must be numbers, got dtype {array.dtype}")
+    if 0 in array.shape:
+        raise DataError(f"{where}: inputs must not be empty, got shape {array.shape}")
+    flat = array.reshape(len(array), -1)
+    flat = flat.copy() if flat.dtype == np.uint8 else as_float32(flat)
+    if flat.dtype == np.float32 and not np.isfinite(flat).all():
+        row = int(np.flatnonzero(~np.isfinite(flat).all(axis=1))[0])
+        raise DataError(f"{where}: inputs must be finite, got NaN or infinity in sample {row}")
+    return frozen(flat), tuple(array.shape[1:]) if array.ndim > 2 else ()
+
+
+def to_targets(values: Any, task: str, where: str) -> NDArray[Any]:
+    """Targets as an array of one type: names or numbers [n] for classes, float32 [n, outputs] for regression."""
+    array = np.asarray(values)
+    if array.dtype == object and all(isinstance(value, str) for value in array.ravel()):
+        array = array.astype(str)
+    if array.dtype.kind not in "buifU":
+        raise DataError(f"{where}: targets must be numbers or text, got dtype {array.dtype}")
+    if array.ndim == 0 or 0 in array.shape[1:]:
+        raise DataError(f"{where}: targets need one value a sample, got shape {array.shape}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        row = int(np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))[0])
+        raise DataError(f"{where}: targets must be finite, got NaN or infinity in sample {row}")
+    regression = task == "regression" or (task == "auto" and array.dtype.kind == "f")
+    if regression and array.dtype.kind == "U":
+        raise DataError(f"{where}: regression needs numbers as targets, got text such as {str(array.ravel()[0])!r}")
+    if array.ndim == 2 and (regression or array.shape[1] == 1):
+        return as_float32(array) if regression else array[:, 0]
+    if array.ndim != 1:
+        raise DataError(f"{where}: targets need one value a sample, got shape {array.shape}")
+    return as_float32(array[:, None]) if regression else array
+
+
+def from_arrays(name: str, arrays: tuple[Any, ...], task: str, where: str) -> Dataset:
+    """A Dataset of (x, y) or (x, y, x_test, y_test)."""
+    x, shape = to_inputs(arrays[0], where)
+    y = to_targets(arrays[1], task, where)
+    if len(arrays) == 4:
+        x_test, _ = to_inputs(arrays[2], f"{where}, test part")
+        y_test = to_targets(arrays[3], task, f"{where}, test part")
+        if x_test.shape[1] != x.shape[1] or x_test.dtype != x.dtype:
+            raise DataError(
+                f"{where}: both parts' inputs must be alike, got {x.shape[1]} {x.dtype} to train on"
+                f" and {x_test.shape[1]} {x_test.dtype} to test on"
+            )
+        if y_test.dtype.kind != y.dtype.kind or y_test.shape[1:] != y.shape[1:]:
+            raise DataError(f"{where}: both parts' targets must be alike, got {y.dtype} and {y_test.dtype}")
+    else:
+        x_test, y_test = x[:0], y[:0]
+    for part, inputs, targets in (("", x, y), (", test part", x_test, y_test)):
+        if len(inputs) != len(targets):
+            raise DataError(
+                f"{where}{part}: each sample needs a target, got {len(inputs)} inputs, {len(targets)} targets"
+            )
+    if y.ndim == 2:
+        return Dataset(name, "regression", x, frozen(y), x_test, frozen(y_test), shape=shape)
+    known = np.unique(y)
+    if len(known) < 2:
+        raise DataError(f"{where}: there must be 2 classes at least, got {[class_name(value) for value in known]}")
+    new = np.setdiff1d(y_test, known)
+    if len(new):
+        raise DataError(f"{where}: the test part has class {class_name(new[0])!r}, which the training part hasn't")
+    return Dataset(
+        name,
+        "classification",
+        x,
+        frozen(np.searchsorted(known, y).astype(np.int64)),
+        x_test,
+        frozen(np.searchsorted(known, y_test).astype(np.int64)),
+        classes=tuple(class_name(value) for value in known),
+        shape=shape,
+    )
+
+
+def check(dataset: Dataset, where: str) -> None:
+    """Refuses a Dataset, made by someone else, that isn't what its docstring says."""
+    kinds: dict[Task, tuple[Any, int]] = {"classification": (np.int64, 1), "regression": (np.float32, 2)}
+    if dataset.task not in kinds:
+        raise DataError(f"{where}: task must be classification or regression, got {dataset.task!r}")
+    dtype, dims = kinds[dataset.task]
+    for part, x, y in (("", dataset.x, dataset.y), ("_test", dataset.x_test, dataset.y_test)):
+        if x.ndim != 2 or x.dtype not in (np.uint8, np.float32) or x.shape[1] != dataset.x.shape[1]:
+            raise DataError(f"{where}: x{part} must be uint8 or float32 [n, features], got {x.dtype} {x.shape}")
+        if y.ndim != dims or y.dtype != dtype or len(x) != len(y):
+            raise DataError(
+                f"{where}: y{part} must be {np.dtype(dtype)} with {dims} dimension(s) and {len(x)} long,"
+                f" got {y.dtype} {y.shape}"
+            )
+        if x.dtype == np.float32 and np.isinf(x).any():
+            raise DataError(f"{where}: x{part} must be finite, or NaN for a missing value, got infinity")
+        if not np.isfinite(y).all():
+            raise DataError(f"{where}: y{part} must be finite, got NaN or infinity")
+        if dataset.task == "classification" and len(y) and not 0 <= y.min() <= y.max() < len(dataset.classes):
+            raise DataError(
+                f"{where}: y{part} must index the {len(dataset.classes)} classes, got {y.min()} to {y.max()}"
+            )
+    if len(dataset.x) == 0 or dataset.x.shape[1] == 0:
+        raise DataError(f"{where}: inputs must not be empty, got shape {dataset.x.shape}")

@@ -1,0 +1,61 @@
+"""Data from a user's own function, `package.module:function`: called once, and never trusted."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+from tune_mlp.data.arrays import check, from_arrays
+from tune_mlp.data.dataset import Dataset
+from tune_mlp.errors import DataError, did_you_mean, one_line
+
+
+def load_custom(name: str, task: str) -> Dataset:
+    """What the function returns: a Dataset, (x, y) or (x, y, x_test, y_test)."""
+    module_name, _, function_name = name.partition(":")
+    folder = os.getcwd()
+    sys.path.insert(0, folder)  # a command's own folder isn't on the path, unlike a script's
+    try:
+        function = _function(name, module_name, function_name)
+        made = function()
+    except DataError:
+        raise
+    except (Exception, SystemExit) as error:  # anything may come out of it
+        raise DataError(f"{name}: the function failed: {one_line(error)}") from error
+    finally:
+        if folder in sys.path:
+            sys.path.remove(folder)
+    if isinstance(made, Dataset):
+        check(made, name)
+        return made
+    if not isinstance(made, tuple) or len(made) not in (2, 4):
+        got = f"{len(made)} values" if isinstance(made, tuple) else type(made).__name__
+        raise DataError(f"{name}: must return a Dataset, (x, y) or (x, y, x_test, y_test), got {got}")
+    try:
+        return from_arrays(name, made, task, name)
+    except DataError:
+        raise
+    except Exception as error:  # e.g. ragged lists, or a tensor that NumPy can't take
+        raise DataError(f"{name}: what it returned can't be made into arrays: {one_line(error)}") from error
+
+
+def _function(name: str, module_name: str, function_name: str) -> Any:
+    if not module_name or not function_name:
+        raise DataError(f"{name}: expected package.module:function")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
+            raise DataError(f"{name}: there is no module {module_name!r} here or among the installed ones") from error
+        raise DataError(f"{name}: importing {module_name} failed: {one_line(error)}") from error
+    except (Exception, SystemExit) as error:  # a module's code may raise anything
+        raise DataError(f"{name}: importing {module_name} failed: {one_line(error)}") from error
+    function = getattr(module, function_name, None)
+    if function is None:
+        hint = did_you_mean(function_name, [key for key in vars(module) if not key.startswith("_")])
+        raise DataError(f"{name}: module {module_name} has no {function_name!r}{hint}")
+    if not callable(function):
+        raise DataError(f"{name}: {function_name!r} must be a function, got {type(function).__name__}")
+    return function

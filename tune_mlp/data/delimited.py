@@ -1,0 +1,69 @@
+"""A CSV file's text, checked line by line before pandas parses it: pandas mends, renames and pads in silence."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tune_mlp.errors import DataError, one_line
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DELIMITERS = ",;\t"
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """The file as a frame; its first line names the columns."""
+    import pandas as pd
+
+    try:
+        text = _text(path)
+        delimiter, names = _check(path, text)
+        frame = pd.read_csv(io.StringIO(text), sep=delimiter, skipinitialspace=True, index_col=False, low_memory=False)
+    except (ValueError, OverflowError) as error:  # pandas' own parser errors are ValueErrors
+        raise DataError(f"{path}: can't be read as CSV: {one_line(error)}") from error
+    frame.columns = pd.Index(names)
+    return frame
+
+
+def _text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: can't be read: {error.strerror or error}") from error
+    if not content.strip():
+        raise DataError(f"{path}: the file is empty")
+    if b"\0" in content:
+        raise DataError(f"{path}: not a text file: it holds zero bytes")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{path}:{line}: not UTF-8 text: byte 0x{content[error.start]:02x}; save the file as UTF-8"
+        ) from error
+
+
+def _check(path: Path, text: str) -> tuple[str, list[str]]:
+    """The delimiter and the columns' names, once all rows are known to be as long as the first."""
+    first = text.lstrip("\r\n").split("\n", 1)[0]
+    delimiter = max(DELIMITERS, key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
+    names: list[str] = []
+    try:
+        for row in reader:
+            if not row:
+                continue  # a blank line, which pandas skips too
+            if not names:
+                names = [" ".join(name.split()) for name in row]
+            elif len(row) != len(names):
+                raise DataError(
+                    f"{path}:{reader.line_num}: each row must have as many fields as the first line,"
+                    f" got {len(row)} with {len(names)} columns"
+                )
+    except csv.Error as error:
+        raise DataError(f"{path}:{reader.line_num}: can't be read as CSV: {error}") from error
+    return delimiter, names

@@ -1,0 +1,170 @@
+"""MNIST and its kin: found on disk or downloaded, checked, and read by torchvision."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+from numpy.typing import NDArray
+
+from tune_mlp.data.arrays import frozen
+from tune_mlp.data.dataset import Dataset
+from tune_mlp.data.download import download
+from tune_mlp.data.torchvision_cpu import mnist_module
+from tune_mlp.errors import DataError, one_line
+
+FOLDERS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
+"""torchvision's class, and the folder that it keeps the files in, by our name."""
+PARTS = ("train", "t10k")
+FILES = tuple(f"{part}-{kind}-ubyte" for part in PARTS for kind in ("images-idx3", "labels-idx1"))
+MNIST_MD5 = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+"""Of the uncompressed files; for the other two only the archives' sums are published, in torchvision."""
+MAGIC = {"images": 2051, "labels": 2049}
+PIXELS = 28
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A dataset that is nowhere to be had; `reason` says where it was looked for."""
+
+    reason: str
+
+
+def cache_folder() -> Path:
+    return Path(platformdirs.user_cache_dir("tune-mlp"))
+
+
+def load_mnist(name: str, data_dir: Path | None, allow_download: bool, say: Callable[[str], None]) -> Dataset | Absent:
+    """The first complete set of files among `data_dir`, $TUNE_MLP_DATA and the cache folder, else a download."""
+    roots = [data_dir, os.environ.get("TUNE_MLP_DATA"), cache_folder()]
+    places = [Path(os.path.expanduser(root)) for root in roots if root]
+    incomplete = ""
+    for folder in (folder for root in places for folder in _layouts(root, name)):
+        files = [_find(folder, file) for file in FILES]
+        found = [file for file in files if file is not None]
+        if len(found) == len(FILES) and not (name != "mnist" and _is_plain_mnist(found[1])):
+            return _read(name, found)
+        if found and len(found) < len(FILES) and not incomplete:
+            incomplete = f"; {folder} lacks {FILES[files.index(None)]}"
+    looked = f"looked in {', '.join(str(root) for root in places)}{incomplete}"
+    if not allow_download:
+        return Absent(looked)
+    reason = _download(name, cache_folder() / FOLDERS[name] / "raw", say)
+    if reason:
+        return Absent(f"{looked}; download failed: {reason}")
+    return load_mnist(name, None, False, say)
+
+
+def not_found(name: str, absent: Absent) -> DataError:
+    """The error for a dataset that is absent, with what a person can do about it."""
+    raw = f"{FOLDERS[name]}/raw"
+    return DataError(
+        f"dataset {name} not found: give --data-dir DIR or $TUNE_MLP_DATA with {raw}/*-ubyte[.gz] inside, or put {raw} into"
+        f" {cache_folder()}, or run once with internet, or use --dataset digits ({absent.reason})"
+    )
+
+
+def _layouts(root: Path, name: str) -> Iterator[Path]:
+    yield root / FOLDERS[name] / "raw"
+    yield root / "raw"
+    yield root
+
+
+def _find(folder: Path, file: str) -> Path | None:
+    return next((path for path in (folder / file, folder / f"{file}.gz") if os.path.isfile(path)), None)
+
+
+def _is_plain_mnist(labels: Path) -> bool:
+    """The whole family's files have the same names; MNIST's mustn't pass for another's where the folder doesn't tell."""
+    return _md5(_bytes(labels)) == MNIST_MD5[FILES[1]]
+
+
+def _download(name: str, folder: Path, say: Callable[[str], None]) -> str:
+    source = getattr(mnist_module(), FOLDERS[name])
+    said = False
+    for archive, md5 in source.resources:
+        if _find(folder, archive.removesuffix(".gz")) is None:
+            if not said:
+                say(f"downloading {name} to {folder}")
+                said = True
+            reason = download([f"{mirror}{archive}" for mirror in source.mirrors], folder / archive, md5)
+            if reason:
+                return reason
+    return ""
+
+
+def _read(name: str, files: Sequence[Path]) -> Dataset:
+    arrays = [
+        _read_file(path, MNIST_MD5[file] if name == "mnist" else "") for path, file in zip(files, FILES, strict=True)
+    ]
+    for images, labels, path in ((arrays[0], arrays[1], files[1]), (arrays[2], arrays[3], files[3])):
+        if len(images) != len(labels) or labels.max() > 9:
+            raise DataError(
+                f"{path}: expected {len(images)} labels from 0 to 9, got {len(labels)} with a highest of {labels.max()}"
+            )
+    x, y, x_test, y_test = (frozen(array) for array in arrays)
+    source = getattr(mnist_module(), FOLDERS[name])
+    # torchvision calls MNIST's classes "0 - zero" and so on
+    classes = tuple(str(label).split(" - ")[0] for label in source.classes)
+    return Dataset(name, "classification", x, y, x_test, y_test, classes=classes, shape=(PIXELS, PIXELS))
+
+
+def _read_file(path: Path, md5: str) -> NDArray[Any]:
+    """Pictures as uint8 [n, 784] or labels as int64 [n]."""
+    content = _bytes(path)
+    if md5 and _md5(content) != md5:
+        raise DataError(f"{path}: damaged: expected MD5 {md5} of its uncompressed content, got {_md5(content)}")
+    kind = "images" if "images" in path.name else "labels"
+    _check_structure(path, content, kind)
+    module = mnist_module()
+    read = {"images": module.read_image_file, "labels": module.read_label_file}[kind]
+    if path.suffix != ".gz":
+        array: NDArray[Any] = read(str(path)).numpy()
+    else:
+        with tempfile.TemporaryDirectory() as folder:  # torchvision reads plain files only
+            plain = Path(folder) / path.stem
+            plain.write_bytes(content)
+            array = read(str(plain)).numpy()
+    return array.reshape(len(array), -1) if kind == "images" else array.astype(np.int64)
+
+
+def _check_structure(path: Path, content: bytes, kind: str) -> None:
+    fields = 4 if kind == "images" else 2
+    header = np.frombuffer(content[: 4 * fields], dtype=">i4").tolist() if len(content) >= 4 * fields else []
+    if not header or header[0] != MAGIC[kind]:
+        got = header[0] if header else f"{len(content)} bytes"
+        raise DataError(f"{path}: not a file of {kind}: expected it to begin with {MAGIC[kind]}, got {got}")
+    if kind == "images" and header[2:] != [PIXELS, PIXELS]:
+        raise DataError(f"{path}: expected pictures of {PIXELS}x{PIXELS}, got {header[2]}x{header[3]}")
+    size = 4 * fields + header[1] * (PIXELS * PIXELS if kind == "images" else 1)
+    if header[1] < 1 or size != len(content):
+        raise DataError(f"{path}: damaged: expected {size} bytes for {header[1]} {kind}, got {len(content)}")
+
+
+def _bytes(path: Path) -> bytes:
+    """The content, uncompressed."""
+    try:
+        content = path.read_bytes()
+        return gzip.decompress(content) if path.suffix == ".gz" else content
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: a damaged or cut off gzip file: {one_line(error)}") from error
+    except OSError as error:
+        raise DataError(f"{path}: can't be read: {one_line(error)}") from error
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()

@@ -1,0 +1,135 @@
+"""Where datasets come from: each name beside its loader."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tune_mlp.config import DataSettings
+from tune_mlp.data.arrays import frozen
+from tune_mlp.data.custom import load_custom
+from tune_mlp.data.dataset import Dataset
+from tune_mlp.data.mnist import PIXELS, Absent, load_mnist, not_found
+from tune_mlp.data.tabular import load_csv, load_parquet
+from tune_mlp.errors import DataError, did_you_mean
+from tune_mlp.seeds import derive
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a loader may need to know."""
+
+    settings: DataSettings
+    data_dir: Path | None = None
+    base: Path | None = None
+    """The study file's folder: a table's path is relative to it."""
+    allow_download: bool = True
+    say: Callable[[str], None] = print
+
+
+Loader = Callable[[Request], Dataset | Absent]
+
+
+def load_dataset(
+    settings: DataSettings,
+    data_dir: Path | None = None,
+    base: Path | None = None,
+    allow_download: bool = True,
+    say: Callable[[str], None] = print,
+) -> Dataset:
+    """The dataset that `settings.name` means, or its stand-in, which then says what it stands in for."""
+    request = Request(settings, data_dir, base, allow_download, say)
+    loader = _loader(settings.name, "data.name")
+    # Looked up even when it isn't needed: a misspelt stand-in should show before the day without internet.
+    stand_in = _loader(settings.offline, "data.offline") if settings.offline else None
+    found = loader(request)
+    if isinstance(found, Dataset):
+        return found
+    if stand_in is None or settings.offline is None:
+        raise not_found(settings.name, found)
+    other = stand_in(replace(request, settings=settings.model_copy(update={"name": settings.offline, "offline": None})))
+    if isinstance(other, Absent):
+        raise not_found(settings.name, found)
+    if other.shape == DIGITS_SHAPE:  # what it stands in for has 28x28 pictures
+        other = replace(other, x=_enlarge(other.x), x_test=_enlarge(other.x_test), shape=(PIXELS, PIXELS))
+    return replace(other, stand_in_for=settings.name)
+
+
+def _loader(name: str, where: str) -> Loader:
+    if name in SOURCES:
+        return SOURCES[name]
+    kind, colon, _ = name.partition(":")
+    if colon:
+        return FILE_SOURCES.get(kind, lambda request: load_custom(request.settings.name, request.settings.task))
+    kind = Path(name).suffix.lstrip(".")
+    if kind in FILE_SOURCES:
+        raise DataError(f"{where}: unknown dataset {name!r} (did you mean '{kind}:{name}'?)")
+    known = [*SOURCES, *(f"{kind}:FILE" for kind in FILE_SOURCES), "package.module:function"]
+    raise DataError(f"{where}: unknown dataset {name!r}{did_you_mean(name, known)}")
+
+
+def _mnist(request: Request) -> Dataset | Absent:
+    return load_mnist(request.settings.name, request.data_dir, request.allow_download, request.say)
+
+
+DIGITS_SHAPE = (8, 8)
+
+
+def _digits(request: Request) -> Dataset:
+    """scikit-learn's 1797 handwritten digits. Read from its file: importing sklearn.datasets takes over a second."""
+    spec = importlib.util.find_spec("sklearn")
+    if spec is None or spec.origin is None:
+        raise DataError("dataset digits: comes with scikit-learn, which isn't installed")
+    path = Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    try:
+        with gzip.open(path, "rt", encoding="ascii") as file:
+            table = np.array([[int(float(field)) for field in row] for row in csv.reader(file)])
+    except (OSError, EOFError, ValueError) as error:
+        raise DataError(f"{path}: scikit-learn's digits can't be read: {error}") from error
+    x = frozen(np.rint(table[:, :-1] * (255 / 16)).astype(np.uint8))
+    y = frozen(table[:, -1].astype(np.int64))
+    classes = tuple(str(digit) for digit in range(10))
+    return Dataset("digits", "classification", x, y, x[:0], y[:0], classes=classes, shape=DIGITS_SHAPE)
+
+
+def _enlarge(x: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.uint8]:
+    """8x8 pictures as 28x28, bilinear."""
+    small = DIGITS_SHAPE[0]
+    at = np.clip((np.arange(PIXELS) + 0.5) * small / PIXELS - 0.5, 0, small - 1)  # pixel centres
+    weights = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(small)))
+    large = np.einsum("ai,nij,bj->nab", weights, x.reshape(-1, small, small), weights, optimize=True)
+    enlarged: NDArray[np.uint8] = frozen(np.rint(large).astype(np.uint8).reshape(len(x), PIXELS * PIXELS))
+    return enlarged
+
+
+def _noisy_curve(request: Request) -> Dataset:
+    """200 points each to train and to test on: a sine with a trend and noise of deviation 0.1."""
+    generator = np.random.default_rng(
+        derive(0, "noisy_curve")
+    )  # the data are always the same, whatever the study's seed
+    parts: list[NDArray[np.float32]] = []
+    for _ in range(2):
+        x = generator.uniform(-5, 5, size=(200, 1))
+        y = np.sin(x) + 0.2 * x + generator.normal(0, 0.1, size=x.shape)
+        parts += [frozen(x.astype(np.float32)), frozen(y.astype(np.float32))]
+    return Dataset("noisy_curve", "regression", parts[0], parts[1], parts[2], parts[3], features=("x",))
+
+
+SOURCES: dict[str, Loader] = {
+    "mnist": _mnist,
+    "fashion_mnist": _mnist,
+    "kmnist": _mnist,
+    "digits": _digits,
+    "noisy_curve": _noisy_curve,
+}
+FILE_SOURCES: dict[str, Loader] = {
+    "csv": lambda request: load_csv(request.settings, request.base),
+    "parquet": lambda request: load_parquet(request.settings, request.base),
+}

@@ -1,0 +1,130 @@
+"""Splits: which samples test, which validate and which train, decided by the seed alone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tune_mlp.config import DataSettings, Folds, Head
+from tune_mlp.data.dataset import Dataset, Fold, Problem
+from tune_mlp.data.transforms import fit_inputs, fit_targets
+from tune_mlp.errors import DataError
+from tune_mlp.seeds import derive
+
+Index = NDArray[np.int64]
+
+
+def make_problem(dataset: Dataset, settings: DataSettings, seed: int) -> Problem:
+    """The dataset with a test part, folds, and scaling that saw nothing but each fold's training part."""
+    dataset = hold_out_test(dataset, settings.test, settings.stratify, seed)
+    return Problem(dataset, make_folds(dataset, settings, seed))
+
+
+def hold_out_test(dataset: Dataset, test: float | Head, stratify: bool, seed: int) -> Dataset:
+    """The dataset with a test part cut off; as it is where it has one of its own, or none is wanted."""
+    if len(dataset.x_test) or test == 0:
+        return dataset
+    keep, held_out = _cut(dataset, test, stratify, derive(seed, "test"), "data.test")
+    return replace(
+        dataset,
+        x=_frozen(dataset.x[keep]),
+        y=_frozen(dataset.y[keep]),
+        x_test=_frozen(dataset.x[held_out]),
+        y_test=_frozen(dataset.y[held_out]),
+    )
+
+
+def make_folds(dataset: Dataset, settings: DataSettings, seed: int) -> tuple[Fold, ...]:
+    """One fold for a hold-out, K for cross-validation; indices are in rising order."""
+    where, split_seed = "data.validation", derive(seed, "split")
+    if isinstance(settings.validation, Folds):
+        parts = _cross(dataset, settings.validation.folds, settings.stratify, split_seed, where)
+    else:
+        parts = [_cut(dataset, settings.validation, settings.stratify, split_seed, where)]
+    missing = dataset.x.dtype != np.uint8 and bool(np.isnan(dataset.x).any() or np.isnan(dataset.x_test).any())
+    return tuple(
+        Fold(
+            train,
+            validation,
+            fit_inputs(dataset.x[train], settings.normalize, missing),
+            fit_targets(dataset.y[train], settings.scale_target),
+        )
+        for train, validation in parts
+    )
+
+
+def _cut(dataset: Dataset, part: float | Head, stratify: bool, seed: int, where: str) -> tuple[Index, Index]:
+    """The samples that stay and those that are held out."""
+    n = len(dataset.x)
+    if stratify:
+        _check_stratify(dataset, 2, where)
+    if isinstance(part, Head):
+        if stratify:
+            raise DataError(f"{where}: a split by order can't be stratified, got head={part.head} with stratify=true")
+        if part.head >= n:
+            raise DataError(f"{where}: head must be below the number of samples, got head={part.head} with {n} samples")
+        return np.arange(part.head, dtype=np.int64), np.arange(part.head, n, dtype=np.int64)
+    count = math.floor(n * part + 0.5)
+    if not 0 < count < n:
+        raise DataError(f"{where}: both parts of a split need a sample, got a share of {part:g} of {n} samples")
+    generator = np.random.default_rng(seed)
+    if not stratify:
+        order = generator.permutation(n)
+        return np.sort(order[count:]), np.sort(order[:count])
+    held = np.zeros(n, dtype=bool)
+    members = _by_class(dataset.y)
+    for those, wanted in zip(members, _shares([len(those) for those in members], part, count), strict=True):
+        held[generator.permutation(those)[:wanted]] = True
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def _cross(dataset: Dataset, folds: int, stratify: bool, seed: int, where: str) -> list[tuple[Index, Index]]:
+    """Each sample validates in one fold; folds differ in size by one at most, with stratify also within each class."""
+    n = len(dataset.x)
+    if folds > n:
+        raise DataError(f"{where}: there must be a sample for each fold, got folds={folds} with {n} samples")
+    generator = np.random.default_rng(seed)
+    if stratify:
+        _check_stratify(dataset, folds, where)
+        order = np.concatenate([generator.permutation(members) for members in _by_class(dataset.y)])
+    else:
+        order = generator.permutation(n)
+    fold_of = np.empty(n, dtype=np.int64)
+    # Dealt like cards, class after class: what a class leaves over, the next one goes on from.
+    fold_of[order] = np.arange(n) % folds
+    return [(np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)) for fold in range(folds)]
+
+
+def _shares(sizes: list[int], part: float, count: int) -> list[int]:
+    """How many of each class are held out: `count` in all, by largest remainder, but some of each class and never all."""
+    exact = np.array(sizes) * part
+    shares = np.floor(exact).astype(np.int64)
+    missing = max(0, count - int(shares.sum()))
+    shares[np.argsort(shares - exact, kind="stable")[:missing]] += 1
+    return [int(share) for share in np.clip(shares, 1, np.array(sizes) - 1)]
+
+
+def _check_stratify(dataset: Dataset, least: int, where: str) -> None:
+    if dataset.task != "classification":
+        raise DataError(f"{where}: stratify needs classes, got the {dataset.task} dataset {dataset.name}")
+    for members in _by_class(dataset.y):
+        if len(members) < least:
+            name = dataset.classes[int(dataset.y[members[0]])]
+            raise DataError(
+                f"{where}: stratify needs {least} samples of each class, got {len(members)} of class {name!r}"
+            )
+
+
+def _by_class(y: NDArray[Any]) -> list[Index]:
+    """Each present class's samples."""
+    order = np.argsort(y, kind="stable")
+    return [members for members in np.split(order, np.flatnonzero(np.diff(y[order])) + 1) if len(members)]
+
+
+def _frozen(array: NDArray[Any]) -> NDArray[Any]:
+    array.setflags(write=False)
+    return array

@@ -1,0 +1,29 @@
+"""What training minimises, by name: each takes outputs [n, outputs] and targets, and gives the mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch.nn import functional as F
+
+from tune_mlp.config import REGRESSION_LOSSES, Loss
+
+LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+# Regression losses take the mean over samples and outputs alike.
+LOSSES: dict[str, LossFunction] = {
+    "cross_entropy": F.cross_entropy,
+    "nll": F.nll_loss,
+    "multi_margin": F.multi_margin_loss,
+    "mse": F.mse_loss,
+    "mae": F.l1_loss,
+    "smooth_l1": F.smooth_l1_loss,
+}
+
+
+def loss_targets(loss: Loss, y: torch.Tensor, outputs: int) -> torch.Tensor:
+    """What `LOSSES[loss]` wants for these targets: classes become one-hot rows where the loss is one between values."""
+    if loss in REGRESSION_LOSSES and not y.is_floating_point():
+        return F.one_hot(y, outputs).to(torch.float32)
+    return y

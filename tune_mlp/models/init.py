@@ -1,0 +1,74 @@
+"""Initial weights: each law draws from the generator it is given, never from PyTorch's global one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from tune_mlp.config import ConstantInit, DefaultInit, Kaiming, NormalInit, UniformInit, Xavier
+
+
+def _uniform(tensor: torch.Tensor, bound: float, generator: torch.Generator) -> None:
+    # Scaled afterwards: uniform_(-bound, bound) raises where 2 * bound is beyond float32, and such a trial should
+    # diverge like any other.
+    tensor.uniform_(-1.0, 1.0, generator=generator).mul_(bound)
+
+
+def _normal(tensor: torch.Tensor, std: float, generator: torch.Generator) -> None:
+    tensor.normal_(generator=generator).mul_(std)
+
+
+DISTRIBUTIONS: dict[Literal["uniform", "normal"], Callable[[torch.Tensor, float, torch.Generator], None]] = {
+    # uniform in ±sqrt(3) * std has the deviation std
+    "uniform": lambda tensor, std, generator: _uniform(tensor, math.sqrt(3.0) * std, generator),
+    "normal": _normal,
+}
+"""Each fills a tensor with mean 0 and the deviation it is given."""
+
+
+def default(options: DefaultInit, layer: nn.Linear, generator: torch.Generator) -> None:
+    # nn.Linear.reset_parameters' kaiming_uniform_(a=sqrt(5)) comes to this bound.
+    bound = 1.0 / math.sqrt(layer.in_features)
+    _uniform(layer.weight, bound, generator)
+    _uniform(layer.bias, bound, generator)
+
+
+def xavier(options: Xavier, layer: nn.Linear, generator: torch.Generator) -> None:
+    std = options.gain * math.sqrt(2.0 / (layer.in_features + layer.out_features))
+    DISTRIBUTIONS[options.distribution](layer.weight, std, generator)
+    layer.bias.zero_()
+
+
+def kaiming(options: Kaiming, layer: nn.Linear, generator: torch.Generator) -> None:
+    DISTRIBUTIONS[options.distribution](layer.weight, options.gain / math.sqrt(layer.in_features), generator)
+    layer.bias.zero_()
+
+
+def uniform(options: UniformInit, layer: nn.Linear, generator: torch.Generator) -> None:
+    _uniform(layer.weight, options.bound, generator)
+    layer.bias.zero_()
+
+
+def normal(options: NormalInit, layer: nn.Linear, generator: torch.Generator) -> None:
+    _normal(layer.weight, options.std, generator)
+    layer.bias.zero_()
+
+
+def constant(options: ConstantInit, layer: nn.Linear, generator: torch.Generator) -> None:
+    layer.weight.zero_().add_(1.0).mul_(options.value)
+    layer.bias.zero_()
+
+
+# Any: each law takes its own options, and `config.Init` pairs the name with them.
+INITS: dict[str, Callable[[Any, nn.Linear, torch.Generator], None]] = {
+    "default": default,
+    "xavier": xavier,
+    "kaiming": kaiming,
+    "uniform": uniform,
+    "normal": normal,
+    "constant": constant,
+}

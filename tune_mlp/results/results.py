@@ -1,0 +1,119 @@
+"""Results: what a run's folder says, for Python and notebooks; the tables come from the journal alone."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import yaml
+
+from tune_mlp.errors import RunFolderError, one_line
+from tune_mlp.records import Mode
+from tune_mlp.results.journal import Drawn, Param, Started, read
+from tune_mlp.results.tables import build_tables, rank
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RUNS = Path("runs")
+"""Where a run is looked up by its name."""
+SHOWN = 10
+"""Trials in a notebook's table."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Results:
+    """A run's tables, study and manifest."""
+
+    path: Path
+    trials: pd.DataFrame
+    """A row a trial."""
+    epochs: pd.DataFrame
+    """A row an epoch, and a fold where there are several."""
+    study: dict[str, Any]
+    """study.yaml; empty where the folder has none."""
+    manifest: dict[str, Any]
+    """run.json; empty where the folder has none."""
+    metric: str
+    mode: Mode
+    params: dict[int, dict[str, Param]]
+    """Each trial's draw, as it was made."""
+
+    @classmethod
+    def load(cls, run: str | Path) -> Self:
+        """A run's folder, or a run's name under ./runs."""
+        path = next((folder for folder in (Path(run), RUNS / run) if folder.is_dir()), None)
+        if path is None:
+            raise RunFolderError(f"no run's folder {run}, and no run of that name in {RUNS}/")
+        events = read(path / "journal.jsonl")
+        started = events[0]
+        assert isinstance(started, Started)
+        try:
+            trials, epochs = build_tables(events)
+        except RunFolderError as error:
+            raise RunFolderError(f"{path / 'journal.jsonl'}: {error}") from None
+        return cls(
+            path=path,
+            trials=trials,
+            epochs=epochs,
+            study=_mapping(path / "study.yaml", yaml.safe_load),
+            manifest=_mapping(path / "run.json", json.loads),
+            metric=started.metric,
+            mode=started.mode,
+            params={event.trial: dict(event.params) for event in events if isinstance(event, Drawn)},
+        )
+
+    @property
+    def ranked(self) -> pd.DataFrame:
+        """The trials that may be best, best first."""
+        return rank(self.trials, self.metric, self.mode)
+
+    @property
+    def best(self) -> pd.Series[Any] | None:
+        """The winner's row of `trials`; None where no trial has a finite metric."""
+        ranked = self.ranked
+        return None if ranked.empty else ranked.iloc[0]
+
+    @property
+    def stand_in_for(self) -> str:
+        """The dataset that was asked for and couldn't be had; empty where it was."""
+        return str(self.trials.attrs["stand_in_for"])
+
+    @property
+    def summary(self) -> str:
+        """One line: how many trials, how they ended, the best."""
+        states = ", ".join(
+            f"{count} {state}" for state, count in self.trials["state"].value_counts().sort_index().items()
+        )
+        text = f"{len(self.trials)} trials" + (f" ({states})" if states else "")
+        if (best := self.best) is not None:
+            value = best[f"best_{self.metric}" if f"best_{self.metric}" in best.index else self.metric]
+            text += f", best {self.metric} {value:.6g} in trial {best['trial']}"
+        if self.stand_in_for:
+            text += f"; {self.trials.attrs['dataset']} stood in for {self.stand_in_for}"
+        return text
+
+    def __repr__(self) -> str:
+        return f"<Results {self.path}: {self.summary}>"
+
+    def _repr_html_(self) -> str:
+        # Columns that say nothing are left out, as most of a run's are.
+        shown = self.ranked.head(SHOWN).replace("", None).dropna(axis="columns", how="all")
+        table = shown.to_html(index=False, escape=True, float_format=lambda value: f"{value:.4g}", na_rep="")
+        return f"<p><b>{html.escape(str(self.path))}</b>: {html.escape(self.summary)}</p>{table if len(shown) else ''}"
+
+
+def _mapping(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        data = parse(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise RunFolderError(f"{path}: can't be read: {one_line(error, limit=200)}") from None
+    if not isinstance(data, dict):
+        raise RunFolderError(f"{path}: must hold a mapping, got {type(data).__name__}")
+    return data

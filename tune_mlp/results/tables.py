@@ -1,0 +1,201 @@
+"""The two tables, built from a journal's events: a row a trial, and a row an epoch."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tune_mlp.errors import RunFolderError, UsageError, did_you_mean
+from tune_mlp.records import (
+    SCORES,
+    EpochRecord,
+    Mode,
+    Task,
+    TrialState,
+    best_of,
+    mean_metrics,
+    metric_names,
+)
+from tune_mlp.results.journal import Drawn, Ended, Event, Param, Started, Tested, Trained
+
+RANKED = (TrialState.FINISHED, TrialState.STOPPED)
+"""The states whose trials can be best."""
+
+TEXT: Any = pd.Series([""]).dtype
+"""`str` from pandas 3 on, `object` before."""
+
+
+def trial_columns(task: Task) -> dict[str, Any]:
+    """The trials table's columns, in order, each with its dtype; the parameters' columns follow."""
+    train, val, test = (metric_names(task, part) for part in ("train", "val", "test"))
+    return {
+        "trial": "int64",
+        "state": TEXT,
+        "epochs": "int64",
+        "steps": "int64",
+        "seconds": "float64",
+        "train_seconds": "float64",
+        **dict.fromkeys(train + val, "float64"),
+        "best_epoch": "Int64",
+        **dict.fromkeys((f"best_{name}" for name in val), "float64"),
+        **dict.fromkeys(test, "float64"),
+        "weights": "Int64",
+        "engine": TEXT,
+        "seed": "int64",
+        "node": TEXT,
+        "error": TEXT,
+    }
+
+
+def epoch_columns(task: Task, folds: bool) -> dict[str, Any]:
+    """The epochs table's columns, in order, each with its dtype."""
+    return {
+        "trial": "int64",
+        "epoch": "int64",
+        **({"fold": "int64"} if folds else {}),
+        **dict.fromkeys(metric_names(task, "train") + metric_names(task, "val"), "float64"),
+        "seconds": "float64",
+    }
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """All that the journal says of one trial."""
+
+    drawn: Drawn
+    records: Sequence[EpochRecord]
+    trained: Trained | None
+    ended: Ended | None
+    tested: Tested | None
+
+
+def build_tables(events: Iterable[Event]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`trials, epochs`; what the journal says later of a trial, an epoch and a fold counts."""
+    events = list(events)
+    started = next((event for event in events if isinstance(event, Started)), None)
+    if started is None:
+        raise RunFolderError("the journal doesn't say which study it is of: it has no 'started' line")
+    trials = _trials(events)
+    folds = 1 + max((record.fold for trial in trials for record in trial.records), default=0)
+
+    names = list(dict.fromkeys(name for trial in trials for name in trial.drawn.params))
+    columns = trial_columns(started.task)
+    assert columns.keys().isdisjoint(names), f"parameters named as columns: {columns.keys() & set(names)}"
+    table = _frame(columns, [_trial_row(started, trial, folds) for trial in trials])
+    parameters = {name: _parameter([trial.drawn.params.get(name) for trial in trials]) for name in names}
+    table = pd.concat([table, pd.DataFrame(parameters, index=table.index)], axis=1)
+    if started.stand_in_for:
+        note = _text(f"{started.dataset} for {started.stand_in_for}")
+        table["data"] = pd.Series([note] * len(table), dtype=TEXT)
+
+    rows = [
+        {"trial": trial.drawn.trial, "epoch": r.epoch, "fold": r.fold, **r.metrics, "seconds": r.seconds}
+        for trial in trials
+        for r in trial.records
+    ]
+    epochs = _frame(epoch_columns(started.task, folds > 1), rows)
+    for frame in (table, epochs):
+        frame.attrs = {"dataset": started.dataset, "stand_in_for": started.stand_in_for}
+    return table, epochs
+
+
+def _trials(events: Sequence[Event]) -> list[_Trial]:
+    drawn = {event.trial: event for event in events if isinstance(event, Drawn)}
+    trained = {event.trial: event for event in events if isinstance(event, Trained)}
+    ended = {event.trial: event for event in events if isinstance(event, Ended)}
+    tested = {event.trial: event for event in events if isinstance(event, Tested)}
+    if undrawn := (trained.keys() | ended.keys() | tested.keys()) - drawn.keys():
+        raise RunFolderError(f"the journal tells of trial {min(undrawn)}, which was never drawn")
+    records: dict[int, dict[tuple[int, int], EpochRecord]] = defaultdict(dict)
+    for event in events:
+        if isinstance(event, Trained):
+            records[event.trial].update({(record.epoch, record.fold): record for record in event.epochs})
+    return [
+        _Trial(
+            drawn=drawn[trial],
+            records=[record for _, record in sorted(records[trial].items(), key=lambda item: item[0])],
+            trained=trained.get(trial),
+            ended=ended.get(trial),
+            tested=tested.get(trial),
+        )
+        for trial in sorted(drawn)
+    ]
+
+
+def _trial_row(started: Started, trial: _Trial, folds: int) -> dict[str, Any]:
+    by_epoch: dict[int, list[EpochRecord]] = defaultdict(list)
+    for record in trial.records:
+        by_epoch[record.epoch].append(record)
+    whole = {epoch: mean_metrics(records) for epoch, records in by_epoch.items() if len(records) == folds}
+    last = next(reversed(whole.values()), {})
+    index = best_of((metrics.get(started.metric, math.nan) for metrics in whole.values()), started.mode)
+    best_epoch = None if index is None else list(whole)[index]
+    best = {} if best_epoch is None else whole[best_epoch]
+    ended = trial.ended or Ended(
+        trial.drawn.trial, TrialState.STOPPED, math.fsum(record.seconds for record in trial.records), ""
+    )
+    return {
+        "trial": trial.drawn.trial,
+        "state": ended.state.value,
+        "epochs": len(whole),
+        "steps": sum(record.steps for record in trial.records),
+        "seconds": ended.seconds,
+        "train_seconds": math.fsum(record.train_seconds for record in trial.records),
+        **last,
+        "best_epoch": best_epoch,
+        **{f"best_{name}": value for name, value in best.items()},
+        **(trial.tested.metrics if trial.tested else {}),
+        "weights": trial.trained.weights if trial.trained else None,
+        "engine": _text(started.engine),
+        "seed": trial.drawn.seed,
+        "node": _text(trial.trained.node) if trial.trained else "",
+        "error": _text(ended.error),
+    }
+
+
+def _frame(columns: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {name: pd.Series([row.get(name) for row in rows], dtype=kind) for name, kind in columns.items()}
+    )
+
+
+def _parameter(values: Sequence[Param]) -> pd.Series[Any]:
+    """A column of the narrowest kind that holds all values; None is a conditional parameter that isn't there."""
+    present = [value for value in values if value is not None]
+    kinds = {type(value) for value in present}
+    absent = len(present) < len(values)
+    if kinds == {bool}:
+        return pd.Series(values, dtype="boolean" if absent else "bool")
+    fits = all(-(2**63) <= value < 2**63 for value in present if type(value) is int)
+    if kinds == {int} and fits:
+        return pd.Series(values, dtype="Int64" if absent else "int64")
+    if kinds <= {int, float} and fits:
+        return pd.Series(values, dtype="float64")
+    return pd.Series([None if value is None else _parameter_text(value) for value in values], dtype=TEXT)
+
+
+def _parameter_text(value: Param) -> str:
+    return _text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def _text(value: str) -> str:
+    """Without lone surrogates (an undecodable file name in an error), which no file format takes."""
+    return value.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def rank(trials: pd.DataFrame, metric: str, mode: Mode) -> pd.DataFrame:
+    """The trials that may be best, best first, each judged by its best epoch; equals stand in the order of their draw."""
+    scores = next(scores for scores in SCORES.values() if f"val_{scores[-1]}" in trials.columns)
+    known = [f"{part}_{score}" for part in ("val", "train") for score in scores]
+    if metric not in known:
+        raise UsageError(f"no metric {metric!r} to rank the trials by{did_you_mean(metric, known)}")
+    column = f"best_{metric}" if f"best_{metric}" in trials.columns else metric
+    able: pd.DataFrame = trials[trials["state"].isin([state.value for state in RANKED]) & np.isfinite(trials[column])]
+    return able.sort_values([column, "trial"], ascending=[mode == "min", True], ignore_index=True)

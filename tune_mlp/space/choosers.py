@@ -1,0 +1,75 @@
+"""Choosers: the ways to pick a value for `resolve`: at random by seed, by grid, or as Optuna asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from tune_mlp.seeds import derive
+from tune_mlp.space.domains import Choice, Domain, Grid, Int, Log, LogInt, Uniform, Value
+from tune_mlp.space.space import Choose, Params, Space, resolve
+
+
+def random_chooser(seed: int, trial: int) -> Choose:
+    """Draw `trial` of a random search. Each parameter has a stream of its own, so that adding one to a study leaves
+    the others' draws as they were. Grids go round: trial i takes the i-th combination of their values."""
+    turn = trial
+
+    def choose(path: str, domain: Domain) -> Value:
+        nonlocal turn
+        if isinstance(domain, Grid):
+            values = domain.values()
+            turn, index = divmod(turn, len(values))
+            return values[index]
+        return domain.at((derive(seed, "draw", trial, path) >> 10) / 2**53)
+
+    return choose
+
+
+def grid_draws(space: Space) -> Iterator[Params]:
+    """Every draw of a finite space, the last parameter changing fastest.
+
+    An odometer over decisions rather than a product over parameters, so that branches and lengths need no special
+    case: replay the decisions up to the last that has a next value, take that value, and start anew behind it.
+    """
+    digits: list[int] = []
+    while True:
+        sizes: list[int] = []
+
+        def choose(path: str, domain: Domain, digits: list[int] = digits, sizes: list[int] = sizes) -> Value:
+            values = domain.values()
+            assert values is not None, f"{path} is no finite domain"
+            if len(sizes) == len(digits):
+                digits.append(0)
+            sizes.append(len(values))
+            return values[digits[len(sizes) - 1]]
+
+        yield resolve(space, choose)
+        while digits and digits[-1] + 1 == sizes[len(digits) - 1]:
+            digits.pop()
+        if not digits:
+            return
+        digits[-1] += 1
+
+
+def optuna_chooser(trial: Any) -> Choose:
+    """Ask Optuna's `trial` for each value; laws that it lacks are asked for as their quantiles."""
+
+    def choose(path: str, domain: Domain) -> Value:
+        suggest = SUGGEST.get(type(domain))
+        if suggest is None or (isinstance(domain, Uniform | Log) and domain.step is not None):
+            return domain.at(trial.suggest_float(path, 0.0, 1.0))
+        answer: Value = suggest(trial, path, domain)
+        return answer
+
+    return choose
+
+
+SUGGEST: dict[type[Domain], Any] = {
+    Choice: lambda trial, path, domain: domain.choice[trial.suggest_categorical(path, list(range(len(domain.choice))))],
+    Grid: lambda trial, path, domain: domain.choice[trial.suggest_int(path, 0, len(domain.choice) - 1)],
+    Uniform: lambda trial, path, domain: trial.suggest_float(path, *domain.ends),
+    Log: lambda trial, path, domain: trial.suggest_float(path, *domain.ends, log=True),
+    Int: lambda trial, path, domain: trial.suggest_int(path, domain.ends[0], domain.last, step=domain.step),
+    LogInt: lambda trial, path, domain: trial.suggest_int(path, *domain.ends, log=True),
+}

@@ -1,0 +1,295 @@
+"""Domains: the sets that a parameter's values are drawn from, each as it is written in a study file."""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from tune_mlp.config import Finite, Positive, Settings
+
+Scalar = bool | int | float | str
+Value = Scalar | tuple[Scalar, ...]
+"""What a draw gives: a plain value, or a tuple of them (widths)."""
+
+MAX_VALUES = 10_000
+
+Pair = Annotated[tuple[Finite, Finite], Field(strict=False)]
+IntPair = Annotated[tuple[int, int], Field(strict=False)]
+Options = Annotated[tuple[Value, ...], Field(strict=False, min_length=1, max_length=MAX_VALUES)]
+
+
+class Domain(Settings):
+    """A set of values with a law over it. `at` maps a uniform number in [0, 1) onto it, so that one mechanism draws
+    from every domain, and a law that a searcher doesn't know can be searched as its quantiles."""
+
+    def at(self, u: float) -> Value:
+        raise NotImplementedError
+
+    def values(self) -> tuple[Value, ...] | None:
+        """All values in order, where a grid search can visit them; None for a continuum."""
+        return None
+
+    def extremes(self) -> tuple[Value, ...]:
+        """Values that are valid for a parameter only if the whole domain is."""
+        raise NotImplementedError
+
+
+def _in_order(low: float, high: float) -> None:
+    if not low < high:
+        raise ValueError(f"low must be below high, got low={low}, high={high}")
+
+
+def _above_zero(low: float) -> None:
+    if low <= 0:
+        raise ValueError(f"low must be above 0 on a log scale, got low={low}")
+
+
+def _pick(values: tuple[Value, ...], u: float) -> Value:
+    return values[min(int(u * len(values)), len(values) - 1)]
+
+
+class Choice(Domain):
+    """One of the values listed, each as likely."""
+
+    choice: Options
+    """The values."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        _no_repeats(self.choice)
+        return self
+
+    def at(self, u: float) -> Value:
+        return _pick(self.choice, u)
+
+    def values(self) -> tuple[Value, ...]:
+        return self.choice
+
+    def extremes(self) -> tuple[Value, ...]:
+        return self.choice
+
+
+class Grid(Choice):
+    """Values that are all visited in turn: by a grid search in full, by a random search one a trial, going round."""
+
+    choice: Options = Field(alias="grid")
+    """The values, in the order of visiting."""
+
+
+def _no_repeats(values: tuple[Value, ...]) -> None:
+    seen: set[tuple[type, Value]] = set()
+    for value in values:
+        if (type(value), value) in seen:
+            raise ValueError(f"{value!r} is listed twice")
+        seen.add((type(value), value))
+
+
+class _Range(Domain):
+    """Between two ends, both included; with a step, only low, low + step, low + 2 step, ..."""
+
+    step: Positive | None = None
+    """Distance of neighbouring values."""
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        raise NotImplementedError
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        low, high = self.ends
+        _in_order(low, high)
+        if self.step is not None and self.step > high - low:
+            raise ValueError(f"step must fit between low and high, got step={self.step}, low={low}, high={high}")
+        return self
+
+    def _count(self) -> int:
+        low, high = self.ends
+        assert self.step is not None
+        return int((high - low) / self.step + 1e-9) + 1
+
+    def _nearest(self, value: float) -> float:
+        low, high = self.ends
+        if self.step is None:
+            return min(max(value, low), high)
+        k = min(max(round((value - low) / self.step), 0), self._count() - 1)
+        return float(f"{low + k * self.step:.12g}")  # 0.1 + 2 * 0.1 is meant to be 0.3
+
+    def values(self) -> tuple[Value, ...] | None:
+        low, _ = self.ends
+        if self.step is None or self._count() > MAX_VALUES:
+            return None
+        return tuple(self._nearest(low + k * self.step) for k in range(self._count()))
+
+    def extremes(self) -> tuple[Value, ...]:
+        return self.ends
+
+
+class Uniform(_Range):
+    """Any number between two, each as likely."""
+
+    uniform: Pair
+    """[low, high]"""
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        return self.uniform
+
+    def at(self, u: float) -> Value:
+        low, high = self.ends
+        if self.step is not None:
+            return self._nearest(low + int(u * self._count()) * self.step)
+        return self._nearest(low + u * (high - low))
+
+
+class Log(_Range):
+    """Any number between two, each power of ten as likely."""
+
+    log: Pair
+    """[low, high], low above 0"""
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        _above_zero(self.log[0])
+        return self.log
+
+    def at(self, u: float) -> Value:
+        low, high = self.ends
+        return self._nearest(math.exp(math.log(low) + u * (math.log(high) - math.log(low))))
+
+
+class _Whole(Domain):
+    """Whole numbers between two, both included."""
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        raise NotImplementedError
+
+    def extremes(self) -> tuple[Value, ...]:
+        return self.ends
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        _in_order(*self.ends)
+        return self
+
+
+class Int(_Whole):
+    """Whole numbers between two, both included, each as likely."""
+
+    int_: IntPair = Field(alias="int")
+    """[low, high]"""
+    step: Annotated[int, Field(ge=1)] = 1
+    """Distance of neighbouring values."""
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        return self.int_
+
+    @property
+    def last(self) -> int:
+        """The largest value that the steps reach."""
+        return self._all()[-1]
+
+    def _all(self) -> range:
+        low, high = self.ends
+        return range(low, high + 1, self.step)
+
+    def at(self, u: float) -> Value:
+        numbers = self._all()
+        return numbers[min(int(u * len(numbers)), len(numbers) - 1)]
+
+    def values(self) -> tuple[Value, ...] | None:
+        return tuple(self._all()) if len(self._all()) <= MAX_VALUES else None
+
+
+class LogInt(_Whole):
+    """Whole numbers between two, both included, each doubling as likely."""
+
+    log_int: IntPair
+    """[low, high], low at least 1"""
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        _above_zero(self.log_int[0])
+        return self.log_int
+
+    def at(self, u: float) -> Value:
+        low, high = math.log(self.ends[0] - 0.5), math.log(self.ends[1] + 0.5)  # each end gets its whole share
+        return min(max(round(math.exp(low + u * (high - low))), self.ends[0]), self.ends[1])
+
+    def values(self) -> tuple[Value, ...] | None:
+        low, high = self.ends
+        return tuple(range(low, high + 1)) if high - low < MAX_VALUES else None
+
+
+class Normal(Domain):
+    """A normal law, cut off at low and high where given (as if redrawn while outside), rounded where asked."""
+
+    normal: Pair
+    """[mean, standard deviation]"""
+    low: Finite | None = None
+    """No value is below."""
+    high: Finite | None = None
+    """No value is above."""
+    round: bool = False
+    """Give the nearest whole number."""
+
+    @model_validator(mode="after")
+    def _is_a_law(self) -> Self:
+        if self.normal[1] <= 0:
+            raise ValueError(f"the standard deviation must be above 0, got {self.normal[1]}")
+        if self.low is not None and self.high is not None:
+            _in_order(self.low, self.high)
+        start, end = self._mass()
+        if not end - start > 1e-9:
+            raise ValueError(f"low and high leave next to nothing of the law, got low={self.low}, high={self.high}")
+        if self.round and self._whole_ends()[0] > self._whole_ends()[1]:
+            raise ValueError(f"no whole number lies between low and high, got low={self.low}, high={self.high}")
+        return self
+
+    def _mass(self) -> tuple[float, float]:
+        law = NormalDist(*self.normal)
+        return (
+            0.0 if self.low is None else law.cdf(self.low),
+            1.0 if self.high is None else law.cdf(self.high),
+        )
+
+    def _whole_ends(self) -> tuple[float, float]:
+        return (
+            -math.inf if self.low is None else math.ceil(self.low),
+            math.inf if self.high is None else math.floor(self.high),
+        )
+
+    def at(self, u: float) -> Value:
+        start, end = self._mass()
+        share = min(max(start + u * (end - start), 1e-12), 1 - 1e-12)
+        drawn = NormalDist(*self.normal).inv_cdf(share)
+        if self.round:
+            low, high = self._whole_ends()
+            return int(min(max(round(drawn), low), high))
+        return min(
+            max(drawn, -math.inf if self.low is None else self.low), math.inf if self.high is None else self.high
+        )
+
+    def extremes(self) -> tuple[Value, ...]:
+        return (self.at(0.0), self.at(1.0))
+
+
+DOMAINS: dict[str, type[Domain]] = {
+    "choice": Choice,
+    "grid": Grid,
+    "uniform": Uniform,
+    "log": Log,
+    "int": Int,
+    "log_int": LogInt,
+    "normal": Normal,
+}
+"""By the word that opens each in a study file."""
+
+
+def as_value(raw: Any) -> Any:
+    """Lists as tuples, so that a value can be hashed and compared."""
+    return tuple(as_value(item) for item in raw) if isinstance(raw, list | tuple) else raw

@@ -1,0 +1,119 @@
+"""Files that training leaves: checkpoints to go on from, and the best model with its description.
+
+All are written aside and then renamed, so that a reader, or a resume after a kill, finds a whole file or none. None
+needs unpickling of anything but tensors and plain values.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import uuid
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from tune_mlp.config import TrialConfig
+from tune_mlp.errors import RunError, one_line
+from tune_mlp.models.mlp import build_mlp
+
+MODEL = "model.pt"
+DESCRIPTION = "trial.json"
+
+
+def save(path: Path, state: Mapping[str, Any]) -> None:
+    """Write tensors and plain values to `path`, whole or not at all."""
+    # By way of memory: torch.save reports a full disk as an error without a reason.
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)
+    _write(path, buffer.getbuffer())
+
+
+def load(path: Path) -> dict[str, Any]:
+    """What `save` wrote, on the CPU."""
+    try:
+        data = io.BytesIO(path.read_bytes())
+    except OSError as error:
+        raise RunError(f"checkpoint can't be read: {one_line(error)}") from error
+    try:
+        _check_sums(data)
+        state = torch.load(data, weights_only=True, map_location="cpu")
+    except Exception as error:  # a damaged archive or pickle raises nearly anything
+        raise RunError(f"checkpoint is damaged: {path}: {one_line(error, 200)}") from error
+    if not isinstance(state, dict):
+        raise RunError(f"checkpoint is damaged: {path}: it must hold a dict, got {type(state).__name__}")
+    return state
+
+
+def save_model(folder: Path, weights: Mapping[str, torch.Tensor], description: Mapping[str, Any]) -> None:
+    """Write a plain state dict as `folder`/model.pt and what it is as `folder`/trial.json, strict JSON.
+
+    For `load_model` the description needs `config` (TrialConfig.model_dump()), `inputs` and `outputs`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    save(folder / MODEL, {name: tensor.detach().cpu() for name, tensor in weights.items()})
+    text = json.dumps(_strict(description), indent=2, ensure_ascii=False, allow_nan=False)
+    _write(folder / DESCRIPTION, f"{text}\n".encode())
+
+
+def load_model(folder: str | Path) -> nn.Module:
+    """The model that `save_model` left in `folder` (a run's `best/`), as an ordinary PyTorch module in evaluation mode."""
+    path = Path(folder) / DESCRIPTION
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"model can't be read: {path}: {one_line(error)}") from error
+    try:
+        description = json.loads(text)
+        config = TrialConfig.model_validate(description["config"])
+        model = build_mlp(int(description["inputs"]), int(description["outputs"]), config, seed=0)
+        model.load_state_dict(load(Path(folder) / MODEL))
+    except (ValueError, KeyError, TypeError, RuntimeError, ValidationError) as error:
+        raise RunError(f"model can't be built from {path}: {one_line(error, 200)}") from error
+    return model.eval()
+
+
+def _write(path: Path, data: bytes | memoryview) -> None:
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with open(aside, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except OSError as error:
+        raise RunError(f"{path} can't be written: {one_line(error)}") from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _check_sums(data: io.BytesIO) -> None:
+    """torch.load doesn't look at the checksums that torch.save wrote, and reads damaged weights without a word."""
+    with zipfile.ZipFile(data) as archive:
+        damaged = archive.testzip()
+        # The directory has no checksum. torch.save neither compresses nor sets attributes; where one bit says
+        # otherwise, torch.load reads nothing and hands out whatever was in memory.
+        parts = archive.infolist()
+    if damaged is not None:
+        raise ValueError(f"wrong checksum of {damaged!r}")
+    if any(part.compress_size != part.file_size or part.external_attr for part in parts):
+        raise ValueError("its directory isn't as it was written")
+    data.seek(0)
+
+
+def _strict(value: Any) -> Any:
+    """As strict JSON has it: null for what isn't finite."""
+    if isinstance(value, Mapping):
+        return {str(key): _strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,166 @@
+"""The trainer: one run per fold, stepped in lockstep, with the best epoch's weights and the trial's own end."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from tune_mlp.config import TrialConfig
+from tune_mlp.data.dataset import Problem
+from tune_mlp.engines.base import Engine, Run
+from tune_mlp.errors import UsageError
+from tune_mlp.records import SCORES, EpochRecord, Mode, mean_metrics, metric_names
+from tune_mlp.training.patience import Patience
+
+Weights = dict[str, torch.Tensor]
+
+
+class Trainer:
+    """Trains one trial; its metric of an epoch is the folds' mean."""
+
+    def __init__(
+        self,
+        config: TrialConfig,
+        problem: Problem,
+        engine: Engine,
+        *,
+        seed: int,
+        metric: str,
+        mode: Mode,
+        epochs: int,
+        patience: int | None = None,
+        device: str = "cpu",
+    ) -> None:
+        task = problem.dataset.task
+        names = metric_names(task, "train") + metric_names(task, "val")
+        if metric not in names:
+            raise UsageError(f"metric: {task} has {', '.join(names)}, got {metric}")
+        self._problem = problem
+        self._metric = metric
+        self._epochs = epochs
+        self._patience = Patience(patience, mode)
+        self._runs: list[Run] = [
+            engine.start(config, problem, fold, seed, device) for fold in range(len(problem.folds))
+        ]
+        self._best_weights: list[Weights] = []
+        self.epoch = 0
+        """Epochs trained so far."""
+        self.diverged = False
+        self.best_epoch: int | None = None
+        self.best_metrics: dict[str, float] = {}
+        """The folds' mean of each metric in the best epoch."""
+
+    @property
+    def done(self) -> bool:
+        """Has the trial come to its own end: all epochs, no patience left, or diverged?"""
+        return self.epoch >= self._epochs or self._patience.over or self.diverged
+
+    @property
+    def weights(self) -> int:
+        """How many numbers one fold's model trains."""
+        return self._runs[0].weights
+
+    def step(self, until_epoch: int, seconds: float = math.inf) -> list[EpochRecord]:
+        """Train up to and with `until_epoch`, or until an epoch ends after so many seconds; one epoch at least."""
+        start = time.monotonic()
+        records: list[EpochRecord] = []
+        while not self.done and self.epoch < until_epoch:
+            records += self._train_epoch()
+            if time.monotonic() - start >= seconds:
+                break
+        return records
+
+    def _train_epoch(self) -> list[EpochRecord]:
+        self.epoch += 1
+        records: list[EpochRecord] = []
+        for fold in range(len(self._runs)):
+            # One fold's divergence is the trial's: the folds after it are left, and their records say so.
+            records.append(self._not_trained(fold) if self.diverged else self._train_fold(fold))
+            self.diverged = not records[-1].finite
+        if self.diverged:
+            return records
+        metrics = mean_metrics(records)
+        self._patience = self._patience.after(metrics[self._metric])
+        if self._patience.improved:
+            self.best_epoch, self.best_metrics = self.epoch, metrics
+            self._best_weights = [_copied(run.module().state_dict()) for run in self._runs]
+        return records
+
+    def _train_fold(self, fold: int) -> EpochRecord:
+        run, dataset = self._runs[fold], self._problem.dataset
+        start = time.perf_counter()
+        trained = run.train_epoch(self.epoch)
+        train_seconds = time.perf_counter() - start
+        if all(math.isfinite(score) for score in trained.scores.values()):
+            validation = run.evaluate(dataset.x, dataset.y, self._problem.folds[fold].validation)
+        else:
+            validation = dict.fromkeys(SCORES[dataset.task], math.nan)
+        return EpochRecord(
+            epoch=self.epoch,
+            fold=fold,
+            metrics=_named("train", trained.scores) | _named("val", validation),
+            steps=trained.steps,
+            train_seconds=train_seconds,
+            seconds=time.perf_counter() - start,
+        )
+
+    def _not_trained(self, fold: int) -> EpochRecord:
+        nothing = dict.fromkeys(SCORES[self._problem.dataset.task], math.nan)
+        metrics = _named("train", nothing) | _named("val", nothing)
+        return EpochRecord(self.epoch, fold, metrics, steps=0, train_seconds=0.0, seconds=0.0)
+
+    def best_weights(self) -> list[Weights]:
+        """The best epoch's state dict, fold by fold; empty while no epoch has a finite metric."""
+        return [_copied(weights) for weights in self._best_weights]
+
+    def test(self) -> dict[str, float]:
+        """The best epoch's weights on the test part, the folds' mean; empty where there is no test part or no best."""
+        dataset = self._problem.dataset
+        if not len(dataset.x_test) or not self._best_weights:
+            return {}
+        scores = [self._test_fold(run, weights) for run, weights in zip(self._runs, self._best_weights, strict=True)]
+        return {f"test_{name}": math.fsum(score[name] for score in scores) / len(scores) for name in scores[0]}
+
+    def _test_fold(self, run: Run, weights: Weights) -> dict[str, float]:
+        model = run.module()
+        now = _copied(model.state_dict())
+        model.load_state_dict(weights)
+        try:
+            return run.evaluate(self._problem.dataset.x_test, self._problem.dataset.y_test)
+        finally:
+            model.load_state_dict(now)
+
+    def state(self) -> dict[str, Any]:
+        """All that a later `load_state` needs to go on bit for bit: tensors and plain values only, copied."""
+        return {
+            "epoch": self.epoch,
+            "diverged": self.diverged,
+            "patience": {"best": self._patience.best, "waited": self._patience.waited},
+            "best_epoch": self.best_epoch,
+            "best_metrics": dict(self.best_metrics),
+            "best_weights": self.best_weights(),
+            "runs": [run.state() for run in self._runs],
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        for run, its_state in zip(self._runs, state["runs"], strict=True):
+            run.load_state(its_state)
+        self.epoch = state["epoch"]
+        self.diverged = state["diverged"]
+        self._patience = replace(self._patience, **state["patience"])
+        self.best_epoch = state["best_epoch"]
+        self.best_metrics = dict(state["best_metrics"])
+        self._best_weights = [_copied(weights) for weights in state["best_weights"]]
+
+
+def _named(part: str, scores: Mapping[str, float]) -> dict[str, float]:
+    return {f"{part}_{name}": value for name, value in scores.items()}
+
+
+def _copied(weights: Mapping[str, torch.Tensor]) -> Weights:
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in weights.items()}

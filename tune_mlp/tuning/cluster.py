@@ -1,0 +1,116 @@
+"""The cluster: start a local Ray or join a running one, quietly, and say how many trials it holds at once."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tune_mlp.errors import ResourceError, RunError, UsageError, one_line
+from tune_mlp.tuning.schedulers import can_pause
+from tune_mlp.tuning.settings import Resources
+from tune_mlp.tuning.study import Study
+
+SLOT = "tune_mlp_slot"
+"""A resource of our own on a local Ray: limits the trials at once where the scheduler keeps more of them alive."""
+
+ENVIRONMENT = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the journal is the record
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # run.py stops a study on signals, SIGTERM included
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's own snapshots are of no use to us
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_THRESHOLD_S": "3600",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a CPU trial's worker needn't have its GPUs hidden
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What the nodes offer."""
+
+    nodes: tuple[dict[str, float], ...]
+
+    @property
+    def has_slots(self) -> bool:
+        """Was it started here, with our own resource?"""
+        return any(SLOT in node for node in self.nodes)
+
+    def slots(self, resources: Resources, concurrent: int | None) -> int:
+        """How many trials fit at once; a request that no node can ever meet is refused."""
+        fits = sum(_fits(node, resources) for node in self.nodes)
+        if not fits:
+            most = {kind: max((node.get(kind, 0.0) for node in self.nodes), default=0.0) for kind in ("CPU", "GPU")}
+            raise ResourceError(
+                f"no node can run a trial: resources ask for cpu={resources.cpu:g}, gpu={resources.gpu:g}, and the "
+                f"largest node has {most['CPU']:g} CPUs, the largest {most['GPU']:g} GPUs"
+            )
+        return min(fits, concurrent or fits)
+
+
+def _fits(node: dict[str, float], resources: Resources) -> int:
+    counts = [math.floor(node.get("CPU", 0.0) / resources.cpu + 1e-9)]
+    if resources.gpu >= 1:
+        counts.append(math.floor(node.get("GPU", 0.0) / resources.gpu))
+    elif resources.gpu > 0:  # fractions share one GPU and never span two
+        counts.append(math.floor(node.get("GPU", 0.0)) * math.floor(1 / resources.gpu + 1e-9))
+    return min(counts)
+
+
+@contextlib.contextmanager
+def connected(study: Study, address: str | None) -> Iterator[Cluster]:
+    """A Ray for the time of a study: the session's own where one is running in this process, else one that ends with
+    the study."""
+    with _environment(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray's own, of its future versions
+        import ray
+
+        already = ray.is_initialized()
+        if not already:
+            _init(study, address)
+        try:
+            nodes = tuple(dict(node["Resources"]) for node in ray.nodes() if node["Alive"])
+            cluster = Cluster(nodes)
+            if study.concurrent and can_pause(study) and not cluster.has_slots:
+                raise UsageError(
+                    f"{study.scheduler.name} sets trials aside, so concurrent={study.concurrent} can't be held on a Ray "
+                    "that runs already; leave it out, or use asha, median or fifo"
+                )
+            yield cluster
+        finally:
+            if not already:
+                ray.shutdown()
+
+
+def _init(study: Study, address: str | None) -> None:
+    import ray
+
+    local = address is None
+    options = {"resources": {SLOT: study.concurrent}} if local and study.concurrent and can_pause(study) else {}
+    try:
+        ray.init(
+            address="local" if local else address,
+            include_dashboard=False if local else None,
+            log_to_driver=False,
+            logging_level="CRITICAL",
+            **options,
+        )
+    except Exception as error:  # noqa: BLE001  # Ray raises many kinds here
+        where = "start Ray on this machine" if local else f"connect to Ray at {address!r}"
+        raise RunError(f"can't {where}: {one_line(error, 300)}") from None
+
+
+@contextlib.contextmanager
+def _environment() -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in ENVIRONMENT}
+    os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)

@@ -1,0 +1,171 @@
+"""A run's folder: its name, its manifest, and the tables written at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from tune_mlp import __version__
+from tune_mlp.data.dataset import Dataset
+from tune_mlp.errors import RunError, RunFolderError, UsageError
+from tune_mlp.results.results import Results
+from tune_mlp.tuning.cluster import Cluster
+from tune_mlp.tuning.study import Study
+
+CHECKPOINTS = "checkpoints"
+NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+PACKAGES = ("ray", "torch", "torchvision", "numpy", "pandas", "optuna", "scikit-learn", "pyarrow")
+
+
+def check_name(out: Path, name: str | None) -> None:
+    """Refuse a bad or taken name before any work is done; `create` refuses it again, for sure."""
+    if name is None:
+        return
+    if not NAME.match(name):
+        raise RunFolderError(
+            f"--name {name!r}: a run's name is 1 to 64 letters, digits, dots, dashes or underscores, a letter or digit first"
+        )
+    if (out / name).exists():
+        raise RunFolderError(f"{out / name} exists already; choose another --name")
+
+
+def check_writable(csv: Path) -> None:
+    """Refuse a --csv that can't be written, before any work is done."""
+    if csv.is_dir():
+        raise UsageError(f"--csv {csv}: is a folder, give a file")
+    if not csv.absolute().parent.is_dir():
+        raise UsageError(f"--csv {csv}: there is no folder {csv.parent}")
+    if not os.access(csv if csv.exists() else csv.absolute().parent, os.W_OK):
+        raise UsageError(f"--csv {csv}: can't be written")
+
+
+def create(out: Path, name: str | None, study: str) -> Path:
+    """Make the run's folder. A taken name of the user's is refused; one of ours gets a number."""
+    stamp = f"{study}-{time.strftime('%Y%m%d-%H%M%S')}"
+    for attempt in range(1000):
+        run = out / (name or (f"{stamp}-{attempt + 1}" if attempt else stamp))
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            run.mkdir()
+        except FileExistsError:
+            if out.is_dir() and name is None:
+                continue
+            what = run if out.is_dir() else out
+            raise RunFolderError(f"{what} exists already; choose another --name or --out") from None
+        except OSError as error:
+            raise RunFolderError(f"can't make the run's folder {run}: {error.strerror or error}") from None
+        (run / CHECKPOINTS).mkdir()
+        return run
+    raise RunFolderError(f"{out} is full of runs named {stamp}")
+
+
+@dataclass
+class Manifest:
+    """run.json: how the run was made, kept true while it goes on."""
+
+    path: Path
+    facts: dict[str, Any]
+
+    @classmethod
+    def begin(
+        cls,
+        run: Path,
+        study: Study,
+        dataset: Dataset,
+        cluster: Cluster,
+        slots: int,
+        engine: str,
+        why: str,
+        command: tuple[str, ...],
+        began: float,
+    ) -> Manifest:
+        """Write the study and the manifest of a run that is about to start."""
+        write_text(run / "study.yaml", study.dump())
+        manifest = cls(
+            run / "run.json",
+            {
+                "state": "running",
+                "name": run.name,
+                "study": study.name,
+                "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(began)),
+                "seconds": None,
+                "command": list(command),
+                "seed": study.seed,
+                "dataset": {
+                    "name": dataset.name,
+                    "stand_in_for": dataset.stand_in_for,
+                    "fingerprint": dataset.fingerprint(),
+                    "samples": len(dataset.x),
+                    "test_samples": len(dataset.x_test),
+                    "features": int(dataset.x.shape[1]),
+                    "classes": list(dataset.classes),
+                    "notes": list(dataset.notes),
+                },
+                "engine": {"name": engine, "why": why},
+                "resources": {
+                    **study.resources.model_dump(),
+                    "concurrent": slots,
+                    "nodes": [{kind: node[kind] for kind in ("CPU", "GPU") if kind in node} for node in cluster.nodes],
+                },
+                "machine": {
+                    "host": socket.gethostname(),
+                    "system": platform.platform(),
+                    "processor": _processor(),
+                    "cores": os.cpu_count(),
+                },
+                "versions": {
+                    "tune_mlp": __version__,
+                    "python": sys.version.split()[0],
+                    **{package: metadata.version(package) for package in PACKAGES},
+                },
+            },
+        )
+        manifest.note()
+        return manifest
+
+    def note(self, **facts: Any) -> None:
+        """Add to the facts, and write them."""
+        self.facts.update(facts)
+        write_text(self.path, json.dumps(self.facts, indent=2, ensure_ascii=False) + "\n")
+
+
+def finish(run: Path, csv: Path | None) -> Results:
+    """Write the tables from the journal, and the copy that was asked for."""
+    from tune_mlp.results.export import export  # pandas writers take 0.3 s to import, and are needed at the end only
+
+    results = Results.load(run)
+    export(results.trials, run / "trials.csv", "csv")
+    export(results.trials, run / "trials.parquet", "parquet")
+    export(results.epochs, run / "epochs.parquet", "parquet")
+    if csv:
+        export(results.trials, csv, "csv")
+    return results
+
+
+def write_text(path: Path, text: str) -> None:
+    """Written aside and renamed: a reader finds the old text or the new."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        aside.write_text(text, encoding="utf-8")
+        os.replace(aside, path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise RunError(f"can't write {path}: {error.strerror or error}") from None
+
+
+def _processor() -> str:
+    """The CPU's name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

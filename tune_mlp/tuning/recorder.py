@@ -1,0 +1,98 @@
+"""The recorder: Ray Tune's callback in the driver, and the journal's one writer."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+
+from tune_mlp.errors import one_line
+from tune_mlp.records import Mode, TrialState, better
+from tune_mlp.results.journal import Drawn, Ended, Journal, Trained
+from tune_mlp.tuning.progress import Display
+from tune_mlp.tuning.trainable import weights_file
+
+
+class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
+    """Writes what happens, tells the display, and keeps on disk only the weights of the trial that leads."""
+
+    def __init__(self, journal: Journal, display: Display, mode: Mode, weights_folder: Path) -> None:
+        self._journal = journal
+        self._display = display
+        self._mode: Mode = mode
+        self._weights_folder = weights_folder
+        self._open: dict[int, float] = {}
+        """When each trial that hasn't ended began."""
+        self._params: dict[int, Any] = {}
+        self._best: dict[int, float] = {}
+        self._leader: int | None = None
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Also called when a trial goes on after a pause, a crash, or with settings that it took over."""
+        number, params = trial.config["trial"], trial.config["params"]
+        if self._params.get(number) != params:
+            self._params[number] = params
+            self._journal.append(Drawn(number, params, trial.config["seed"]))
+        if number not in self._open:
+            self._open[number] = time.monotonic()
+        self._display.trial_started(number, params)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        number = trial.config["trial"]
+        records = result.pop("records")  # Ray need not carry them any further
+        best = result["best"]
+        if records:
+            self._journal.append(Trained(number, tuple(records), result["node"], result["weights"]))
+            self._display.trial_trained(number, result["epoch"], len(result["curve"]), result["curve"][-1][1], best)
+        if best is not None:
+            self._best[number] = best
+        state = TrialState(result["state"])
+        if state is not TrialState.STOPPED:
+            self._end(number, state, result["seconds"], result["error"])
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """After a result that ended the trial, or when the scheduler ends it."""
+        number = trial.config["trial"]
+        self._end(number, TrialState.STOPPED, trial.last_result.get("seconds"))
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """The actor itself was lost, as often as we were ready to try again."""
+        error = trial.get_pickled_error() or RuntimeError("the worker was lost")
+        self._end(trial.config["trial"], TrialState.FAILED, error=_short(error))
+
+    def close(self) -> None:
+        """The study ends by itself or by its time budget: whatever still ran was stopped."""
+        for number in list(self._open):
+            self._end(number, TrialState.STOPPED)
+
+    def _end(self, number: int, state: TrialState, seconds: float | None = None, error: str = "") -> None:
+        began = self._open.pop(number, None)
+        if began is None:
+            return
+        self._journal.append(Ended(number, state, time.monotonic() - began if seconds is None else seconds, error))
+        self._display.trial_ended(number, state, error)
+        self._keep_leader(number, state)
+
+    def _keep_leader(self, number: int, state: TrialState) -> None:
+        sound = state in (TrialState.FINISHED, TrialState.STOPPED) and number in self._best
+        lead = self._best[self._leader] if self._leader is not None else None
+        loser: int | None = number
+        if sound and better(self._best[number], lead, self._mode):
+            loser, self._leader = self._leader, number
+        if loser is not None:
+            weights_file(self._weights_folder, loser).unlink(missing_ok=True)
+
+
+def _short(error: BaseException) -> str:
+    """Ray's errors are pages; the first line of theirs that says something is enough for a table."""
+    text = one_line(error, limit=10_000)
+    for telling in ("out-of-memory", "OutOfMemory", "Actor", "Worker"):
+        start = text.find(telling)
+        if start >= 0:
+            text = text[start:]
+            break
+    return text[:200]

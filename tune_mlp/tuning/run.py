@@ -1,0 +1,271 @@
+"""One run of a study, end to end: data, Ray, trials, the winner's test, and the run's folder."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tune_mlp.data.dataset import Dataset, Problem
+from tune_mlp.data.sources import load_dataset
+from tune_mlp.data.split import make_problem
+from tune_mlp.engines.choose import choose_engine
+from tune_mlp.errors import Interrupted, NoTrialSucceeded, RunError, StudyError, one_line
+from tune_mlp.results.journal import Journal, Started, Tested
+from tune_mlp.results.results import Results
+from tune_mlp.tuning import folder as files
+from tune_mlp.tuning.cluster import SLOT, Cluster, connected
+from tune_mlp.tuning.progress import Board, Display
+from tune_mlp.tuning.study import Study
+
+RETRIES = 3
+"""How often a trial starts anew when the process under it is lost. What a trial itself raises is not tried again."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run is asked for beside its study."""
+
+    out: Path = Path("runs")
+    name: str | None = None
+    address: str | None = None
+    data_dir: Path | None = None
+    csv: Path | None = None
+    command: tuple[str, ...] = ()
+    """The command line, for the manifest."""
+
+
+def run_study(study: Study, request: Request, display: Display) -> Results:
+    """Run it, and return what was found; the folder holds all of it whatever happens on the way."""
+    began = time.time()
+    if request.csv:
+        files.check_writable(request.csv)
+    files.check_name(request.out, request.name)
+    dataset = load_dataset(study.data, request.data_dir, None, say=display.say)
+    try:
+        study = study.bound(dataset.task)
+    except StudyError as error:
+        raise study.located(error) from None
+    engine, why = choose_engine(study.engine)
+    problem = make_problem(dataset, study.data, study.seed)
+    _announce(study, dataset, problem, display)
+
+    with connected(study, request.address) as cluster:
+        slots = cluster.slots(study.resources, study.concurrent)
+        run = files.create(request.out, request.name, study.name)
+        manifest = files.Manifest.begin(run, study, dataset, cluster, slots, engine, why, request.command, began)
+        with Journal.create(run / "journal.jsonl") as journal:
+            journal.append(_started(study, dataset, engine))
+            try:
+                signal_number = _train(study, problem, engine, run, slots, cluster, journal, display)
+                manifest.note(state="testing")
+                if signal_number is None:
+                    _test_winner(problem, engine, run, journal)
+            except BaseException as error:
+                manifest.note(state="failed", error=one_line(error))
+                raise
+        results = files.finish(run, request.csv)
+    state = "interrupted" if signal_number is not None else "finished"
+    manifest.note(state=state, seconds=round(time.time() - began, 3))
+    if signal_number is not None:
+        raise Interrupted(f"interrupted; the {len(results.trials)} trials so far are saved in {run}", signal_number)
+    if results.best is None:
+        raise NoTrialSucceeded(_no_winner(results))
+    return Results.load(run)
+
+
+def _announce(study: Study, dataset: Dataset, problem: Problem, display: Display) -> None:
+    if dataset.stand_in_for:
+        display.say(
+            f"!!! {dataset.stand_in_for} was not found and can't be downloaded: {dataset.name} STANDS IN for it. These "
+            f"results are not {dataset.stand_in_for}'s. Give --data-dir or set TUNE_MLP_DATA for the real data.",
+            "bold red",
+        )
+    for note in dataset.notes:
+        display.say(note, "dim")
+    for warning in study.warnings():
+        display.say(f"warning: {warning}", "yellow")
+
+
+def _started(study: Study, dataset: Dataset, engine: str) -> Started:
+    metric, mode = study.ranking
+    return Started(
+        study_name=study.name,
+        task=dataset.task,
+        metric=metric,
+        mode=mode,
+        epochs=study.epochs,
+        engine=engine,
+        classes=len(dataset.classes),
+        seed=study.seed,
+        dataset=dataset.name,
+        stand_in_for=dataset.stand_in_for,
+    )
+
+
+def _board(study: Study, problem: Problem, slots: int) -> Board:
+    metric, mode = study.ranking
+    dataset, fold = problem.dataset, problem.folds[0]
+    folds = f", {len(problem.folds)} folds" if len(problem.folds) > 1 else ""
+    title = (
+        f"{study.name}: {dataset.name}, {len(fold.train):,} to train on and {len(fold.validation):,} to validate{folds}; "
+        f"{study.search.name} search, {study.scheduler.name}, {slots} at a time"
+    )
+    return Board(title, metric, mode, study.number_of_trials, study.epochs)
+
+
+def _train(
+    study: Study,
+    problem: Problem,
+    engine: str,
+    run: Path,
+    slots: int,
+    cluster: Cluster,
+    journal: Journal,
+    display: Display,
+) -> int | None:
+    """Train all trials; returns the number of the signal that ended it early, if one did."""
+    from ray import tune
+
+    from tune_mlp.tuning.recorder import Recorder
+    from tune_mlp.tuning.schedulers import can_pause, make_scheduler, milestones
+    from tune_mlp.tuning.searchers import NumberedSearcher
+    from tune_mlp.tuning.trainable import Job, TrialActor
+
+    metric, mode = study.ranking
+    job = Job(
+        problem=problem,
+        engine=engine,
+        metric=metric,
+        mode=mode,
+        epochs=study.epochs,
+        patience=study.patience,
+        milestones=milestones(study),
+        threads=max(1, math.floor(study.resources.cpu)),
+        gpu=study.resources.gpu > 0,
+        weights_folder=run.resolve() / files.CHECKPOINTS,
+    )
+    demand = {"CPU": study.resources.cpu, "GPU": study.resources.gpu}
+    if cluster.has_slots:
+        demand[SLOT] = 1
+    recorder = Recorder(journal, display, mode, run / files.CHECKPOINTS)
+    stopper = _stopper(study.time_budget)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, slots))
+    tuner = tune.Tuner(
+        tune.with_resources(
+            tune.with_parameters(TrialActor, job=job),
+            tune.PlacementGroupFactory([{kind: amount for kind, amount in demand.items() if amount}]),
+        ),
+        tune_config=tune.TuneConfig(
+            search_alg=NumberedSearcher(study),
+            scheduler=make_scheduler(study),
+            num_samples=study.number_of_trials,
+            max_concurrent_trials=None if can_pause(study) else slots,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name="ray",
+            storage_path=str(run.resolve() / files.CHECKPOINTS),
+            callbacks=[recorder],
+            failure_config=tune.FailureConfig(max_failures=RETRIES),
+            stop=stopper,
+            verbose=0,
+        ),
+    )
+    display.begin(_board(study, problem, slots))
+    try:
+        with _quiet_ray(), _signals(stopper):
+            tuner.fit()
+    except RunError:
+        raise
+    except Exception as error:  # Ray raises many kinds here
+        raise RunError(f"Ray Tune ended with an error: {one_line(error, 300)}") from error
+    finally:
+        display.finish()
+    signal_number: int | None = stopper.signal_number
+    if signal_number is None:
+        recorder.close()
+    return signal_number
+
+
+def _stopper(seconds: float | None) -> Any:
+    """Ray's way to be told to stop everything: by the clock, or by a signal."""
+    from ray.tune import Stopper
+
+    class Deadline(Stopper):  # type: ignore[misc]  # ray ships no types, and is imported late
+        def __init__(self) -> None:
+            self.signal_number: int | None = None
+            self._end = math.inf if seconds is None else time.monotonic() + seconds
+
+        def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+            return False
+
+        def stop_all(self) -> bool:
+            return self.signal_number is not None or time.monotonic() >= self._end
+
+    return Deadline()
+
+
+@contextlib.contextmanager
+def _signals(stopper: Any) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM lets Ray stop in order; a second one ends the process at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(number: int, frame: Any) -> None:
+        stopper.signal_number = number
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _quiet_ray() -> Iterator[None]:
+    """Tune logs its own worries; what a person must know of them comes to the table and the exit status."""
+    logger = logging.getLogger("ray")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _test_winner(problem: Problem, engine: str, run: Path, journal: Journal) -> None:
+    """The test part is touched here, once, by the winner's best weights; then these are saved as best/."""
+    results = Results.load(run)
+    if results.best is not None:
+        from tune_mlp.tuning.winner import save_winner
+
+        tested = save_winner(results, problem, engine, run)
+        if tested:
+            journal.append(Tested(int(results.best["trial"]), tested))
+    shutil.rmtree(run / files.CHECKPOINTS, ignore_errors=True)
+
+
+def _no_winner(results: Results) -> str:
+    counts = results.trials["state"].value_counts()
+    ends = ", ".join(f"{count} {state}" for state, count in counts.items())
+    errors = [error for error in results.trials["error"] if error]
+    reason = f"; the first failure: {errors[0]}" if errors else ""
+    if not len(results.trials):
+        return f"no trial succeeded: none was started in time; see {results.path}"
+    return f"no trial succeeded: all of {len(results.trials)} ended without a finite metric ({ends}){reason}; see {results.path}"

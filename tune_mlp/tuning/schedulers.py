@@ -1,0 +1,156 @@
+"""Schedulers: Ray's, made from a study's settings, and the epochs at which each wants to decide."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from ray.tune.schedulers import (
+    AsyncHyperBandScheduler,
+    FIFOScheduler,
+    HyperBandScheduler,
+    MedianStoppingRule,
+    PopulationBasedTraining,
+    TrialScheduler,
+)
+from ray.tune.schedulers.pbt import _PBTTrialState
+
+from tune_mlp.seeds import derive
+from tune_mlp.space.domains import Domain, Value
+from tune_mlp.tuning.study import Study, mutable
+
+TIME = "epoch"
+"""What schedulers count time in: a key of every result."""
+
+
+def make_scheduler(study: Study) -> TrialScheduler:
+    """Ray's scheduler for a bound study."""
+    return SCHEDULERS[study.scheduler.name](study)
+
+
+def milestones(study: Study) -> tuple[int, ...]:
+    """The epochs at which the scheduler decides, the last epoch included: a trial's step lands exactly on each."""
+    return MILESTONES[study.scheduler.name](study)
+
+
+def can_pause(study: Study) -> bool:
+    """Does the scheduler set trials aside and go on with them later? Then more are alive than run."""
+    return study.scheduler.name in ("hyperband", "pbt")
+
+
+def _common(study: Study) -> dict[str, Any]:
+    metric, mode = study.ranking
+    return {"time_attr": TIME, "metric": metric, "mode": mode}
+
+
+def _asha(study: Study) -> TrialScheduler:
+    assert study.scheduler.asha
+    return AsyncHyperBandScheduler(
+        **_common(study),
+        max_t=study.epochs,
+        grace_period=min(study.scheduler.asha.grace_period, study.epochs),
+        reduction_factor=study.scheduler.asha.reduction_factor,
+    )
+
+
+def _hyperband(study: Study) -> TrialScheduler:
+    assert study.scheduler.hyperband
+    return HyperBandScheduler(
+        **_common(study),
+        max_t=study.epochs,
+        reduction_factor=study.scheduler.hyperband.reduction_factor,
+    )
+
+
+def _median(study: Study) -> TrialScheduler:
+    assert study.scheduler.median
+    return MedianStoppingRule(
+        **_common(study),
+        grace_period=study.scheduler.median.grace_period,
+        min_samples_required=study.scheduler.median.min_samples,
+        min_time_slice=study.epochs,
+    )
+
+
+class _Population(PopulationBasedTraining):  # type: ignore[misc]  # ray ships no types
+    """Ray's, with changes drawn from the study's own domains, and beside a searcher, which Ray refuses for searchers
+    that want to know a trial's settings from its result; ours goes by the trial's number."""
+
+    def __init__(self, study: Study) -> None:
+        assert study.scheduler.pbt
+        super().__init__(
+            **_common(study),
+            perturbation_interval=study.scheduler.pbt.interval,
+            quantile_fraction=study.scheduler.pbt.quantile,
+            custom_explore_fn=lambda config: config,
+            log_config=False,
+        )
+        self._seed = study.seed
+        self._resample = study.scheduler.pbt.resample
+        self._domains: dict[str, Domain] = mutable(study.parsed)
+        self._changes: dict[int, int] = {}
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        self._trial_state[trial] = _PBTTrialState(trial)
+
+    def _get_new_config(self, trial: Any, trial_to_clone: Any) -> tuple[dict[str, Any], dict[str, str]]:
+        number = trial.config["trial"]
+        change = self._changes[number] = self._changes.get(number, 0) + 1
+        params = dict(trial_to_clone.config["params"])
+        for path, domain in self._domains.items():
+            if path in params:
+                u, v = (derive(self._seed, "pbt", number, change, path, i) / 2**63 for i in range(2))
+                params[path] = domain.at(v) if u < self._resample else neighbour(domain, params[path], up=v < 0.5)
+        return {**trial.config, "params": params}, {}
+
+
+def neighbour(domain: Domain, value: Value, up: bool) -> Value:
+    """A small change: the next value of a countable domain, else a fifth up or down, within the domain's ends."""
+    values = domain.values()
+    if values is not None:
+        index = values.index(value) + (1 if up else -1)
+        return values[min(max(index, 0), len(values) - 1)]
+    low, high = domain.extremes()
+    assert isinstance(value, int | float)
+    assert isinstance(low, int | float)
+    assert isinstance(high, int | float)
+    changed = min(max(value * (1.2 if up else 0.8), low), high)
+    return round(changed) if isinstance(value, int) else changed
+
+
+SCHEDULERS: dict[str, Callable[[Study], TrialScheduler]] = {
+    "asha": _asha,
+    "hyperband": _hyperband,
+    "median": _median,
+    "pbt": _Population,
+    "fifo": lambda study: FIFOScheduler(),
+}
+
+
+def _rungs(study: Study) -> tuple[int, ...]:
+    """ASHA's: grace, grace times factor, ... A trial passes a rung at the first whole epoch that reaches it."""
+    assert study.scheduler.asha
+    found, rung = [], float(study.scheduler.asha.grace_period)
+    while rung < study.epochs:
+        found.append(math.ceil(rung))
+        rung *= study.scheduler.asha.reduction_factor
+    return (*dict.fromkeys(found), study.epochs)
+
+
+def _every_epoch(study: Study) -> tuple[int, ...]:
+    return tuple(range(1, study.epochs + 1))
+
+
+def _every_interval(study: Study) -> tuple[int, ...]:
+    assert study.scheduler.pbt
+    return (*range(study.scheduler.pbt.interval, study.epochs, study.scheduler.pbt.interval), study.epochs)
+
+
+MILESTONES: dict[str, Callable[[Study], tuple[int, ...]]] = {
+    "asha": _rungs,
+    "hyperband": _every_epoch,
+    "median": _every_epoch,
+    "pbt": _every_interval,
+    "fifo": lambda study: (study.epochs,),
+}

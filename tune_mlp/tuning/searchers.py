@@ -1,0 +1,125 @@
+"""The searcher: gives Ray Tune one numbered draw after the other, at random, by grid or from Optuna."""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from typing import Any, Protocol
+
+from ray.tune.search import Searcher
+
+from tune_mlp.records import TrialState
+from tune_mlp.seeds import derive
+from tune_mlp.space.choosers import optuna_chooser
+from tune_mlp.space.space import Params, resolve
+from tune_mlp.tuning.study import Study
+
+
+class Source(Protocol):
+    """Where draws come from, and who is told what became of them."""
+
+    def draw(self, trial: int) -> Params: ...
+
+    def close(self, trial: int, state: TrialState, best: float | None, curve: dict[int, float]) -> None:
+        """`curve` is the metric by epoch, as far as it is finite."""
+
+
+class _Listed:
+    """Random and grid search: draws that depend on nothing that happens."""
+
+    def __init__(self, study: Study) -> None:
+        self._draws = study.draws()
+
+    def draw(self, trial: int) -> Params:
+        return next(self._draws)
+
+    def close(self, trial: int, state: TrialState, best: float | None, curve: dict[int, float]) -> None:
+        pass
+
+
+class _Optuna:
+    """TPE by Optuna's ask and tell, kept in memory: the journal is what a study is rebuilt from."""
+
+    def __init__(self, study: Study) -> None:
+        import optuna  # 0.2 s, and only this search needs it
+
+        assert study.search.tpe
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        logging.getLogger("optuna").setLevel(logging.ERROR)
+        self._states = optuna.trial.TrialState
+        self._space = study.parsed
+        _, mode = study.ranking
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # group and constant_liar are marked experimental
+            sampler = optuna.samplers.TPESampler(
+                n_startup_trials=study.search.tpe.startup,
+                multivariate=True,
+                group=True,  # parameters inside branches are modelled together with those they occur with
+                constant_liar=True,  # trials that run at once shouldn't be neighbours
+                seed=derive(study.seed, "tpe") % 2**32,
+            )
+        self._study = optuna.create_study(
+            sampler=sampler, direction={"max": "maximize", "min": "minimize"}[mode], pruner=optuna.pruners.NopPruner()
+        )
+        self._trials: dict[int, Any] = {}
+
+    def draw(self, trial: int) -> Params:
+        self._trials[trial] = self._study.ask()
+        return resolve(self._space, optuna_chooser(self._trials[trial]))
+
+    def close(self, trial: int, state: TrialState, best: float | None, curve: dict[int, float]) -> None:
+        """A finished trial is complete, a stopped one pruned at its last epoch. A diverged one is pruned without any
+        epoch, which TPE ranks below all others; a failed one says nothing of its settings."""
+        asked = self._trials.pop(trial)
+        if state is TrialState.FINISHED and best is not None:
+            self._study.tell(asked, best)
+            return
+        if state is TrialState.STOPPED:
+            for epoch, value in curve.items():
+                asked.report(value, epoch)
+        self._study.tell(asked, state=self._states.FAIL if state is TrialState.FAILED else self._states.PRUNED)
+
+
+SOURCES: dict[str, type[Any]] = {"random": _Listed, "grid": _Listed, "tpe": _Optuna}
+
+
+class NumberedSearcher(Searcher):  # type: ignore[misc]  # ray ships no types
+    """Ray's searcher interface over a Source. A trial's config is its number, its seed and its params."""
+
+    def __init__(self, study: Study) -> None:
+        self._metric_name, mode = study.ranking
+        super().__init__(metric=self._metric_name, mode=mode)
+        self._source: Source = SOURCES[study.search.name](study)
+        self._seed = study.seed
+        self._count = study.number_of_trials
+        self._numbers: dict[str, int] = {}
+        self._curves: dict[str, dict[int, float]] = {}
+
+    def suggest(self, trial_id: str) -> Any:
+        number = len(self._numbers)
+        if number >= self._count:
+            return Searcher.FINISHED
+        self._numbers[trial_id] = number
+        params = self._source.draw(number)
+        # a short seed, so that any tool that reads the table keeps all its digits
+        return {"trial": number, "seed": derive(self._seed, "trial", number) >> 32, "params": params}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        curve = self._curves.setdefault(trial_id, {})
+        curve.update((epoch, value) for epoch, value in result["curve"] if math.isfinite(value))
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        if result and not error:
+            self.on_trial_result(trial_id, result)  # Ray doesn't pass on the result that ends a trial
+            state = TrialState(result["state"])
+        else:
+            state = TrialState.FAILED if error else TrialState.STOPPED
+        best = result["best"] if result else None
+        self._source.close(self._numbers[trial_id], state, best, self._curves.pop(trial_id, {}))
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the journal is what a study is rebuilt from."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Never asked for, since nothing is saved."""

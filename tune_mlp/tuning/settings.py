@@ -1,0 +1,146 @@
+"""The parts of a study that say how it is run: search, scheduler, resources, time."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from tune_mlp.config import Settings
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Whole = Annotated[int, Field(ge=1)]
+Factor = Annotated[float, Field(gt=1, le=100)]
+
+
+class Asha(Settings):
+    """Asynchronous successive halving: at each milestone the worse trials stop, without waiting for the others."""
+
+    grace_period: Whole = 1
+    """Epochs before a trial may be stopped; the first milestone."""
+    reduction_factor: Factor = 2.0
+    """Each milestone is so many times the one before, and one trial in so many goes on past it."""
+
+
+class HyperBand(Settings):
+    """Successive halving in synchronised brackets of different patience."""
+
+    reduction_factor: Factor = 3.0
+    """How much each halving keeps: one trial in so many."""
+
+
+class Median(Settings):
+    """A trial stops when its best is worse than the median of the others' running means."""
+
+    grace_period: Whole = 1
+    """Epochs before a trial may be stopped."""
+    min_samples: Whole = 3
+    """Trials to compare with, at least."""
+
+
+class Pbt(Settings):
+    """Population-based training: the worst take over the weights and the perturbed settings of the best."""
+
+    interval: Whole = 1
+    """Epochs between two looks at the population."""
+    quantile: Annotated[float, Field(gt=0, le=0.5)] = 0.25
+    """The share that is replaced, and the share that is copied."""
+    resample: Annotated[float, Field(ge=0, le=1)] = 0.25
+    """Chance of a fresh draw in place of a small change."""
+
+
+class Fifo(Settings):
+    """Every trial trains all its epochs."""
+
+
+class RandomSearch(Settings):
+    """Independent draws."""
+
+
+class GridSearch(Settings):
+    """Every combination once, in order."""
+
+
+class Tpe(Settings):
+    """Optuna's tree-structured Parzen estimator: later draws learn from earlier ones."""
+
+    startup: Whole = 10
+    """Random draws before the first that learns."""
+
+
+def _named(raw: Any) -> Any:
+    """`asha` is short for `{asha: {}}`, and an empty value for no settings of its own."""
+    if isinstance(raw, str):
+        return {raw: {}}
+    if isinstance(raw, dict):
+        return {name: {} if inner is None else inner for name, inner in raw.items()}
+    return raw
+
+
+class _OneOf(Settings):
+    """A name with settings of its own: exactly one field is set."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        chosen = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(chosen) != 1:
+            known = ", ".join(type(self).model_fields)
+            raise ValueError(f"name one of {known}, got {' and '.join(chosen) or 'none'}")
+        return self
+
+    @property
+    def name(self) -> str:
+        """Which one is meant."""
+        return next(name for name in type(self).model_fields if getattr(self, name) is not None)
+
+
+class Scheduler(_OneOf):
+    """Which trials end early."""
+
+    asha: Asha | None = None
+    hyperband: HyperBand | None = None
+    median: Median | None = None
+    pbt: Pbt | None = None
+    fifo: Fifo | None = None
+
+
+class Search(_OneOf):
+    """Where the next draw comes from."""
+
+    random: RandomSearch | None = None
+    grid: GridSearch | None = None
+    tpe: Tpe | None = None
+
+
+class Resources(Settings):
+    """What one trial takes, as Ray counts it; fractions share a core or a GPU."""
+
+    cpu: Positive = 1.0
+    """CPU cores; a trial computes with as many threads, at least one."""
+    gpu: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """GPUs: a fraction below 1, or a whole number."""
+
+    @model_validator(mode="after")
+    def _gpus_can_be_given(self) -> Self:
+        if self.gpu > 1 and self.gpu != int(self.gpu):
+            raise ValueError(f"above 1, gpu must be a whole number, got {self.gpu}")
+        return self
+
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _duration(raw: Any) -> Any:
+    """`10m` and `1h30m` as seconds."""
+    if isinstance(raw, str):
+        parts = re.fullmatch(r"(?:\d+(?:\.\d+)?[smhd])+", raw)
+        if not parts:
+            raise ValueError(f"write a time as 90s, 10m or 1h30m, got {raw!r}")
+        return sum(float(number) * UNITS[unit] for number, unit in re.findall(r"([\d.]+)([smhd])", raw))
+    return raw
+
+
+SchedulerChoice = Annotated[Scheduler, BeforeValidator(_named)]
+SearchChoice = Annotated[Search, BeforeValidator(_named)]
+Duration = Annotated[Positive, BeforeValidator(_duration)]

@@ -1,0 +1,265 @@
+"""Study: one YAML file, frozen and validated: data, space, budget, search, scheduler, resources."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
+
+from tune_mlp.config import CLASSIFICATION_LOSSES, DEFAULT_LOSS, REGRESSION_LOSSES, DataSettings, Loss, Settings
+from tune_mlp.errors import StudyError
+from tune_mlp.records import BETTER, Mode, Task, metric_names
+from tune_mlp.space.choosers import grid_draws, random_chooser
+from tune_mlp.space.files import Located, find, override, parse_assignment, read_file
+from tune_mlp.space.space import Branch, Constant, Params, Space, finite, first_fault, parse_space, resolve, to_config
+from tune_mlp.tuning.settings import (
+    Duration,
+    Fifo,
+    RandomSearch,
+    Resources,
+    Scheduler,
+    SchedulerChoice,
+    Search,
+    SearchChoice,
+    Whole,
+)
+
+if TYPE_CHECKING:
+    from tune_mlp.results.results import Results  # pandas takes 0.4 s to import
+
+Metric = Literal["val_loss", "val_accuracy", "val_rmse", "val_r2"]
+EngineName = Literal["auto", "eager", "compiled"]
+DEFAULT_METRIC: dict[Task, Metric] = {"classification": "val_accuracy", "regression": "val_rmse"}
+DEFAULT_TRIALS = 25
+MAX_GRID = 100_000
+Override = tuple[list[str], Any, str]
+"""A path, its new value, and the words that said so."""
+
+
+class Study(Settings):
+    """One study: what is searched, over which data, with which budget."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,47}$")] = "study"
+    """Opens the run's folder name; left out, it is the file's name."""
+    description: str = ""
+    """One line for `tune-mlp spaces`."""
+    data: DataSettings
+    space: dict[str, Any]
+    """The parameters: a plain value, or the domain it is drawn from. What isn't named keeps its default."""
+    trials: Whole | None = None
+    """How many draws are trained; left out: the whole grid in a grid search, else 25."""
+    epochs: Whole = 10
+    """How long a trial trains at most."""
+    metric: Metric | None = None
+    """What trials are ranked by; left out: val_accuracy for classes, val_rmse for regression."""
+    mode: Mode | None = None
+    """Whether a small or a large metric is good; left out, it follows from the metric."""
+    search: SearchChoice = Search(random=RandomSearch())
+    """Where the next draw comes from: random, grid or tpe."""
+    scheduler: SchedulerChoice = Scheduler(fifo=Fifo())
+    """Which trials end early: asha, hyperband, median, pbt or fifo (none)."""
+    resources: Resources = Resources()
+    """What one trial takes."""
+    concurrent: Whole | None = None
+    """Trials at once; left out, as many as the resources allow."""
+    engine: EngineName = "auto"
+    """What trains a trial."""
+    patience: Whole | None = None
+    """A trial ends after so many epochs without improvement; left out, never."""
+    time_budget: Duration | None = None
+    """No trial goes on after this: seconds, or text like 10m."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Where all randomness starts."""
+
+    _located: Located | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        space = parse_space(self.space)
+        endless = finite(space) if self.search.grid else None
+        if endless:
+            raise StudyError(
+                "a grid search needs values that it can count: choice, grid, int, or uniform and log with a step",
+                ("space", *endless.split(".")),
+            )
+        if self.scheduler.pbt and not mutable(space):
+            raise StudyError(
+                f"pbt changes settings while they train; let one of {', '.join(MUTABLE)} be a domain", ("space",)
+            )
+        return self
+
+    @classmethod
+    def load(cls, space: str | Path, sets: Sequence[str] = (), options: Sequence[Override] = ()) -> Study:
+        """The study in a file, or a shipped one by name, with `PATH=VALUE` overrides and a command line's options."""
+        path = find(str(space))
+        located = read_file(path)
+        located.tree.setdefault("name", re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:48] or "study")
+        for text in sets:
+            located = override(located, *parse_assignment(text, cls.model_fields), f"--set {text}")
+        for parts, value, said in options:
+            located = override(located, parts, value, said)
+        return cls.from_located(located, path.parent)
+
+    @classmethod
+    def from_located(cls, located: Located, base: Path) -> Study:
+        """Validate a parsed file; an error names file and line. A table's path is taken from `base`, its folder."""
+        try:
+            study = cls.model_validate(located.tree)
+            study.check_draws()
+        except ValidationError as error:
+            raise located.locate(first_fault(error, located.tree)) from None
+        except StudyError as error:
+            raise located.locate(error) from None
+        kind, colon, file = study.data.name.partition(":")
+        if colon and kind in ("csv", "parquet") and (base / file).exists():
+            data = study.data.model_copy(update={"name": f"{kind}:{(base / file).resolve()}"})
+            study = study.model_copy(update={"data": data})
+        study._located = located
+        return study
+
+    def located(self, error: StudyError) -> StudyError:
+        """The error with file and line, where this study came from a file."""
+        return self._located.locate(error) if self._located else error
+
+    def draws(self) -> Iterator[Params]:
+        """The draws of a random or grid search in order: number i depends on the seed and i alone."""
+        space = self.parsed
+        if self.search.grid:
+            yield from grid_draws(space)
+            return
+        for number in itertools.count():
+            yield resolve(space, random_chooser(self.seed, number))
+
+    def check_draws(self) -> None:
+        """Refuse a space with draws that are no valid trial, before anything is trained."""
+        for params in itertools.islice(self.draws(), min(self.number_of_trials, 200)):
+            to_config(params)
+
+    @property
+    def parsed(self) -> Space:
+        """The space as a tree."""
+        return parse_space(self.space)
+
+    @property
+    def number_of_trials(self) -> int:
+        """How many draws the study makes."""
+        if not self.search.grid:
+            return self.trials or DEFAULT_TRIALS
+        count = sum(1 for _ in itertools.islice(grid_draws(self.parsed), self.trials or MAX_GRID))
+        if count == MAX_GRID and self.trials is None:
+            raise StudyError(f"the grid has {MAX_GRID} combinations or more; say how many trials to run", ("trials",))
+        return count
+
+    @property
+    def ranking(self) -> tuple[Metric, Mode]:
+        """The metric that trials are ranked by, and which way; known once the study is `bound`."""
+        assert self.metric is not None
+        return self.metric, self.mode or BETTER[self.metric.removeprefix("val_")]
+
+    def bound(self, task: Task) -> Study:
+        """The study for data of this task: open choices made, impossible ones refused."""
+        metric = self.metric or DEFAULT_METRIC[task]
+        if metric not in metric_names(task, "val"):
+            raise StudyError(
+                f"{task} data has {', '.join(metric_names(task, 'val'))}, got metric {metric}", ("metric",)
+            )
+        losses = CLASSIFICATION_LOSSES if task == "classification" else REGRESSION_LOSSES
+        wrong = [loss for loss in self._losses(task) if loss not in losses]
+        if wrong:
+            raise StudyError(
+                f"regression data trains with {', '.join(losses)}, got {', '.join(wrong)}", ("space", "loss")
+            )
+        space = self.space
+        if task == "regression" and not any(path.split(".")[-1] == "loss" for path, _ in self.parsed.walk()):
+            space = {**space, "loss": DEFAULT_LOSS[task]}
+        mode = self.mode or BETTER[metric.removeprefix("val_")]
+        return self.model_copy(update={"metric": metric, "mode": mode, "space": space, "trials": self.number_of_trials})
+
+    def _losses(self, task: Task) -> list[Loss]:
+        """Every loss that a trial may have."""
+        found: list[Any] = []
+        for path, node in self.parsed.walk():
+            if path.split(".")[-1] == "loss":
+                found += {Constant: lambda n: [n.value], Branch: lambda n: list(n.options)}.get(
+                    type(node), lambda n: list(n.values() or ())
+                )(node)
+        return found or [DEFAULT_LOSS[task]]
+
+    def warnings(self) -> list[str]:
+        """What a careful reader of a bound study would object to."""
+        metric, mode = self.ranking
+        found = []
+        losses = set(self._losses("classification"))
+        if metric == "val_loss" and len(losses) > 1:
+            found.append(
+                f"trials are ranked by val_loss while the loss itself is searched ({', '.join(sorted(losses))}): losses "
+                "of different kinds can't be compared; rank by val_accuracy or val_rmse"
+            )
+        if mode != BETTER[metric.removeprefix("val_")]:
+            found.append(f"mode {mode} ranks the worst {metric} first")
+        asha = self.scheduler.asha
+        if asha and asha.grace_period >= self.epochs:
+            found.append(f"asha stops nothing: grace_period={asha.grace_period} isn't below epochs={self.epochs}")
+        return found
+
+    def run(
+        self,
+        out: str | Path = "runs",
+        name: str | None = None,
+        *,
+        address: str | None = None,
+        data_dir: str | Path | None = None,
+        csv: str | Path | None = None,
+        quiet: bool = False,
+    ) -> Results:
+        """Run the study, as the command line does, and return its results; `address` is a running Ray's."""
+        from rich.console import Console
+
+        from tune_mlp.tuning.progress import make_display
+        from tune_mlp.tuning.run import Request, run_study  # late, since these import ray and pandas
+
+        request = Request(
+            out=Path(out),
+            name=name,
+            address=address,
+            data_dir=None if data_dir is None else Path(data_dir),
+            csv=None if csv is None else Path(csv),
+        )
+        return run_study(self, request, make_display(Console(), quiet))
+
+    def dump(self) -> str:
+        """The study as YAML that loads again, every default written out."""
+        tree = self.model_dump(mode="json")
+        for name in ("search", "scheduler"):
+            tree[name] = {key: value for key, value in tree[name].items() if value is not None}
+        return str(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120))
+
+
+MUTABLE = (
+    "lr",
+    "batch_size",
+    "weight_decay",
+    "l1",
+    "dropout",
+    "momentum",
+    "dampening",
+    "beta1",
+    "beta2",
+    "alpha",
+    "eps",
+)
+"""What can change while a net trains without changing the net: population-based training may touch these."""
+
+
+def mutable(space: Space) -> dict[str, Any]:
+    """The domains that population-based training may draw from anew, by path."""
+    return {
+        path: node
+        for path, node in space.walk()
+        if path.split(".")[-1] in MUTABLE and not isinstance(node, Constant | Branch) and hasattr(node, "at")
+    }

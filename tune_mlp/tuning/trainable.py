@@ -1,0 +1,162 @@
+"""The trainable: Ray Tune's side of a trial, wrapping the trainer; its actor is reused from trial to trial."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray import tune
+
+from tune_mlp.data.dataset import Problem
+from tune_mlp.errors import one_line
+from tune_mlp.records import EpochRecord, Mode, TrialState, mean_metrics
+from tune_mlp.space.space import to_config
+
+if TYPE_CHECKING:  # torch takes two seconds to import, and the driver can do without until the end
+    from tune_mlp.training.trainer import Trainer
+
+WORST = 1e30
+"""Reported, signed, as the metric of a trial that has none: worst of all, and finite, since Ray's schedulers compare
+and average. The journal holds the real values."""
+PATIENT_SECONDS = 1.0
+"""A step returns after the epoch in which it has trained so long, so that people see progress."""
+STATE_FILE = "state.pt"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every trial of a study shares; held once a node in Ray's object store."""
+
+    problem: Problem
+    engine: str
+    metric: str
+    mode: Mode
+    epochs: int
+    patience: int | None
+    milestones: tuple[int, ...]
+    threads: int
+    gpu: bool
+    weights_folder: Path
+    """Where the best epoch's weights of each trial are left for the winner to be chosen from."""
+
+
+def weights_file(folder: Path, trial: int) -> Path:
+    """Where a trial's best weights lie."""
+    return folder / f"best-{trial:05d}.pt"
+
+
+class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
+    """Trains one trial after the other. A trial's metrics depend on its config, its seed and the data alone."""
+
+    def setup(self, config: dict[str, Any], job: Job) -> None:
+        import torch
+        from threadpoolctl import threadpool_limits
+
+        torch.set_num_threads(job.threads)
+        threadpool_limits(job.threads)
+        self._job = job
+        self._node = ray.util.get_node_ip_address()
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._begin(new_config)
+        return True
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        self._trial: int = config["trial"]
+        self._config = config
+        self._trainer: Trainer | None = None
+        self._saved_epoch: int | None = None
+        self._started = time.monotonic()
+
+    def _ready(self) -> Trainer:
+        """The trainer, made at the first step, so that what it raises is a trial's failure and not an actor's."""
+        if self._trainer is None:
+            from tune_mlp.engines.choose import engine
+            from tune_mlp.training.trainer import Trainer
+
+            job = self._job
+            self._trainer = Trainer(
+                to_config(self._config["params"]),
+                job.problem,
+                engine(job.engine),
+                seed=self._config["seed"],
+                metric=job.metric,
+                mode=job.mode,
+                epochs=job.epochs,
+                patience=job.patience,
+                device="cuda" if job.gpu else "cpu",
+            )
+        return self._trainer
+
+    def step(self) -> dict[str, Any]:
+        try:
+            trainer = self._ready()
+            until = next(epoch for epoch in self._job.milestones if epoch > trainer.epoch)
+            records = trainer.step(until, PATIENT_SECONDS)
+            self._keep_best(trainer)
+        except Exception as error:  # noqa: BLE001  # whatever a trial raises is its own end, not the study's
+            epoch = self._trainer.epoch if self._trainer else 0
+            return self._result(TrialState.FAILED, epoch, [], None, _reason(error))
+        state = TrialState.DIVERGED if trainer.diverged else TrialState.FINISHED if trainer.done else TrialState.STOPPED
+        return self._result(state, trainer.epoch, records, trainer)
+
+    def _result(
+        self, state: TrialState, epoch: int, records: list[EpochRecord], trainer: Trainer | None, error: str = ""
+    ) -> dict[str, Any]:
+        """`state` is what the trial's is if nothing more is heard of it: stopped, unless it says otherwise."""
+        by_epoch = {record.epoch: [r for r in records if r.epoch == record.epoch] for record in records}
+        curve = [(number, mean_metrics(group)[self._job.metric]) for number, group in by_epoch.items()]
+        value = curve[-1][1] if curve else math.nan
+        if state in (TrialState.DIVERGED, TrialState.FAILED) or not math.isfinite(value):
+            value = -WORST if self._job.mode == "max" else WORST
+        return {
+            "epoch": epoch,
+            self._job.metric: value,
+            "state": state.value,
+            "done": state is not TrialState.STOPPED,
+            "curve": curve,
+            "best": trainer.best_metrics.get(self._job.metric) if trainer else None,
+            "records": records,
+            "weights": trainer.weights if trainer else 0,
+            "node": self._node,
+            "seconds": time.monotonic() - self._started,
+            "error": error,
+        }
+
+    def _keep_best(self, trainer: Trainer) -> None:
+        """Leave the best weights where the driver finds them, whenever they have changed."""
+        from tune_mlp.training import checkpoint
+
+        if trainer.best_epoch is not None and trainer.best_epoch != self._saved_epoch and not trainer.diverged:
+            path = weights_file(self._job.weights_folder, self._trial)
+            checkpoint.save(path, {"epoch": trainer.best_epoch, "folds": trainer.best_weights()})
+            self._saved_epoch = trainer.best_epoch
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        from tune_mlp.training import checkpoint
+
+        state = {"trial": self._trial, "trainer": self._ready().state()}
+        checkpoint.save(Path(checkpoint_dir) / STATE_FILE, state)
+
+    def load_checkpoint(self, checkpoint_dir: str) -> None:
+        from tune_mlp.training import checkpoint
+
+        state = checkpoint.load(Path(checkpoint_dir) / STATE_FILE)
+        trainer = self._ready()
+        trainer.load_state(state["trainer"])
+        if state["trial"] != self._trial:  # taken over from a better one: its past isn't this trial's
+            trainer.forget_best()
+
+
+def _reason(error: Exception) -> str:
+    """The error in one line, with the place that raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
+    return one_line(error) + place
