@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -107,7 +108,14 @@ SETTINGS: list[dict[str, Any]] = [
 def stored(folder: Path, settings: dict[str, Any]) -> nn.Module:
     trial = config(**settings)
     model = build_mlp(4, 3, trial, seed=1)
-    description = {"trial": 2, "config": trial.model_dump(), "inputs": 4, "outputs": 3, "val_loss": math.nan}
+    description = {
+        "trial": 2,
+        "config": trial.model_dump(),
+        "inputs": 4,
+        "outputs": 3,
+        "val_loss": np.float32("nan"),
+        "epoch": np.int64(4),
+    }
     save_model(folder, model.state_dict(), description)
     return model
 
@@ -134,6 +142,7 @@ def test_a_stored_model_is_a_plain_state_dict_and_strict_json(tmp_path: Path) ->
 
     description = json.loads((tmp_path / "best" / "trial.json").read_text(), parse_constant=refuse)
     assert description["val_loss"] is None
+    assert description["epoch"] == 4
     assert description["config"]["optimizer"] == {"name": "sgd", "momentum": 0.0, "nesterov": False, "dampening": 0.0}
 
 

@@ -15,6 +15,7 @@ from tune_mlp.engines.choose import ENGINES, engine
 from tune_mlp.errors import UsageError
 from tune_mlp.records import EpochRecord, mean_metrics, metric_names
 from tune_mlp.training import checkpoint
+from tune_mlp.training import trainer as trainer_module
 from tune_mlp.training.trainer import Trainer
 
 
@@ -215,6 +216,26 @@ def test_without_a_test_part_there_is_no_test(name: str) -> None:
     it = trainer(name, problem(data=dataset(test=0), test=0))
     it.step(1)
     assert it.test() == {}
+
+
+def test_stored_weights_are_tested_as_the_trainers_own(name: str) -> None:
+    on, trial = problem(validation=Folds(folds=2)), config(batch_norm=True)
+    it = trainer(name, on, trial=trial)
+    it.step(2)
+    assert trainer_module.test_weights(trial, on, engine(name), it.best_weights()) == it.test()
+    empty = problem(data=dataset(test=0), test=0)
+    assert trainer_module.test_weights(trial, empty, engine(name), it.best_weights()) == {}
+
+
+def test_a_state_taken_over_goes_on_without_its_best(name: str) -> None:
+    donor, heir = (trainer(name, mode="max", epochs=9, patience=3, trial=config(lr=lr)) for lr in (0.05, 0.02))
+    donor.step(3)
+    heir.load_state(donor.state())
+    heir.forget_best()
+    assert (heir.epoch, heir.best_epoch, heir.best_metrics, heir.best_weights()) == (3, None, {}, [])
+    assert heir.test() == {}
+    heir.step(9)
+    assert (heir.best_epoch, heir.epoch) == (4, 7), "its patience starts anew"
 
 
 def test_the_folds_test_scores_are_averaged(name: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -40,7 +40,7 @@ class Trainer:
         names = metric_names(task, "train") + metric_names(task, "val")
         if metric not in names:
             raise UsageError(f"metric: {task} has {', '.join(names)}, got {metric}")
-        self._problem = problem
+        self._config, self._problem, self._engine, self._device = config, problem, engine, device
         self._metric = metric
         self._epochs = epochs
         self._patience = Patience(patience, mode)
@@ -120,20 +120,14 @@ class Trainer:
 
     def test(self) -> dict[str, float]:
         """The best epoch's weights on the test part, the folds' mean; empty where there is no test part or no best."""
-        dataset = self._problem.dataset
-        if not len(dataset.x_test) or not self._best_weights:
+        if not self._best_weights:
             return {}
-        scores = [self._test_fold(run, weights) for run, weights in zip(self._runs, self._best_weights, strict=True)]
-        return {f"test_{name}": math.fsum(score[name] for score in scores) / len(scores) for name in scores[0]}
+        return test_weights(self._config, self._problem, self._engine, self._best_weights, self._device)
 
-    def _test_fold(self, run: Run, weights: Weights) -> dict[str, float]:
-        model = run.module()
-        now = _copied(model.state_dict())
-        model.load_state_dict(weights)
-        try:
-            return run.evaluate(self._problem.dataset.x_test, self._problem.dataset.y_test)
-        finally:
-            model.load_state_dict(now)
+    def forget_best(self) -> None:
+        """Start the search for the best epoch, and the patience, anew: after a state that was another trial's."""
+        self._patience = Patience(self._patience.limit, self._patience.mode)
+        self.best_epoch, self.best_metrics, self._best_weights = None, {}, []
 
     def state(self) -> dict[str, Any]:
         """All that a later `load_state` needs to go on bit for bit: tensors and plain values only, copied."""
@@ -156,6 +150,25 @@ class Trainer:
         self.best_epoch = state["best_epoch"]
         self.best_metrics = dict(state["best_metrics"])
         self._best_weights = [_copied(weights) for weights in state["best_weights"]]
+
+
+def test_weights(
+    config: TrialConfig,
+    problem: Problem,
+    engine: Engine,
+    weights: Sequence[Weights],
+    device: str = "cpu",  # noqa: PT028 - a function that tests, not a test function
+) -> dict[str, float]:
+    """Scores of one state dict a fold on the test part, the folds' mean; empty where there is no test part."""
+    dataset = problem.dataset
+    if not len(dataset.x_test):
+        return {}
+    scores: list[dict[str, float]] = []
+    for fold in range(len(problem.folds)):
+        run = engine.start(config, problem, fold, 0, device)
+        run.module().load_state_dict(weights[fold])
+        scores.append(run.evaluate(dataset.x_test, dataset.y_test))
+    return {f"test_{name}": math.fsum(score[name] for score in scores) / len(scores) for name in scores[0]}
 
 
 def _named(part: str, scores: Mapping[str, float]) -> dict[str, float]:

@@ -62,7 +62,9 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
     with connected(study, request.address) as cluster:
         slots = cluster.slots(study.resources, study.concurrent)
         run = files.create(request.out, request.name, study.name)
-        manifest = files.Manifest.begin(run, study, dataset, cluster, slots, engine, why, request.command, began)
+        manifest = files.Manifest.begin(
+            run, study, problem.dataset, cluster, slots, engine, why, request.command, began
+        )
         with Journal.create(run / "journal.jsonl") as journal:
             journal.append(_started(study, dataset, engine))
             try:
@@ -160,31 +162,28 @@ def _train(
     recorder = Recorder(journal, display, mode, run / files.CHECKPOINTS)
     stopper = _stopper(study.time_budget)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, slots))
-    tuner = tune.Tuner(
-        tune.with_resources(
-            tune.with_parameters(TrialActor, job=job),
-            tune.PlacementGroupFactory([{kind: amount for kind, amount in demand.items() if amount}]),
-        ),
-        tune_config=tune.TuneConfig(
-            search_alg=NumberedSearcher(study),
-            scheduler=make_scheduler(study),
-            num_samples=study.number_of_trials,
-            max_concurrent_trials=None if can_pause(study) else slots,
-            reuse_actors=True,
-        ),
-        run_config=tune.RunConfig(
-            name="ray",
-            storage_path=str(run.resolve() / files.CHECKPOINTS),
-            callbacks=[recorder],
-            failure_config=tune.FailureConfig(max_failures=RETRIES),
-            stop=stopper,
-            verbose=0,
-        ),
-    )
     display.begin(_board(study, problem, slots))
     try:
         with _quiet_ray(), _signals(stopper):
-            tuner.fit()
+            # Not tune.Tuner, which pickles all of this into the run's folder to resume from: the journal serves there.
+            tune.run(
+                tune.with_parameters(TrialActor, job=job),
+                name="ray",
+                storage_path=str(run.resolve() / files.CHECKPOINTS),
+                search_alg=NumberedSearcher(study),
+                scheduler=make_scheduler(study),
+                num_samples=study.number_of_trials,
+                max_concurrent_trials=None if can_pause(study) else slots,
+                resources_per_trial=tune.PlacementGroupFactory(
+                    [{kind: amount for kind, amount in demand.items() if amount}]
+                ),
+                reuse_actors=True,
+                callbacks=[recorder],
+                max_failures=RETRIES,
+                stop=stopper,
+                raise_on_failed_trial=False,
+                verbose=0,
+            )
     except RunError:
         raise
     except Exception as error:  # Ray raises many kinds here
@@ -258,7 +257,8 @@ def _test_winner(problem: Problem, engine: str, run: Path, journal: Journal) -> 
         tested = save_winner(results, problem, engine, run)
         if tested:
             journal.append(Tested(int(results.best["trial"]), tested))
-    shutil.rmtree(run / files.CHECKPOINTS, ignore_errors=True)
+    for left in (run / files.CHECKPOINTS).iterdir():  # nothing is left to go on with
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def _no_winner(results: Results) -> str:

@@ -69,7 +69,7 @@ def _median(study: Study) -> TrialScheduler:
         **_common(study),
         grace_period=study.scheduler.median.grace_period,
         min_samples_required=study.scheduler.median.min_samples,
-        min_time_slice=study.epochs,
+        min_time_slice=math.inf,  # never set a trial aside while there are too few to compare with
     )
 
 

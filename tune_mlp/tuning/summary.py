@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tune_mlp.records import TrialState
 from tune_mlp.results.results import Results
-from tune_mlp.tuning.progress import STYLES, clock, described, shown
+from tune_mlp.tuning.progress import STYLES, clock, described
 
 TOP = 5
 
@@ -39,34 +39,45 @@ def show_summary(console: Console, results: Results, csv: Path | None) -> None:
     if results.stand_in_for:
         dataset = results.trials.attrs["dataset"]
         console.print(Text(f"!!! Learnt on {dataset}, which STOOD IN for {results.stand_in_for}.", "bold red"))
-    console.print()
     run = results.path
-    lines = Table.grid(padding=(0, 2))
-    lines.add_row("table", f"{csv or run / 'trials.csv'}")
-    lines.add_row("winner", f"{run / 'best'}  model.pt, trial.json")
-    lines.add_row("all of it", f"{run}")
-    lines.add_row("next", f"tune-mlp export {run} --to xlsx")
-    lines.add_row("", f"python -m tune_mlp.search --space {run / 'study.yaml'} --seed 1   the same study, drawn anew")
-    lines.add_row("", f'python -c "from tune_mlp import Results; print(Results.load({str(run)!r}).trials)"')
-    console.print(lines, soft_wrap=True, highlight=False)
+    again = f"python -m tune_mlp.search --space {run / 'study.yaml'} --seed {results.manifest.get('seed', 0) + 1}"
+    lines = {
+        "table": f"{csv or run / 'trials.csv'}",
+        "winner": f"{run / 'best'} (model.pt, trial.json)",
+        "all of it": f"{run}",
+        "next": f"tune-mlp export {run} --to xlsx",
+        "": f"{again}   # drawn anew",
+        " ": f"python -c \"from tune_mlp import Results; print(Results.load('{run}').trials)\"",
+    }
+    console.print()
+    for word, line in lines.items():
+        console.print(Text(f"{word.strip():10}{line}"), soft_wrap=True)
 
 
 def top_table(results: Results) -> Table:
-    """The best trials, and only the columns that tell them apart."""
+    """The best trials, with the parameters that tell trials apart."""
     ranked = results.ranked.head(TOP)
-    params = [results.params[int(trial)] for trial in ranked["trial"]]
-    paths = [path for path in dict.fromkeys(path for each in params for path in each) if _varies(results, path)]
-    table = Table(title=f"Best {len(ranked)} of {len(results.trials)} trials", title_justify="left", title_style="bold")
+    table = Table(
+        title=f"Best {len(ranked)} of {len(results.trials)} trials",
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        padding=(0, 1),
+        pad_edge=False,
+    )
     for heading in ("trial", "state", "epochs"):
-        table.add_column(heading)
-    table.add_column(results.metric, style="bold green")
-    for path in paths:
-        table.add_column(path.split(".")[-1], overflow="fold")
-    for (_, row), each in zip(ranked.iterrows(), params, strict=True):
-        cells: list[Any] = [row["trial"], Text(row["state"], STYLES[TrialState(row["state"])]), row["epochs"]]
-        cells.append(f"{row[f'best_{results.metric}']:.4f}")
-        cells += [shown(each[path]) if path in each else "" for path in paths]
-        table.add_row(*(cell if isinstance(cell, Text) else str(cell) for cell in cells))
+        table.add_column(heading, no_wrap=True)
+    table.add_column(results.metric, style="bold green", no_wrap=True)
+    table.add_column("parameters")
+    for _, row in ranked.iterrows():
+        params = results.params[int(row["trial"])]
+        table.add_row(
+            str(row["trial"]),
+            Text(row["state"], STYLES[TrialState(row["state"])]),
+            str(row["epochs"]),
+            f"{row[f'best_{results.metric}']:.4f}",
+            described({path: value for path, value in params.items() if _varies(results, path)}),
+        )
     return table
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from tune_mlp.data.dataset import Problem
 from tune_mlp.engines.choose import engine as engine_named
 from tune_mlp.errors import RunError
+from tune_mlp.records import metric_names
 from tune_mlp.results.results import Results
 from tune_mlp.space.domains import as_value
 from tune_mlp.space.space import to_config
@@ -45,7 +46,7 @@ def save_winner(results: Results, problem: Problem, engine: str, run: Path) -> d
             "dataset": dataset.name,
             "stand_in_for": dataset.stand_in_for,
             "epoch": int(best["best_epoch"]),
-            "metrics": {name: best[name] for name in best.index if name.startswith(("best_val", "val_", "train_"))},
+            "metrics": {name: best[f"best_{name}"] for name in metric_names(dataset.task, "val")},
             "test": scores,
             "normalize": problem.folds[0].inputs.describe(),
         },

@@ -1,0 +1,115 @@
+"""`tune-mlp WORD`: what is asked of a run after the search, and of the package."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tune_mlp import __version__, search
+from tune_mlp.errors import StudyError, UsageError, did_you_mean
+from tune_mlp.search import OneLineParser, guarded
+from tune_mlp.space.files import read_file, shipped
+
+FORMATS = {"csv": "csv", "parquet": "parquet", "json": "json", "xlsx": "xlsx", "markdown": "md"}
+"""What a table can be exported to, with the file's ending."""
+
+EXAMPLE = """\
+examples:
+  tune-mlp search --space digits_quick
+  tune-mlp spaces
+  tune-mlp export runs/digits_quick-20260101-120000 --to xlsx
+  tune-mlp schema > study.schema.json
+"""
+
+
+def _spaces(args: argparse.Namespace) -> None:
+    """List the shipped spaces, or print one."""
+    known = shipped()
+    if args.name:
+        if args.name not in known:
+            raise UsageError(f"no shipped space is named {args.name!r}{did_you_mean(args.name, known)}")
+        print(known[args.name].read_text(encoding="utf-8"), end="")
+        return
+    width = max(map(len, known), default=0)
+    for name, path in known.items():
+        try:
+            description = read_file(path).tree.get("description", "")
+        except StudyError as error:
+            description = f"can't be read: {error}"
+        print(f"{name:{width}}  {description}")
+
+
+def _export(args: argparse.Namespace) -> None:
+    """Write a run's table as a file of another kind."""
+    from tune_mlp.results.export import export
+    from tune_mlp.results.results import Results  # pandas takes 0.4 s to import
+
+    results = Results.load(args.run)
+    frame = getattr(results, args.what)
+    if str(args.output) == "-":
+        if args.to in ("parquet", "xlsx"):
+            raise UsageError(f"--to {args.to} is no text; give --output a file")
+        path = Path("/dev/stdout")
+    else:
+        path = args.output or results.path / f"{args.what}.{FORMATS[args.to]}"
+        if not path.absolute().parent.is_dir():
+            raise UsageError(f"--output {path}: there is no folder {path.parent}")
+    export(frame, path, args.to)
+    if str(args.output) != "-":
+        print(f"{path}: {len(frame)} {args.what}, {len(frame.columns)} columns")
+
+
+def _schema(args: argparse.Namespace) -> None:
+    """Print the JSON schema of study files, for editors."""
+    from tune_mlp.tuning.schema import study_schema
+
+    print(json.dumps(study_schema(), indent=2))
+
+
+def _say_search(args: argparse.Namespace) -> None:
+    raise AssertionError("main hands `search` on before parsing")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The words."""
+    parser = OneLineParser(
+        prog="tune-mlp",
+        description="Hyperparameter tuning for PyTorch MLPs on Ray Tune.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"tune-mlp {__version__}")
+    words = parser.add_subparsers(dest="word", metavar="WORD", required=True)
+
+    def word(name: str, job: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        added: argparse.ArgumentParser = words.add_parser(name, help=text, description=text)
+        added.set_defaults(job=job)
+        return added
+
+    word("search", _say_search, "Run a search: the same as python -m tune_mlp.search.")
+    spaces = word("spaces", _spaces, "List the shipped spaces with a line each, or print one.")
+    spaces.add_argument("name", nargs="?", help="The space to print.")
+    export = word("export", _export, "Write a run's table of trials or epochs as a file of another kind.")
+    export.add_argument("run", metavar="RUN", help="A run's folder, or its name under runs/.")
+    export.add_argument("--to", required=True, choices=list(FORMATS), help="The kind of file.")
+    export.add_argument("--what", choices=["trials", "epochs"], default="trials", help="Which table (default: trials).")
+    export.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="Where to write it, - for the screen (default: into the run's folder).",
+    )
+    word("schema", _schema, "Print the JSON schema of study files, for editors.")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a word; returns the exit status."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments[:1] == ["search"]:
+        return search.main(arguments[1:], prog="tune-mlp search")
+    args = make_parser().parse_args(arguments)
+    return guarded(lambda: args.job(args))
