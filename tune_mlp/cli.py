@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tune_mlp import __version__, search
 from tune_mlp.errors import StudyError, UsageError, did_you_mean
@@ -39,7 +40,7 @@ def _spaces(args: argparse.Namespace) -> None:
             description = read_file(path).tree.get("description", "")
         except StudyError as error:
             description = f"can't be read: {error}"
-        print(f"{name:{width}}  {description}")
+        print(f"{name:{width}}  {' '.join(str(description).split())}")
 
 
 def _export(args: argparse.Namespace) -> None:
@@ -52,21 +53,23 @@ def _export(args: argparse.Namespace) -> None:
     if str(args.output) == "-":
         if args.to in ("parquet", "xlsx"):
             raise UsageError(f"--to {args.to} is no text; give --output a file")
-        path = Path("/dev/stdout")
-    else:
-        path = args.output or results.path / f"{args.what}.{FORMATS[args.to]}"
-        if not path.absolute().parent.is_dir():
-            raise UsageError(f"--output {path}: there is no folder {path.parent}")
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "table"
+            export(frame, path, args.to)
+            sys.stdout.buffer.write(path.read_bytes())
+        return
+    path = args.output or results.path / f"{args.what}.{FORMATS[args.to]}"
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"--output {path}: there is no folder {path.parent}")
     export(frame, path, args.to)
-    if str(args.output) != "-":
-        print(f"{path}: {len(frame)} {args.what}, {len(frame.columns)} columns")
+    print(f"{path}: {len(frame)} {args.what}, {len(frame.columns)} columns")
 
 
 def _schema(args: argparse.Namespace) -> None:
     """Print the JSON schema of study files, for editors."""
     from tune_mlp.tuning.schema import study_schema
 
-    print(json.dumps(study_schema(), indent=2))
+    print(json.dumps(study_schema(), indent=1, ensure_ascii=False))
 
 
 def _say_search(args: argparse.Namespace) -> None:

@@ -236,16 +236,23 @@ class Folds(Settings):
 def _split_kind(raw: Any) -> str:
     """Which kind of split a value means, so that an error speaks of that kind alone."""
     if isinstance(raw, dict):
-        return "folds" if "folds" in raw else "head"
-    return "share" if not isinstance(raw, Head | Folds) else type(raw).__name__.lower()
+        return "by folds" if any(str(name).startswith("fold") for name in raw) else "by head"
+    return {Head: "by head", Folds: "by folds"}.get(type(raw), "by share")
+
+
+def _test_split_kind(raw: Any) -> str:
+    return "by head" if isinstance(raw, dict | Head) else "by share"
 
 
 Split = Annotated[
-    Annotated[float, Field(gt=0, lt=1), Tag("share")] | Annotated[Head, Tag("head")] | Annotated[Folds, Tag("folds")],
+    Annotated[float, Field(gt=0, lt=1), Tag("by share")]
+    | Annotated[Head, Tag("by head")]
+    | Annotated[Folds, Tag("by folds")],
     Discriminator(_split_kind),
 ]
 TestSplit = Annotated[
-    Annotated[float, Field(ge=0, lt=1), Tag("share")] | Annotated[Head, Tag("head")], Discriminator(_split_kind)
+    Annotated[float, Field(ge=0, lt=1), Tag("by share")] | Annotated[Head, Tag("by head")],
+    Discriminator(_test_split_kind),
 ]
 
 

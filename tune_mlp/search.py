@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tune_mlp.config import DataSettings
-from tune_mlp.errors import Interrupted, TuneMlpError, one_line
+from tune_mlp.errors import Interrupted, TuneMlpError, UsageError, one_line
 from tune_mlp.tuning.settings import Resources, Scheduler, Search
 from tune_mlp.tuning.study import Override, Study
 
@@ -30,7 +30,7 @@ class OneLineParser(argparse.ArgumentParser):
     """Says what is wrong in one line, where argparse prints the whole usage first."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (see --help)\n")
+        self.exit(2, f"{self.prog}: {' '.join(message.split())} (see --help)\n")
 
 
 def make_parser(prog: str = "python -m tune_mlp.search") -> argparse.ArgumentParser:
@@ -90,7 +90,7 @@ def overrides(args: argparse.Namespace) -> list[Override]:
     for option, path in OPTIONS.items():
         value = getattr(args, option.removeprefix("--").replace("-", "_"))
         if value is not None:
-            found.append((path.split("."), value, f"{option} {value}"))
+            found.append((path.split("."), value, " ".join(f"{option} {value}".split())))
     if args.dataset is not None:
         found.append((["data", "offline"], None, f"--dataset {args.dataset}"))
     if args.metric is not None and args.mode is None:
@@ -125,6 +125,8 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m tune_mlp.sear
 
 def _search(args: argparse.Namespace, command: tuple[str, ...]) -> None:
     study = Study.load(args.space, args.set, overrides(args))
+    if args.out.exists() and not args.out.is_dir():
+        raise UsageError(f"--out {args.out}: is a file, give a folder")
     # Late: these import ray and pandas, which a mistake above needn't wait for.
     from rich.console import Console
 
@@ -145,6 +147,8 @@ def guarded(job: Callable[[], None]) -> int:
     """Run a command's job and turn whatever ends it into one line and an exit status."""
     try:
         job()
+        if sys.stdout:
+            sys.stdout.flush()
     except TuneMlpError as error:
         return _said(one_line(error, 2000), error.status)
     except KeyboardInterrupt:

@@ -3,22 +3,45 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from statistics import NormalDist
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from tune_mlp.config import Finite, Positive, Settings
+from tune_mlp.space.faults import shown
 
 Scalar = bool | int | float | str
 Value = Scalar | tuple[Scalar, ...]
 """What a draw gives: a plain value, or a tuple of them (widths)."""
 
 MAX_VALUES = 10_000
+LARGEST = 2**53
+"""Whole numbers up to here are exact as floats."""
 
-Pair = Annotated[tuple[Finite, Finite], Field(strict=False)]
-IntPair = Annotated[tuple[int, int], Field(strict=False)]
-Options = Annotated[tuple[Value, ...], Field(strict=False, min_length=1, max_length=MAX_VALUES)]
+
+def _plain(raw: Any) -> Any:
+    if isinstance(raw, dict):
+        raise ValueError(
+            f"must be a plain value, got {shown(raw)}; options that own parameters are written {{choice: {{NAME: {{...}}}}}}"
+        )
+    if raw is None:
+        raise ValueError("must be a value, got null")
+    return raw
+
+
+def _two(raw: Any) -> Any:
+    if not isinstance(raw, list | tuple) or len(raw) != 2:
+        raise ValueError(f"must be a list of two numbers, got {shown(raw)}")
+    return raw
+
+
+Pair = Annotated[tuple[Finite, Finite], Field(strict=False), BeforeValidator(_two)]
+Whole = Annotated[int, Field(ge=-LARGEST, le=LARGEST)]
+IntPair = Annotated[tuple[Whole, Whole], Field(strict=False), BeforeValidator(_two)]
+Option = Annotated[Value, BeforeValidator(_plain)]
+Options = Annotated[tuple[Option, ...], Field(strict=False, min_length=1, max_length=MAX_VALUES)]
 
 
 class Domain(Settings):
@@ -54,6 +77,7 @@ def _pick(values: tuple[Value, ...], u: float) -> Value:
 class Choice(Domain):
     """One of the values listed, each as likely."""
 
+    word: ClassVar[str] = "choice"
     choice: Options
     """The values."""
 
@@ -75,6 +99,7 @@ class Choice(Domain):
 class Grid(Choice):
     """Values that are all visited in turn: by a grid search in full, by a random search one a trial, going round."""
 
+    word: ClassVar[str] = "grid"
     choice: Options = Field(alias="grid")
     """The values, in the order of visiting."""
 
@@ -83,7 +108,7 @@ def _no_repeats(values: tuple[Value, ...]) -> None:
     seen: set[tuple[type, Value]] = set()
     for value in values:
         if (type(value), value) in seen:
-            raise ValueError(f"{value!r} is listed twice")
+            raise ValueError(f"{shown(value)} is listed twice")
         seen.add((type(value), value))
 
 
@@ -101,30 +126,40 @@ class _Range(Domain):
     def _is_a_range(self) -> Self:
         low, high = self.ends
         _in_order(low, high)
+        if not math.isfinite(high - low):
+            raise ValueError(f"low and high are too far apart, got low={low}, high={high}")
         if self.step is not None and self.step > high - low:
             raise ValueError(f"step must fit between low and high, got step={self.step}, low={low}, high={high}")
+        if self.step is not None and self._count() > LARGEST:
+            raise ValueError(f"step is too small for the range, got step={self.step}, low={low}, high={high}")
         return self
 
     def _count(self) -> int:
-        low, high = self.ends
-        assert self.step is not None
-        return int((high - low) / self.step + 1e-9) + 1
+        low, high = map(_as_written, self.ends)
+        return int((high - low) / _as_written(self.step)) + 1
+
+    def _number(self, k: int) -> float:
+        return float(_as_written(self.ends[0]) + k * _as_written(self.step))
 
     def _nearest(self, value: float) -> float:
         low, high = self.ends
         if self.step is None:
             return min(max(value, low), high)
-        k = min(max(round((value - low) / self.step), 0), self._count() - 1)
-        return float(f"{low + k * self.step:.12g}")  # 0.1 + 2 * 0.1 is meant to be 0.3
+        return self._number(min(max(round((value - low) / self.step), 0), self._count() - 1))
 
     def values(self) -> tuple[Value, ...] | None:
-        low, _ = self.ends
         if self.step is None or self._count() > MAX_VALUES:
             return None
-        return tuple(self._nearest(low + k * self.step) for k in range(self._count()))
+        return tuple(map(self._number, range(self._count())))
 
     def extremes(self) -> tuple[Value, ...]:
-        return self.ends
+        low, high = self.ends
+        return (low, high if self.step is None else self._number(self._count() - 1))
+
+
+def _as_written(number: float | None) -> Decimal:
+    """0.1 + 2 * 0.1 is meant to be 0.3."""
+    return Decimal(repr(number))
 
 
 class Uniform(_Range):
@@ -140,7 +175,7 @@ class Uniform(_Range):
     def at(self, u: float) -> Value:
         low, high = self.ends
         if self.step is not None:
-            return self._nearest(low + int(u * self._count()) * self.step)
+            return self._number(min(int(u * self._count()), self._count() - 1))
         return self._nearest(low + u * (high - low))
 
 
@@ -181,12 +216,22 @@ class Int(_Whole):
 
     int_: IntPair = Field(alias="int")
     """[low, high]"""
-    step: Annotated[int, Field(ge=1)] = 1
+    step: Annotated[int, Field(ge=1, le=LARGEST)] = 1
     """Distance of neighbouring values."""
+
+    @model_validator(mode="after")
+    def _step_fits(self) -> Self:
+        low, high = self.ends
+        if self.step > high - low:
+            raise ValueError(f"step must fit between low and high, got step={self.step}, low={low}, high={high}")
+        return self
 
     @property
     def ends(self) -> tuple[int, int]:
         return self.int_
+
+    def extremes(self) -> tuple[Value, ...]:
+        return (self.ends[0], self.last)
 
     @property
     def last(self) -> int:
@@ -225,6 +270,9 @@ class LogInt(_Whole):
         return tuple(range(low, high + 1)) if high - low < MAX_VALUES else None
 
 
+FARTHEST = 1e15
+
+
 class Normal(Domain):
     """A normal law, cut off at low and high where given (as if redrawn while outside), rounded where asked."""
 
@@ -241,6 +289,8 @@ class Normal(Domain):
     def _is_a_law(self) -> Self:
         if self.normal[1] <= 0:
             raise ValueError(f"the standard deviation must be above 0, got {self.normal[1]}")
+        if not abs(self.normal[0]) + self.normal[1] < FARTHEST:
+            raise ValueError(f"mean and standard deviation are too large, got {shown(self.normal)}")
         if self.low is not None and self.high is not None:
             _in_order(self.low, self.high)
         start, end = self._mass()

@@ -4,23 +4,58 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tune_mlp.config import TrialConfig
 from tune_mlp.errors import StudyError, UsageError, did_you_mean
+from tune_mlp.space.faults import Path_, shown
 
-Path_ = tuple[str | int, ...]
-MAX_BYTES = 1_000_000
+MAX_BYTES = 200_000
 MAX_DEPTH = 40
+MAX_DIGITS = 100
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's core schema: `1e-4` is a number, `no` and `on` are words, `1:30` and `010` hold no surprise."""
+    """YAML 1.2's core schema: `1e-4` is a number, `no` and `on` are words, `1:30` and `010` hold no surprise.
 
+    What could grow or run is refused before it is looked into: aliases, tags, and nesting without end.
+    """
+
+    def __init__(self, text: str, source: str) -> None:
+        super().__init__(text)
+        self.source = source
+        self.depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        line = f"{self.source}:{event.start_mark.line + 1}"
+        if isinstance(event, yaml.AliasEvent) or event.anchor:
+            raise StudyError("anchors and aliases (&, *) aren't allowed in a study file", source=line)
+        if event.tag:
+            raise StudyError(f"tags aren't allowed in a study file, got {event.tag!r}", source=line)
+        if self.depth == MAX_DEPTH:
+            raise StudyError(f"nested deeper than {MAX_DEPTH} levels", source=line)
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that our loader or one of YAML 1.1 would take for something else."""
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        """PyYAML folds rare line breaks, such as U+0085, into spaces unless they are escaped."""
+        style = None if data.replace("\n", "").isprintable() else '"'
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
 
 _Loader.yaml_implicit_resolvers = {}
 for _tag, _pattern, _first in (
@@ -30,6 +65,7 @@ for _tag, _pattern, _first in (
     ("float", r"^[-+]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|\.inf|\.nan)$", list("-+.0123456789")),
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
+    _Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
 _SCALARS: dict[str, Callable[[str], Any]] = {
     "tag:yaml.org,2002:null": lambda text: None,
     "tag:yaml.org,2002:bool": lambda text: text == "true",
@@ -47,54 +83,59 @@ class Located:
     source: str
     places: dict[Path_, str] = field(default_factory=dict)
 
-    def place(self, path: Path_) -> str:
-        """Where the value at `path`, or the nearest above it, was said."""
-        while path and path not in self.places:
-            path = path[:-1]
-        return self.places.get(path, self.source)
-
     def locate(self, error: StudyError) -> StudyError:
-        """The same error, with file and line."""
-        return StudyError(error.rule, error.path, self.place(error.path))
+        """The same error, with the file and line of the value at its path, or of the nearest above it."""
+        path = self._in_file(error.path)
+        known = next((path[:n] for n in range(len(path), 0, -1) if path[:n] in self.places), ())
+        return StudyError(error.rule, path, self.places.get(known, self.source))
+
+    def _in_file(self, path: Path_) -> Path_:
+        """A parameter's path leaves out the `choice` that the file's path goes through."""
+        node: Any = self.tree
+        found: list[str | int] = []
+        for part in path:
+            if isinstance(node, dict) and _key(node, part) not in node and isinstance(node.get("choice"), dict):
+                found.append("choice")
+                node = node["choice"]
+            key = _key(node, part)
+            found.append(key)
+            try:
+                node = node[key]
+            except (LookupError, TypeError):
+                node = None
+        return tuple(found)
 
 
 def read_yaml(text: bytes | str, source: str) -> Located:
     """Parse a study file's text; every fault is a StudyError that names `source` and the line."""
     if len(text) > MAX_BYTES:
-        raise StudyError(f"a study file is at most {MAX_BYTES} bytes, got {len(text)}", source=source)
+        raise StudyError(f"a study file is at most {MAX_BYTES // 1000} kB", source=source)
+    decoded = _decode(text, source) if isinstance(text, bytes) else text
     try:
-        root = _compose(text, source)
+        root = _Loader(decoded, source).get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = f":{mark.line + 1}" if mark else ""
-        raise StudyError(f"not valid YAML: {error.problem or error.context}", source=f"{source}{line}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise StudyError(f"not valid YAML: {' '.join(str(error).split())}", source=source) from None
+        said = " ".join(part for part in (error.context, error.problem) if part)
+        raise StudyError(f"not valid YAML: {said}", source=f"{source}:{mark.line + 1}" if mark else source) from None
+    except yaml.reader.ReaderError as error:
+        line = decoded.count("\n", 0, error.position) + 1
+        character = f"U+{ord(decoded[error.position]):04X}"
+        raise StudyError(f"not valid YAML: the character {character} isn't text", source=f"{source}:{line}") from None
     if root is None:
-        raise StudyError("the file is empty", source=source)
+        raise StudyError("the file is empty", source=f"{source}:1")
     places: dict[Path_, str] = {}
     tree = _construct(root, (), source, places)
     if not isinstance(tree, dict):
-        raise StudyError("a study file is a mapping of settings", source=f"{source}:1")
+        raise StudyError(f"a study file is a mapping of settings, got {shown(tree)}", source=places[()])
     return Located(tree, source, places)
 
 
-def _compose(text: bytes | str, source: str) -> yaml.Node | None:
-    """The node tree, once a flat pass over the events has refused what could grow or run."""
-    depth = documents = 0
-    for event in yaml.parse(text, Loader=_Loader):
-        line = f"{source}:{event.start_mark.line + 1}" if event.start_mark else source
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise StudyError("anchors and aliases (&, *) aren't allowed in a study file", source=line)
-        if tag := getattr(event, "tag", None):
-            raise StudyError(f"tags aren't allowed in a study file, got {tag!r}", source=line)
-        documents += isinstance(event, yaml.DocumentStartEvent)
-        if documents > 1:
-            raise StudyError("a study file is one YAML document, got a second", source=line)
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            raise StudyError(f"nested deeper than {MAX_DEPTH} levels", source=line)
-    return yaml.compose(text, Loader=_Loader)
+def _decode(text: bytes, source: str) -> str:
+    try:
+        return text.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = text.count(b"\n", 0, error.start) + 1
+        raise StudyError("a study file is UTF-8 text, and this isn't", source=f"{source}:{line}") from None
 
 
 def _construct(node: yaml.Node, path: Path_, source: str, places: dict[Path_, str]) -> Any:
@@ -107,8 +148,9 @@ def _construct(node: yaml.Node, path: Path_, source: str, places: dict[Path_, st
         for key_node, value_node in node.value:
             key_line = f"{source}:{key_node.start_mark.line + 1}"
             key = _scalar(key_node, path, key_line) if isinstance(key_node, yaml.ScalarNode) else None
-            if not isinstance(key, str | int) or key == "":
-                raise StudyError("a key must be a word or a whole number", path, key_line)
+            if isinstance(key, bool) or not isinstance(key, str | int) or not str(key).isprintable() or key == "":
+                got = f", got {shown(key)}" if isinstance(key_node, yaml.ScalarNode) else ""
+                raise StudyError(f"a key must be a word or a whole number{got}", path, key_line)
             if key in mapping:
                 raise StudyError(f"{key!r} is given twice", path, key_line)
             mapping[key] = _construct(value_node, (*path, key), source, places)
@@ -118,19 +160,29 @@ def _construct(node: yaml.Node, path: Path_, source: str, places: dict[Path_, st
 
 
 def _scalar(node: yaml.Node, path: Path_, line: str) -> Any:
-    try:
-        return _SCALARS[node.tag](node.value)
-    except ValueError:  # an integer of thousands of digits
-        raise StudyError("a number with too many digits", path, line) from None
+    if node.tag.endswith(":int") and len(node.value) > MAX_DIGITS:
+        raise StudyError(f"a whole number has at most {MAX_DIGITS} digits, got {len(node.value)}", path, line)
+    return _SCALARS[node.tag](node.value)
+
+
+def dump_yaml(tree: Any) -> str:
+    """As YAML that `read_yaml` reads back as the same tree."""
+    return str(yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120))
 
 
 def read_file(path: Path) -> Located:
     """Parse the study file at `path`."""
     try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise StudyError(f"can't read the study file: {error.strerror or error}", source=str(path)) from None
-    return read_yaml(text, path.name)
+        with path.expanduser().open("rb") as file:
+            text = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError, RuntimeError) as error:  # ValueError: a NUL in the name; RuntimeError: no such ~user
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise StudyError(f"can't read the study file: {reason or error}", source=_one_line(str(path))) from None
+    return read_yaml(text, _one_line(path.name))
+
+
+def _one_line(text: str) -> str:
+    return text if text.isprintable() else repr(text)
 
 
 def shipped_folder() -> Path:
@@ -148,7 +200,7 @@ def shipped() -> dict[str, Path]:
 def find(space: str) -> Path:
     """The file that `--space` means: a path, or the name of a shipped one."""
     if space.endswith((".yaml", ".yml")) or "/" in space:
-        return Path(space).expanduser()
+        return Path(space)
     known = shipped()
     if space not in known:
         raise UsageError(
@@ -157,12 +209,13 @@ def find(space: str) -> Path:
     return known[space]
 
 
-def parse_assignment(text: str, roots: Mapping[str, Any]) -> tuple[list[str], Any]:
-    """`PATH=VALUE` as its parts; the path starts at one of the study's settings (`roots`), or else in `space`."""
-    said = f"--set {text}"
+def parse_assignment(text: str, roots: Collection[str]) -> tuple[list[str], Any, str]:
+    """`PATH=VALUE` as its parts, its value and the words that name it in an error; the path starts at one of the
+    study's settings (`roots`), or else in `space`."""
+    said = _one_line(f"--set {text}")
     dotted, equals, value = text.partition("=")
     parts = dotted.strip().split(".")
-    if not equals or not all(parts):
+    if not equals or not all(part and part.isprintable() for part in parts):
         raise StudyError("write it as PATH=VALUE, for instance lr=0.01", source=said)
     try:
         tree = read_yaml(f"value: {value.strip()}\n", said).tree
@@ -170,13 +223,23 @@ def parse_assignment(text: str, roots: Mapping[str, Any]) -> tuple[list[str], An
         raise StudyError(error.rule, source=said) from None
     if tree.keys() != {"value"}:  # a line break in the value
         raise StudyError("write one value", source=said)
-    return parts if parts[0] in roots else ["space", *parts], tree["value"]
+    if parts[0] not in roots and parts[0] not in TrialConfig.FIELDS:
+        hint = did_you_mean(parts[0], [*roots, *TrialConfig.model_fields])
+        if "mean" in hint:
+            raise StudyError(f"unknown name {parts[0]!r}{hint}", source=said)
+    return (parts if parts[0] in roots else ["space", *parts]), tree["value"], said
+
+
+ONE_OF = ("scheduler", "search")
+"""Settings that are a name with settings of its own: to set one of these chooses the name."""
 
 
 def override(located: Located, parts: list[str], value: Any, said: str) -> Located:
     """A copy in which the value at a path is another one, as `said` by an option of the command line."""
     tree = copy.deepcopy(located.tree)
     where = _assign(tree, parts, value, said)
+    if len(where) > 1 and where[0] in ONE_OF:
+        tree[where[0]] = {where[1]: tree[where[0]][where[1]]}
     places = {path: place for path, place in located.places.items() if path[: len(where)] != where}
     places[where] = said
     return Located(tree, located.source, places)
@@ -186,33 +249,52 @@ def _assign(tree: dict[Any, Any], parts: list[str], value: Any, said: str) -> Pa
     """Set the value at a dotted path, stepping through `choice` as a parameter's path does; returns where it went."""
     node: Any = tree
     where: list[str | int] = []
+    key: Any = ""
     for i, part in enumerate(parts):
-        if node.get(part) is None and isinstance(node.get("choice"), dict):
-            node = node["choice"]
+        if i and isinstance(node, dict) and "choice" in node and _key(node, part) not in node:
+            node["choice"] = node = _options(node["choice"], part, ".".join(parts[:i]), said)
             where.append("choice")
-        key = _key_in(node, part)
+        key = _key(node, part)
+        if isinstance(node, list) and not isinstance(key, int):
+            raise StudyError(f"{'.'.join(parts[:i])} is a list of {len(node)}, and has no {part}", source=said)
         where.append(key)
         if i == len(parts) - 1:
-            node[key] = _pin(node.get(key), value)
-            return tuple(where)
-        child = node.get(key)
-        if child is None or isinstance(child, str):  # `scheduler: asha` is short for `scheduler: {asha: {}}`
-            child = {child: {}} if child else {}
-            node[key] = child
-        if not isinstance(child, dict):
-            raise StudyError(f"{'.'.join(parts[: i + 1])} is a plain value and has nothing inside", source=said)
+            break
+        child = node[key] if isinstance(node, list) else node.get(key)
+        if isinstance(child, str):  # `scheduler: asha` is short for `scheduler: {asha: {}}`
+            child = {child: {}}
+        elif not isinstance(child, dict | list):
+            child = {}
+        node[key] = child
         node = child
-    raise AssertionError("parts is never empty")
+    node[key] = _pin(node[key] if isinstance(node, list) else node.get(key), value)
+    return tuple(where)
 
 
-def _key_in(node: dict[Any, Any], part: str) -> str | int:
-    """A branch may be named by a whole number, as in `depth.2.width`."""
-    return int(part) if part not in node and part.isdigit() and int(part) in node else part
+def _options(options: Any, part: str, path: str, said: str) -> dict[Any, Any]:
+    """A choice's options as a mapping, in which `part` is one of them."""
+    known = dict.fromkeys(options) if isinstance(options, list) and _plain(options) else options
+    if not isinstance(known, dict) or _key(known, part) not in known:
+        hint = did_you_mean(part, map(str, known)) if isinstance(known, dict) else ""
+        raise StudyError(f"{part!r} is no option of {path}{hint}", source=said)
+    return known
+
+
+def _plain(options: list[Any]) -> bool:
+    return all(isinstance(option, str | int) for option in options)
+
+
+def _key(node: Any, part: str | int) -> str | int:
+    """A branch may be named by a whole number, as in `depth.2.width`, and so is a list's item."""
+    keys = range(len(node)) if isinstance(node, list) else node if isinstance(node, dict) else ()
+    return part if part in keys else next((key for key in keys if str(key) == str(part)), part)
 
 
 def _pin(old: Any, value: Any) -> Any:
-    """Pinning a branch to one of its options keeps that option's own settings."""
-    options = old.get("choice") if isinstance(old, dict) else None
-    if isinstance(options, dict) and isinstance(value, str | int) and value in options:
-        return {"choice": {value: options[value]}}
-    return value
+    """Pinning a branch, the scheduler or the search to one of its options keeps that option's own settings."""
+    if not isinstance(old, dict) or isinstance(value, bool) or not isinstance(value, str | int):
+        return value
+    options = old.get("choice")
+    if isinstance(options, dict):
+        return {"choice": {value: options[value]}} if value in options else value
+    return {value: old[value]} if isinstance(old.get(value), dict) else value

@@ -79,7 +79,9 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
     state = "interrupted" if signal_number is not None else "finished"
     manifest.note(state=state, seconds=round(time.time() - began, 3))
     if signal_number is not None:
-        raise Interrupted(f"interrupted; the {len(results.trials)} trials so far are saved in {run}", signal_number)
+        raise Interrupted(
+            f"interrupted; the {len(results.trials)} trials so far are saved: tune-mlp export {run} --to csv", signal_number
+        )
     if results.best is None:
         raise NoTrialSucceeded(_no_winner(results))
     return Results.load(run)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from tune_mlp.config import Settings
+from tune_mlp.config import Positive, Settings
+from tune_mlp.space.faults import shown
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Whole = Annotated[int, Field(ge=1)]
 Factor = Annotated[float, Field(gt=1, le=100)]
 
@@ -75,6 +75,8 @@ def _named(raw: Any) -> Any:
         return {raw: {}}
     if isinstance(raw, dict):
         return {name: {} if inner is None else inner for name, inner in raw.items()}
+    if not isinstance(raw, _OneOf):
+        raise ValueError(f"must be a name, or a name with its settings, got {shown(raw)}")
     return raw
 
 
@@ -113,19 +115,19 @@ class Search(_OneOf):
     tpe: Tpe | None = None
 
 
+def _whole_above_one(gpus: float) -> float:
+    if gpus > 1 and not gpus.is_integer():
+        raise ValueError(f"must be a fraction below 1 or a whole number, got {gpus}")
+    return gpus
+
+
 class Resources(Settings):
     """What one trial takes, as Ray counts it; fractions share a core or a GPU."""
 
     cpu: Positive = 1.0
     """CPU cores; a trial computes with as many threads, at least one."""
-    gpu: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    gpu: Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_whole_above_one)] = 0.0
     """GPUs: a fraction below 1, or a whole number."""
-
-    @model_validator(mode="after")
-    def _gpus_can_be_given(self) -> Self:
-        if self.gpu > 1 and self.gpu != int(self.gpu):
-            raise ValueError(f"above 1, gpu must be a whole number, got {self.gpu}")
-        return self
 
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -136,7 +138,7 @@ def _duration(raw: Any) -> Any:
     if isinstance(raw, str):
         parts = re.fullmatch(r"(?:\d+(?:\.\d+)?[smhd])+", raw)
         if not parts:
-            raise ValueError(f"write a time as 90s, 10m or 1h30m, got {raw!r}")
+            raise ValueError(f"must be a time like 90s, 10m or 1h30m, or a number of seconds, got {shown(raw)}")
         return sum(float(number) * UNITS[unit] for number, unit in re.findall(r"([\d.]+)([smhd])", raw))
     return raw
 

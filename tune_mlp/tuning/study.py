@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import Field, PrivateAttr, ValidationError, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationError, model_validator
 
-from tune_mlp.config import CLASSIFICATION_LOSSES, DEFAULT_LOSS, REGRESSION_LOSSES, DataSettings, Loss, Settings
+from tune_mlp.config import (
+    CLASSIFICATION_LOSSES,
+    DEFAULT_LOSS,
+    REGRESSION_LOSSES,
+    DataSettings,
+    Loss,
+    Settings,
+    TrialConfig,
+)
 from tune_mlp.errors import StudyError
 from tune_mlp.records import BETTER, Mode, Task, metric_names
 from tune_mlp.space.choosers import grid_draws, random_chooser
-from tune_mlp.space.files import Located, find, override, parse_assignment, read_file
-from tune_mlp.space.space import Branch, Constant, Params, Space, finite, first_fault, parse_space, resolve, to_config
+from tune_mlp.space.domains import Domain
+from tune_mlp.space.faults import first_fault, shown
+from tune_mlp.space.files import Located, dump_yaml, find, override, parse_assignment, read_file
+from tune_mlp.space.parsing import parse_space
+from tune_mlp.space.space import Branch, Constant, Params, Space, combinations, finite, resolve, to_config
 from tune_mlp.tuning.settings import (
     Duration,
     Fifo,
@@ -41,15 +52,24 @@ Override = tuple[list[str], Any, str]
 """A path, its new value, and the words that said so."""
 
 
+def _is_a_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}", name):
+        raise ValueError(
+            f"must be 1 to 48 letters, digits, dots, dashes or underscores, a letter or digit first, got {shown(name)}"
+        )
+    return name
+
+
 class Study(Settings):
     """One study: what is searched, over which data, with which budget."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,47}$")] = "study"
+    name: Annotated[str, AfterValidator(_is_a_name)] = "study"
     """Opens the run's folder name; left out, it is the file's name."""
     description: str = ""
     """One line for `tune-mlp spaces`."""
     data: DataSettings
-    space: dict[str, Any]
+    """What is learnt, and how it is split and scaled."""
+    space: dict[Any, Any]
     """The parameters: a plain value, or the domain it is drawn from. What isn't named keeps its default."""
     trials: Whole | None = None
     """How many draws are trained; left out: the whole grid in a grid search, else 25."""
@@ -78,6 +98,14 @@ class Study(Settings):
 
     _located: Located | None = PrivateAttr(default=None)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _parameters_stand_under_space(cls, raw: Any) -> Any:
+        for name in raw if isinstance(raw, dict) else ():
+            if name in TrialConfig.FIELDS:
+                raise StudyError(f"{name!r} is a parameter: it belongs under space", (name,))
+        return raw
+
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
         space = parse_space(self.space)
@@ -87,6 +115,8 @@ class Study(Settings):
                 "a grid search needs values that it can count: choice, grid, int, or uniform and log with a step",
                 ("space", *endless.split(".")),
             )
+        if self.search.grid and self.trials is None and combinations(space.nodes) > MAX_GRID:
+            raise StudyError(f"the grid has more than {MAX_GRID} combinations; say how many trials to run", ("search",))
         if self.scheduler.pbt and not mutable(space):
             raise StudyError(
                 f"pbt changes settings while they train; let one of {', '.join(MUTABLE)} be a domain", ("space",)
@@ -100,7 +130,7 @@ class Study(Settings):
         located = read_file(path)
         located.tree.setdefault("name", re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:48] or "study")
         for text in sets:
-            located = override(located, *parse_assignment(text, cls.model_fields), f"--set {text}")
+            located = override(located, *parse_assignment(text, cls.model_fields))
         for parts, value, said in options:
             located = override(located, parts, value, said)
         return cls.from_located(located, path.parent)
@@ -116,7 +146,7 @@ class Study(Settings):
         except StudyError as error:
             raise located.locate(error) from None
         kind, colon, file = study.data.name.partition(":")
-        if colon and kind in ("csv", "parquet") and (base / file).exists():
+        if colon and kind in ("csv", "parquet") and os.path.exists(base / file):  # unlike Path.exists, never raises
             data = study.data.model_copy(update={"name": f"{kind}:{(base / file).resolve()}"})
             study = study.model_copy(update={"data": data})
         study._located = located
@@ -150,10 +180,8 @@ class Study(Settings):
         """How many draws the study makes."""
         if not self.search.grid:
             return self.trials or DEFAULT_TRIALS
-        count = sum(1 for _ in itertools.islice(grid_draws(self.parsed), self.trials or MAX_GRID))
-        if count == MAX_GRID and self.trials is None:
-            raise StudyError(f"the grid has {MAX_GRID} combinations or more; say how many trials to run", ("trials",))
-        return count
+        count = combinations(self.parsed.nodes)
+        return min(count, self.trials or count)
 
     @property
     def ranking(self) -> tuple[Metric, Mode]:
@@ -185,9 +213,12 @@ class Study(Settings):
         found: list[Any] = []
         for path, node in self.parsed.walk():
             if path.split(".")[-1] == "loss":
-                found += {Constant: lambda n: [n.value], Branch: lambda n: list(n.options)}.get(
-                    type(node), lambda n: list(n.values() or ())
-                )(node)
+                if isinstance(node, Constant):
+                    found.append(node.value)
+                elif isinstance(node, Branch):
+                    found += node.options
+                elif isinstance(node, Domain):
+                    found += node.values() or ()
         return found or [DEFAULT_LOSS[task]]
 
     def warnings(self) -> list[str]:
@@ -234,10 +265,11 @@ class Study(Settings):
 
     def dump(self) -> str:
         """The study as YAML that loads again, every default written out."""
-        tree = self.model_dump(mode="json")
+        tree = self.model_dump(exclude={"space"}, mode="json")
+        tree = {name: self.space if name == "space" else tree[name] for name in type(self).model_fields}
         for name in ("search", "scheduler"):
             tree[name] = {key: value for key, value in tree[name].items() if value is not None}
-        return str(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120))
+        return dump_yaml(tree)
 
 
 MUTABLE = (
@@ -256,10 +288,6 @@ MUTABLE = (
 """What can change while a net trains without changing the net: population-based training may touch these."""
 
 
-def mutable(space: Space) -> dict[str, Any]:
+def mutable(space: Space) -> dict[str, Domain]:
     """The domains that population-based training may draw from anew, by path."""
-    return {
-        path: node
-        for path, node in space.walk()
-        if path.split(".")[-1] in MUTABLE and not isinstance(node, Constant | Branch) and hasattr(node, "at")
-    }
+    return {path: node for path, node in space.walk() if path.split(".")[-1] in MUTABLE and isinstance(node, Domain)}

@@ -31,7 +31,8 @@ def save_winner(results: Results, problem: Problem, engine: str, run: Path) -> d
     params = {path: as_value(value) for path, value in results.params[trial].items()}
     config = to_config(params)
     scores = test_weights(config, problem, engine_named(engine), weights)
-    dataset = problem.dataset
+    dataset, fold = problem.dataset, problem.folds[0]
+    regression = dataset.task == "regression"
     checkpoint.save_model(
         run / "best",
         weights[0],
@@ -48,7 +49,8 @@ def save_winner(results: Results, problem: Problem, engine: str, run: Path) -> d
             "epoch": int(best["best_epoch"]),
             "metrics": {name: best[f"best_{name}"] for name in metric_names(dataset.task, "val")},
             "test": scores,
-            "normalize": problem.folds[0].inputs.describe(),
+            "normalize": fold.inputs.describe(),
+            "target": {"mean": fold.targets.mean.tolist(), "std": fold.targets.std.tolist()} if regression else None,
         },
     )
     return scores

@@ -1,0 +1,58 @@
+# One word per chore. Each makes the virtual environment first, once, and again when the pinned packages change.
+
+PYTHON ?= python3
+VENV ?= .venv
+SPACE ?= mnist_asha
+ARGS ?=
+BIN := $(VENV)/bin
+
+# Datasets that lie beside the checkout are used where they do. The package itself knows nothing of that folder.
+ifneq ($(wildcard ../shared/data/MNIST),)
+export TUNE_MLP_DATA ?= $(abspath ../shared/data)
+endif
+
+.PHONY: search setup test test-slow check format docs picture bench-overhead wheel clean
+
+search: setup  ## run the main job; make search SPACE=digits_quick ARGS="--trials 5"
+	$(BIN)/python -m tune_mlp.search --space $(SPACE) $(ARGS)
+
+setup: $(VENV)/.installed  ## the virtual environment, with pinned packages
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@echo "Making $(VENV) with pinned packages: a minute or two, once."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; make PYTHON=python3.12 names another")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+test: setup  ## all tests but the slow ones, with line coverage
+	$(BIN)/pytest --cov --cov-report=term
+
+test-slow: setup  ## the slow proofs
+	$(BIN)/pytest -m slow
+
+check: setup  ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: setup  ## write the code as ruff wants it
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: setup  ## write docs/settings.md and the JSON schema from the settings
+	$(BIN)/python docs/settings.py
+	$(BIN)/tune-mlp schema > search_spaces/study.schema.json
+
+picture: setup  ## take the README's pictures of a real run of the main job
+	PYTHONPATH=. $(BIN)/python docs/picture.py
+
+bench-overhead: setup  ## what a trial costs beside its training
+	$(BIN)/python benchmarks/overhead.py
+
+wheel: setup  ## a wheel in dist/
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean:  ## remove what make made; runs are kept
+	rm -rf $(VENV) dist build .coverage .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,26 @@
+"""One local Ray for all tests that run a study in this process, and folders that leave nothing behind."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def _ray() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray's own, of its future versions
+        import ray
+
+        # Four logical CPUs whatever the machine has: what runs at once is part of what is tested.
+        ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
+        yield
+        ray.shutdown()
+
+
+@pytest.fixture
+def local_ray(_ray: None, recwarn: pytest.WarningsRecorder) -> None:
+    """A running Ray that studies join."""
+    warnings.simplefilter("ignore", category=DeprecationWarning)  # Ray calls what Python deprecates

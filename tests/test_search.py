@@ -1,0 +1,160 @@
+"""The command line from outside: real processes, real Ray, what is printed and what is left."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.terminal import Terminal
+
+SEARCH = [sys.executable, "-m", "tune_mlp.search"]
+QUICK = ["--space", "digits_quick", "--trials", "4", "--epochs", "2"]
+ROOT = Path(__file__).parents[1]
+
+
+def environment(home: Path) -> dict[str, str]:
+    """A newcomer's: an empty home, and no data anywhere."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TUNE_MLP", "XDG_"))}
+    return {**kept, "HOME": str(home), "PYTHONPATH": str(ROOT)}
+
+
+def search(
+    arguments: list[str], cwd: Path, env: dict[str, str] | None = None, timeout: float = 120
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*SEARCH, *arguments],
+        cwd=cwd,
+        env=env or environment(cwd),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def test_a_search_prints_plain_lines_where_there_is_no_terminal_and_nothing_else(tmp_path: Path) -> None:
+    done = search([*QUICK, "--name", "first", "--csv", "table.csv"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("warning: asha stops nothing")
+    assert lines[1].startswith("digits_quick: digits, 1,150 to train on and 288 to validate; random search, asha")
+    assert [line[:5] for line in lines[2:6]] == ["[1/4]", "[2/4]", "[3/4]", "[4/4]"]
+    assert "Best 4 of 4 trials" in done.stdout
+    assert "On the test set, once: trial" in done.stdout
+    assert "tune-mlp export runs/first --to xlsx" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert len(pd.read_csv(tmp_path / "table.csv")) == 4
+    assert sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith(".")) == ["runs", "table.csv"]
+
+
+def test_quiet_prints_the_best_row_only(tmp_path: Path) -> None:
+    done = search([*QUICK, "--quiet"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stdout.startswith("trial ")
+    assert "best_val_accuracy 0." in done.stdout
+    assert "lr 0." in done.stdout
+
+
+def test_a_terminal_shows_a_live_view_that_leaves_only_the_result(tmp_path: Path) -> None:
+    seen: list[list[str]] = []
+    terminal = Terminal(columns=100, lines=30)
+    command = [*SEARCH, "--space", "digits_quick", "--trials", "30", "--epochs", "40", "--scheduler", "fifo"]
+    assert terminal.run(command, tmp_path, environment(tmp_path), seen.append) == 0
+    live = [lines for lines in seen if any("/30" in line for line in lines)]
+    assert live
+    assert any(re.search(r"trial \d+ +epoch \d+/40 +0\.\d+ +lr ", line) for lines in live for line in lines)
+    assert any("best" in line for lines in live for line in lines)
+    assert not any("/30" in line for line in terminal.lines), "the live view is gone at the end"
+    assert any("Best 5 of 30 trials" in line for line in terminal.lines)
+    assert max(len(lines) for lines in live) < 30, "it fits the screen"
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_search_with_all_saved(number: int, status: int, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*SEARCH, "--space", "digits_quick", "--trials", "3000", "--name", "cut"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    for line in process.stdout:
+        if line.startswith("[10/"):
+            break
+    process.send_signal(number)
+    _, complaint = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert complaint.count("\n") == 1
+    assert "interrupted; the" in complaint
+    assert len(pd.read_csv(tmp_path / "runs" / "cut" / "trials.csv")) >= 10
+
+
+def test_two_searches_at_once_in_one_folder_do_not_disturb_each_other(tmp_path: Path) -> None:
+    both = [
+        subprocess.Popen(
+            [*SEARCH, *QUICK, "--quiet"], cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    outputs = [process.communicate(timeout=120)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert outputs[0] == outputs[1]
+    runs = sorted((tmp_path / "runs").iterdir())
+    assert len(runs) == 2
+    times = ["seconds", "train_seconds", "node"]
+    tables = [pd.read_csv(run / "trials.csv").drop(columns=times) for run in runs]
+    pd.testing.assert_frame_equal(*tables)
+
+
+def test_without_mnist_and_internet_the_main_job_runs_on_its_stand_in_and_says_so(tmp_path: Path) -> None:
+    done = search(["--space", "mnist_asha", "--trials", "2", "--epochs", "1", "--name", "offline"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "mnist was not found and can't be downloaded: digits STANDS IN for it" in done.stdout
+    run = tmp_path / "runs" / "offline"
+    assert '"stand_in_for": "mnist"' in (run / "run.json").read_text()
+    assert set(pd.read_csv(run / "trials.csv")["data"]) == {"digits for mnist"}
+
+
+def test_mnist_that_was_asked_for_by_name_is_never_replaced(tmp_path: Path) -> None:
+    done = search(["--space", "mnist_asha", "--dataset", "mnist"], tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    for way in ("--data-dir", "TUNE_MLP_DATA", "internet"):
+        assert way in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_no_process_outlives_a_search(tmp_path: Path) -> None:
+    mark = f"TUNE_MLP_TEST_MARK={tmp_path.name}-{time.time_ns()}"
+    name, _, value = mark.partition("=")
+    done = search([*QUICK, "--quiet"], tmp_path, {**environment(tmp_path), name: value})
+    assert done.returncode == 0
+    end = time.monotonic() + 20
+    while (left := _marked(mark)) and time.monotonic() < end:
+        time.sleep(0.2)
+    assert not left
+
+
+def _marked(mark: str) -> list[str]:
+    """The processes whose environment holds the mark."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                found.append((folder / "cmdline").read_text())
+        except OSError:
+            continue
+    return found

@@ -1,0 +1,410 @@
+"""A study from end to end, in one process with one Ray."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from tests.studies import Memory, study
+from tune_mlp.config import ACTIVATIONS, LOSSES, OPTIMIZERS
+from tune_mlp.data.sources import load_dataset
+from tune_mlp.data.split import make_problem
+from tune_mlp.engines.choose import engine
+from tune_mlp.errors import NoTrialSucceeded, ResourceError, RunFolderError, StudyError, UsageError
+from tune_mlp.results.journal import read
+from tune_mlp.results.results import Results
+from tune_mlp.space.domains import as_value
+from tune_mlp.space.space import to_config
+from tune_mlp.training.checkpoint import load_model
+from tune_mlp.training.trainer import Trainer
+from tune_mlp.tuning.run import Request, run_study
+from tune_mlp.tuning.study import Study
+
+pytestmark = pytest.mark.usefixtures("local_ray")
+
+TRIAL_COLUMNS = [
+    "trial",
+    "state",
+    "epochs",
+    "steps",
+    "seconds",
+    "train_seconds",
+    "train_loss",
+    "train_accuracy",
+    "val_loss",
+    "val_accuracy",
+    "best_epoch",
+    "best_val_loss",
+    "best_val_accuracy",
+    "test_loss",
+    "test_accuracy",
+    "weights",
+    "engine",
+    "seed",
+    "node",
+    "error",
+]
+TIMES = ["seconds", "train_seconds", "node"]
+
+
+def run(a_study: Study, out: Path, display: Memory | None = None, **request: Any) -> Results:
+    return run_study(a_study, Request(out=out, **request), display or Memory())
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory, _ray: None) -> Results:
+    out = tmp_path_factory.mktemp("runs")
+    return run(study(), out, name="small", csv=out / "copy.csv")
+
+
+def test_a_run_leaves_the_folder_of_the_contract(small: Results) -> None:
+    left = {path.name for path in small.path.iterdir()}
+    assert left == {
+        *("study.yaml", "run.json", "journal.jsonl", "trials.csv", "trials.parquet", "epochs.parquet"),
+        *("best", "checkpoints"),
+    }
+    assert {path.name for path in (small.path / "best").iterdir()} == {"model.pt", "trial.json"}
+    assert not list((small.path / "checkpoints").iterdir())
+
+
+def test_the_trials_table_has_the_columns_of_the_contract(small: Results) -> None:
+    parameters = ["lr", "batch_size", "depth", "width", "dropout"]
+    assert list(small.trials.columns) == TRIAL_COLUMNS + parameters
+    assert list(small.trials["trial"]) == [0, 1, 2, 3]
+    assert set(small.trials["state"]) == {"finished"}
+    assert (small.trials["epochs"] == 3).all()
+    assert (small.trials["engine"] == "eager").all()
+
+
+def test_the_epochs_table_has_the_columns_of_the_contract(small: Results) -> None:
+    expected = ["trial", "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds"]
+    assert list(small.epochs.columns) == expected
+    assert len(small.epochs) == 4 * 3
+
+
+def test_the_csv_is_the_table(small: Results) -> None:
+    for path in (small.path / "trials.csv", small.path.parent / "copy.csv"):
+        back = pd.read_csv(path, keep_default_na=False, na_values=[""])
+        assert list(back.columns) == list(small.trials.columns)
+        pd.testing.assert_series_equal(back["val_accuracy"], small.trials["val_accuracy"])
+
+
+def test_only_the_winner_is_tested_and_only_once(small: Results) -> None:
+    best = small.best
+    assert best is not None
+    tested = small.trials[small.trials["test_accuracy"].notna()]
+    assert list(tested["trial"]) == [best["trial"]]
+    events = read(small.path / "journal.jsonl")
+    assert [type(event).__name__ for event in events].count("Tested") == 1
+
+
+def test_the_saved_model_has_the_test_accuracy_of_the_table(small: Results) -> None:
+    best = small.best
+    assert best is not None
+    weights = torch.load(small.path / "best" / "model.pt", weights_only=True)
+    assert all(isinstance(value, torch.Tensor) for value in weights.values())
+    described = json.loads((small.path / "best" / "trial.json").read_text())
+    settings = study().data
+    data = make_problem(load_dataset(settings), settings, 0).dataset
+    scaling = described["normalize"]
+    x = data.x_test * np.float32(scaling["scale"]) + np.float32(scaling["shift"])
+    with torch.no_grad():
+        guesses = load_model(small.path / "best")(torch.from_numpy(x)).argmax(1).numpy()
+    assert (guesses == data.y_test).mean() == pytest.approx(best["test_accuracy"])
+
+
+def test_the_manifest_says_what_is_needed_to_run_it_again(small: Results) -> None:
+    manifest = small.manifest
+    assert manifest["state"] == "finished"
+    assert manifest["dataset"]["name"] == "digits"
+    assert len(manifest["dataset"]["fingerprint"]) == 32
+    assert {"python", "ray", "torch", "numpy", "tune_mlp"} <= manifest["versions"].keys()
+    assert manifest["seed"] == 0
+    assert manifest["resources"]["cpu"] == 1
+    assert manifest["seconds"] > 0
+    assert manifest["machine"]["cores"] >= 1
+
+
+def test_the_saved_study_has_every_default_and_runs_again(small: Results, tmp_path: Path) -> None:
+    saved = yaml.safe_load((small.path / "study.yaml").read_text())
+    assert saved["resources"] == {"cpu": 1.0, "gpu": 0.0}
+    assert saved["metric"] == "val_accuracy"
+    again = run(Study.load(small.path / "study.yaml"), tmp_path)
+    pd.testing.assert_frame_equal(again.trials.drop(columns=TIMES), small.trials.drop(columns=TIMES))
+
+
+def test_concurrency_changes_no_metric_of_any_trial(small: Results, tmp_path: Path) -> None:
+    for concurrent in (1, 3):
+        display = Memory()
+        other = run(study(concurrent=concurrent), tmp_path, display)
+        assert display.most_at_once == concurrent
+        pd.testing.assert_frame_equal(other.trials.drop(columns=TIMES), small.trials.drop(columns=TIMES))
+        pd.testing.assert_frame_equal(other.epochs.drop(columns="seconds"), small.epochs.drop(columns="seconds"))
+
+
+def test_a_trial_gives_the_same_metrics_outside_ray(small: Results) -> None:
+    settings = study().data
+    problem = make_problem(load_dataset(settings), settings, 0)
+    row = small.trials.loc[2]
+    config = to_config({path: as_value(value) for path, value in small.params[2].items()})
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        trainer = Trainer(
+            config, problem, engine("eager"), seed=int(row["seed"]), metric="val_accuracy", mode="max", epochs=3
+        )
+        records = trainer.step(3)
+    finally:
+        torch.set_num_threads(threads)
+    assert records[-1].metrics["val_loss"] == row["val_loss"]
+    assert records[-1].metrics["train_loss"] == row["train_loss"]
+
+
+def test_a_taken_name_is_refused_and_the_first_run_is_untouched(small: Results) -> None:
+    before = {path: path.stat().st_mtime_ns for path in small.path.rglob("*")}
+    with pytest.raises(RunFolderError, match="exists already"):
+        run(study(), small.path.parent, name=small.path.name)
+    assert {path: path.stat().st_mtime_ns for path in small.path.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "states"),
+    [
+        ({"asha": {"grace_period": 1}}, {"finished", "stopped"}),
+        ({"hyperband": {"reduction_factor": 2}}, {"finished", "stopped"}),
+        ({"median": {"grace_period": 1, "min_samples": 2}}, {"finished", "stopped"}),
+        ({"pbt": {"interval": 1}}, {"finished"}),
+        ({"fifo": {}}, {"finished"}),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_every_scheduler_carries_a_study_to_its_end(
+    scheduler: dict[str, Any], states: set[str], tmp_path: Path
+) -> None:
+    results = run(study(scheduler=scheduler, trials=8, epochs=6), tmp_path)
+    assert list(results.trials["trial"]) == list(range(8))
+    assert set(results.trials["state"]) == states
+    # By the epochs' numbers: under pbt a trial takes over the state of one that is further on.
+    finished = results.trials.loc[results.trials["state"] == "finished", "trial"]
+    assert (results.epochs.groupby("trial")["epoch"].max()[finished] == 6).all()
+    assert results.best is not None
+    assert results.best["test_accuracy"] > 0.5
+    assert results.manifest["state"] == "finished"
+
+
+def test_asha_stops_trials_exactly_at_its_milestones(tmp_path: Path) -> None:
+    results = run(study(scheduler={"asha": {"grace_period": 2}}, trials=10, epochs=10), tmp_path)
+    stopped = results.trials[results.trials["state"] == "stopped"]
+    assert len(stopped) > 0
+    assert set(stopped["epochs"]) <= {2, 4, 8}
+
+
+def test_population_based_training_changes_settings_on_the_way(tmp_path: Path) -> None:
+    results = run(study(scheduler={"pbt": {"interval": 1}}, trials=6, epochs=6), tmp_path)
+    drawn = [event for event in read(results.path / "journal.jsonl") if type(event).__name__ == "Drawn"]
+    assert len(drawn) > 6
+    assert (results.trials["lr"] >= 1e-3).all()
+    assert (results.trials["lr"] <= 1e-1).all()
+
+
+@pytest.mark.parametrize("search", ["random", "grid", "tpe"])
+def test_every_search_carries_a_study_to_its_end(search: str, tmp_path: Path) -> None:
+    space = {
+        "lr": {"choice": [0.01, 0.1]},
+        "optimizer": {"choice": {"sgd": {"momentum": {"choice": [0.0, 0.9]}}, "adam": {}}},
+    }
+    results = run(study(search=search, space=space, trials=6, epochs=1), tmp_path)
+    assert len(results.trials) == 6
+    assert "optimizer.sgd.momentum" in results.trials
+    assert results.trials.loc[results.trials["optimizer"] == "adam", "optimizer.sgd.momentum"].isna().all()
+    if search == "grid":
+        assert len(results.trials[["lr", "optimizer", "optimizer.sgd.momentum"]].drop_duplicates()) == 6
+
+
+def test_a_grid_without_a_number_of_trials_is_run_whole(tmp_path: Path) -> None:
+    space = {"depth": {"int": [0, 2]}, "width": {"choice": [4, 8]}}
+    results = run(study(search="grid", space=space, trials=None, epochs=1), tmp_path)
+    assert len(results.trials) == 6
+
+
+def test_tpe_is_told_of_divergence_and_turns_away_from_it(tmp_path: Path) -> None:
+    space = {"lr": {"choice": [1e38, 0.05]}, "depth": 1, "width": 8}
+    results = run(study(search={"tpe": {"startup": 6}}, space=space, trials=30, epochs=1, concurrent=1), tmp_path)
+    late = results.trials.iloc[10:]
+    assert (late["state"] == "finished").mean() > 0.7
+
+
+def test_a_diverged_trial_is_stopped_at_once_and_never_best(tmp_path: Path) -> None:
+    space = {"lr": {"grid": [1e38, 0.05]}, "optimizer": {"grid": list(OPTIMIZERS)}, "depth": 1, "width": 8}
+    results = run(study(search="grid", space=space, trials=None, epochs=4), tmp_path)
+    wild = results.trials[results.trials["lr"] == 1e38]
+    assert set(wild["state"]) == {"diverged"}
+    assert (wild["epochs"] == 1).all()
+    assert set(results.trials.loc[results.trials["lr"] != 1e38, "state"]) == {"finished"}
+    assert results.best is not None
+    assert results.best["lr"] == 0.05
+
+
+def test_a_diverged_trial_is_worst_for_every_scheduler(tmp_path: Path) -> None:
+    space = {"lr": {"grid": [1e38, 0.05, 0.02]}, "depth": 1, "width": 8}
+    for scheduler in ("asha", "hyperband", "median", "pbt"):
+        results = run(study(scheduler=scheduler, space=space, trials=6, epochs=3), tmp_path)
+        wild = results.trials[results.trials["val_loss"].isna()]
+        assert set(wild["state"]) == {"diverged"}, scheduler
+        assert len(results.trials) == 6
+
+
+def test_a_study_in_which_all_diverge_ends_with_status_1_and_says_so(tmp_path: Path) -> None:
+    space = {"lr": 1e38, "optimizer": {"choice": list(OPTIMIZERS)}, "depth": 1, "width": 4}
+    with pytest.raises(NoTrialSucceeded, match=r"no trial succeeded: all of 4 .*4 diverged") as caught:
+        run(study(space=space), tmp_path, name="wild")
+    assert caught.value.status == 1
+    left = Results.load(tmp_path / "wild")
+    assert left.best is None
+    assert set(left.trials["state"]) == {"diverged"}
+    assert (tmp_path / "wild" / "trials.csv").exists()
+
+
+def test_a_trial_that_raises_is_failed_with_its_reason_and_the_study_goes_on(tmp_path: Path) -> None:
+    space = {"width": {"grid": [1_000_000, 8]}, "depth": 3}
+    results = run(study(space=space, trials=4, epochs=1), tmp_path)
+    failed = results.trials[results.trials["width"] == 1_000_000]
+    assert set(failed["state"]) == {"failed"}
+    assert failed["error"].str.contains("alloc|memory").all()
+    assert not failed["error"].str.contains("\n").any()
+    assert set(results.trials.loc[results.trials["width"] == 8, "state"]) == {"finished"}
+
+
+@pytest.mark.parametrize(("name", "values"), [("activation", ACTIVATIONS), ("loss", LOSSES), ("optimizer", OPTIMIZERS)])
+def test_every_name_learns(name: str, values: tuple[str, ...], tmp_path: Path) -> None:
+    """One trial a name; each is well above chance after a few epochs."""
+    # mae asks for the median of a one-hot target, which is 0 for a net that isn't wide enough to be sure.
+    space = {"lr": 0.001, "batch_size": 8, "width": 128, "optimizer": "adam", name: {"grid": list(values)}}
+    space |= {"lr": 0.01} if name == "optimizer" else {}
+    results = run(study(search="grid", space=space, trials=None, epochs=4), tmp_path)
+    assert list(results.trials[name]) == list(values)
+    assert (results.trials["best_val_accuracy"] > 0.5).all(), results.trials[[name, "best_val_accuracy"]]
+
+
+@pytest.mark.parametrize(("depth", "batch_size", "lr"), [(0, 1, 0.003), (5, 1, 0.01), (0, 32, 0.1), (5, 32, 0.1)])
+def test_the_ends_of_the_space_learn(depth: int, batch_size: int, lr: float, tmp_path: Path) -> None:
+    space = {"depth": depth, "batch_size": batch_size, "lr": lr, "width": 32, "init": "kaiming"}
+    results = run(study(space=space, trials=1, epochs=5), tmp_path)
+    assert results.trials["best_val_accuracy"][0] > 0.8
+    assert results.trials["weights"][0] == (650 if depth == 0 else 64 * 32 + 32 + 4 * (32 * 32 + 32) + 330)
+
+
+def test_a_time_budget_ends_a_study_with_what_it_has(tmp_path: Path) -> None:
+    results = run(study(time_budget=15.0, trials=2000, epochs=5, space={"width": 8}), tmp_path)
+    assert 0 < len(results.trials) < 2000
+    assert "stopped" in set(results.trials["state"])
+    assert results.best is not None
+    assert results.manifest["state"] == "finished"
+
+
+@pytest.mark.parametrize("resources", [{"cpu": 1000}, {"gpu": 1}, {"gpu": 0.25}, {"cpu": 0.5, "gpu": 2}])
+def test_resources_that_no_node_has_are_refused_at_once(resources: dict[str, float], tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match="no node can run a trial") as caught:
+        run(study(resources=resources), tmp_path)
+    assert caught.value.status == 2
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("cpu", "at_once"), [(0.5, 8), (1.5, 2), (3, 1)])
+def test_fractions_of_a_cpu_decide_how_many_run_at_once(cpu: float, at_once: int, tmp_path: Path) -> None:
+    display = Memory()
+    results = run(study(resources={"cpu": cpu}, trials=9, epochs=1), tmp_path, display)
+    assert display.most_at_once == at_once
+    assert results.manifest["resources"]["concurrent"] == at_once
+    assert len(results.trials) == 9
+
+
+def test_concurrency_cannot_be_promised_where_trials_are_set_aside(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="sets trials aside"):
+        run(study(scheduler="hyperband", concurrent=1), tmp_path)
+
+
+def test_k_folds_give_a_row_a_fold_and_their_mean_a_row_a_trial(tmp_path: Path) -> None:
+    results = run(study(data={"validation": {"folds": 3}}, trials=2, epochs=2), tmp_path)
+    assert list(results.epochs.columns[:3]) == ["trial", "epoch", "fold"]
+    assert len(results.epochs) == 2 * 2 * 3
+    last = results.epochs[(results.epochs["trial"] == 1) & (results.epochs["epoch"] == 2)]
+    assert results.trials.loc[1, "val_accuracy"] == pytest.approx(last["val_accuracy"].mean())
+
+
+def test_regression_is_ranked_by_rmse_and_has_its_columns(tmp_path: Path) -> None:
+    space = {"lr": 0.01, "optimizer": "adam", "activation": "tanh", "width": 32, "depth": {"grid": [0, 2]}}
+    results = run(study(data={"name": "noisy_curve"}, space=space, trials=2, epochs=30), tmp_path)
+    assert results.metric == "val_rmse"
+    assert results.mode == "min"
+    best = results.best
+    assert best is not None
+    assert best["depth"] == 2
+    assert best["test_r2"] > 0.7
+    assert "val_accuracy" not in results.trials
+    assert set(results.trials["loss"]) == {"mse"}
+
+
+def test_patience_ends_a_trial_as_finished(tmp_path: Path) -> None:
+    results = run(study(patience=1, epochs=60, trials=2, space={"lr": 0.05, "optimizer": "adam"}), tmp_path)
+    assert set(results.trials["state"]) == {"finished"}
+    assert (results.trials["epochs"] < 60).all()
+    assert (results.trials["epochs"] == results.trials["best_epoch"] + 1).all()
+
+
+def test_no_test_part_leaves_the_test_columns_empty(tmp_path: Path) -> None:
+    results = run(study(data={"test": 0}, trials=1, epochs=1), tmp_path)
+    assert results.trials["test_accuracy"].isna().all()
+    assert (results.path / "best" / "model.pt").exists()
+
+
+def test_a_table_is_learnt_with_its_classes_by_name(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=200), "colour": rng.choice(["red", "blue"], 200)})
+    frame["kind"] = np.where(frame["a"] > 0, "plus", "minus")
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    display = Memory()
+    data = {"name": f"csv:{tmp_path / 'table.csv'}", "target": "kind"}
+    results = run(study(data=data, space={"lr": 0.1}, trials=1, epochs=5), tmp_path / "runs", display)
+    assert results.trials["best_val_accuracy"][0] > 0.9
+    assert json.loads((results.path / "best" / "trial.json").read_text())["classes"] == ["minus", "plus"]
+    assert any("one-hot" in line for line in display.lines)
+
+
+def test_a_metric_that_the_data_lacks_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="metric: classification data has val_loss, val_accuracy, got metric val_rmse"):
+        run(study(metric="val_rmse"), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_ranking_by_a_loss_that_is_searched_is_warned_of(tmp_path: Path) -> None:
+    display = Memory()
+    run(study(metric="val_loss", space={"loss": {"choice": ["mse", "nll"]}}, trials=2, epochs=1), tmp_path, display)
+    assert any("losses of different kinds can't be compared" in line for line in display.lines)
+
+
+def test_the_dataset_is_shared_by_workers_and_not_copied(tmp_path: Path) -> None:
+    import ray
+
+    settings = study().data
+    problem = make_problem(load_dataset(settings), settings, 0)
+
+    @ray.remote
+    def look(held: Any) -> tuple[bool, bool]:
+        return held.dataset.x.flags.owndata, held.dataset.x.flags.writeable
+
+    assert ray.get(look.remote(ray.put(problem))) == (False, False)
+
+
+def test_the_seed_changes_the_draws_and_the_split(small: Results, tmp_path: Path) -> None:
+    other = run(study(seed=1, trials=2), tmp_path)
+    assert not math.isclose(other.trials.loc[0, "lr"], small.trials.loc[0, "lr"])
+    assert other.manifest["dataset"]["fingerprint"] != small.manifest["dataset"]["fingerprint"]

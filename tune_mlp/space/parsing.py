@@ -1,0 +1,191 @@
+"""Parsing: the `space:` part of a study file as a Space, every value in it checked before anything is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, cast
+
+from pydantic import TypeAdapter, ValidationError
+
+from tune_mlp.config import BRANCHES, Settings, TrialConfig, field_adapter
+from tune_mlp.errors import StudyError, did_you_mean
+from tune_mlp.space.domains import DOMAINS, Choice, Domain, Scalar, Value, as_value
+from tune_mlp.space.faults import Path_, first_fault, shown
+from tune_mlp.space.space import Branch, Constant, Items, Leaf, Node, Sized, Space
+
+Owner = type[Settings]
+"""Whose setting a parameter is: TrialConfig's, or that of an option of one of its branches."""
+
+EXCLUSIVE = {"widths": ("depth", "width"), "depth": ("widths",), "width": ("widths",)}
+MAX_LENGTH = 100
+
+
+def parse_space(raw: Mapping[Any, Any], root: Path_ = ("space",)) -> Space:
+    """Read and check a space; a broken rule is a StudyError with its path."""
+    space = Space(_parse_nodes(raw, root))
+    _settings(space.nodes, root)
+    return space
+
+
+def _parse_nodes(raw: Any, path: Path_, option: Owner | None = None) -> dict[str, Node]:
+    """The parameters in one mapping; `option` is what the mapping belongs to, where that has settings of its own."""
+    if raw is None:
+        return {}
+    if not isinstance(raw, dict):
+        raise StudyError(f"must be a mapping of parameters, got {shown(raw)}", path)
+    nodes: dict[str, Node] = {}
+    for name, value in raw.items():
+        owner = _owner(str(name), path, option)
+        nodes[str(name)] = _parse_node(owner, str(name), value, (*path, name))
+    return nodes
+
+
+def own_settings(option: Owner | None) -> list[str]:
+    """The settings of a branch's option, such as sgd's momentum."""
+    return [name for name in option.model_fields if name != "name"] if option else []
+
+
+def _owner(name: str, path: Path_, option: Owner | None) -> Owner:
+    own = own_settings(option)
+    if option and name in own:
+        return option
+    if name in TrialConfig.FIELDS:
+        return TrialConfig
+    for branch, by_option in BRANCHES.items():
+        for other, model in by_option.items():
+            if option is None and name in own_settings(model):
+                example = f"{branch}: {{choice: {{{other}: {{{name}: ...}}}}}}"
+                raise StudyError(f"{name!r} belongs inside {branch}, as {example}", (*path, name))
+    hint = did_you_mean(name, [*TrialConfig.model_fields, *own])
+    raise StudyError(f"unknown parameter {name!r}{hint}", (*path, name))
+
+
+def _parse_node(owner: Owner, name: str, raw: Any, path: Path_) -> Node:
+    options = BRANCHES.get(name, {}) if owner is TrialConfig else {}
+    if isinstance(raw, dict) and isinstance(raw.get("choice"), dict):
+        for other in raw:
+            if other != "choice":
+                raise StudyError(f"unknown name {other!r} beside choice", (*path, other))
+        return _parse_branch(owner, name, raw["choice"], (*path, "choice"))
+    if isinstance(raw, dict) and len(raw) == 1 and set(raw) <= set(options):
+        return _parse_branch(owner, name, raw, path)  # `optimizer: {sgd: {momentum: 0.9}}`
+    if isinstance(raw, dict) and "list" in raw:
+        return _parse_sized(owner, name, raw, path)
+    if isinstance(raw, list) and any(isinstance(item, dict) for item in raw):
+        items = tuple(_parse_leaf(item, (*path, i)) for i, item in enumerate(raw))
+        for i, item in enumerate(items):
+            _check_leaf(owner, name, item, (*path, i), is_item=True)
+        return Items(items)
+    leaf = _parse_leaf(raw, path, options)
+    _check_leaf(owner, name, leaf, path)
+    return leaf
+
+
+def _parse_branch(owner: Owner, name: str, raw: dict[Any, Any], path: Path_) -> Branch:
+    if not raw:
+        raise StudyError("a choice needs at least one option", path)
+    options: dict[str | int, Mapping[str, Node]] = {}
+    for option, inner in raw.items():
+        if "." in str(option):
+            raise StudyError("an option that owns parameters can't have a dot in its name", (*path, option))
+        _check_value(owner, name, option, (*path, option))
+        options[option] = _parse_nodes(inner, (*path, option), BRANCHES.get(name, {}).get(str(option)))
+    return Branch(options)
+
+
+def _parse_sized(owner: Owner, name: str, raw: dict[Any, Any], path: Path_) -> Sized:
+    for other in raw:
+        if other not in ("list", "length"):
+            raise StudyError(f"unknown name {other!r}{did_you_mean(str(other), ['list', 'length'])}", (*path, other))
+    if "length" not in raw:
+        raise StudyError("a list needs its length: {list: ..., length: ...}", path)
+    item, length = _parse_leaf(raw["list"], (*path, "list")), _parse_leaf(raw["length"], (*path, "length"))
+    _check_leaf(owner, name, item, (*path, "list"), is_item=True)
+    for value in length.extremes() if isinstance(length, Domain) else (length.value,):
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_LENGTH:
+            rule = f"a length must be a whole number from 0 to {MAX_LENGTH}, got {shown(value)}"
+            raise StudyError(rule, (*path, "length"))
+    return Sized(item, length)
+
+
+def _parse_leaf(raw: Any, path: Path_, options: Mapping[str, Owner] = {}) -> Leaf:
+    """`options` are the names that may stand in a domain's place, where the parameter is a branch."""
+    if not isinstance(raw, dict):
+        value = as_value(raw)
+        flat = value if isinstance(value, tuple) else (value,)
+        if any(item is None or isinstance(item, tuple) for item in flat):
+            raise StudyError(f"must be a value, a list of values or a domain, got {shown(raw)}", path)
+        return Constant(value)
+    kinds = [kind for kind in raw if kind in DOMAINS]
+    if len(kinds) != 1:
+        raise StudyError(_no_domain(raw, options), path)
+    try:
+        return DOMAINS[kinds[0]].model_validate({key: as_value(value) for key, value in raw.items()})
+    except ValidationError as error:
+        raise first_fault(error, raw, path) from None
+
+
+def _no_domain(raw: dict[Any, Any], options: Mapping[str, Owner]) -> str:
+    if raw and set(raw) <= set(options):
+        return f"options stand inside choice, as {{choice: {{{': ..., '.join(map(str, raw))}: ...}}}}"
+    known = [*DOMAINS, *options]
+    strange = [] if any(name in DOMAINS for name in raw) else map(str, raw)
+    hints = [hint for hint in (did_you_mean(name, known) for name in strange) if "mean" in hint]
+    got = ", ".join(map(str, raw)) or "nothing"
+    return f"a domain has one of {', '.join(DOMAINS)}, got {got}{hints[0] if hints else ''}"
+
+
+def _check_leaf(owner: Owner, name: str, leaf: Leaf, path: Path_, is_item: bool = False) -> None:
+    """May the parameter, or an item of it, have each of these values?"""
+    if isinstance(leaf, Choice):
+        for i, value in enumerate(leaf.choice):
+            _check_value(owner, name, value, (*path, leaf.word, i), is_item)
+        return
+    for value in leaf.extremes() if isinstance(leaf, Domain) else (leaf.value,):
+        _check_value(owner, name, value, path, is_item)
+
+
+def _check_value(owner: Owner, name: str, value: Value, path: Path_, is_item: bool = False) -> None:
+    """A branch parameter's values are its options' names."""
+    if owner is TrialConfig and name in BRANCHES:
+        if value not in BRANCHES[name]:
+            raise StudyError(f"unknown {name} {shown(value)}{did_you_mean(str(value), BRANCHES[name])}", path)
+        return
+    whole: Value = (cast(Scalar, value),) if is_item else value
+    try:
+        _adapter(owner, name).validate_python(whole)
+    except ValidationError as error:
+        fault = first_fault(error, whole, path)
+        raise StudyError(fault.rule, path if is_item else fault.path) from None
+
+
+@cache
+def _adapter(owner: Owner, name: str) -> TypeAdapter[Any]:
+    return field_adapter(owner, name)
+
+
+def _settings(nodes: Mapping[str, Node], path: Path_, option: Owner | None = None) -> dict[str, Path_]:
+    """Which of the trial's settings these parameters may set, and where; two that can meet in a trial are refused."""
+    found: dict[str, Path_] = {}
+    for name, node in nodes.items():
+        inner: dict[str, Path_] = {}
+        if isinstance(node, Branch):
+            for choice, below in node.options.items():
+                inner |= _settings(below, (*path, name, choice), BRANCHES.get(name, {}).get(str(choice)))
+        here = {} if name in own_settings(option) else {name: (*path, name)}
+        for group in (here, inner):
+            for setting, place in group.items():
+                _alone(setting, place, found)
+            found |= group
+    return found
+
+
+def _alone(setting: str, place: Path_, found: Mapping[str, Path_]) -> None:
+    if setting in found:
+        other = ".".join(map(str, found[setting]))
+        raise StudyError(f"{setting!r} is set twice in one trial, here and at {other}", place)
+    for other in EXCLUSIVE.get(setting, ()):
+        if other in found:
+            depth = other if setting == "widths" else setting
+            raise StudyError(f"widths says the layers one by one; it can't go with {depth}", place)
