@@ -41,8 +41,8 @@ format: setup  ## write the code as ruff wants it
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: setup  ## write docs/settings.md and the JSON schema from the settings
-	$(BIN)/python docs/settings.py
+docs: setup  ## write docs/settings.md, the README's tree and the JSON schema from the code
+	$(BIN)/python docs/pages.py
 	$(BIN)/tune-mlp schema > search_spaces/study.schema.json
 
 picture: setup  ## take the README's pictures of a real run of the main job

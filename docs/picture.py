@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -17,7 +18,7 @@ def main() -> int:
     half_way: list[str] = []
 
     def watch(lines: list[str]) -> None:
-        if not half_way and any(" 14/25" in line for line in lines) and any("trial" in line for line in lines[2:]):
+        if not half_way and any(re.search(r" 1[2-9]/25 ", line) for line in lines):
             half_way.append(terminal.svg("half way"))
 
     with tempfile.TemporaryDirectory() as folder:

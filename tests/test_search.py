@@ -73,7 +73,9 @@ def test_a_terminal_shows_a_live_view_that_leaves_only_the_result(tmp_path: Path
     assert terminal.run(command, tmp_path, environment(tmp_path), seen.append) == 0
     live = [lines for lines in seen if any("/30" in line for line in lines)]
     assert live
-    assert any(re.search(r"trial \d+ +epoch \d+/40 +0\.\d+ +lr ", line) for lines in live for line in lines)
+    assert any(
+        re.search(r"trial \d+ +epoch \d+/40 +val_accuracy 0\.\d+ +lr ", line) for lines in live for line in lines
+    )
     assert any("best" in line for lines in live for line in lines)
     assert not any("/30" in line for line in terminal.lines), "the live view is gone at the end"
     assert any("Best 5 of 30 trials" in line for line in terminal.lines)
@@ -158,3 +160,22 @@ def _marked(mark: str) -> list[str]:
         except OSError:
             continue
     return found
+
+
+def test_a_search_joins_a_running_ray(tmp_path: Path, local_ray: None) -> None:
+    import ray
+
+    address = ray.get_runtime_context().gcs_address
+    env = {**environment(tmp_path), "HOME": os.environ["HOME"]}  # where the running Ray's token is
+    done = search([*QUICK, "--address", address, "--name", "joined"], tmp_path, env)
+    assert done.returncode == 0, done.stderr
+    assert len(pd.read_csv(tmp_path / "runs" / "joined" / "trials.csv")) == 4
+    assert ray.is_initialized()
+
+
+def test_an_address_where_no_ray_runs_is_said_in_one_line(tmp_path: Path) -> None:
+    done = search([*QUICK, "--address", "127.0.0.1:9"], tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "can't connect to Ray at '127.0.0.1:9'" in done.stderr
+    assert not (tmp_path / "runs").exists()

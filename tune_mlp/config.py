@@ -237,7 +237,7 @@ def _split_kind(raw: Any) -> str:
     """Which kind of split a value means, so that an error speaks of that kind alone."""
     if isinstance(raw, dict):
         return "by folds" if any(str(name).startswith("fold") for name in raw) else "by head"
-    return {Head: "by head", Folds: "by folds"}.get(type(raw), "by share")
+    return "by head" if isinstance(raw, Head) else "by folds" if isinstance(raw, Folds) else "by share"
 
 
 def _test_split_kind(raw: Any) -> str:

@@ -125,8 +125,7 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m tune_mlp.sear
 
 def _search(args: argparse.Namespace, command: tuple[str, ...]) -> None:
     study = Study.load(args.space, args.set, overrides(args))
-    if args.out.exists() and not args.out.is_dir():
-        raise UsageError(f"--out {args.out}: is a file, give a folder")
+    _check_out(args.out)
     # Late: these import ray and pandas, which a mistake above needn't wait for.
     from rich.console import Console
 
@@ -141,6 +140,14 @@ def _search(args: argparse.Namespace, command: tuple[str, ...]) -> None:
         console.print(best_line(results), soft_wrap=True, highlight=False)
     else:
         show_summary(console, results, args.csv)
+
+
+def _check_out(out: Path) -> None:
+    """Refuse an --out that can't be made, before any work is done."""
+    above = next(folder for folder in (out, *out.parents) if folder.exists() or folder in (Path(), Path("/")))
+    if not above.is_dir():
+        said = "is a file, give a folder" if above == out else f"{above} is a file, not a folder"
+        raise UsageError(f"--out {out}: {said}")
 
 
 def guarded(job: Callable[[], None]) -> int:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tune_mlp.config import BRANCHES, TrialConfig
 from tune_mlp.errors import StudyError, UsageError
-from tune_mlp.space.files import Located, dump_yaml, find, override, parse_assignment, read_yaml, shipped
+from tune_mlp.space.files import Located, dump_yaml, find, read_yaml, shipped
+from tune_mlp.space.overrides import override, parse_assignment
 from tune_mlp.tuning.study import Study
 
 FILE = """\
@@ -205,11 +206,14 @@ TREES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(TREES)
 def test_what_is_dumped_is_read_back_as_it_was(tree: Any) -> None:
     assert read_yaml(dump_yaml({"x": tree}), "f.yaml").tree == {"x": tree}
 
 
-@pytest.mark.parametrize("text", ["08", "1e5", "no", "on", "1:30", "0x1f", "~", "", "null", ".inf", "2020-01-01", "1_0"])
+@pytest.mark.parametrize(
+    "text", ["08", "1e5", "no", "on", "1:30", "0x1f", "~", "", "null", ".inf", "2020-01-01", "1_0"]
+)
 def test_text_that_looks_like_something_else_is_quoted_for_every_reader(text: str) -> None:
     assert dump_yaml([text]) == f"- '{text}'\n"

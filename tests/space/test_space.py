@@ -60,7 +60,10 @@ def test_a_nested_parameter_sets_its_options_field_or_else_the_trials() -> None:
 
 
 def test_branches_nest_in_branches() -> None:
-    space = {"batch_norm": False, "depth": {"choice": {0: {}, 1: {"optimizer": {"choice": {"sgd": {"momentum": 0.5}}}}}}}
+    space = {
+        "batch_norm": False,
+        "depth": {"choice": {0: {}, 1: {"optimizer": {"choice": {"sgd": {"momentum": 0.5}}}}}},
+    }
     params = next(params for params in draws(space) if params["depth"] == 1)
     assert params["depth.1.optimizer.sgd.momentum"] == 0.5
     assert to_config(params).optimizer.momentum == 0.5  # type: ignore[union-attr]
@@ -132,7 +135,7 @@ def test_what_a_grid_search_cannot_count_is_named_by_its_path() -> None:
     ],
 )
 def test_two_values_for_one_setting_are_refused_however_rare_the_draw(raw: dict[str, Any]) -> None:
-    with pytest.raises(StudyError, match="twice|widths"):
+    with pytest.raises(StudyError, match=r"twice|widths"):
         parse_space(raw)
 
 

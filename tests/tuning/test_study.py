@@ -85,7 +85,11 @@ def test_regression_trains_with_squared_error_unless_told_otherwise() -> None:
 @pytest.mark.parametrize(
     ("settings", "task", "words"),
     [
-        ({"metric": "val_rmse"}, "classification", "classification data has val_loss, val_accuracy, got metric val_rmse"),
+        (
+            {"metric": "val_rmse"},
+            "classification",
+            "classification data has val_loss, val_accuracy, got metric val_rmse",
+        ),
         ({"metric": "val_accuracy"}, "regression", "regression data has val_loss, val_rmse, val_r2"),
         ({"space": {"loss": "cross_entropy"}}, "regression", "regression data trains with mse, mae, smooth_l1"),
         ({"space": {"loss": {"choice": ["mse", "nll"]}}}, "regression", "got nll"),

@@ -1,17 +1,15 @@
-"""Study files: strict YAML with the line of every value, overrides by path, and the files that ship with the package."""
+"""Study files: strict YAML with the line of every value, and the files that ship with the package."""
 
 from __future__ import annotations
 
-import copy
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tune_mlp.config import TrialConfig
 from tune_mlp.errors import StudyError, UsageError, did_you_mean
 from tune_mlp.space.faults import Path_, shown
 
@@ -94,16 +92,22 @@ class Located:
         node: Any = self.tree
         found: list[str | int] = []
         for part in path:
-            if isinstance(node, dict) and _key(node, part) not in node and isinstance(node.get("choice"), dict):
+            if isinstance(node, dict) and key_in(node, part) not in node and isinstance(node.get("choice"), dict):
                 found.append("choice")
                 node = node["choice"]
-            key = _key(node, part)
+            key = key_in(node, part)
             found.append(key)
             try:
                 node = node[key]
             except (LookupError, TypeError):
                 node = None
         return tuple(found)
+
+
+def key_in(node: Any, part: str | int) -> str | int:
+    """A branch may be named by a whole number, as in `depth.2.width`, and so is a list's item."""
+    keys = range(len(node)) if isinstance(node, list) else node if isinstance(node, dict) else ()
+    return part if part in keys else next((key for key in keys if str(key) == str(part)), part)
 
 
 def read_yaml(text: bytes | str, source: str) -> Located:
@@ -177,11 +181,11 @@ def read_file(path: Path) -> Located:
             text = file.read(MAX_BYTES + 1)
     except (OSError, ValueError, RuntimeError) as error:  # ValueError: a NUL in the name; RuntimeError: no such ~user
         reason = error.strerror if isinstance(error, OSError) else error
-        raise StudyError(f"can't read the study file: {reason or error}", source=_one_line(str(path))) from None
-    return read_yaml(text, _one_line(path.name))
+        raise StudyError(f"can't read the study file: {reason or error}", source=on_one_line(str(path))) from None
+    return read_yaml(text, on_one_line(path.name))
 
 
-def _one_line(text: str) -> str:
+def on_one_line(text: str) -> str:
     return text if text.isprintable() else repr(text)
 
 
@@ -207,94 +211,3 @@ def find(space: str) -> Path:
             f"no shipped space is named {space!r}{did_you_mean(space, known)}; a file of your own ends in .yaml"
         )
     return known[space]
-
-
-def parse_assignment(text: str, roots: Collection[str]) -> tuple[list[str], Any, str]:
-    """`PATH=VALUE` as its parts, its value and the words that name it in an error; the path starts at one of the
-    study's settings (`roots`), or else in `space`."""
-    said = _one_line(f"--set {text}")
-    dotted, equals, value = text.partition("=")
-    parts = dotted.strip().split(".")
-    if not equals or not all(part and part.isprintable() for part in parts):
-        raise StudyError("write it as PATH=VALUE, for instance lr=0.01", source=said)
-    try:
-        tree = read_yaml(f"value: {value.strip()}\n", said).tree
-    except StudyError as error:
-        raise StudyError(error.rule, source=said) from None
-    if tree.keys() != {"value"}:  # a line break in the value
-        raise StudyError("write one value", source=said)
-    if parts[0] not in roots and parts[0] not in TrialConfig.FIELDS:
-        hint = did_you_mean(parts[0], [*roots, *TrialConfig.model_fields])
-        if "mean" in hint:
-            raise StudyError(f"unknown name {parts[0]!r}{hint}", source=said)
-    return (parts if parts[0] in roots else ["space", *parts]), tree["value"], said
-
-
-ONE_OF = ("scheduler", "search")
-"""Settings that are a name with settings of its own: to set one of these chooses the name."""
-
-
-def override(located: Located, parts: list[str], value: Any, said: str) -> Located:
-    """A copy in which the value at a path is another one, as `said` by an option of the command line."""
-    tree = copy.deepcopy(located.tree)
-    where = _assign(tree, parts, value, said)
-    if len(where) > 1 and where[0] in ONE_OF:
-        tree[where[0]] = {where[1]: tree[where[0]][where[1]]}
-    places = {path: place for path, place in located.places.items() if path[: len(where)] != where}
-    places[where] = said
-    return Located(tree, located.source, places)
-
-
-def _assign(tree: dict[Any, Any], parts: list[str], value: Any, said: str) -> Path_:
-    """Set the value at a dotted path, stepping through `choice` as a parameter's path does; returns where it went."""
-    node: Any = tree
-    where: list[str | int] = []
-    key: Any = ""
-    for i, part in enumerate(parts):
-        if i and isinstance(node, dict) and "choice" in node and _key(node, part) not in node:
-            node["choice"] = node = _options(node["choice"], part, ".".join(parts[:i]), said)
-            where.append("choice")
-        key = _key(node, part)
-        if isinstance(node, list) and not isinstance(key, int):
-            raise StudyError(f"{'.'.join(parts[:i])} is a list of {len(node)}, and has no {part}", source=said)
-        where.append(key)
-        if i == len(parts) - 1:
-            break
-        child = node[key] if isinstance(node, list) else node.get(key)
-        if isinstance(child, str):  # `scheduler: asha` is short for `scheduler: {asha: {}}`
-            child = {child: {}}
-        elif not isinstance(child, dict | list):
-            child = {}
-        node[key] = child
-        node = child
-    node[key] = _pin(node[key] if isinstance(node, list) else node.get(key), value)
-    return tuple(where)
-
-
-def _options(options: Any, part: str, path: str, said: str) -> dict[Any, Any]:
-    """A choice's options as a mapping, in which `part` is one of them."""
-    known = dict.fromkeys(options) if isinstance(options, list) and _plain(options) else options
-    if not isinstance(known, dict) or _key(known, part) not in known:
-        hint = did_you_mean(part, map(str, known)) if isinstance(known, dict) else ""
-        raise StudyError(f"{part!r} is no option of {path}{hint}", source=said)
-    return known
-
-
-def _plain(options: list[Any]) -> bool:
-    return all(isinstance(option, str | int) for option in options)
-
-
-def _key(node: Any, part: str | int) -> str | int:
-    """A branch may be named by a whole number, as in `depth.2.width`, and so is a list's item."""
-    keys = range(len(node)) if isinstance(node, list) else node if isinstance(node, dict) else ()
-    return part if part in keys else next((key for key in keys if str(key) == str(part)), part)
-
-
-def _pin(old: Any, value: Any) -> Any:
-    """Pinning a branch, the scheduler or the search to one of its options keeps that option's own settings."""
-    if not isinstance(old, dict) or isinstance(value, bool) or not isinstance(value, str | int):
-        return value
-    options = old.get("choice")
-    if isinstance(options, dict):
-        return {"choice": {value: options[value]}} if value in options else value
-    return {value: old[value]} if isinstance(old.get(value), dict) else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,6 +68,10 @@ class Display:
     def say(self, line: str, style: str = "") -> None:
         """One line for the person, before or after the trials."""
 
+    def waiting(self, what: str) -> AbstractContextManager[object]:
+        """For the seconds in which nothing else can be shown."""
+        return nullcontext()
+
     def begin(self, board: Board) -> None:
         self.board = board
 
@@ -116,8 +121,11 @@ class PlainLines(Display):
 class LiveView(PlainLines):
     """A calm picture of the board, drawn anew twice a second."""
 
+    def waiting(self, what: str) -> AbstractContextManager[object]:
+        return self._console.status(Text(what, "dim"))
+
     def begin(self, board: Board) -> None:
-        self.board = board
+        super().begin(board)
         self._live = Live(
             console=self._console,
             get_renderable=self.picture,
@@ -153,7 +161,7 @@ class LiveView(PlainLines):
             rows.add_row(
                 Text(f"trial {trial}", "cyan"),
                 f"epoch {running.epoch}/{board.epochs}",
-                "" if running.value is None else f"{running.value:.4f}",
+                "" if running.value is None else f"{board.metric} {running.value:.4f}",
                 Text(described(running.params), "dim", no_wrap=True, overflow="ellipsis"),
             )
         if board.best:
@@ -161,11 +169,11 @@ class LiveView(PlainLines):
             rows.add_row(
                 Text(f"trial {trial}", "bold green"),
                 Text("best", "bold green"),
-                Text(f"{value:.4f}", "bold green"),
+                Text(f"{board.metric} {value:.4f}", "bold green"),
                 Text(described(params), no_wrap=True, overflow="ellipsis"),
             )
         ended = Text("  ").join(Text(f"{count} {state}", STYLES[state]) for state, count in board.ended.items())
-        return Group(Text(board.title, "bold", no_wrap=True, overflow="ellipsis"), head, rows, ended)
+        return Group(head, rows, ended)
 
 
 def make_display(console: Console, quiet: bool) -> Display:

@@ -7,13 +7,10 @@ import logging
 import math
 import os
 import shutil
-import signal
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tune_mlp.data.dataset import Dataset, Problem
 from tune_mlp.data.sources import load_dataset
@@ -59,7 +56,9 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
     problem = make_problem(dataset, study.data, study.seed)
     _announce(study, dataset, problem, display)
 
-    with connected(study, request.address) as cluster:
+    with contextlib.ExitStack() as stack:
+        with display.waiting("Starting Ray" if request.address is None else f"Joining Ray at {request.address}"):
+            cluster = stack.enter_context(connected(study, request.address))
         slots = cluster.slots(study.resources, study.concurrent)
         run = files.create(request.out, request.name, study.name)
         manifest = files.Manifest.begin(
@@ -80,7 +79,8 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
     manifest.note(state=state, seconds=round(time.time() - began, 3))
     if signal_number is not None:
         raise Interrupted(
-            f"interrupted; the {len(results.trials)} trials so far are saved: tune-mlp export {run} --to csv", signal_number
+            f"interrupted; the {len(results.trials)} trials so far are saved: tune-mlp export {run} --to csv",
+            signal_number,
         )
     if results.best is None:
         raise NoTrialSucceeded(_no_winner(results))
@@ -143,6 +143,7 @@ def _train(
     from tune_mlp.tuning.recorder import Recorder
     from tune_mlp.tuning.schedulers import can_pause, make_scheduler, milestones
     from tune_mlp.tuning.searchers import NumberedSearcher
+    from tune_mlp.tuning.stopping import Deadline
     from tune_mlp.tuning.trainable import Job, TrialActor
 
     metric, mode = study.ranking
@@ -162,11 +163,11 @@ def _train(
     if cluster.has_slots:
         demand[SLOT] = 1
     recorder = Recorder(journal, display, mode, run / files.CHECKPOINTS)
-    stopper = _stopper(study.time_budget)
+    stopper = Deadline(study.time_budget)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, slots))
     display.begin(_board(study, problem, slots))
     try:
-        with _quiet_ray(), _signals(stopper):
+        with _quiet_ray(), stopper.on_signals():
             # Not tune.Tuner, which pickles all of this into the run's folder to resume from: the journal serves there.
             tune.run(
                 tune.with_parameters(TrialActor, job=job),
@@ -192,50 +193,9 @@ def _train(
         raise RunError(f"Ray Tune ended with an error: {one_line(error, 300)}") from error
     finally:
         display.finish()
-    signal_number: int | None = stopper.signal_number
-    if signal_number is None:
+    if stopper.signal_number is None:
         recorder.close()
-    return signal_number
-
-
-def _stopper(seconds: float | None) -> Any:
-    """Ray's way to be told to stop everything: by the clock, or by a signal."""
-    from ray.tune import Stopper
-
-    class Deadline(Stopper):  # type: ignore[misc]  # ray ships no types, and is imported late
-        def __init__(self) -> None:
-            self.signal_number: int | None = None
-            self._end = math.inf if seconds is None else time.monotonic() + seconds
-
-        def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-            return False
-
-        def stop_all(self) -> bool:
-            return self.signal_number is not None or time.monotonic() >= self._end
-
-    return Deadline()
-
-
-@contextlib.contextmanager
-def _signals(stopper: Any) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM lets Ray stop in order; a second one ends the process at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def stop(number: int, frame: Any) -> None:
-        stopper.signal_number = number
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-    for number in before:
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return stopper.signal_number
 
 
 @contextlib.contextmanager

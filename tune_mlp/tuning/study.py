@@ -25,7 +25,8 @@ from tune_mlp.records import BETTER, Mode, Task, metric_names
 from tune_mlp.space.choosers import grid_draws, random_chooser
 from tune_mlp.space.domains import Domain
 from tune_mlp.space.faults import first_fault, shown
-from tune_mlp.space.files import Located, dump_yaml, find, override, parse_assignment, read_file
+from tune_mlp.space.files import Located, dump_yaml, find, read_file
+from tune_mlp.space.overrides import override, parse_assignment
 from tune_mlp.space.parsing import parse_space
 from tune_mlp.space.space import Branch, Constant, Params, Space, combinations, finite, resolve, to_config
 from tune_mlp.tuning.settings import (
@@ -68,7 +69,7 @@ class Study(Settings):
     description: str = ""
     """One line for `tune-mlp spaces`."""
     data: DataSettings
-    """What is learnt, and how it is split and scaled."""
+    """The dataset, and how it is split and scaled."""
     space: dict[Any, Any]
     """The parameters: a plain value, or the domain it is drawn from. What isn't named keeps its default."""
     trials: Whole | None = None

@@ -28,6 +28,7 @@ def best_line(results: Results) -> str:
 
 def show_summary(console: Console, results: Results, csv: Path | None) -> None:
     """Print it."""
+    console.print()
     console.print(top_table(results))
     console.print(_ends(results))
     best = results.best
@@ -51,7 +52,7 @@ def show_summary(console: Console, results: Results, csv: Path | None) -> None:
     }
     console.print()
     for word, line in lines.items():
-        console.print(Text(f"{word.strip():10}{line}"), soft_wrap=True)
+        console.print(Text(f"{word.strip():11}{line}"), soft_wrap=True)
 
 
 def top_table(results: Results) -> Table:

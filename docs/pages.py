@@ -1,7 +1,8 @@
-"""Writes docs/settings.md, the reference of study files, from the settings themselves. `make docs`."""
+"""Writes what is said of the code from the code: docs/settings.md, and the README's tree. `make docs`."""
 
 from __future__ import annotations
 
+import ast
 import types
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
@@ -15,6 +16,9 @@ from tune_mlp.tuning.settings import Resources, Scheduler, Search
 from tune_mlp.tuning.study import Study
 
 TARGET = Path(__file__).parent / "settings.md"
+README = Path(__file__).parents[1] / "README.md"
+PACKAGE = Path(__file__).parents[1] / "tune_mlp"
+START = "\ntune_mlp/\n"
 HEAD = """\
 # The study file
 
@@ -27,8 +31,28 @@ Any setting can be changed from the command line by its path: `--set lr=0.01` pi
 
 
 def main() -> None:
-    """Write the page."""
+    """Write both."""
     TARGET.write_text(page(), encoding="utf-8")
+    README.write_text(with_tree(README.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def with_tree(readme: str) -> str:
+    """The README with a line for each module, as the module's docstring opens."""
+    head, _, rest = readme.partition(START)
+    return head + START + "\n".join(_branch(PACKAGE, 0)) + "\n```\n" + rest.partition("\n```\n")[2]
+
+
+def _branch(folder: Path, depth: int) -> list[str]:
+    lines = []
+    entries = [path for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
+    for path in sorted(entries, key=lambda path: (path.is_dir(), path.name)):
+        indent = "  " * (depth + 1)
+        if path.is_dir():
+            lines += [f"{indent}{path.name}/", *_branch(path, depth + 1)]
+        elif path.name != "__init__.py":
+            docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            lines.append(f"{indent + path.name:26}{docstring.splitlines()[0].rstrip('.')}")
+    return lines
 
 
 def page() -> str:

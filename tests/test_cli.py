@@ -1,0 +1,191 @@
+"""The words of tune-mlp, and the help of both commands."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import openpyxl
+import pandas as pd
+import pytest
+
+from tests.results.journals import a_study, write
+from tune_mlp import __version__, cli, search
+from tune_mlp.results.export import EXPORTS
+from tune_mlp.results.results import Results
+from tune_mlp.space.files import read_file, shipped
+from tune_mlp.tuning.settings import Scheduler, Search
+from tune_mlp.tuning.study import Study
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run's folder that holds a journal and nothing else."""
+    folder = tmp_path / "a_run"
+    folder.mkdir()
+    write(folder / "journal.jsonl", a_study())
+    return folder
+
+
+def test_spaces_lists_the_shipped_ones_with_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["spaces"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(shipped())
+    for line, path in zip(lines, shipped().values(), strict=True):
+        assert line.endswith(f"  {read_file(path).tree['description']}")
+
+
+def test_spaces_with_a_name_prints_the_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["spaces", "mnist_asha"]) == 0
+    assert capsys.readouterr().out == shipped()["mnist_asha"].read_text(encoding="utf-8")
+
+
+def test_schema_prints_the_shipped_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["schema"]) == 0
+    path = shipped()["mnist_asha"].with_name("study.schema.json")
+    assert capsys.readouterr().out == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("what", ["trials", "epochs"])
+@pytest.mark.parametrize("to", list(cli.FORMATS))
+def test_export_writes_every_table_as_every_kind(
+    run: Path, to: str, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["export", str(run), "--to", to, "--what", what]) == 0
+    path = run / f"{what}.{cli.FORMATS[to]}"
+    rows = len(getattr(Results.load(run), what))
+    assert capsys.readouterr().out.startswith(f"{path}: {rows} {what}, ")
+    count = {
+        "csv": lambda: len(pd.read_csv(path)),
+        "parquet": lambda: len(pd.read_parquet(path)),
+        "json": lambda: len(json.loads(path.read_text(encoding="utf-8"))),
+        "xlsx": lambda: openpyxl.load_workbook(path).active.max_row - 1,
+        "markdown": lambda: len(path.read_text(encoding="utf-8").splitlines()) - 2,
+    }[to]
+    assert count() == rows
+
+
+def test_export_writes_where_it_is_told(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mine.csv"
+    assert cli.main(["export", str(run), "--to", "csv", "--output", str(path)]) == 0
+    assert len(pd.read_csv(path)) == 4
+    assert not (run / "trials.csv").exists()
+    assert "mine.csv" in capsys.readouterr().out
+
+
+def test_export_finds_a_run_by_its_name(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run.parent.joinpath("runs").mkdir()
+    run.rename(run.parent / "runs" / "a_run")
+    monkeypatch.chdir(run.parent)
+    assert cli.main(["export", "a_run", "--to", "json"]) == 0
+    assert Path("runs/a_run/trials.json").exists()
+
+
+@pytest.mark.parametrize("to", ["csv", "json", "markdown"])
+def test_export_to_the_screen_prints_the_table_and_nothing_else(
+    run: Path, to: str, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    assert cli.main(["export", str(run), "--to", to]) == 0
+    capsysbinary.readouterr()
+    assert cli.main(["export", str(run), "--to", to, "--output", "-"]) == 0
+    assert capsysbinary.readouterr().out == (run / f"trials.{cli.FORMATS[to]}").read_bytes()
+
+
+def test_export_to_the_screen_can_be_sent_to_a_file(run: Path, tmp_path: Path) -> None:
+    """The screen's file must not be replaced, as a file that is written aside would be."""
+    out = tmp_path / "sent.csv"
+    with out.open("wb") as file:
+        words = [sys.executable, "-m", "tune_mlp", "export", str(run), "--to", "csv", "--output", "-"]
+        subprocess.run(words, stdout=file, check=True, timeout=120)
+    assert len(pd.read_csv(io.BytesIO(out.read_bytes()))) == 4
+
+
+@pytest.mark.parametrize("to", ["parquet", "xlsx"])
+def test_what_is_no_text_is_not_for_the_screen(run: Path, to: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["export", str(run), "--to", to, "--output", "-"]) == 2
+    assert "is no text; give --output a file" in capsys.readouterr().err
+
+
+def test_export_into_a_missing_folder_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["export", str(run), "--to", "csv", "--output", str(run / "absent" / "t.csv")]) == 2
+    assert "there is no folder" in capsys.readouterr().err
+
+
+def test_the_kinds_of_file_and_their_writers_agree() -> None:
+    assert set(cli.FORMATS) == set(EXPORTS)
+
+
+def test_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"tune-mlp {__version__}\n"
+
+
+CONTRACT = [
+    *("--space", "--trials", "--epochs", "--scheduler", "--searcher", "--metric", "--mode", "--cpus", "--gpus"),
+    *("--concurrent", "--address", "--dataset", "--data-dir", "--engine", "--seed", "--time-budget", "--set"),
+    *("--out", "--name", "--csv", "--quiet"),
+]
+
+
+def test_help_lists_every_option_of_the_contract_with_a_sentence_and_an_example() -> None:
+    parser = search.make_parser()
+    options = {option: action for action in parser._actions for option in action.option_strings}
+    assert set(options) == {*CONTRACT, "-h", "--help"}
+    assert all(action.help for action in options.values())
+    text = parser.format_help()
+    assert "python -m tune_mlp.search --space mnist_asha" in text
+    for name in (*Scheduler.model_fields, *Search.model_fields):
+        assert name in text
+
+
+def test_every_option_stands_for_a_setting_that_exists() -> None:
+    for option, path in search.OPTIONS.items():
+        assert option in CONTRACT
+        owner: object = Study
+        for part in path.split("."):
+            field = owner.model_fields[part]  # type: ignore[attr-defined]
+            owner = field.annotation
+
+
+@pytest.mark.parametrize("module", ["tune_mlp.search", "tune_mlp.cli"])
+def test_help_imports_neither_torch_nor_ray_nor_pandas(module: str) -> None:
+    code = f"""
+import sys
+from {module} import main
+try:
+    main(["--help"])
+except SystemExit as ended:
+    assert ended.code == 0
+print("HEAVY", sorted(set(sys.modules) & {{"torch", "ray", "pandas", "sklearn", "optuna", "rich", "torchvision"}}))
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert "usage:" in ran.stdout
+    assert "example" in ran.stdout
+    assert ran.stdout.splitlines()[-1] == "HEAVY []"
+    assert ran.stderr == ""
+
+
+@pytest.mark.parametrize("words", [["--help"], ["spaces", "--help"], ["export", "--help"], ["schema", "--help"]])
+def test_every_word_has_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(words)
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: tune-mlp")
+
+
+def test_search_is_the_same_command_under_another_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["search", "--help"])
+    assert capsys.readouterr().out == search.make_parser("tune-mlp search").format_help()
+
+
+def test_a_reader_that_goes_away_is_no_traceback() -> None:
+    words = f"{sys.executable} -m tune_mlp schema | head -c 1"
+    ran = subprocess.run(["bash", "-c", words], capture_output=True, text=True, check=True, timeout=120)
+    assert ran.stdout == "{"
+    assert ran.stderr == ""

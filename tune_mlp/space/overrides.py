@@ -1,0 +1,98 @@
+"""Overrides: `--set PATH=VALUE` and the options of a command line, laid over a study file's tree."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection
+from typing import Any
+
+from tune_mlp.config import TrialConfig
+from tune_mlp.errors import StudyError, did_you_mean
+from tune_mlp.space.faults import Path_
+from tune_mlp.space.files import Located, key_in, on_one_line, read_yaml
+
+
+def parse_assignment(text: str, roots: Collection[str]) -> tuple[list[str], Any, str]:
+    """`PATH=VALUE` as its parts, its value and the words that name it in an error; the path starts at one of the
+    study's settings (`roots`), or else in `space`."""
+    said = on_one_line(f"--set {text}")
+    dotted, equals, value = text.partition("=")
+    parts = dotted.strip().split(".")
+    if not equals or not all(part and part.isprintable() for part in parts):
+        raise StudyError("write it as PATH=VALUE, for instance lr=0.01", source=said)
+    try:
+        tree = read_yaml(f"value: {value.strip()}\n", said).tree
+    except StudyError as error:
+        raise StudyError(error.rule, source=said) from None
+    if tree.keys() != {"value"}:  # a line break in the value
+        raise StudyError("write one value", source=said)
+    if parts[0] not in roots and parts[0] not in TrialConfig.FIELDS:
+        hint = did_you_mean(parts[0], [*roots, *TrialConfig.model_fields])
+        if "mean" in hint:
+            raise StudyError(f"unknown name {parts[0]!r}{hint}", source=said)
+    return (parts if parts[0] in roots else ["space", *parts]), tree["value"], said
+
+
+ONE_OF = ("scheduler", "search")
+"""Settings that are a name with settings of its own: to set one of these chooses the name."""
+
+
+def override(located: Located, parts: list[str], value: Any, said: str) -> Located:
+    """A copy in which the value at a path is another one, as `said` by an option of the command line."""
+    tree = copy.deepcopy(located.tree)
+    where = _assign(tree, parts, value, said)
+    if len(where) > 1 and where[0] in ONE_OF:
+        tree[where[0]] = {where[1]: tree[where[0]][where[1]]}
+    places = {path: place for path, place in located.places.items() if path[: len(where)] != where}
+    places |= {where[:n]: said for n in range(1, len(where)) if where[:n] not in places}  # made on the way
+    places[where] = said
+    return Located(tree, located.source, places)
+
+
+def _assign(tree: dict[Any, Any], parts: list[str], value: Any, said: str) -> Path_:
+    """Set the value at a dotted path, stepping through `choice` as a parameter's path does; returns where it went."""
+    node: Any = tree
+    where: list[str | int] = []
+    key: Any = ""
+    for i, part in enumerate(parts):
+        if i and isinstance(node, dict) and "choice" in node and key_in(node, part) not in node:
+            node["choice"] = node = _options(node["choice"], part, ".".join(parts[:i]), said)
+            where.append("choice")
+        key = key_in(node, part)
+        if isinstance(node, list) and not isinstance(key, int):
+            raise StudyError(f"{'.'.join(parts[:i])} is a list of {len(node)}, and has no {part}", source=said)
+        where.append(key)
+        if i == len(parts) - 1:
+            break
+        child = node[key] if isinstance(node, list) else node.get(key)
+        if isinstance(child, str):  # `scheduler: asha` is short for `scheduler: {asha: {}}`
+            child = {child: {}}
+        elif not isinstance(child, dict | list):
+            child = {}
+        node[key] = child
+        node = child
+    node[key] = _pin(node[key] if isinstance(node, list) else node.get(key), value)
+    return tuple(where)
+
+
+def _options(options: Any, part: str, path: str, said: str) -> dict[Any, Any]:
+    """A choice's options as a mapping, in which `part` is one of them."""
+    known = dict.fromkeys(options) if isinstance(options, list) and _plain(options) else options
+    if not isinstance(known, dict) or key_in(known, part) not in known:
+        hint = did_you_mean(part, map(str, known)) if isinstance(known, dict) else ""
+        raise StudyError(f"{part!r} is no option of {path}{hint}", source=said)
+    return known
+
+
+def _plain(options: list[Any]) -> bool:
+    return all(isinstance(option, str | int) for option in options)
+
+
+def _pin(old: Any, value: Any) -> Any:
+    """Pinning a branch, the scheduler or the search to one of its options keeps that option's own settings."""
+    if not isinstance(old, dict) or isinstance(value, bool) or not isinstance(value, str | int):
+        return value
+    options = old.get("choice")
+    if isinstance(options, dict):
+        return {"choice": {value: options[value]}} if value in options else value
+    return {value: old[value]} if isinstance(old.get(value), dict) else value

@@ -1,0 +1,52 @@
+"""Stopping a whole study early: by the clock, or by a signal."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+from ray.tune import Stopper
+
+
+class Deadline(Stopper):  # type: ignore[misc]  # ray ships no types
+    """Ray asks it, between any two results, whether everything is to stop."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self.signal_number: int | None = None
+        """The signal that came, if one did."""
+        self._end = math.inf if seconds is None else time.monotonic() + seconds
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self.signal_number is not None or time.monotonic() >= self._end
+
+    @contextlib.contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """The first Ctrl-C or SIGTERM lets Ray stop in order; a second one does what it did before."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # only the main thread may handle signals
+            return
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+        def restore() -> None:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            self.signal_number = number
+            restore()
+
+        for number in before:
+            signal.signal(number, stop)
+        try:
+            yield
+        finally:
+            restore()
