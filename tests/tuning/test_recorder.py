@@ -1,0 +1,138 @@
+"""What the recorder writes for what Ray tells it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.studies import Memory
+from tune_mlp.records import EpochRecord, TrialState
+from tune_mlp.results.journal import Journal, Started, read
+from tune_mlp.results.tables import build_tables
+from tune_mlp.tuning.progress import Board
+from tune_mlp.tuning.recorder import Recorder
+from tune_mlp.tuning.trainable import weights_file
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ray calls what Python deprecates
+
+
+class Play:
+    """Plays Ray's part."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.display = Memory()
+        self.display.begin(Board("", "val_accuracy", "max", trials=9, epochs=9))
+        self.journal = Journal.create(folder / "journal.jsonl")
+        self.journal.append(Started("s", "classification", "val_accuracy", "max", 9, "eager", 10, 0, "digits", ""))
+        self.recorder = Recorder(self.journal, self.display, "max", folder)
+
+    def trial(self, number: int) -> Any:
+        return SimpleNamespace(
+            config={"trial": number, "seed": number, "params": {"lr": 0.1}},
+            last_result={"seconds": 1.0},
+            get_pickled_error=lambda: None,
+        )
+
+    def start(self, number: int) -> None:
+        self.recorder.on_trial_start(0, [], self.trial(number))
+
+    def result(self, number: int, value: float, state: str = "stopped", error: str = "") -> None:
+        weights_file(self.folder, number).touch()
+        metrics = dict.fromkeys(("train_loss", "train_accuracy", "val_loss", "val_accuracy"), value)
+        self.recorder.on_trial_result(
+            0,
+            [],
+            self.trial(number),
+            {
+                "epoch": 1,
+                "records": [EpochRecord(1, 0, metrics, 1, 0.1, 0.1)],
+                "curve": [(1, value)],
+                "best": value,
+                "state": state,
+                "node": "here",
+                "weights": 5,
+                "seconds": 1.0,
+                "error": error,
+            },
+        )
+
+    def trials(self) -> Any:
+        return build_tables(read(self.folder / "journal.jsonl"))[0]
+
+    def kept(self) -> list[str]:
+        return sorted(path.name for path in self.folder.glob("best-*"))
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Play:
+    return Play(tmp_path)
+
+
+def test_a_row_is_on_disk_before_the_next_thing_happens(play: Play) -> None:
+    play.start(0)
+    play.result(0, 0.5)
+    assert list(play.trials()["val_accuracy"]) == [0.5]
+
+
+def test_a_trial_ends_once_whatever_ray_says_later(play: Play) -> None:
+    play.start(0)
+    play.result(0, 0.5, "finished")
+    play.recorder.on_trial_complete(0, [], play.trial(0))
+    play.recorder.on_trial_error(0, [], play.trial(0))
+    assert list(play.trials()["state"]) == ["finished"]
+    assert play.display.states == {0: TrialState.FINISHED}
+
+
+def test_only_the_leaders_weights_are_kept(play: Play) -> None:
+    for number, (value, state) in enumerate(
+        [
+            (0.5, "finished"),
+            (0.7, "finished"),
+            (0.6, "finished"),
+            (0.9, "diverged"),
+            (0.95, "failed"),
+            (0.7, "finished"),
+        ]
+    ):
+        play.start(number)
+        play.result(number, value, state)
+    assert play.kept() == ["best-00001.pt"]
+
+
+def test_what_the_scheduler_ends_is_stopped_and_may_lead(play: Play) -> None:
+    play.start(3)
+    play.result(3, 0.5)
+    play.recorder.on_trial_complete(0, [], play.trial(3))
+    assert list(play.trials()["state"]) == ["stopped"]
+    assert play.kept() == ["best-00003.pt"]
+
+
+def test_a_lost_worker_is_a_failed_trial(play: Play) -> None:
+    play.start(0)
+    play.recorder.on_trial_error(0, [], play.trial(0))
+    row = play.trials().loc[0]
+    assert row["state"] == "failed"
+    assert row["error"]
+    assert "\n" not in row["error"]
+
+
+def test_the_end_of_the_study_stops_what_still_ran(play: Play) -> None:
+    play.start(0)
+    play.result(0, 0.5)
+    play.start(1)
+    play.recorder.close()
+    assert list(play.trials()["state"]) == ["stopped", "stopped"]
+
+
+def test_settings_taken_over_on_the_way_are_recorded(play: Play) -> None:
+    play.start(0)
+    changed = play.trial(0)
+    changed.config["params"] = {"lr": 0.2}
+    play.recorder.on_trial_start(0, [], changed)
+    play.recorder.on_trial_start(0, [], changed)
+    assert list(play.trials()["lr"]) == [0.2]
+    assert [type(event).__name__ for event in read(play.folder / "journal.jsonl")] == ["Started", "Drawn", "Drawn"]
