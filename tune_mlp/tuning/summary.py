@@ -48,7 +48,6 @@ def show_summary(console: Console, results: Results, csv: Path | None) -> None:
         "all of it": f"{run}",
         "next": f"tune-mlp export {run} --to xlsx",
         "": f"{again}   # drawn anew",
-        " ": f"python -c \"from tune_mlp import Results; print(Results.load('{run}').trials)\"",
     }
     console.print()
     for word, line in lines.items():
