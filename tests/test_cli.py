@@ -178,12 +178,6 @@ def test_every_word_has_help(words: list[str], capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out.startswith("usage: tune-mlp")
 
 
-def test_search_is_the_same_command_under_another_name(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        cli.main(["search", "--help"])
-    assert capsys.readouterr().out == search.make_parser("tune-mlp search").format_help()
-
-
 def test_a_reader_that_goes_away_is_no_traceback() -> None:
     words = f"{sys.executable} -m tune_mlp schema | head -c 1"
     ran = subprocess.run(["bash", "-c", words], capture_output=True, text=True, check=True, timeout=120)

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tune_mlp.notebook import Study
     from tune_mlp.results.results import Results
-    from tune_mlp.tuning.study import Study
 
 __version__ = "0.1.0"
 __all__ = ["Results", "Study"]
@@ -13,7 +13,7 @@ __all__ = ["Results", "Study"]
 def __getattr__(name: str) -> Any:
     """Import on first use: `--help` must not wait for pandas."""
     if name == "Study":
-        from tune_mlp.tuning.study import Study
+        from tune_mlp.notebook import Study
 
         return Study
     if name == "Results":

@@ -9,20 +9,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tune_mlp import __version__, search
+from tune_mlp import __version__
 from tune_mlp.errors import StudyError, UsageError, did_you_mean
-from tune_mlp.search import OneLineParser, guarded
 from tune_mlp.space.files import read_file, shipped
+from tune_mlp.terminal import OneLineParser, guarded
 
 FORMATS = {"csv": "csv", "parquet": "parquet", "json": "json", "xlsx": "xlsx", "markdown": "md"}
 """What a table can be exported to, with the file's ending."""
 
 EXAMPLE = """\
 examples:
-  tune-mlp search --space digits_quick
   tune-mlp spaces
   tune-mlp export runs/digits_quick-20260101-120000 --to xlsx
   tune-mlp schema > study.schema.json
+
+A search is `python -m tune_mlp.search --space NAME`.
 """
 
 
@@ -72,10 +73,6 @@ def _schema(args: argparse.Namespace) -> None:
     print(json.dumps(study_schema(), indent=1, ensure_ascii=False))
 
 
-def _say_search(args: argparse.Namespace) -> None:
-    raise AssertionError("main hands `search` on before parsing")
-
-
 def make_parser() -> argparse.ArgumentParser:
     """The words."""
     parser = OneLineParser(
@@ -92,7 +89,6 @@ def make_parser() -> argparse.ArgumentParser:
         added.set_defaults(job=job)
         return added
 
-    word("search", _say_search, "Run a search: the same as python -m tune_mlp.search.")
     spaces = word("spaces", _spaces, "List the shipped spaces with a line each, or print one.")
     spaces.add_argument("name", nargs="?", help="The space to print.")
     export = word("export", _export, "Write a run's table of trials or epochs as a file of another kind.")
@@ -112,7 +108,5 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a word; returns the exit status."""
     arguments = sys.argv[1:] if argv is None else list(argv)
-    if arguments[:1] == ["search"]:
-        return search.main(arguments[1:], prog="tune-mlp search")
     args = make_parser().parse_args(arguments)
     return guarded(lambda: args.job(args))

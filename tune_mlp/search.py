@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from tune_mlp.config import DataSettings
-from tune_mlp.errors import Interrupted, TuneMlpError, UsageError, one_line
+from tune_mlp.terminal import OneLineParser, guarded
 from tune_mlp.tuning.settings import Resources, Scheduler, Search
 from tune_mlp.tuning.study import Override, Study
 
@@ -26,17 +23,13 @@ fault, 2 bad usage, space file or data, 130 or 143 interrupted.
 """
 
 
-class OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong in one line, where argparse prints the whole usage first."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {' '.join(message.split())} (see --help)\n")
+PROG = "python -m tune_mlp.search"
 
 
-def make_parser(prog: str = "python -m tune_mlp.search") -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     """The options of DESIGN's contract; what a setting means is said once, beside the setting."""
     parser = OneLineParser(
-        prog=prog,
+        prog=PROG,
         description="Search a space of PyTorch MLPs on Ray Tune and leave a table of trials.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -116,16 +109,15 @@ OPTIONS = {
 """The setting that each option stands for."""
 
 
-def main(argv: Sequence[str] | None = None, prog: str = "python -m tune_mlp.search") -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     arguments = sys.argv[1:] if argv is None else list(argv)
-    args = make_parser(prog).parse_args(arguments)
-    return guarded(lambda: _search(args, (*prog.split(), *arguments)))
+    args = make_parser().parse_args(arguments)
+    return guarded(lambda: _search(args, (*PROG.split(), *arguments)))
 
 
 def _search(args: argparse.Namespace, command: tuple[str, ...]) -> None:
     study = Study.load(args.space, args.set, overrides(args))
-    _check_out(args.out)
     # Late: these import ray and pandas, which a mistake above needn't wait for.
     from rich.console import Console
 
@@ -140,39 +132,6 @@ def _search(args: argparse.Namespace, command: tuple[str, ...]) -> None:
         console.print(best_line(results), soft_wrap=True, highlight=False)
     else:
         show_summary(console, results, args.csv)
-
-
-def _check_out(out: Path) -> None:
-    """Refuse an --out that can't be made, before any work is done."""
-    above = next(folder for folder in (out, *out.parents) if folder.exists() or folder in (Path(), Path("/")))
-    if not above.is_dir():
-        said = "is a file, give a folder" if above == out else f"{above} is a file, not a folder"
-        raise UsageError(f"--out {out}: {said}")
-
-
-def guarded(job: Callable[[], None]) -> int:
-    """Run a command's job and turn whatever ends it into one line and an exit status."""
-    try:
-        job()
-        if sys.stdout:
-            sys.stdout.flush()
-    except TuneMlpError as error:
-        return _said(one_line(error, 2000), error.status)
-    except KeyboardInterrupt:
-        return _said("interrupted before any trial began", Interrupted("", 2).status)
-    except BrokenPipeError:  # the reader of our output has gone
-        sys.stdout = None  # nothing is left to flush at exit
-        return 1
-    except Exception as error:  # noqa: BLE001  # the last resort: a user gets a line, never a traceback
-        return _said(f"unexpected {one_line(error)}; TUNE_MLP_DEBUG=1 shows where", 1, error)
-    return 0
-
-
-def _said(line: str, status: int, error: Exception | None = None) -> int:
-    if error and os.environ.get("TUNE_MLP_DEBUG"):
-        traceback.print_exception(error)
-    print(f"tune-mlp: {line}", file=sys.stderr)
-    return status
 
 
 if __name__ == "__main__":

@@ -26,8 +26,12 @@ NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 PACKAGES = ("ray", "torch", "torchvision", "numpy", "pandas", "optuna", "scikit-learn", "pyarrow")
 
 
-def check_name(out: Path, name: str | None) -> None:
-    """Refuse a bad or taken name before any work is done; `create` refuses it again, for sure."""
+def check_place(out: Path, name: str | None) -> None:
+    """Refuse a folder that can't be made before any work is done; `create` refuses it again, for sure."""
+    above = next(folder for folder in (out, *out.parents) if folder.exists() or folder in (Path(), Path("/")))
+    if not above.is_dir():
+        said = "is a file, give a folder" if above == out else f"{above} is a file, not a folder"
+        raise UsageError(f"--out {out}: {said}")
     if name is None:
         return
     if not NAME.match(name):

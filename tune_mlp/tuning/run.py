@@ -46,7 +46,7 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
     began = time.time()
     if request.csv:
         files.check_writable(request.csv)
-    files.check_name(request.out, request.name)
+    files.check_place(request.out, request.name)
     dataset = load_dataset(study.data, request.data_dir, None, say=display.say)
     try:
         study = study.bound(dataset.task)

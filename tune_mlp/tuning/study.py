@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, PrivateAttr, ValidationError, model_validator
 
@@ -40,9 +40,6 @@ from tune_mlp.tuning.settings import (
     SearchChoice,
     Whole,
 )
-
-if TYPE_CHECKING:
-    from tune_mlp.results.results import Results  # pandas takes 0.4 s to import
 
 Metric = Literal["val_loss", "val_accuracy", "val_rmse", "val_r2"]
 EngineName = Literal["auto", "eager", "compiled"]
@@ -238,31 +235,6 @@ class Study(Settings):
         if asha and asha.grace_period >= self.epochs:
             found.append(f"asha stops nothing: grace_period={asha.grace_period} isn't below epochs={self.epochs}")
         return found
-
-    def run(
-        self,
-        out: str | Path = "runs",
-        name: str | None = None,
-        *,
-        address: str | None = None,
-        data_dir: str | Path | None = None,
-        csv: str | Path | None = None,
-        quiet: bool = False,
-    ) -> Results:
-        """Run the study, as the command line does, and return its results; `address` is a running Ray's."""
-        from rich.console import Console
-
-        from tune_mlp.tuning.progress import make_display
-        from tune_mlp.tuning.run import Request, run_study  # late, since these import ray and pandas
-
-        request = Request(
-            out=Path(out),
-            name=name,
-            address=address,
-            data_dir=None if data_dir is None else Path(data_dir),
-            csv=None if csv is None else Path(csv),
-        )
-        return run_study(self, request, make_display(Console(), quiet))
 
     def dump(self) -> str:
         """The study as YAML that loads again, every default written out."""

@@ -1,0 +1,44 @@
+"""What both commands share: bad usage, and whatever else ends them, is answered in one line and an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+from tune_mlp.errors import Interrupted, TuneMlpError, one_line
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Says what is wrong in one line, where argparse prints the whole usage first."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {' '.join(message.split())} (see --help)\n")
+
+
+def guarded(job: Callable[[], None]) -> int:
+    """Run a command's job and turn whatever ends it into one line and an exit status."""
+    try:
+        job()
+        if sys.stdout:
+            sys.stdout.flush()
+    except TuneMlpError as error:
+        return _said(one_line(error, 2000), error.status)
+    except KeyboardInterrupt:
+        return _said("interrupted", Interrupted("", 2).status)
+    except BrokenPipeError:  # the reader of our output has gone
+        sys.stdout = None  # nothing is left to flush at exit
+        return 1
+    except Exception as error:  # noqa: BLE001  # the last resort: a user gets a line, never a traceback
+        return _said(f"unexpected {one_line(error)}; TUNE_MLP_DEBUG=1 shows where", 1, error)
+    return 0
+
+
+def _said(line: str, status: int, error: Exception | None = None) -> int:
+    if error and os.environ.get("TUNE_MLP_DEBUG"):
+        traceback.print_exception(error)
+    print(f"tune-mlp: {line}", file=sys.stderr)
+    return status
