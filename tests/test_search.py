@@ -69,16 +69,16 @@ def test_quiet_prints_the_best_row_only(tmp_path: Path) -> None:
 def test_a_terminal_shows_a_live_view_that_leaves_only_the_result(tmp_path: Path) -> None:
     seen: list[list[str]] = []
     terminal = Terminal(columns=100, lines=30)
-    command = [*SEARCH, "--space", "digits_quick", "--trials", "30", "--epochs", "40", "--scheduler", "fifo"]
+    command = [*SEARCH, "--space", "digits_quick", "--trials", "6", "--epochs", "200", "--scheduler", "fifo"]
     assert terminal.run(command, tmp_path, environment(tmp_path), seen.append) == 0
-    live = [lines for lines in seen if any("/30" in line for line in lines)]
+    live = [lines for lines in seen if any("/6" in line for line in lines)]
     assert live
     assert any(
-        re.search(r"trial \d+ +epoch \d+/40 +val_accuracy 0\.\d+ +lr ", line) for lines in live for line in lines
+        re.search(r"trial \d+ +epoch \d+/200 +val_accuracy 0\.\d+ +lr ", line) for lines in live for line in lines
     )
     assert any("best" in line for lines in live for line in lines)
-    assert not any("/30" in line for line in terminal.lines), "the live view is gone at the end"
-    assert any("Best 5 of 30 trials" in line for line in terminal.lines)
+    assert not any("/6" in line for line in terminal.lines), "the live view is gone at the end"
+    assert any("Best 5 of 6 trials" in line for line in terminal.lines)
     assert max(len(lines) for lines in live) < 30, "it fits the screen"
 
 

@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
+from tune_mlp.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from tune_mlp.notebook import Study
     from tune_mlp.results.results import Results
 
-__version__ = "0.1.0"
 __all__ = ["Results", "Study"]
 
 

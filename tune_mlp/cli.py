@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tune_mlp import __version__
 from tune_mlp.errors import StudyError, UsageError, did_you_mean
 from tune_mlp.space.files import read_file, shipped
 from tune_mlp.terminal import OneLineParser, guarded
+from tune_mlp.version import __version__
 
 FORMATS = {"csv": "csv", "parquet": "parquet", "json": "json", "xlsx": "xlsx", "markdown": "md"}
 """What a table can be exported to, with the file's ending."""

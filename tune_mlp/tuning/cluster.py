@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import socket
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from tune_mlp.tuning.study import Study
 SLOT = "tune_mlp_slot"
 """A resource of our own on a local Ray: limits the trials at once where the scheduler keeps more of them alive."""
 
+CONNECT_SECONDS = 10
+
 ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the journal is the record
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # run.py stops a study on signals, SIGTERM included
@@ -25,6 +28,7 @@ ENVIRONMENT = {
     "TUNE_WARN_THRESHOLD_S": "3600",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_BACKEND_LOG_LEVEL": "error",  # its warnings would go to the person's screen
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a CPU trial's worker needn't have its GPUs hidden
 }
 
@@ -90,6 +94,8 @@ def _init(study: Study, address: str | None) -> None:
     import ray
 
     local = address is None
+    if address is not None:
+        _check_reachable(address)
     options = {"resources": {SLOT: study.concurrent}} if local and study.concurrent and can_pause(study) else {}
     try:
         ray.init(
@@ -102,6 +108,17 @@ def _init(study: Study, address: str | None) -> None:
     except Exception as error:  # noqa: BLE001  # Ray raises many kinds here
         where = "start Ray on this machine" if local else f"connect to Ray at {address!r}"
         raise RunError(f"can't {where}: {one_line(error, 300)}") from None
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself tries for minutes, with pages of warnings, before it says that nobody answers."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if not colon or not port.isdigit():
+        return  # `auto`, or a name that Ray resolves
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise RunError(f"can't connect to Ray at {address!r}: {one_line(error)}") from None
 
 
 @contextlib.contextmanager

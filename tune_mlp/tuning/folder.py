@@ -14,12 +14,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from tune_mlp import __version__
 from tune_mlp.data.dataset import Dataset
 from tune_mlp.errors import RunError, RunFolderError, UsageError
 from tune_mlp.results.results import Results
 from tune_mlp.tuning.cluster import Cluster
 from tune_mlp.tuning.study import Study
+from tune_mlp.version import __version__
 
 CHECKPOINTS = "checkpoints"
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
