@@ -11,7 +11,7 @@ ifneq ($(wildcard ../shared/data/MNIST),)
 export TUNE_MLP_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: search setup test test-slow check format docs picture bench-overhead wheel clean
+.PHONY: search setup test test-slow check format docs picture bench bench-overhead wheel clean
 
 search: setup  ## run the main job; make search SPACE=digits_quick ARGS="--trials 5"
 	$(BIN)/python -m tune_mlp.search --space $(SPACE) $(ARGS)
@@ -47,6 +47,9 @@ docs: setup  ## write docs/settings.md, the README's tree and the JSON schema fr
 
 picture: setup  ## take the README's pictures of a real run of the main job
 	PYTHONPATH=. $(BIN)/python docs/picture.py
+
+bench: setup  ## every speed claim, peers side by side, into benchmarks/RECORDS.md; QUICK=1 is under 3 minutes and only prints
+	$(BIN)/python -m benchmarks.bench $(if $(QUICK),--quick) $(ARGS)
 
 bench-overhead: setup  ## what a trial costs beside its training
 	$(BIN)/python benchmarks/overhead.py

@@ -201,7 +201,7 @@ class TrialConfig(Settings):
     dropout: Decay = 0.0
     """Share of each hidden layer's outputs set to 0 in training."""
     batch_norm: bool = False
-    """Normalise each hidden layer's inputs to its activation over the batch; a batch of one uses the running statistics."""
+    """Normalise each hidden layer's inputs to its activation over the batch; a batch of one uses the running statistics. The layer before it has no bias, which it would take away again."""
     init: Init = DefaultInit()
     """Where the weights start."""
 

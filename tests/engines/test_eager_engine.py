@@ -14,7 +14,7 @@ from tune_mlp.data.transforms import TargetScaler
 from tune_mlp.engines.choose import ENGINES, choose_engine, engine
 from tune_mlp.engines.eager.losses import LOSSES, loss_targets
 from tune_mlp.engines.eager.optimisers import OPTIMISERS
-from tune_mlp.engines.eager.tally import MEASURES, Tally
+from tune_mlp.engines.tally import MEASURES, Tally
 from tune_mlp.errors import UsageError
 from tune_mlp.records import SCORES
 
@@ -29,21 +29,27 @@ def test_every_engine_goes_by_its_name() -> None:
     assert [engine(name).name for name in ENGINES] == list(ENGINES)
 
 
-def test_auto_is_eager_with_a_reason() -> None:
-    assert choose_engine("auto") == ("eager", "the only engine in this version")
+def test_auto_is_the_compiled_engine_on_a_cpu_and_eager_on_a_gpu_with_a_reason() -> None:
+    assert choose_engine("auto") == ("compiled", "the fastest for an MLP on a CPU")
+    assert choose_engine("auto", gpu=True) == ("eager", "it can use a GPU")
     assert choose_engine("eager") == ("eager", "asked for")
+    assert choose_engine("compiled") == ("compiled", "asked for")
 
 
 @pytest.mark.parametrize(
-    ("wanted", "text"),
+    ("wanted", "gpu", "text"),
     [
-        ("compiled", "engine compiled isn't in this version; use auto or eager"),
-        ("eagre", "engine: unknown name 'eagre' (did you mean 'eager'?)"),
+        ("eagre", False, "engine: unknown name 'eagre' (did you mean 'eager'?)"),
+        (
+            "compiled",
+            True,
+            "engine: compiled trains on a CPU, and resources ask for a GPU; use auto or eager, or gpu: 0",
+        ),
     ],
 )
-def test_an_engine_that_isnt_there_is_refused(wanted: str, text: str) -> None:
+def test_an_engine_that_cannot_be_had_is_refused(wanted: str, gpu: bool, text: str) -> None:
     with pytest.raises(UsageError) as refusal:
-        choose_engine(wanted)
+        choose_engine(wanted, gpu)
     assert str(refusal.value) == text
 
 

@@ -47,7 +47,7 @@ def label(options: dict[str, Any]) -> str:
     return "-".join(f"{value}" if name == "name" else f"{name}={value}" for name, value in options.items())
 
 
-@pytest.fixture(params=["eager"])
+@pytest.fixture(params=["eager", "compiled"])
 def start(request: pytest.FixtureRequest) -> Start:
     chosen = engine(request.param)
 
@@ -327,7 +327,7 @@ def test_the_module_shares_the_runs_weights(start: Start, classes: Problem) -> N
 
 def test_weights_are_the_numbers_that_train(start: Start, classes: Problem) -> None:
     assert start(config(depth=0), classes).weights == 6 * 3 + 3
-    assert start(config(widths=(4, 5), batch_norm=True), classes).weights == (6 + 1) * 4 + 8 + 5 * 5 + 10 + 6 * 3
+    assert start(config(widths=(4, 5), batch_norm=True), classes).weights == 6 * 4 + 8 + 4 * 5 + 10 + 6 * 3
 
 
 def scaled(on: Problem, index: np.ndarray[Any, Any] | None = None) -> tuple[torch.Tensor, torch.Tensor]:

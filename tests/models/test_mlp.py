@@ -3,12 +3,14 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from tests.builders import config
 from tune_mlp import config as names
+from tune_mlp.models.dropout import draw_masks, mask_generator
 from tune_mlp.models.mlp import ACTIVATIONS, build_mlp
 
 
@@ -44,36 +46,35 @@ def test_widths_stand_for_depth_and_width() -> None:
 def test_the_state_dict_loads_into_an_ordinary_model() -> None:
     model = build_mlp(4, 3, config(batch_norm=True, dropout=0.2, loss="nll"), seed=0).eval()
     plain = nn.Sequential(
-        nn.Linear(4, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 3), nn.LogSoftmax(1)
+        nn.Linear(4, 16, bias=False), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 3), nn.LogSoftmax(1)
     )
     plain.load_state_dict(model.state_dict())
     x = torch.randn(5, 4)
     assert torch.equal(plain.eval()(x), model(x))
 
 
-def test_dropout_draws_from_its_own_generator() -> None:
-    masks = torch.Generator()
-    model = build_mlp(4, 3, config(dropout=0.5), seed=0, dropout=masks).train()
-    x, before = torch.ones(6, 4), torch.random.get_rng_state()
-    first, again, other = (model_after_seed(model, masks, seed, x) for seed in (1, 1, 2))
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
-    assert torch.equal(torch.random.get_rng_state(), before), "the global generator was touched"
-
-
-def model_after_seed(model: nn.Module, masks: torch.Generator, seed: int, x: torch.Tensor) -> torch.Tensor:
-    masks.manual_seed(seed)
-    output: torch.Tensor = model(x)
-    return output
-
-
-def test_dropout_keeps_the_mean_and_the_share() -> None:
-    layer = build_mlp(1, 1, config(dropout=0.25), seed=0, dropout=torch.Generator().manual_seed(0))[2].train()
-    x = torch.ones(100, 1000)
-    dropped = layer(x)
-    assert sorted(dropped.unique().tolist()) == pytest.approx([0, 1 / 0.75])
-    assert (dropped == 0).float().mean().item() == pytest.approx(0.25, abs=0.01)
+def test_dropout_drops_what_its_mask_says() -> None:
+    layer = build_mlp(4, 3, config(dropout=0.25), seed=0)[2].train()
+    x = torch.full((2, 3), 3.0)
+    layer.mask = torch.tensor([[1, 0, 1], [0, 0, 1]], dtype=torch.uint8)
+    assert layer(x).tolist() == [[4.0, 0.0, 4.0], [0.0, 0.0, 4.0]]
     assert torch.equal(layer.eval()(x), x)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.25, 0.5, 0.9])
+def test_masks_keep_the_share_that_was_asked_for(p: float) -> None:
+    masks = draw_masks(mask_generator(1, 0, 1), 2000, 500, p)
+    assert set(np.unique(masks)) == {0, 1}
+    assert masks.mean() == pytest.approx(1 - p, abs=0.002)
+
+
+def test_masks_depend_on_seed_fold_and_epoch_alone() -> None:
+    drawn = [
+        draw_masks(mask_generator(*key), 10, 10, 0.5) for key in ((1, 0, 1), (1, 0, 1), (2, 0, 1), (1, 1, 1), (1, 0, 2))
+    ]
+    assert np.array_equal(drawn[0], drawn[1])
+    for other in drawn[2:]:
+        assert not np.array_equal(drawn[0], other)
 
 
 def test_batch_norm_meets_one_sample_with_the_running_statistics() -> None:
@@ -95,6 +96,6 @@ def test_batch_norm_meets_more_samples_as_pytorch_does() -> None:
 
 
 def test_a_model_can_be_copied_with_its_dropout() -> None:
-    model = build_mlp(4, 3, config(dropout=0.5), seed=0, dropout=torch.Generator())
+    model = build_mlp(4, 3, config(dropout=0.5), seed=0)
     x = torch.randn(2, 4)
     assert torch.equal(copy.deepcopy(model).eval()(x), model.eval()(x))

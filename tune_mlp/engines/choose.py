@@ -17,19 +17,25 @@ def _eager() -> Engine:
     return EagerEngine()
 
 
-ENGINES: dict[str, Callable[[], Engine]] = {"eager": _eager}
+def _compiled() -> Engine:
+    from tune_mlp.engines.compiled.engine import CompiledEngine
+
+    return CompiledEngine()
+
+
+ENGINES: dict[str, Callable[[], Engine]] = {"eager": _eager, "compiled": _compiled}
 
 
 def engine(name: str) -> Engine:
     return ENGINES[name]()
 
 
-def choose_engine(wanted: str) -> tuple[str, str]:
+def choose_engine(wanted: str, gpu: bool = False) -> tuple[str, str]:
     """The engine's name, and why it is that one, for `auto`, `eager` or `compiled`."""
     if wanted == "auto":
-        return "eager", "the only engine in this version"
-    if wanted in ENGINES:
-        return wanted, "asked for"
-    if wanted == "compiled":
-        raise UsageError("engine compiled isn't in this version; use auto or eager")
-    raise UsageError(f"engine: unknown name {wanted!r}{did_you_mean(wanted, ['auto', *ENGINES])}")
+        return ("eager", "it can use a GPU") if gpu else ("compiled", "the fastest for an MLP on a CPU")
+    if wanted not in ENGINES:
+        raise UsageError(f"engine: unknown name {wanted!r}{did_you_mean(wanted, ['auto', *ENGINES])}")
+    if wanted == "compiled" and gpu:
+        raise UsageError("engine: compiled trains on a CPU, and resources ask for a GPU; use auto or eager, or gpu: 0")
+    return wanted, "asked for"

@@ -22,6 +22,11 @@ def _normal(tensor: torch.Tensor, std: float, generator: torch.Generator) -> Non
     tensor.normal_(generator=generator).mul_(std)
 
 
+def _zero_bias(layer: nn.Linear) -> None:
+    if layer.bias is not None:  # there is none under batch norm
+        layer.bias.zero_()
+
+
 DISTRIBUTIONS: dict[Literal["uniform", "normal"], Callable[[torch.Tensor, float, torch.Generator], None]] = {
     # uniform in ±sqrt(3) * std has the deviation std
     "uniform": lambda tensor, std, generator: _uniform(tensor, math.sqrt(3.0) * std, generator),
@@ -34,33 +39,34 @@ def default(options: DefaultInit, layer: nn.Linear, generator: torch.Generator) 
     # nn.Linear.reset_parameters' kaiming_uniform_(a=sqrt(5)) comes to this bound.
     bound = 1.0 / math.sqrt(layer.in_features)
     _uniform(layer.weight, bound, generator)
-    _uniform(layer.bias, bound, generator)
+    if layer.bias is not None:
+        _uniform(layer.bias, bound, generator)
 
 
 def xavier(options: Xavier, layer: nn.Linear, generator: torch.Generator) -> None:
     std = options.gain * math.sqrt(2.0 / (layer.in_features + layer.out_features))
     DISTRIBUTIONS[options.distribution](layer.weight, std, generator)
-    layer.bias.zero_()
+    _zero_bias(layer)
 
 
 def kaiming(options: Kaiming, layer: nn.Linear, generator: torch.Generator) -> None:
     DISTRIBUTIONS[options.distribution](layer.weight, options.gain / math.sqrt(layer.in_features), generator)
-    layer.bias.zero_()
+    _zero_bias(layer)
 
 
 def uniform(options: UniformInit, layer: nn.Linear, generator: torch.Generator) -> None:
     _uniform(layer.weight, options.bound, generator)
-    layer.bias.zero_()
+    _zero_bias(layer)
 
 
 def normal(options: NormalInit, layer: nn.Linear, generator: torch.Generator) -> None:
     _normal(layer.weight, options.std, generator)
-    layer.bias.zero_()
+    _zero_bias(layer)
 
 
 def constant(options: ConstantInit, layer: nn.Linear, generator: torch.Generator) -> None:
     layer.weight.zero_().add_(1.0).mul_(options.value)
-    layer.bias.zero_()
+    _zero_bias(layer)
 
 
 # Any: each law takes its own options, and `config.Init` pairs the name with them.

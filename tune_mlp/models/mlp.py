@@ -11,9 +11,9 @@ from collections.abc import Callable
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.nn.utils import skip_init
 
 from tune_mlp.config import TrialConfig
+from tune_mlp.models.dropout import Dropout
 from tune_mlp.models.init import INITS
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -32,18 +32,11 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-class Dropout(nn.Dropout):
-    """Dropout that draws from a generator of its own; from PyTorch's global one where there is none."""
+class Linear(nn.Linear):
+    """A linear layer whose weights are left for `INITS` to draw; nn.Linear's own would come from the global generator."""
 
-    def __init__(self, p: float, generator: torch.Generator | None = None) -> None:
-        super().__init__(p)
-        self.generator = generator
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if not self.training:
-            return x
-        keep = 1.0 - self.p
-        return x * torch.empty_like(x).bernoulli_(keep, generator=self.generator).div_(keep)
+    def reset_parameters(self) -> None:
+        pass
 
 
 class BatchNorm(nn.BatchNorm1d):
@@ -55,23 +48,19 @@ class BatchNorm(nn.BatchNorm1d):
         return super().forward(x)
 
 
-def build_mlp(
-    inputs: int, outputs: int, config: TrialConfig, seed: int, dropout: torch.Generator | None = None
-) -> nn.Sequential:
-    """On the CPU, whatever device it goes to later: the same seed means the same weights everywhere.
-
-    `dropout` is what the masks are drawn from; it has to be on the device that the model will run on.
-    """
+def build_mlp(inputs: int, outputs: int, config: TrialConfig, seed: int) -> nn.Sequential:
+    """On the CPU, whatever device it goes to later: the same seed means the same weights everywhere."""
     generator = torch.Generator().manual_seed(seed)
     layers: list[nn.Module] = []
     width = inputs
     for hidden in config.hidden:
-        layers.append(_linear(width, hidden, config, generator))
+        # Batch norm takes any bias away again: one that is there all the same would follow the noise of rounding.
+        layers.append(_linear(width, hidden, config, generator, bias=not config.batch_norm))
         if config.batch_norm:
             layers.append(BatchNorm(hidden))
         layers.append(ACTIVATIONS[config.activation]())
         if config.dropout > 0:
-            layers.append(Dropout(config.dropout, dropout))
+            layers.append(Dropout(config.dropout))
         width = hidden
     layers.append(_linear(width, outputs, config, generator))
     if config.loss == "nll":
@@ -79,10 +68,8 @@ def build_mlp(
     return nn.Sequential(*layers)
 
 
-def _linear(inputs: int, outputs: int, config: TrialConfig, generator: torch.Generator) -> nn.Linear:
-    # nn.Linear's own constructor draws its weights from the global generator.
-    layer = skip_init(nn.Linear, inputs, outputs)  # type: ignore[no-untyped-call]
-    assert isinstance(layer, nn.Linear)
+def _linear(inputs: int, outputs: int, config: TrialConfig, generator: torch.Generator, bias: bool = True) -> nn.Linear:
+    layer = Linear(inputs, outputs, bias=bias)
     with torch.no_grad():
         INITS[config.init.name](config.init, layer, generator)
     return layer

@@ -7,8 +7,10 @@ import logging
 import math
 import os
 import shutil
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +26,8 @@ from tune_mlp.tuning.cluster import SLOT, Cluster, connected
 from tune_mlp.tuning.progress import Board, Display
 from tune_mlp.tuning.study import Study
 
+NOTABLE_SECONDS = 3.0
+"""Loading kernels from disk takes less; what takes longer was compiled, and is said."""
 RETRIES = 3
 """How often a trial starts anew when the process under it is lost. What a trial itself raises is not tried again."""
 
@@ -52,14 +56,19 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
         study = study.bound(dataset.task)
     except StudyError as error:
         raise study.located(error) from None
-    engine, why = choose_engine(study.engine)
+    engine, why = choose_engine(study.engine, gpu=study.resources.gpu > 0)
     problem = make_problem(dataset, study.data, study.seed)
     _announce(study, dataset, problem, display)
 
     with contextlib.ExitStack() as stack:
+        compiling = _compile_ahead(engine)
         with display.waiting("Starting Ray" if request.address is None else f"Joining Ray at {request.address}"):
             cluster = stack.enter_context(connected(study, request.address))
         slots = cluster.slots(study.resources, study.concurrent)
+        with display.waiting("Compiling the kernels, once for this machine"):
+            seconds = compiling.result()
+        if seconds > NOTABLE_SECONDS:
+            display.say(f"compiled the kernels in {seconds:.0f} s, once for this machine and version", "dim")
         run = files.create(request.out, request.name, study.name)
         manifest = files.Manifest.begin(
             run, study, problem.dataset, cluster, slots, engine, why, request.command, began
@@ -85,6 +94,25 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
     if results.best is None:
         raise NoTrialSucceeded(_no_winner(results))
     return Results.load(run)
+
+
+def _compile_ahead(engine: str) -> Future[float]:
+    """The compiled engine's kernels, compiled or loaded in a thread while Ray starts, so that no worker has to."""
+    done: Future[float] = Future()
+    if engine != "compiled":
+        done.set_result(0.0)
+        return done
+
+    def compile_all() -> None:
+        try:
+            from tune_mlp.engines.compiled.warm import compile_kernels
+
+            done.set_result(compile_kernels())
+        except BaseException as error:  # noqa: BLE001  # handed on to whoever asks for the result
+            done.set_exception(error)
+
+    threading.Thread(target=compile_all, name="compile kernels", daemon=True).start()
+    return done
 
 
 def _announce(study: Study, dataset: Dataset, problem: Problem, display: Display) -> None:

@@ -58,6 +58,9 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         import torch
         from threadpoolctl import threadpool_limits
 
+        from tune_mlp.engines.choose import engine
+
+        self._engine = engine(job.engine)  # first: a BLAS that it loads is limited, too
         torch.set_num_threads(job.threads)
         threadpool_limits(job.threads)
         self._job = job
@@ -78,14 +81,13 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
     def _ready(self) -> Trainer:
         """The trainer, made at the first step, so that what it raises is a trial's failure and not an actor's."""
         if self._trainer is None:
-            from tune_mlp.engines.choose import engine
             from tune_mlp.training.trainer import Trainer
 
             job = self._job
             self._trainer = Trainer(
                 to_config(self._config["params"]),
                 job.problem,
-                engine(job.engine),
+                self._engine,
                 seed=self._config["seed"],
                 metric=job.metric,
                 mode=job.mode,

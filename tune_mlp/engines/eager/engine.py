@@ -16,8 +16,9 @@ from tune_mlp.data.dataset import Problem
 from tune_mlp.engines.base import Trained
 from tune_mlp.engines.eager.losses import LOSSES, loss_targets
 from tune_mlp.engines.eager.optimisers import add_l1, as_float32, build_optimiser, linear_weights
-from tune_mlp.engines.eager.tally import Tally, no_scores
+from tune_mlp.engines.tally import Tally, no_scores
 from tune_mlp.errors import UsageError
+from tune_mlp.models.dropout import Dropout, draw_masks, mask_generator
 from tune_mlp.models.mlp import build_mlp
 from tune_mlp.seeds import derive
 
@@ -32,10 +33,10 @@ class EagerRun:
         self._fold_number = fold
         self._seed = seed
         self._device = torch.device(device)
-        self._masks = torch.Generator(device=self._device)
         self._model = build_mlp(
-            self._dataset.x.shape[1], self._dataset.outputs, config, derive(seed, "weights", fold), self._masks
+            self._dataset.x.shape[1], self._dataset.outputs, config, derive(seed, "weights", fold)
         ).to(self._device)
+        self._dropouts = [layer for layer in self._model.modules() if isinstance(layer, Dropout)]
         self._parameters = list(self._model.parameters())
         self._optimiser = build_optimiser(self._parameters, config)
         self._loss = LOSSES[config.loss]
@@ -46,14 +47,15 @@ class EagerRun:
 
     def train_epoch(self, epoch: int) -> Trained:
         seed, number, fold, size = self._seed, self._fold_number, self._fold, self._config.batch_size
-        self._masks.manual_seed(derive(seed, "dropout", number, epoch))
+        generator = mask_generator(seed, number, epoch)
         self._model.train()
         order = fold.train[epoch_order(len(fold.train), seed, number, epoch)]
         tally = Tally(self._dataset.task, fold.targets)
         steps = 0
         for x, y in chunks(self._dataset.x, self._dataset.y, order, size, fold.inputs, fold.targets):
             labels = torch.from_numpy(y).to(self._device)
-            outputs, losses = self._train_batches(torch.from_numpy(x).to(self._device), labels)
+            masks = self._masks(generator, len(x)) if self._dropouts else []
+            outputs, losses = self._train_batches(torch.from_numpy(x).to(self._device), labels, masks)
             steps += len(losses)
             tally.add(torch.cat(outputs), labels, torch.stack(losses), size)
             if not tally.finite:
@@ -62,7 +64,15 @@ class EagerRun:
             return Trained(no_scores(self._dataset.task), steps)
         return Trained(tally.scores(), steps)
 
-    def _train_batches(self, x: torch.Tensor, labels: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    def _masks(self, generator: np.random.Generator, samples: int) -> list[list[torch.Tensor]]:
+        """Dropout's masks for a chunk: by batch, by layer."""
+        masks = torch.from_numpy(draw_masks(generator, samples, sum(self._config.hidden), self._config.dropout))
+        by_batch = torch.split(masks.to(self._device), self._config.batch_size)
+        return [list(torch.split(batch, list(self._config.hidden), dim=1)) for batch in by_batch]
+
+    def _train_batches(
+        self, x: torch.Tensor, labels: torch.Tensor, masks: list[list[torch.Tensor]]
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """A step for each batch; gives each batch's outputs and loss.
 
         At a batch of one PyTorch's own calls are all of the time, so this loop makes no other: scores are computed
@@ -74,7 +84,10 @@ class EagerRun:
         targets = loss_targets(self._config.loss, labels, self._dataset.outputs)
         outputs: list[torch.Tensor] = []
         losses: list[torch.Tensor] = []
-        for batch, target in zip(torch.split(x, size), torch.split(targets, size), strict=True):
+        for i, (batch, target) in enumerate(zip(torch.split(x, size), torch.split(targets, size), strict=True)):
+            if masks:
+                for layer, mask in zip(self._dropouts, masks[i], strict=True):
+                    layer.mask = mask
             output = model(batch)
             loss = loss_of(output, target)
             loss.backward()  # type: ignore[no-untyped-call]

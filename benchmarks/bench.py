@@ -1,0 +1,91 @@
+"""All measurements, one command: `make bench`, or `make bench QUICK=1` for the short form.
+
+The contenders of a table take turns in one process tree, one thread each, and ratios are of medians from the same run.
+The full form writes RECORDS.md; `--only` runs some parts, and replaces no other part's section.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+from rich.console import Console
+from threadpoolctl import threadpool_limits
+
+from benchmarks import cells, machine, memory, studies, whole_epochs
+from benchmarks.tables import Table, write_records
+
+REPEATS, QUICK_REPEATS = 7, 3
+WIDTH = 180
+"""Columns where the output isn't a terminal."""
+CALM = 0.2
+"""Cores that may be busy with other things before it is worth saying."""
+
+
+def parts(quick: bool, repeats: int, console: Console) -> dict[str, Callable[[], list[Table]]]:
+    """What can be measured, by name, in order."""
+    found: dict[str, Callable[[], list[Table]]] = {
+        "peers": lambda: cells.measure(machine.measure_limits(), repeats, quick, console),
+        "epochs": lambda: [whole_epochs.one_and_many(repeats, quick)],
+        "pair": lambda: [whole_epochs.two_at_once(repeats, quick)],
+    }
+    if quick:
+        return found | {"stock": lambda: [studies.quick_stock()]}
+    found["memory"] = lambda: [memory.one_more_worker(quick)]
+    found["race"] = lambda: studies.race(3, console)
+    if studies.is_compiled():  # eager would take hours
+        found["grid"] = lambda: [studies.digits_grid()]
+        found["hundred"] = lambda: [studies.hundred_trials()]
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure, print, and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="Smaller and fewer repetitions: under 3 minutes.")
+    parser.add_argument("--only", metavar="PART,...", help="Some of: peers, epochs, pair, memory, race, grid, hundred.")
+    parser.add_argument(
+        "--repeats", type=int, metavar="N", help=f"Repetitions (default {REPEATS}, quick {QUICK_REPEATS})."
+    )
+    parser.add_argument(
+        "--write", action=argparse.BooleanOptionalAction, help="Write RECORDS.md (the full form does by itself)."
+    )
+    args = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    threadpool_limits(1)
+    console = Console()
+    console = console if console.is_terminal else Console(width=WIDTH)
+    able = parts(args.quick, args.repeats or (QUICK_REPEATS if args.quick else REPEATS), console)
+    wanted = args.only.split(",") if args.only else list(able)
+    if unknown := set(wanted) - set(able):
+        parser.error(f"no such part here: {', '.join(sorted(unknown))}; there are {', '.join(able)}")
+
+    said = " ".join(["python -m benchmarks.bench", *(["--quick"] if args.quick else [])])
+    said += f" --only {args.only}" if args.only else ""
+    console.print(f"{machine.facts()}; commit {machine.commit()}\n", highlight=False)
+    began = time.perf_counter()
+    tables: list[Table] = []
+    for name in wanted:
+        busy = machine.busy()
+        if busy > CALM:
+            console.print(f"other processes keep {busy:.1f} cores busy: these timings prove little", style="red")
+        for table in able[name]():
+            if busy > CALM:
+                table.notes.append(f"Before it, other processes kept {busy:.1f} of the cores busy.")
+            table.show(console)
+            tables.append(table)
+            if args.write or (args.write is None and not args.quick):
+                write_records([table], said)  # at once: what comes later may take long, or fail
+    if args.quick:
+        console.print(
+            "The short form's epochs are short, so what an epoch costs once weighs more: its verdicts are hints."
+        )
+    targets = [target for table in tables for target in table.targets]
+    met = sum(target.met for target in targets)
+    console.print(f"{met} of {len(targets)} targets met; {time.perf_counter() - began:.0f} s", highlight=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""A table of figures: printed for a person, and kept in RECORDS.md with the command, the machine and the commit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from benchmarks.machine import commit, facts
+
+RECORDS = Path(__file__).parent / "RECORDS.md"
+BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+HEAD = f"""# Records
+
+Every speed claim of this project, each with its command, machine, commit and date, and both sides of its ratio from one
+run. Targets that were missed are kept too. `make bench` writes what stands between the two markers; all else is written
+by hand.
+
+{BEGIN}
+{END}
+"""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A claim, and whether it held."""
+
+    claim: str
+    met: bool
+
+
+@dataclass
+class Table:
+    """Figures under a title; all are text by now."""
+
+    title: str
+    columns: Sequence[str]
+    rows: list[list[str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    targets: list[Target] = field(default_factory=list)
+
+    def show(self, console: Console) -> None:
+        """Print it."""
+        table = RichTable(title=self.title, title_justify="left")
+        for i, column in enumerate(self.columns):
+            table.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
+        for row in self.rows:
+            table.add_row(*row)
+        console.print(table)
+        for note in self.notes:
+            console.print(note, style="dim", highlight=False)
+        for target in self.targets:
+            console.print(_verdict(target), style="green" if target.met else "red", highlight=False)
+        console.print()
+
+    def markdown(self, command: str) -> str:
+        """A section of RECORDS.md."""
+        stamp = f"{datetime.now(UTC):%Y-%m-%d}, commit {commit()}, `{command}`, on {facts()}."
+        lines = [f"## {self.title}", "", stamp, "", _row(self.columns)]
+        lines.append(_row(["---"] + ["---:"] * (len(self.columns) - 1)))
+        lines += [_row(row) for row in self.rows]
+        remarks = [*self.notes, *map(_verdict, self.targets)]
+        return "\n".join([*lines, *([""] if remarks else []), *(f"- {remark}" for remark in remarks)]) + "\n"
+
+
+def write_records(tables: Sequence[Table], command: str) -> None:
+    """Put the tables between the markers, each in place of the section that had its title; other sections stay."""
+    text = RECORDS.read_text(encoding="utf-8") if RECORDS.exists() else HEAD
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise SystemExit(f"{RECORDS.name}: expected {BEGIN} once, and {END} once behind it")
+    before, rest = text.split(BEGIN)
+    kept, after = rest.split(END)
+    sections = {_title(part): part.strip() + "\n" for part in re.split(r"^(?=## )", kept, flags=re.M) if part.strip()}
+    sections |= {table.title: table.markdown(command) for table in tables}
+    body = "\n".join(sections.values())
+    RECORDS.write_text(f"{before}{BEGIN}\n\n{body}\n{END}{after}", encoding="utf-8")
+
+
+def figure(value: float) -> str:
+    """Three digits at least."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def at_least(value: float, wanted: float, what: str) -> Target:
+    """The claim that a ratio is as large as it should be."""
+    return Target(f"{what}: {figure(value)}x, at least {wanted:g}x wanted", value >= wanted)
+
+
+def at_most(value: float, wanted: float, what: str, unit: str = "x") -> Target:
+    """The claim that a figure is as small as it should be."""
+    return Target(f"{what}: {figure(value)}{unit}, at most {wanted:g}{unit} wanted", value <= wanted)
+
+
+def _verdict(target: Target) -> str:
+    return f"{'met' if target.met else 'MISSED'}: {target.claim}"
+
+
+def _title(section: str) -> str:
+    return section.strip().partition("\n")[0].removeprefix("## ").strip()
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"

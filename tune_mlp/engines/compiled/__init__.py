@@ -1,0 +1,1 @@
+"""The compiled engine: numba's only importer."""

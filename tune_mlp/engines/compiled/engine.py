@@ -1,0 +1,260 @@
+"""The compiled engine: whole chunks of an epoch in one numba call, on weights that the PyTorch module shares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from tune_mlp.config import REGRESSION_LOSSES, TrialConfig
+from tune_mlp.data.batches import CHUNK, epoch_order
+from tune_mlp.data.dataset import Fold, Problem
+from tune_mlp.engines.base import Trained
+from tune_mlp.engines.compiled import activations, losses, optimisers
+from tune_mlp.engines.compiled.kernels import evaluate_block, train_batches, train_singles
+from tune_mlp.engines.compiled.sparse import Pixels, without_zeros
+from tune_mlp.engines.tally import Tally, no_scores
+from tune_mlp.errors import UsageError
+from tune_mlp.models.dropout import draw_masks, mask_generator
+from tune_mlp.models.mlp import build_mlp
+from tune_mlp.seeds import derive
+
+Floats = NDArray[np.float32]
+
+ROOM = 256
+"""Samples that are evaluated together."""
+NO_ROWS = np.empty(0, np.int64)
+NO_FLOATS = np.empty((0, 0), np.float32)
+NO_PIXELS = Pixels(np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.uint8))
+
+
+class CompiledRun:
+    """One fold of one config, trained by kernels."""
+
+    def __init__(self, config: TrialConfig, problem: Problem, fold: int, seed: int) -> None:
+        self._config = config
+        self._dataset = problem.dataset
+        self._fold: Fold = problem.folds[fold]
+        self._fold_number = fold
+        self._seed = seed
+        features, outputs = int(self._dataset.x.shape[1]), self._dataset.outputs
+        self._dims = np.array([features, *config.hidden, outputs])
+        self._hidden = np.concatenate([[0], np.cumsum(config.hidden)]).astype(np.int64)
+        self._model = build_mlp(features, outputs, config, derive(seed, "weights", fold))
+        self._places, self._flat = _flatten(self._model, len(self._dims) - 1)
+        self._p = self._flat.numpy()
+        self._count = sum(parameter.numel() for parameter in self._model.parameters())
+        self._norms = [layer for layer in self._model if isinstance(layer, nn.BatchNorm1d)]
+        self._moments = _shared_moments(self._norms)
+        self._m, self._v, self._g = (np.zeros_like(self._p) for _ in range(3))
+        self._steps = 0
+        self._numbers = optimisers.settings(config)
+        self._plain = optimisers.is_plain(config)
+        self._work = np.empty(0, np.float32)
+        scaler = self._fold.inputs
+        self._sparse = self._dataset.x.dtype == np.uint8 and not scaler.per_sample
+        self._a, self._c = (np.float32(scaler.scale[0]), np.float32(scaler.shift[0])) if self._sparse else (
+            np.float32(1), np.float32(0))  # fmt: skip
+
+    @property
+    def weights(self) -> int:
+        return self._count
+
+    def train_epoch(self, epoch: int) -> Trained:
+        config, fold = self._config, self._fold
+        masks = mask_generator(self._seed, self._fold_number, epoch)
+        order = fold.train[epoch_order(len(fold.train), self._seed, self._fold_number, epoch)]
+        tally = Tally(self._dataset.task, fold.targets)
+        size = min(config.batch_size, len(order))
+        chunk = max(1, CHUNK // config.batch_size) * config.batch_size
+        steps = 0
+        for low in range(0, len(order), chunk):
+            rows = order[low : low + chunk]
+            wanted = fold.targets.apply(self._dataset.y.take(rows, axis=0))
+            outputs = np.empty((len(rows), self._dims[-1]), np.float32)
+            batch_losses = np.empty(-(-len(rows) // size))
+            kept = draw_masks(masks, len(rows), int(self._hidden[-1]), config.dropout) if config.dropout > 0 else None
+            steps += self._train_chunk(rows, wanted, size, kept, outputs, batch_losses)
+            tally.add(torch.from_numpy(outputs), torch.from_numpy(wanted), torch.from_numpy(batch_losses), size)
+            if not tally.finite:
+                break
+        for layer in self._norms:
+            assert layer.num_batches_tracked is not None
+            layer.num_batches_tracked += steps
+        if not (np.isfinite(self._p).all() and np.isfinite(self._moments).all()):
+            return Trained(no_scores(self._dataset.task), steps)
+        return Trained(tally.scores(), steps)
+
+    def _train_chunk(
+        self,
+        rows: NDArray[np.int64],
+        wanted: NDArray[Any],
+        size: int,
+        masks: NDArray[np.uint8] | None,
+        outputs: Floats,
+        batch_losses: NDArray[np.float64],
+    ) -> int:
+        config = self._config
+        first = self._first_layer(self._dataset.x, rows)
+        classes, values = _targets(wanted)
+        activation, loss = activations.NUMBERS[config.activation], losses.NUMBERS[config.loss]
+        units = int(self._hidden[-1])
+        room = size
+        work = self._room_for(4 * room * units + room * int(self._dims[-1]) + units + 2 * int(self._dims[1]))
+        if size == 1 and self._plain and not config.batch_norm and masks is None:
+            done = train_singles(
+                *first, classes, values, self._dims, self._places, self._hidden, self._p,
+                activation, loss, _single(config.lr), work, outputs, batch_losses,
+            )  # fmt: skip
+        else:
+            optimiser = optimisers.NUMBERS[config.optimizer.name]
+            kept = np.empty((0, 0), np.uint8) if masks is None else masks
+            done = train_batches(
+                *first, classes, values, size, self._dims, self._places, self._hidden, self._p, *self._moments,
+                activation, loss, config.batch_norm, kept, np.float32(1 - config.dropout),
+                optimiser, self._numbers, self._plain, self._steps, self._m, self._v, self._g,
+                self._count, work, room, outputs, batch_losses,
+            )  # fmt: skip
+        self._steps += done
+        return int(done)
+
+    def evaluate(self, x: NDArray[Any], y: NDArray[Any], index: NDArray[Any] | None = None) -> dict[str, float]:
+        index = np.arange(len(x)) if index is None else index
+        tally = Tally(self._dataset.task, self._fold.targets)
+        widest = int(max(self._config.hidden, default=0))
+        work = self._room_for(3 * ROOM * widest + widest + 2 * int(self._dims[1]))
+        for low in range(0, len(index), CHUNK):
+            rows = index[low : low + CHUNK]
+            wanted = self._fold.targets.apply(y.take(rows, axis=0))
+            outputs = np.empty((len(rows), self._dims[-1]), np.float32)
+            first = self._first_layer(x, rows)
+            evaluate_block(
+                *first, self._dims, self._places, self._hidden, self._p, *self._moments,
+                activations.NUMBERS[self._config.activation], self._config.batch_norm, work, ROOM, outputs,
+            )  # fmt: skip
+            classes, values = _targets(wanted)
+            loss = losses.mean_loss(losses.NUMBERS[self._config.loss], outputs, classes, values)
+            tally.add(torch.from_numpy(outputs), torch.from_numpy(wanted), torch.tensor([loss]), len(rows))
+        return tally.scores()
+
+    def _first_layer(self, x: NDArray[Any], rows: NDArray[np.int64]) -> tuple[Any, ...]:
+        """What the kernels' first layer reads: pixels without zeros, or scaled rows."""
+        if not self._sparse:
+            scaled = self._fold.inputs.apply(x.take(rows, axis=0))
+            return False, NO_ROWS, NO_PIXELS.start, NO_PIXELS.places, NO_PIXELS.values, self._a, self._c, scaled
+        if x is self._dataset.x:
+            pixels = _pixels_of(x)
+        else:  # the test part, met once
+            pixels, rows = without_zeros(x[rows]), np.arange(len(rows))
+        return True, rows, pixels.start, pixels.places, pixels.values, self._a, self._c, NO_FLOATS
+
+    def _room_for(self, length: int) -> Floats:
+        if len(self._work) < length:
+            self._work = np.empty(length, np.float32)
+        return self._work
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "model": {name: tensor.detach().clone() for name, tensor in self._model.state_dict().items()},
+            "optimizer": {
+                "name": self._config.optimizer.name,
+                "step": self._steps,
+                "m": torch.from_numpy(self._m.copy()),
+                "v": torch.from_numpy(self._v.copy()),
+            },
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """The settings stay this run's own: under population based training a state goes on at another rate."""
+        self._model.load_state_dict(state["model"])  # copies into the tensors that the kernels share
+        optimiser = state["optimizer"]
+        if optimiser["name"] == self._config.optimizer.name:
+            self._steps = optimiser["step"]
+            self._m[:] = optimiser["m"].numpy()
+            self._v[:] = optimiser["v"].numpy()
+        else:
+            self._steps = 0
+            self._m[:] = 0
+            self._v[:] = 0
+
+    def module(self) -> nn.Module:
+        return self._model
+
+
+class CompiledEngine:
+    """Starts compiled runs."""
+
+    name = "compiled"
+
+    def start(self, config: TrialConfig, problem: Problem, fold: int, seed: int, device: str = "cpu") -> CompiledRun:
+        if problem.dataset.task == "regression" and config.loss not in REGRESSION_LOSSES:
+            raise UsageError(
+                f"loss: regression needs one of {', '.join(REGRESSION_LOSSES)}, got {config.loss} on {problem.dataset.name}"
+            )
+        return CompiledRun(config, problem, fold, seed)
+
+
+def _single(value: float) -> np.float32:
+    """Infinity for what float32 can't hold, and no word about it: the trial then diverges."""
+    with np.errstate(over="ignore"):
+        return np.float32(value)
+
+
+def _flatten(model: nn.Sequential, layers: int) -> tuple[NDArray[np.int64], torch.Tensor]:
+    """Move all parameters into one flat tensor, matrices input-major, and make the module's own views of it.
+
+    Returns where each layer's weights, bias and batch norm's scale and shift begin.
+    """
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    widest = max(module.out_features for module in model if isinstance(module, nn.Linear))
+    flat = torch.zeros(weights + widest)  # the rest is the bias of layers that have none
+    places = np.full((layers, 4), weights, np.int64)
+    at, layer = 0, -1
+    for module in model:
+        if isinstance(module, nn.Linear):
+            layer += 1
+        for name, parameter in module.named_parameters(recurse=False):
+            part = flat[at : at + parameter.numel()]
+            view = part.view(parameter.shape[1], parameter.shape[0]).t() if parameter.dim() == 2 else part
+            view.copy_(parameter.detach())
+            parameter.data = view
+            places[layer, (name == "bias") + 2 * isinstance(module, nn.BatchNorm1d)] = at
+            at += parameter.numel()
+    return places, flat
+
+
+def _shared_moments(norms: list[nn.BatchNorm1d]) -> Floats:
+    """Batch norm's running means and variances as two flat arrays that the module shares."""
+    widths = [layer.num_features for layer in norms]
+    flat = torch.empty(2, sum(widths))
+    at = 0
+    for layer, width in zip(norms, widths, strict=True):
+        for row, name in enumerate(("running_mean", "running_var")):
+            view = flat[row, at : at + width]
+            view.copy_(getattr(layer, name))
+            setattr(layer, name, view)
+        at += width
+    moments: Floats = flat.numpy()
+    return moments
+
+
+def _targets(wanted: NDArray[Any]) -> tuple[NDArray[np.int64], Floats]:
+    """Classes and values, one of them empty."""
+    if wanted.dtype == np.int64:
+        return wanted, NO_FLOATS
+    return np.zeros(len(wanted), np.int64), wanted
+
+
+_PIXELS: dict[int, tuple[NDArray[np.uint8], Pixels]] = {}
+"""The last dataset's pixels, kept for the trials to come; with the array itself, so that its id stays its own."""
+
+
+def _pixels_of(x: NDArray[np.uint8]) -> Pixels:
+    if id(x) not in _PIXELS:
+        _PIXELS.clear()
+        _PIXELS[id(x)] = (x, without_zeros(x))
+    return _PIXELS[id(x)][1]

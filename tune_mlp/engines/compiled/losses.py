@@ -1,0 +1,92 @@
+"""Losses and their gradients over a batch's outputs, by number, as PyTorch defines them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tune_mlp.config import LOSSES
+from tune_mlp.engines.compiled.jit import inline, kernel
+
+Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
+
+CROSS_ENTROPY, NLL, MULTI_MARGIN, MSE, MAE, SMOOTH_L1 = range(6)
+NUMBERS: dict[str, int] = {
+    "cross_entropy": CROSS_ENTROPY,
+    "nll": NLL,
+    "multi_margin": MULTI_MARGIN,
+    "mse": MSE,
+    "mae": MAE,
+    "smooth_l1": SMOOTH_L1,
+}
+assert tuple(NUMBERS) == LOSSES
+
+F = np.float32
+ONE, ZERO, HALF, TWO = F(1), F(0), F(0.5), F(2)
+
+
+@inline
+def gradient(kind: Any, z: Array, classes: Array, values: Array, d: Array) -> Any:
+    """The mean loss of outputs z [b, outputs], and in d its gradient. `values` [b, outputs] are regression targets; where
+    it is empty, `classes` [b] are the targets, as one-hot rows for the losses between values."""
+    b, outputs = z.shape
+    total = 0.0
+    if kind in (CROSS_ENTROPY, NLL):  # the same function: nll's log-softmax is the model's last layer
+        share = ONE / F(b)
+        for r in range(b):
+            top = z[r, 0]
+            for j in range(1, outputs):
+                top = max(top, z[r, j])
+            summed = ZERO
+            for j in range(outputs):
+                d[r, j] = math.exp(z[r, j] - top)
+                summed += d[r, j]
+            wanted = classes[r]
+            total += math.log(summed) + float(top) - float(z[r, wanted])
+            for j in range(outputs):
+                d[r, j] *= share / summed
+            d[r, wanted] -= share
+        return total / b
+    if kind == MULTI_MARGIN:
+        share = ONE / F(b * outputs)
+        for r in range(b):
+            wanted = classes[r]
+            violations = 0
+            for j in range(outputs):
+                margin = ONE - z[r, wanted] + z[r, j]
+                d[r, j] = ZERO
+                if j != wanted and margin > ZERO:
+                    total += margin
+                    d[r, j] = share
+                    violations += 1
+            d[r, wanted] = -share * F(violations)
+        return total / (b * outputs)
+    share = ONE / F(b * outputs)
+    one_hot = values.shape[0] == 0
+    for r in range(b):
+        for j in range(outputs):
+            target = (ONE if classes[r] == j else ZERO) if one_hot else values[r, j]
+            away = z[r, j] - target
+            size = abs(away)
+            sign = ONE if away > ZERO else (-ONE if away < ZERO else away)
+            if kind == MSE:
+                total += away * away
+                d[r, j] = TWO * away * share
+            elif kind == MAE:
+                total += size
+                d[r, j] = sign * share
+            elif size < ONE:
+                total += HALF * away * away
+                d[r, j] = away * share
+            else:
+                total += size - HALF
+                d[r, j] = sign * share
+    return total / (b * outputs)
+
+
+@kernel
+def mean_loss(kind: Any, z: Array, classes: Array, values: Array) -> Any:
+    """The mean loss alone."""
+    return gradient(kind, z, classes, values, np.empty_like(z))
