@@ -23,6 +23,8 @@ fault, 2 bad usage, space file or data, 130 or 143 interrupted.
 """
 
 
+PIPE_WIDTH = 160
+"""Where there is no terminal to ask, lines are not broken at 80."""
 PROG = "python -m tune_mlp.search"
 
 
@@ -125,7 +127,7 @@ def _search(args: argparse.Namespace, command: tuple[str, ...]) -> None:
     from tune_mlp.tuning.run import Request, run_study
     from tune_mlp.tuning.summary import best_line, show_summary
 
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
     request = Request(args.out, args.name, args.address, args.data_dir, args.csv, command)
     results = run_study(study, request, make_display(console, args.quiet))
     if args.quiet:

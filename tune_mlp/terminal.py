@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -21,6 +22,7 @@ class OneLineParser(argparse.ArgumentParser):
 
 def guarded(job: Callable[[], None]) -> int:
     """Run a command's job and turn whatever ends it into one line and an exit status."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
     try:
         job()
         if sys.stdout:
@@ -28,7 +30,9 @@ def guarded(job: Callable[[], None]) -> int:
     except TuneMlpError as error:
         return _said(one_line(error, 2000), error.status)
     except KeyboardInterrupt:
-        return _said("interrupted", Interrupted("", 2).status)
+        return _said("interrupted", Interrupted("", signal.SIGINT).status)
+    except SystemExit as end:  # our handler's, or Ray's, which it sets in its place
+        return _said("interrupted", Interrupted("", signal.SIGTERM).status) if end.code == signal.SIGTERM else 1
     except BrokenPipeError:  # the reader of our output has gone
         sys.stdout = None  # nothing is left to flush at exit
         return 1

@@ -144,9 +144,9 @@ def test_rows_are_sorted_however_the_trials_interleave() -> None:
     later: list[Event] = [
         drawn(1),
         drawn(0),
-        trained(1, record(2, 1, 1, 1, 1)),
-        trained(0, record(1, 1, 1, 1, 1)),
         trained(1, record(1, 1, 1, 1, 1)),
+        trained(0, record(1, 1, 1, 1, 1)),
+        trained(1, record(2, 1, 1, 1, 1)),
     ]
     trials, epochs = build_tables([started(), *later])
     assert trials["trial"].tolist() == [0, 1]

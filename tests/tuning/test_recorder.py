@@ -11,7 +11,7 @@ import pytest
 from tests.studies import Memory
 from tune_mlp.records import EpochRecord, TrialState
 from tune_mlp.results.journal import Journal, Started, read
-from tune_mlp.results.tables import build_tables
+from tune_mlp.results.tables import build_tables, rank
 from tune_mlp.tuning.progress import Board
 from tune_mlp.tuning.recorder import Recorder
 from tune_mlp.tuning.trainable import weights_file
@@ -28,7 +28,7 @@ class Play:
         self.display.begin(Board("", "val_accuracy", "max", trials=9, epochs=9))
         self.journal = Journal.create(folder / "journal.jsonl")
         self.journal.append(Started("s", "classification", "val_accuracy", "max", 9, "eager", 10, 0, "digits", ""))
-        self.recorder = Recorder(self.journal, self.display, "max", folder)
+        self.recorder = Recorder(self.journal, self.display, "max", folder, on_start=lambda: None)
 
     def trial(self, number: int) -> Any:
         return SimpleNamespace(
@@ -101,6 +101,35 @@ def test_only_the_leaders_weights_are_kept(play: Play) -> None:
         play.start(number)
         play.result(number, value, state)
     assert play.kept() == ["best-00001.pt"]
+
+
+def test_of_equals_the_first_drawn_leads_whichever_ends_first(play: Play) -> None:
+    for number in (2, 0, 1):
+        play.start(number)
+        play.result(number, 0.9, "finished")
+    assert play.kept() == ["best-00000.pt"]
+    assert rank(play.trials(), "val_accuracy", "max")["trial"][0] == 0
+
+
+def test_a_trial_that_begins_anew_counts_its_seconds_and_only_its_new_epochs(play: Play) -> None:
+    play.start(0)
+    play.result(0, 0.9)
+    play.start(0)
+    play.result(0, 0.5, "finished")
+    row = play.trials().loc[0]
+    assert row["seconds"] == 2.0
+    assert row["best_val_accuracy"] == 0.5
+
+
+def test_what_was_best_with_other_settings_is_forgotten(play: Play) -> None:
+    play.start(0)
+    play.result(0, 0.9)
+    changed = play.trial(0)
+    changed.config["params"] = {"lr": 0.2}
+    play.recorder.on_trial_start(0, [], changed)
+    play.recorder.on_trial_complete(0, [], changed)
+    assert play.trials()["best_val_accuracy"].isna().all()
+    assert play.kept() == []
 
 
 def test_what_the_scheduler_ends_is_stopped_and_may_lead(play: Play) -> None:

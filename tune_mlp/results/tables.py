@@ -71,6 +71,8 @@ class _Trial:
 
     drawn: Drawn
     records: Sequence[EpochRecord]
+    taken_over: int
+    """The last epoch under other settings and weights, which population-based training has replaced; else 0."""
     trained: Trained | None
     ended: Ended | None
     tested: Tested | None
@@ -114,13 +116,17 @@ def _trials(events: Sequence[Event]) -> list[_Trial]:
     if undrawn := (trained.keys() | ended.keys() | tested.keys()) - drawn.keys():
         raise RunFolderError(f"the journal tells of trial {min(undrawn)}, which was never drawn")
     records: dict[int, dict[tuple[int, int], EpochRecord]] = defaultdict(dict)
+    taken_over: dict[int, int] = {}
     for event in events:
         if isinstance(event, Trained):
-            records[event.trial].update({(record.epoch, record.fold): record for record in event.epochs})
+            _append(records[event.trial], event.epochs)
+        elif isinstance(event, Drawn) and records[event.trial]:
+            taken_over[event.trial] = max(epoch for epoch, _ in records[event.trial])
     return [
         _Trial(
             drawn=drawn[trial],
             records=[record for _, record in sorted(records[trial].items(), key=lambda item: item[0])],
+            taken_over=taken_over.get(trial, 0),
             trained=trained.get(trial),
             ended=ended.get(trial),
             tested=tested.get(trial),
@@ -129,14 +135,23 @@ def _trials(events: Sequence[Event]) -> list[_Trial]:
     ]
 
 
+def _append(records: dict[tuple[int, int], EpochRecord], more: Sequence[EpochRecord]) -> None:
+    """A trial that begins anew, after its worker was lost, does its epochs again: the old ones don't count."""
+    first = min((record.epoch for record in more), default=0)
+    for key in [key for key in records if key[0] >= first]:
+        del records[key]
+    records.update({(record.epoch, record.fold): record for record in more})
+
+
 def _trial_row(started: Started, trial: _Trial, folds: int) -> dict[str, Any]:
     by_epoch: dict[int, list[EpochRecord]] = defaultdict(list)
     for record in trial.records:
         by_epoch[record.epoch].append(record)
     whole = {epoch: mean_metrics(records) for epoch, records in by_epoch.items() if len(records) == folds}
     last = next(reversed(whole.values()), {})
-    index = best_of((metrics.get(started.metric, math.nan) for metrics in whole.values()), started.mode)
-    best_epoch = None if index is None else list(whole)[index]
+    able = {epoch: metrics for epoch, metrics in whole.items() if epoch > trial.taken_over}
+    index = best_of((metrics.get(started.metric, math.nan) for metrics in able.values()), started.mode)
+    best_epoch = None if index is None else list(able)[index]
     best = {} if best_epoch is None else whole[best_epoch]
     ended = trial.ended or Ended(
         trial.drawn.trial, TrialState.STOPPED, math.fsum(record.seconds for record in trial.records), ""

@@ -28,7 +28,6 @@ ENVIRONMENT = {
     "TUNE_WARN_THRESHOLD_S": "3600",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_BACKEND_LOG_LEVEL": "error",  # its warnings would go to the person's screen
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a CPU trial's worker needn't have its GPUs hidden
 }
 
@@ -108,6 +107,15 @@ def _init(study: Study, address: str | None) -> None:
     except Exception as error:  # noqa: BLE001  # Ray raises many kinds here
         where = "start Ray on this machine" if local else f"connect to Ray at {address!r}"
         raise RunError(f"can't {where}: {one_line(error, 300)}") from None
+    _no_news_from_ray()
+
+
+def _no_news_from_ray() -> None:
+    """A lost worker is a page of Ray's on the screen, whatever log_to_driver says; the table tells what became of it."""
+    with contextlib.suppress(ImportError, AttributeError):
+        from ray._private.ray_logging import global_worker_stdstream_dispatcher
+
+        global_worker_stdstream_dispatcher.handlers = []
 
 
 def _check_reachable(address: str) -> None:

@@ -110,11 +110,11 @@ class PlainLines(Display):
     def trial_ended(self, trial: int, state: TrialState, error: str) -> Running:
         running = super().trial_ended(trial, state, error)
         board = self.board
-        value = "" if running.value is None else f"{board.metric} {running.value:.4f}  "
-        best = f"  best {board.best[1]:.4f} (trial {board.best[0]})" if board.best else ""
+        value = "" if running.value is None else f"{board.metric} {score(board.metric, running.value)}  "
+        best = f"  best {score(board.metric, board.best[1])} (trial {board.best[0]})" if board.best else ""
         what = error or described(running.params)
-        count = f"[{sum(board.ended.values())}/{board.trials}]"
-        self.say(f"{count} trial {trial} {state} after {running.epoch} epochs  {value}{what}{best}")
+        number = f"[{sum(board.ended.values())}/{board.trials}]"
+        self.say(f"{number} trial {trial} {state} after {count(running.epoch, 'epoch')}  {value}{what}{best}")
         return running
 
 
@@ -161,7 +161,7 @@ class LiveView(PlainLines):
             rows.add_row(
                 Text(f"trial {trial}", "cyan"),
                 f"epoch {running.epoch}/{board.epochs}",
-                "" if running.value is None else f"{board.metric} {running.value:.4f}",
+                "" if running.value is None else f"{board.metric} {score(board.metric, running.value)}",
                 Text(described(running.params), "dim", no_wrap=True, overflow="ellipsis"),
             )
         if board.best:
@@ -169,7 +169,7 @@ class LiveView(PlainLines):
             rows.add_row(
                 Text(f"trial {trial}", "bold green"),
                 Text("best", "bold green"),
-                Text(f"{board.metric} {value:.4f}", "bold green"),
+                Text(f"{board.metric} {score(board.metric, value)}", "bold green"),
                 Text(described(params), no_wrap=True, overflow="ellipsis"),
             )
         ended = Text("  ").join(Text(f"{count} {state}", STYLES[state]) for state, count in board.ended.items())
@@ -191,6 +191,16 @@ def described(params: Mapping[str, Any]) -> str:
 def shown(value: Any) -> str:
     """A value as short as it can be read."""
     return f"{value:.3g}" if isinstance(value, float) else str(list(value) if isinstance(value, tuple) else value)
+
+
+def score(metric: str, value: float) -> str:
+    """Accuracies with four decimals, all else with as many digits as tell it apart."""
+    return f"{value:.4f}" if metric.endswith("accuracy") else f"{value:.4g}"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 epoch`, `2 epochs`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def clock(seconds: float) -> str:

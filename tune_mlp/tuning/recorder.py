@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from ray.tune import Callback
 from tune_mlp.errors import one_line
 from tune_mlp.records import Mode, TrialState, better
 from tune_mlp.results.journal import Drawn, Ended, Journal, Trained
+from tune_mlp.results.tables import RANKED
 from tune_mlp.tuning.progress import Display
 from tune_mlp.tuning.trainable import weights_file
 
@@ -18,25 +19,31 @@ from tune_mlp.tuning.trainable import weights_file
 class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
     """Writes what happens, tells the display, and keeps on disk only the weights of the trial that leads."""
 
-    def __init__(self, journal: Journal, display: Display, mode: Mode, weights_folder: Path) -> None:
+    def __init__(
+        self, journal: Journal, display: Display, mode: Mode, weights_folder: Path, on_start: Callable[[], None]
+    ) -> None:
         self._journal = journal
         self._display = display
         self._mode: Mode = mode
         self._weights_folder = weights_folder
+        self._on_start = on_start
         self._open: dict[int, float] = {}
-        """When each trial that hasn't ended began."""
+        """The seconds of each trial that hasn't ended, up to its last start: a trial may be set aside, or begin anew."""
+        self._since: dict[int, float] = {}
+        """Its seconds since then."""
         self._params: dict[int, Any] = {}
         self._best: dict[int, float] = {}
         self._leader: int | None = None
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Also called when a trial goes on after a pause, a crash, or with settings that it took over."""
+        self._on_start()
         number, params = trial.config["trial"], trial.config["params"]
         if self._params.get(number) != params:
             self._params[number] = params
+            self._best.pop(number, None)  # what was best was so with other settings, and its weights are gone
             self._journal.append(Drawn(number, params, trial.config["seed"]))
-        if number not in self._open:
-            self._open[number] = time.monotonic()
+        self._open[number] = self._open.get(number, 0.0) + self._since.pop(number, 0.0)
         self._display.trial_started(number, params)
 
     def on_trial_result(
@@ -48,41 +55,44 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         if records:
             self._journal.append(Trained(number, tuple(records), result["node"], result["weights"]))
             self._display.trial_trained(number, result["epoch"], len(result["curve"]), result["curve"][-1][1], best)
+        self._since[number] = result["seconds"]
+        self._best.pop(number, None)
         if best is not None:
             self._best[number] = best
         state = TrialState(result["state"])
         if state is not TrialState.STOPPED:
-            self._end(number, state, result["seconds"], result["error"])
+            self._end(number, state, result["error"])
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """After a result that ended the trial, or when the scheduler ends it."""
-        number = trial.config["trial"]
-        self._end(number, TrialState.STOPPED, trial.last_result.get("seconds"))
+        self._end(trial.config["trial"], TrialState.STOPPED)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The actor itself was lost, as often as we were ready to try again."""
         error = trial.get_pickled_error() or RuntimeError("the worker was lost")
-        self._end(trial.config["trial"], TrialState.FAILED, error=_short(error))
+        self._end(trial.config["trial"], TrialState.FAILED, _short(error))
 
     def close(self) -> None:
         """The study ends by itself or by its time budget: whatever still ran was stopped."""
         for number in list(self._open):
             self._end(number, TrialState.STOPPED)
 
-    def _end(self, number: int, state: TrialState, seconds: float | None = None, error: str = "") -> None:
-        began = self._open.pop(number, None)
-        if began is None:
+    def _end(self, number: int, state: TrialState, error: str = "") -> None:
+        if number not in self._open:
             return
-        self._journal.append(Ended(number, state, time.monotonic() - began if seconds is None else seconds, error))
+        seconds = self._open.pop(number) + self._since.pop(number, 0.0)
+        self._journal.append(Ended(number, state, seconds, error))
         self._display.trial_ended(number, state, error)
         self._keep_leader(number, state)
 
     def _keep_leader(self, number: int, state: TrialState) -> None:
-        sound = state in (TrialState.FINISHED, TrialState.STOPPED) and number in self._best
-        lead = self._best[self._leader] if self._leader is not None else None
+        """As `tables.rank` has it: of equals the one that was drawn first leads."""
         loser: int | None = number
-        if sound and better(self._best[number], lead, self._mode):
-            loser, self._leader = self._leader, number
+        if state in RANKED and number in self._best:
+            lead = self._best[self._leader] if self._leader is not None else None
+            first = self._leader is None or number < self._leader
+            if better(self._best[number], lead, self._mode) or (self._best[number] == lead and first):
+                loser, self._leader = self._leader, number
         if loser is not None:
             weights_file(self._weights_folder, loser).unlink(missing_ok=True)
 

@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from tune_mlp.data.dataset import Dataset, Problem
 from tune_mlp.data.sources import load_dataset
 from tune_mlp.data.split import make_problem
 from tune_mlp.engines.choose import choose_engine
-from tune_mlp.errors import Interrupted, NoTrialSucceeded, RunError, StudyError, one_line
+from tune_mlp.errors import Interrupted, NoTrialSucceeded, RunError, StudyError, TuneMlpError, one_line
 from tune_mlp.results.journal import Journal, Started, Tested
 from tune_mlp.results.results import Results
 from tune_mlp.tuning import folder as files
@@ -77,11 +78,14 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
             journal.append(_started(study, dataset, engine))
             try:
                 signal_number = _train(study, problem, engine, run, slots, cluster, journal, display)
-                manifest.note(state="testing")
                 if signal_number is None:
                     _test_winner(problem, engine, run, journal)
+            except KeyboardInterrupt:  # a second Ctrl-C, or one while the winner is tested
+                signal_number = signal.SIGINT
             except BaseException as error:
                 manifest.note(state="failed", error=one_line(error))
+                with contextlib.suppress(TuneMlpError):
+                    files.finish(run, request.csv)  # what was learnt is worth a table all the same
                 raise
         results = files.finish(run, request.csv)
     state = "interrupted" if signal_number is not None else "finished"
@@ -190,8 +194,8 @@ def _train(
     demand = {"CPU": study.resources.cpu, "GPU": study.resources.gpu}
     if cluster.has_slots:
         demand[SLOT] = 1
-    recorder = Recorder(journal, display, mode, run / files.CHECKPOINTS)
     stopper = Deadline(study.time_budget)
+    recorder = Recorder(journal, display, mode, run / files.CHECKPOINTS, on_start=stopper.start)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, slots))
     display.begin(_board(study, problem, slots))
     try:

@@ -94,6 +94,22 @@ class _Population(PopulationBasedTraining):  # type: ignore[misc]  # ray ships n
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         self._trial_state[trial] = _PBTTrialState(trial)
 
+    def _checkpoint_or_exploit(
+        self, trial: Any, tune_controller: Any, upper_quantile: Any, lower_quantile: Any
+    ) -> None:
+        """Take over only what is better, and no younger: Ray would send a trial back to an older state, and when scores
+        tie again and again, without end."""
+        mine = self._trial_state[trial]
+        if trial in lower_quantile:
+            upper_quantile = [
+                other
+                for other in upper_quantile
+                if self._trial_state[other].last_score > mine.last_score
+                and self._trial_state[other].last_train_time >= mine.last_train_time
+            ]
+            lower_quantile = [trial] if upper_quantile else []
+        super()._checkpoint_or_exploit(trial, tune_controller, upper_quantile, lower_quantile)
+
     def _get_new_config(self, trial: Any, trial_to_clone: Any) -> tuple[dict[str, Any], dict[str, str]]:
         number = trial.config["trial"]
         change = self._changes[number] = self._changes.get(number, 0) + 1

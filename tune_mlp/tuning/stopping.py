@@ -20,7 +20,13 @@ class Deadline(Stopper):  # type: ignore[misc]  # ray ships no types
     def __init__(self, seconds: float | None) -> None:
         self.signal_number: int | None = None
         """The signal that came, if one did."""
-        self._end = math.inf if seconds is None else time.monotonic() + seconds
+        self._seconds = seconds
+        self._end = math.inf
+
+    def start(self) -> None:
+        """The first trial begins: the clock runs from here, and not while workers still start."""
+        if self._seconds is not None and self._end == math.inf:
+            self._end = time.monotonic() + self._seconds
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from tune_mlp.records import TrialState
 from tune_mlp.results.results import Results
-from tune_mlp.tuning.progress import STYLES, clock, described
+from tune_mlp.tuning.progress import STYLES, clock, count, described, score
 
 TOP = 5
 
@@ -21,21 +21,24 @@ def best_line(results: Results) -> str:
     """The winner's row in one line."""
     best = results.best
     assert best is not None
-    figures = [f"best_{results.metric} {best[f'best_{results.metric}']:.4f}"]
-    figures += [f"{name} {best[name]:.4f}" for name in best.index if name.startswith("test_") and pd.notna(best[name])]
+    figures = [f"best_{results.metric} {score(results.metric, best[f'best_{results.metric}'])}"]
+    figures += [
+        f"{name} {score(name, best[name])}" for name in best.index if name.startswith("test_") and pd.notna(best[name])
+    ]
     return f"trial {best['trial']}  {'  '.join(figures)}  {described(results.params[int(best['trial'])])}"
 
 
 def show_summary(console: Console, results: Results, csv: Path | None) -> None:
     """Print it."""
     console.print()
+    console.print(Text(f"Best {min(TOP, len(results.ranked))} of {count(len(results.trials), 'trial')}", "bold"))
     console.print(top_table(results))
     console.print(_ends(results))
     best = results.best
     assert best is not None
     tested = {name: best[name] for name in best.index if name.startswith("test_") and pd.notna(best[name])}
     if tested:
-        figures = ", ".join(f"{name} {value:.4f}" for name, value in tested.items())
+        figures = ", ".join(f"{name} {score(name, value)}" for name, value in tested.items())
         console.print(Text(f"On the test set, once: trial {best['trial']} has {figures}", "bold"))
     if results.stand_in_for:
         dataset = results.trials.attrs["dataset"]
@@ -58,9 +61,6 @@ def top_table(results: Results) -> Table:
     """The best trials, with the parameters that tell trials apart."""
     ranked = results.ranked.head(TOP)
     table = Table(
-        title=f"Best {len(ranked)} of {len(results.trials)} trials",
-        title_justify="left",
-        title_style="bold",
         box=SIMPLE_HEAD,
         padding=(0, 1),
         pad_edge=False,
@@ -75,7 +75,7 @@ def top_table(results: Results) -> Table:
             str(row["trial"]),
             Text(row["state"], STYLES[TrialState(row["state"])]),
             str(row["epochs"]),
-            f"{row[f'best_{results.metric}']:.4f}",
+            score(results.metric, row[f"best_{results.metric}"]),
             described({path: value for path, value in params.items() if _varies(results, path)}),
         )
     return table
@@ -90,5 +90,5 @@ def _ends(results: Results) -> Text:
     states = [Text(f"{counts[state]} {state}", STYLES[state]) for state in TrialState if state in counts]
     seconds = results.manifest.get("seconds")
     epochs = int(results.trials["epochs"].sum())
-    took = f"; {epochs} epochs" + (f" in {clock(seconds)}" if seconds else "")
+    took = f"; {count(epochs, 'epoch')}" + (f" in {clock(seconds)}" if seconds else "")
     return Text(", ").join(states) + Text(took)

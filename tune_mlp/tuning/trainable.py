@@ -144,8 +144,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         from tune_mlp.training import checkpoint
 
-        spent = time.monotonic() - self._started
-        state = {"trial": self._trial, "seconds": spent, "trainer": self._ready().state()}
+        state = {"trial": self._trial, "trainer": self._ready().state()}
         checkpoint.save(Path(checkpoint_dir) / STATE_FILE, state)
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
@@ -155,7 +154,6 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         trainer = self._ready()
         trainer.load_state(state["trainer"])
         if state["trial"] == self._trial:  # set aside for a while
-            self._started = time.monotonic() - state["seconds"]
             self._saved_epoch = trainer.best_epoch
         else:  # taken over from a better one: its past isn't this trial's
             trainer.forget_best()

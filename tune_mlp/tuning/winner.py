@@ -27,7 +27,10 @@ def save_winner(results: Results, problem: Problem, engine: str, run: Path) -> d
     path = weights_file(run / CHECKPOINTS, trial)
     if not path.exists():
         raise RunError(f"the winner's weights are missing: trial {trial} left none in {path.parent}")
-    weights: list[dict[str, Any]] = checkpoint.load(path)["folds"]
+    kept = checkpoint.load(path)
+    if kept["epoch"] != best["best_epoch"]:
+        raise RunError(f"the winner's weights are of epoch {kept['epoch']}, and its best is {best['best_epoch']}")
+    weights: list[dict[str, Any]] = kept["folds"]
     params = {path: as_value(value) for path, value in results.params[trial].items()}
     config = to_config(params)
     scores = test_weights(config, problem, engine_named(engine), weights)
