@@ -19,6 +19,8 @@ from tune_mlp.engines.choose import engine
 TOLERANCE = 2e-4
 """Of the largest weight: how far two engines' weights may be apart after 200 steps. Sums are in another order, and each
 step carries the difference on."""
+MAE_TOLERANCE = 2e-3
+"""mae's gradient is a sign: where rounding moves an error across 0, a whole step goes the other way."""
 STEPS = 200
 
 # Rates at which each learns and none is chaotic: beyond them rounding grows from step to step in any two programs.
@@ -40,7 +42,8 @@ def both(trial: TrialConfig, on: Problem) -> tuple[Run, Run]:
 
 
 def train(run: Run, on: Problem, batch_size: int, steps: int = STEPS) -> dict[str, float]:
-    epochs = max(1, round(steps * batch_size / len(on.folds[0].train)))
+    samples = len(on.folds[0].train)
+    epochs = max(1, round(steps * min(batch_size, samples) / samples))
     scores: dict[str, float] = {}
     for epoch in range(1, epochs + 1):
         scores = dict(run.train_epoch(epoch).scores)
@@ -58,7 +61,7 @@ def apart(one: Run, other: Run) -> float:
 def assert_alike(trial: TrialConfig, on: Problem, steps: int = STEPS) -> None:
     eager, compiled = both(trial, on)
     scores = [train(run, on, trial.batch_size, steps) for run in (eager, compiled)]
-    assert apart(eager, compiled) <= TOLERANCE
+    assert apart(eager, compiled) <= (MAE_TOLERANCE if trial.loss == "mae" else TOLERANCE)
     assert scores[1]["loss"] == pytest.approx(scores[0]["loss"], rel=2e-3, abs=1e-5)
     data = on.dataset
     validated = [run.evaluate(data.x, data.y, on.folds[0].validation) for run in (eager, compiled)]

@@ -84,7 +84,7 @@ class CompiledRun:
                 break
         for layer in self._norms:
             assert layer.num_batches_tracked is not None
-            layer.num_batches_tracked += steps
+            layer.num_batches_tracked += steps - (steps if size == 1 else int(len(order) % size == 1))
         if not (np.isfinite(self._p).all() and np.isfinite(self._moments).all()):
             return Trained(no_scores(self._dataset.task), steps)
         return Trained(tally.scores(), steps)
