@@ -104,6 +104,26 @@ def test_a_signal_ends_a_search_with_all_saved(number: int, status: int, tmp_pat
     assert len(pd.read_csv(tmp_path / "runs" / "cut" / "trials.csv")) >= 10
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_ray_starts_is_answered_in_one_line(number: int, status: int, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*SEARCH, *QUICK],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline().startswith("warning: asha stops nothing")  # the last line before Ray is started
+    time.sleep(1)
+    process.send_signal(number)
+    _, complaint = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert complaint.count("\n") == 1
+    assert "interrupted" in complaint
+
+
 def test_two_searches_at_once_in_one_folder_do_not_disturb_each_other(tmp_path: Path) -> None:
     both = [
         subprocess.Popen(

@@ -22,7 +22,7 @@ class OneLineParser(argparse.ArgumentParser):
 
 def guarded(job: Callable[[], None]) -> int:
     """Run a command's job and turn whatever ends it into one line and an exit status."""
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
     try:
         job()
         if sys.stdout:
@@ -38,6 +38,8 @@ def guarded(job: Callable[[], None]) -> int:
         return 1
     except Exception as error:  # noqa: BLE001  # the last resort: a user gets a line, never a traceback
         return _said(f"unexpected {one_line(error)}; TUNE_MLP_DEBUG=1 shows where", 1, error)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return 0
 
 
