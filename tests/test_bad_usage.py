@@ -87,7 +87,7 @@ SEARCH: list[tuple[str, str]] = [
     ("--space digits_quick --gpus nan", "--gpus nan resources.gpu: must be a finite number"),
     ("--space digits_quick --concurrent 0", "--concurrent 0 concurrent: must be greater than or equal to 1"),
     ("--space digits_quick --engine eagre", "--engine eagre engine: unknown name 'eagre' (did you mean 'eager'?)"),
-    ("--space digits_quick --engine compiled", "engine compiled isn't in this version"),
+    ("--space digits_quick --engine compiled --gpus 0.5", "compiled trains on a CPU, and resources ask for a GPU"),
     ("--space digits_quick --seed -1", "--seed -1 seed: must be greater than or equal to 0"),
     ("--space digits_quick --seed 9223372036854775808", "--seed 9223372036854775808 seed: must be less than"),
     ("--space digits_quick --time-budget soon", "--time-budget soon time_budget: must be a time like 90s, 10m or"),

@@ -81,7 +81,7 @@ def test_the_trials_table_has_the_columns_of_the_contract(small: Results) -> Non
     assert list(small.trials["trial"]) == [0, 1, 2, 3]
     assert set(small.trials["state"]) == {"finished"}
     assert (small.trials["epochs"] == 3).all()
-    assert (small.trials["engine"] == "eager").all()
+    assert (small.trials["engine"] == "compiled").all()
 
 
 def test_the_epochs_table_has_the_columns_of_the_contract(small: Results) -> None:
@@ -159,13 +159,19 @@ def test_a_trial_gives_the_same_metrics_outside_ray(small: Results) -> None:
     torch.set_num_threads(1)
     try:
         trainer = Trainer(
-            config, problem, engine("eager"), seed=int(row["seed"]), metric="val_accuracy", mode="max", epochs=3
+            config, problem, engine("compiled"), seed=int(row["seed"]), metric="val_accuracy", mode="max", epochs=3
         )
         records = trainer.step(3)
     finally:
         torch.set_num_threads(threads)
     assert records[-1].metrics["val_loss"] == row["val_loss"]
     assert records[-1].metrics["train_loss"] == row["train_loss"]
+
+
+def test_the_eager_engine_finds_what_the_compiled_one_does(small: Results, tmp_path: Path) -> None:
+    eager = run(study(engine="eager"), tmp_path)
+    assert set(eager.trials["engine"]) == {"eager"}
+    assert eager.trials["val_loss"].to_numpy() == pytest.approx(small.trials["val_loss"].to_numpy(), rel=1e-3)
 
 
 def test_a_taken_name_is_refused_and_the_first_run_is_untouched(small: Results) -> None:
