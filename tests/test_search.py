@@ -56,6 +56,20 @@ def test_a_search_prints_plain_lines_where_there_is_no_terminal_and_nothing_else
     assert sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith(".")) == ["runs", "table.csv"]
 
 
+def test_the_kernels_are_compiled_once_with_a_line_that_says_so(tmp_path: Path) -> None:
+    """In a home of its own; a second search finds them there."""
+    outputs = [search(QUICK, tmp_path).stdout for _ in range(2)]
+    assert [output.count("compiled the kernels in") for output in outputs] == [1, 0]
+
+
+@pytest.mark.parametrize("home", ["/proc/nowhere", ""])
+def test_a_home_that_cannot_be_written_is_no_hindrance(home: str, tmp_path: Path) -> None:
+    env = {**environment(tmp_path), "HOME": home, "TMPDIR": str(tmp_path), "RAY_AUTH_MODE": "disabled"}
+    done = search([*QUICK, "--quiet", "--out", "runs"], tmp_path, env)
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.glob("tune-mlp-*/kernels-*/complete-*"))
+
+
 def test_quiet_prints_the_best_row_only(tmp_path: Path) -> None:
     done = search([*QUICK, "--quiet"], tmp_path)
     assert done.returncode == 0, done.stderr

@@ -8,10 +8,8 @@ import math
 import os
 import shutil
 import signal
-import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from tune_mlp.data.dataset import Dataset, Problem
 from tune_mlp.data.sources import load_dataset
 from tune_mlp.data.split import make_problem
 from tune_mlp.engines.choose import choose_engine
+from tune_mlp.engines.compiled.cache import is_compiled
 from tune_mlp.errors import Interrupted, NoTrialSucceeded, RunError, StudyError, TuneMlpError, one_line
 from tune_mlp.results.journal import Journal, Started, Tested
 from tune_mlp.results.results import Results
@@ -27,8 +26,6 @@ from tune_mlp.tuning.cluster import SLOT, Cluster, connected
 from tune_mlp.tuning.progress import Board, Display
 from tune_mlp.tuning.study import Study
 
-NOTABLE_SECONDS = 3.0
-"""Loading kernels from disk takes less; what takes longer was compiled, and is said."""
 RETRIES = 3
 """How often a trial starts anew when the process under it is lost. What a trial itself raises is not tried again."""
 
@@ -62,14 +59,10 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
     _announce(study, dataset, problem, display)
 
     with contextlib.ExitStack() as stack:
-        compiling = _compile_ahead(engine)
         with display.waiting("Starting Ray" if request.address is None else f"Joining Ray at {request.address}"):
             cluster = stack.enter_context(connected(study, request.address))
         slots = cluster.slots(study.resources, study.concurrent)
-        with display.waiting("Compiling the kernels, once for this machine"):
-            seconds = compiling.result()
-        if seconds > NOTABLE_SECONDS:
-            display.say(f"compiled the kernels in {seconds:.0f} s, once for this machine and version", "dim")
+        _compile_ahead(engine, display)
         run = files.create(request.out, request.name, study.name)
         manifest = files.Manifest.begin(
             run, study, problem.dataset, cluster, slots, engine, why, request.command, began
@@ -100,23 +93,15 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
     return Results.load(run)
 
 
-def _compile_ahead(engine: str) -> Future[float]:
-    """The compiled engine's kernels, compiled or loaded in a thread while Ray starts, so that no worker has to."""
-    done: Future[float] = Future()
-    if engine != "compiled":
-        done.set_result(0.0)
-        return done
+def _compile_ahead(engine: str, display: Display) -> None:
+    """The compiled engine's kernels, where this machine hasn't any yet: on disk, before workers ask for them at once."""
+    if engine != "compiled" or is_compiled():
+        return
+    with display.waiting("Compiling the kernels, once for this machine"):
+        from tune_mlp.engines.compiled.warm import compile_kernels  # torch and numba take two seconds to import
 
-    def compile_all() -> None:
-        try:
-            from tune_mlp.engines.compiled.warm import compile_kernels
-
-            done.set_result(compile_kernels())
-        except BaseException as error:  # noqa: BLE001  # handed on to whoever asks for the result
-            done.set_exception(error)
-
-    threading.Thread(target=compile_all, name="compile kernels", daemon=True).start()
-    return done
+        seconds = compile_kernels()
+    display.say(f"compiled the kernels in {seconds:.0f} s, once for this machine and version", "dim")
 
 
 def _announce(study: Study, dataset: Dataset, problem: Problem, display: Display) -> None:

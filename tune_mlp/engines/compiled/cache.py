@@ -1,0 +1,57 @@
+"""Where compiled kernels are kept, and whether they are there already; importing this imports no numba."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import platform
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+
+@functools.cache
+def cache_folder() -> Path:
+    """The user's cache folder, or a temporary one where the home is read-only. It is named after the sources: numba
+    itself looks only at the file of the function that is called, and not at those that went into it."""
+    sources = hashlib.blake2b(digest_size=8)
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        sources.update(path.read_bytes())
+    name = f"kernels-{sources.hexdigest()}"
+    for folder in (user_cache_path("tune-mlp") / name, Path(tempfile.gettempdir()) / f"tune-mlp-{os.getuid()}" / name):
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if folder.stat().st_uid != os.getuid():
+                continue  # somebody else's: compiled code is loaded from it
+            with tempfile.TemporaryFile(dir=folder):
+                return folder
+        except (OSError, RuntimeError):  # RuntimeError: no home at all
+            continue
+    return Path(tempfile.mkdtemp(prefix="tune-mlp-"))
+
+
+def is_compiled() -> bool:
+    """Are all kernels on disk, for this machine and these versions?"""
+    return _mark().exists()
+
+
+def note_compiled() -> None:
+    """Say so to the runs to come."""
+    _mark().touch()
+
+
+def _mark() -> Path:
+    """An empty file, named after all that a compiled kernel depends on beside its sources."""
+    try:
+        processor = [
+            line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith(("model", "flags"))
+        ]
+    except OSError:
+        processor = [platform.processor()]
+    facts = repr((sys.version, metadata.version("numba"), metadata.version("llvmlite"), sorted(set(processor))))
+    folder = Path(os.environ.get("NUMBA_CACHE_DIR") or cache_folder())
+    return folder / f"complete-{hashlib.blake2b(facts.encode(), digest_size=8).hexdigest()}"
