@@ -138,7 +138,12 @@ class CompiledRun:
             )  # fmt: skip
             classes, values = _targets(wanted)
             loss = losses.mean_loss(losses.NUMBERS[self._config.loss], outputs, classes, values)
-            tally.add(torch.from_numpy(outputs), torch.from_numpy(wanted), torch.tensor([loss]), len(rows))
+            tally.add(
+                torch.from_numpy(outputs),
+                torch.from_numpy(wanted),
+                torch.tensor([loss], dtype=torch.float64),
+                len(rows),
+            )
         return tally.scores()
 
     def _first_layer(self, x: NDArray[Any], rows: NDArray[np.int64]) -> tuple[Any, ...]:

@@ -26,6 +26,8 @@ def kernel(function: Function) -> Function:
 
 
 def inline(function: Function) -> Function:
-    """A part of a kernel, compiled into it."""
-    compiled: Function = numba.njit(fastmath=FAST, nogil=True, error_model="numpy")(function)
+    """A part of a kernel, compiled into it for certain: a function that stays a call of its own runs as it was compiled
+    for this kernel when the kernel is loaded from disk, and as compiled for itself in the process that compiles. Sums
+    then came out in another order."""
+    compiled: Function = numba.njit(fastmath=FAST, nogil=True, error_model="numpy", forceinline=True)(function)
     return compiled
