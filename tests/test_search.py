@@ -27,7 +27,7 @@ def environment(home: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TUNE_MLP", "XDG_"))}
     if not is_compiled():
         compile_kernels()
-    return {**kept, "HOME": str(home), "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(cache_folder())}
+    return {**kept, "HOME": str(home), "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(cache_folder().parent)}
 
 
 def search(
@@ -69,7 +69,12 @@ def test_the_kernels_are_compiled_once_with_a_line_that_says_so(tmp_path: Path) 
 
 def test_kernels_are_kept_elsewhere_where_the_home_cannot_be_written(tmp_path: Path) -> None:
     code = "from tune_mlp.engines.compiled.cache import cache_folder; print(cache_folder())"
-    env = {**environment(tmp_path), "HOME": "/proc/nowhere", "TMPDIR": str(tmp_path)}
+    env = {
+        **environment(tmp_path),
+        "HOME": "/proc/nowhere",
+        "TMPDIR": str(tmp_path),
+        "NUMBA_CACHE_DIR": "/proc/nowhere",
+    }
     found = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
     assert Path(found.strip()).parents[1] == tmp_path
 

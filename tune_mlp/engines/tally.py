@@ -93,7 +93,7 @@ class Tally:
         self._loss += (values[:-1].sum() * batch_size + values[-1] * last).item()
         self._n += n
         # The loss alone won't do: multi_margin's is finite for NaN outputs.
-        if math.isfinite(self._loss) and bool(outputs.isfinite().all()):
+        if math.isfinite(self._loss) and bool(torch.stack(outputs.aminmax()).isfinite().all()):
             self._measure.add(outputs, y)
         else:
             self.finite = False

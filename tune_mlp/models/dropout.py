@@ -19,8 +19,9 @@ def mask_generator(seed: int, fold: int, epoch: int) -> np.random.Generator:
 
 def draw_masks(generator: np.random.Generator, samples: int, units: int, p: float) -> NDArray[np.uint8]:
     """[samples, units of all hidden layers]: 1 where a unit is kept; p is met to within 1/65536."""
-    drawn = generator.integers(0, LEVELS, size=(samples, units), dtype=np.uint16)
-    return (drawn >= round(p * LEVELS)).view(np.uint8)
+    count = samples * units
+    drawn = generator.bit_generator.random_raw(-(-count // 4)).view(np.uint16)[:count]
+    return (drawn >= round(p * LEVELS)).view(np.uint8).reshape(samples, units)
 
 
 class Dropout(nn.Dropout):

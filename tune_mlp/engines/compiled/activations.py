@@ -54,7 +54,7 @@ SIXTH = F(1.0 / 6.0)
 def exp(x: Any) -> Any:
     """e**x in float32 (Cephes' polynomial): without a call, so that loops over it are vectorised."""
     clipped = min(max(x, EXP_LOW), EXP_HIGH)
-    power = math.floor(clipped * LOG2E + HALF)
+    power = np.floor(clipped * LOG2E + HALF)  # float32: math.floor makes an integer, and doubles of all that follows
     r = clipped - power * LN2_HIGH - power * LN2_LOW
     series = ((((E5 * r + E4) * r + E3) * r + E2) * r + E1) * r + E0
     scale = np.int32((np.int32(power) + np.int32(127)) << np.int32(23)).view(np.float32)

@@ -16,13 +16,16 @@ from platformdirs import user_cache_path
 
 @functools.cache
 def cache_folder() -> Path:
-    """The user's cache folder, or a temporary one where the home is read-only. It is named after the sources: numba
-    itself looks only at the file of the function that is called, and not at those that went into it."""
+    """In $NUMBA_CACHE_DIR, the user's cache folder, or a temporary one where the home is read-only. It is named after the
+    sources: numba itself looks only at the file of the function that is called, and not at those that went into it."""
     sources = hashlib.blake2b(digest_size=8)
     for path in sorted(Path(__file__).parent.glob("*.py")):
         sources.update(path.read_bytes())
     name = f"kernels-{sources.hexdigest()}"
-    for folder in (user_cache_path("tune-mlp") / name, Path(tempfile.gettempdir()) / f"tune-mlp-{os.getuid()}" / name):
+    wanted = os.environ.get("NUMBA_CACHE_DIR")
+    homes = [Path(wanted)] if wanted else []
+    for home in (*homes, user_cache_path("tune-mlp"), Path(tempfile.gettempdir()) / f"tune-mlp-{os.getuid()}"):
+        folder = home / name
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             if folder.stat().st_uid != os.getuid():
@@ -53,5 +56,4 @@ def _mark() -> Path:
     except OSError:
         processor = [platform.processor()]
     facts = repr((sys.version, metadata.version("numba"), metadata.version("llvmlite"), sorted(set(processor))))
-    folder = Path(os.environ.get("NUMBA_CACHE_DIR") or cache_folder())
-    return folder / f"complete-{hashlib.blake2b(facts.encode(), digest_size=8).hexdigest()}"
+    return cache_folder() / f"complete-{hashlib.blake2b(facts.encode(), digest_size=8).hexdigest()}"

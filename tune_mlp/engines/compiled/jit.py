@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
+
+import numba
+import scipy.linalg.cython_blas  # noqa: F401  # what kernels multiply by: loaded now, so that a limit of threads holds
 
 from tune_mlp.engines.compiled.cache import cache_folder
 
 Function = Callable[..., Any]
-
-
-os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder()))  # read by numba when it is imported
-
-import numba  # noqa: E402  # after its cache folder is known
 
 # Sums may be reordered, which vectorises them; NaN and infinity keep their meaning, since divergence shows by them.
 FAST = {"reassoc", "contract", "nsz", "arcp"}
@@ -21,7 +18,14 @@ FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 def kernel(function: Function) -> Function:
     """Compile for one thread, without the interpreter, and keep the result on disk."""
-    compiled: Function = numba.njit(cache=True, fastmath=FAST, nogil=True, error_model="numpy")(function)
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(
+        cache_folder()
+    )  # read when a function is decorated; others' caches stay where they are
+    try:
+        compiled: Function = numba.njit(cache=True, fastmath=FAST, nogil=True, error_model="numpy")(function)
+    finally:
+        numba.config.CACHE_DIR = before
     return compiled
 
 

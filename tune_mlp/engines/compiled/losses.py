@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from tune_mlp.config import LOSSES
-from tune_mlp.engines.compiled.jit import inline, kernel
+from tune_mlp.engines.compiled.activations import exp
+from tune_mlp.engines.compiled.jit import inline
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
 
@@ -41,7 +42,7 @@ def gradient(kind: Any, z: Array, classes: Array, values: Array, d: Array) -> An
                 top = max(top, z[r, j])
             summed = ZERO
             for j in range(outputs):
-                d[r, j] = math.exp(z[r, j] - top)
+                d[r, j] = exp(z[r, j] - top)
                 summed += d[r, j]
             wanted = classes[r]
             total += math.log(summed) + float(top) - float(z[r, wanted])
@@ -84,9 +85,3 @@ def gradient(kind: Any, z: Array, classes: Array, values: Array, d: Array) -> An
                 total += size - HALF
                 d[r, j] = sign * share
     return total / (b * outputs)
-
-
-@kernel
-def mean_loss(kind: Any, z: Array, classes: Array, values: Array) -> Any:
-    """The mean loss alone."""
-    return gradient(kind, z, classes, values, np.empty_like(z))

@@ -14,6 +14,7 @@ from tune_mlp.config import REGRESSION_LOSSES, TrialConfig
 from tune_mlp.data.batches import chunks, epoch_order
 from tune_mlp.data.dataset import Problem
 from tune_mlp.engines.base import Trained
+from tune_mlp.engines.denormals import denormals_as_zero
 from tune_mlp.engines.eager.losses import LOSSES, loss_targets
 from tune_mlp.engines.eager.optimisers import add_l1, as_float32, build_optimiser, linear_weights
 from tune_mlp.engines.tally import Tally, no_scores
@@ -45,6 +46,7 @@ class EagerRun:
     def weights(self) -> int:
         return sum(parameter.numel() for parameter in self._parameters)
 
+    @denormals_as_zero()
     def train_epoch(self, epoch: int) -> Trained:
         seed, number, fold, size = self._seed, self._fold_number, self._fold, self._config.batch_size
         generator = mask_generator(seed, number, epoch)
@@ -104,6 +106,7 @@ class EagerRun:
         tensors = [*self._parameters, *self._model.buffers()]
         return bool(torch.stack([tensor.detach().isfinite().all() for tensor in tensors]).all())
 
+    @denormals_as_zero()
     def evaluate(self, x: NDArray[Any], y: NDArray[Any], index: NDArray[Any] | None = None) -> dict[str, float]:
         index = np.arange(len(x)) if index is None else index
         tally = Tally(self._dataset.task, self._fold.targets)

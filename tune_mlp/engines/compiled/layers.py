@@ -1,0 +1,98 @@
+"""What the kernels do with one layer's weights: find them in the flat array, and multiply by them.
+
+Weights are one flat array; layer l's matrix stands in it input-major, [inputs, outputs], so that a sample walks rows.
+A first layer over pictures skips their zeros. With inputs scaled as a*x + c, its sums are
+
+    z = bias + a * (sum of x_i * w_i) + c * (sum of all w_i),
+
+and a gradient step adds to each row i  -lr * d * (a*x_i + c):  a part for the non-zero pixels, and a part, u, that all
+rows share. So with w = v + u a plain SGD step touches only the rows of non-zero pixels, u, and the columns' sum.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tune_mlp.engines.compiled.jit import inline
+from tune_mlp.engines.compiled.sparse import add_rows
+
+Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
+
+ZERO = np.float32(0)
+
+SMALL_BATCH = 4
+"""Up to so many samples a matrix product by rows beats a call of BLAS."""
+
+
+@inline
+def matrix(p: Array, places: Array, dims: Array, layer: Any) -> Array:
+    """Layer l's weights, [inputs, outputs]."""
+    start = places[layer, 0]
+    return p[start : start + dims[layer] * dims[layer + 1]].reshape(dims[layer], dims[layer + 1])
+
+
+@inline
+def vector(p: Array, places: Array, dims: Array, layer: Any, which: Any) -> Array:
+    """Layer l's bias (1), or its batch norm's scale (2) or shift (3)."""
+    start = places[layer, which]
+    return p[start : start + dims[layer + 1]]
+
+
+@inline
+def product(x: Array, w: Array, z: Array) -> None:
+    """z += x @ w by rows, skipping zeros of x."""
+    for r in range(x.shape[0]):
+        row = z[r]
+        for i in range(x.shape[1]):
+            value = x[r, i]
+            if value != ZERO:
+                for j in range(row.shape[0]):
+                    row[j] += value * w[i, j]
+
+
+@inline
+def layer_sums(x: Array, w: Array, bias: Array, z: Array) -> None:
+    """z = x @ w + bias."""
+    if x.shape[0] <= SMALL_BATCH:
+        for r in range(z.shape[0]):
+            z[r, :] = bias
+        product(x, w, z)
+    else:
+        np.dot(x, w, z)
+        for r in range(z.shape[0]):
+            for j in range(z.shape[1]):
+                z[r, j] += bias[j]
+
+
+@inline
+def first_sums(
+    rows: Array, start: Array, places: Array, values: Array, sums: Array, a: Any, c: Any, w: Array, u: Array, s: Array,
+    bias: Array, z: Array,
+) -> None:  # fmt: skip
+    """z = bias + (a*x + c) @ (w + u), over the non-zero pixels of samples `rows`; s is the columns' sum of w + u."""
+    for r in range(rows.shape[0]):
+        row = z[r]
+        row[:] = ZERO
+        add_rows(start[rows[r]], start[rows[r] + 1], places, values, w, row)
+        total = sums[rows[r]]
+        for j in range(row.shape[0]):
+            row[j] = a * (row[j] + total * u[j]) + c * s[j] + bias[j]
+
+
+@inline
+def column_sums(w: Array, s: Array) -> None:
+    s[:] = ZERO
+    for i in range(w.shape[0]):
+        for j in range(w.shape[1]):
+            s[j] += w[i, j]
+
+
+@inline
+def fold(w: Array, u: Array) -> None:
+    """w + u as w."""
+    for i in range(w.shape[0]):
+        for j in range(w.shape[1]):
+            w[i, j] += u[j]
+    u[:] = ZERO
