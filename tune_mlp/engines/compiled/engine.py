@@ -35,7 +35,7 @@ LOOKED_AT, FEW_PIXELS, LARGE_BATCH = 500, 0.3, 256
 NO_ROWS = np.empty(0, np.int64)
 NO_FLOATS = np.empty((0, 0), np.float32)
 NO_MASKS = np.empty((0, 0), np.uint8)
-NO_PIXELS = Pixels(np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.uint8), np.empty(0, np.float32))
+NO_PIXELS = Pixels(np.zeros(1, np.int64), np.empty(0, np.uint32), np.empty(0, np.uint8), np.empty(0, np.float32))
 
 
 class CompiledRun:

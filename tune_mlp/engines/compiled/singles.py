@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tune_mlp.engines.compiled import activations, losses
-from tune_mlp.engines.compiled.jit import kernel
+from tune_mlp.engines.compiled.jit import inline, kernel
 from tune_mlp.engines.compiled.layers import column_sums, fold, matrix, vector
 from tune_mlp.engines.compiled.sparse import add_outer, add_rows
 
@@ -15,6 +15,60 @@ Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
 
 F = np.float32
 ZERO = F(0)
+
+
+@inline
+def list_rows(values: Array, listed: Array, skips: bool) -> Any:
+    """List the values' places, without those of zeros if `skips`; returns how many there are."""
+    count = 0
+    for i in range(values.shape[0]):
+        listed[count] = i
+        count += 1 if not skips else values[i] != ZERO  # no branch: it couldn't be foretold
+    return count
+
+
+@inline
+def add_listed(listed: Array, values: Array, w: Array, z: Array) -> None:
+    """z += sum of value * row of w over the listed, four rows at a time: z is then read a quarter as often."""
+    k, count = 0, listed.shape[0]
+    while k + 4 <= count:
+        i0, i1, i2, i3 = listed[k], listed[k + 1], listed[k + 2], listed[k + 3]
+        v0, v1, v2, v3 = values[i0], values[i1], values[i2], values[i3]
+        for j in range(z.shape[0]):
+            z[j] += v0 * w[i0, j] + v1 * w[i1, j] + v2 * w[i2, j] + v3 * w[i3, j]
+        k += 4
+    while k < count:
+        i0 = listed[k]
+        v0 = values[i0]
+        for j in range(z.shape[0]):
+            z[j] += v0 * w[i0, j]
+        k += 1
+
+
+@inline
+def change_listed(listed: Array, values: Array, lr: Any, d: Array, w: Array, d_above: Array) -> None:
+    """For the listed rows of w: d_above = w @ d, and then w -= lr * value * d, each row read once."""
+    k, count = 0, listed.shape[0]
+    while k + 2 <= count:
+        i0, i1 = listed[k], listed[k + 1]
+        f0, f1 = lr * values[i0], lr * values[i1]
+        sum0, sum1 = ZERO, ZERO
+        for j in range(d.shape[0]):
+            sum0 += w[i0, j] * d[j]
+            sum1 += w[i1, j] * d[j]
+            w[i0, j] -= f0 * d[j]
+            w[i1, j] -= f1 * d[j]
+        d_above[i0], d_above[i1] = sum0, sum1
+        k += 2
+    while k < count:
+        i0 = listed[k]
+        f0 = lr * values[i0]
+        sum0 = ZERO
+        for j in range(d.shape[0]):
+            sum0 += w[i0, j] * d[j]
+            w[i0, j] -= f0 * d[j]
+        d_above[i0] = sum0
+        k += 1
 
 
 @kernel
@@ -35,6 +89,8 @@ def train_singles(
     s = work[at + dims[1] : at + 2 * dims[1]]
     w0 = matrix(p, places, dims, 0)
     skips = activation == activations.RELU  # a unit that is 0 has no gradient either
+    listed, counts = np.empty(units, np.uint32), np.empty(layers, np.int64)
+    features = np.empty(dims[0], np.uint32)
     u[:] = ZERO
     if sparse:
         column_sums(w0, s)
@@ -55,11 +111,12 @@ def train_singles(
                 above = x[r] if layer == 0 else hs[hidden[layer - 1] : hidden[layer - 1] + dims[layer]]
                 w = matrix(p, places, dims, layer)
                 z[:] = bias
-                for i in range(dims[layer]):
-                    value = above[i]
-                    if value != ZERO:
-                        for j in range(width):
-                            z[j] += value * w[i, j]
+                begin = hidden[layer - 1] if layer > 0 else 0
+                used = listed[begin : begin + dims[layer]] if layer > 0 else features
+                count = list_rows(above, used, skips or layer == 0)
+                add_listed(used[:count], above, w, z)
+                if layer > 0:
+                    counts[layer - 1] = count
             if not last:
                 activations.forward(activation, z, hs[hidden[layer] : hidden[layer] + width])
         batch_losses[r] = losses.gradient(loss, outputs[r : r + 1], classes[r : r + 1], targets[r : r + 1], d_out)
@@ -88,16 +145,8 @@ def train_singles(
             begin = hidden[layer - 1]
             above = hs[begin : begin + dims[layer]]
             d_above = ds[begin : begin + dims[layer]]
-            for i in range(dims[layer]):
-                if skips and above[i] == ZERO:
-                    d_above[i] = ZERO
-                    continue
-                factor = lr * above[i]
-                dot = ZERO
-                for j in range(width):
-                    dot += w[i, j] * d[j]
-                    w[i, j] -= factor * d[j]
-                d_above[i] = dot
+            d_above[:] = ZERO
+            change_listed(listed[begin : begin + counts[layer - 1]], above, lr, d, w, d_above)
             activations.backward(activation, zs[begin : begin + dims[layer]], above, d_above)
             d = d_above
     fold(w0, u)

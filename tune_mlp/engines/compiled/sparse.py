@@ -19,7 +19,7 @@ class Pixels:
     """Sample r has the values `values[start[r]:start[r + 1]]` at the places `places[...]`, in order."""
 
     start: NDArray[np.int64]
-    places: NDArray[np.int32]
+    places: NDArray[np.uint32]
     values: NDArray[np.uint8]
     sums: NDArray[np.float32]
     """Of each sample's values."""
@@ -31,7 +31,7 @@ def without_zeros(x: NDArray[np.uint8]) -> Pixels:
     shared.flags.writeable = False  # as it comes from Ray's object store: one compiled form serves both
     start = np.zeros(len(x) + 1, np.int64)
     _count(shared, start)
-    places, values, sums = np.empty(start[-1], np.int32), np.empty(start[-1], np.uint8), np.empty(len(x), np.float32)
+    places, values, sums = np.empty(start[-1], np.uint32), np.empty(start[-1], np.uint8), np.empty(len(x), np.float32)
     _fill(shared, start, places, values, sums)
     return Pixels(start, places, values, sums)
 
