@@ -9,7 +9,7 @@ import numpy as np
 from tune_mlp.engines.compiled import activations, losses
 from tune_mlp.engines.compiled.jit import inline, kernel
 from tune_mlp.engines.compiled.layers import column_sums, fold, matrix, vector
-from tune_mlp.engines.compiled.sparse import add_outer, add_rows
+from tune_mlp.engines.compiled.sparse import add_four, add_one, add_outer, add_rows
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
 
@@ -29,46 +29,48 @@ def list_rows(values: Array, listed: Array, skips: bool) -> Any:
 
 @inline
 def add_listed(listed: Array, values: Array, w: Array, z: Array) -> None:
-    """z += sum of value * row of w over the listed, four rows at a time: z is then read a quarter as often."""
-    k, count = 0, listed.shape[0]
-    while k + 4 <= count:
+    """z += sum of value * row of w over the listed."""
+    n = listed.shape[0]
+    whole = n - n % 4
+    for k in range(0, whole, 4):
         i0, i1, i2, i3 = listed[k], listed[k + 1], listed[k + 2], listed[k + 3]
-        v0, v1, v2, v3 = values[i0], values[i1], values[i2], values[i3]
-        for j in range(z.shape[0]):
-            z[j] += v0 * w[i0, j] + v1 * w[i1, j] + v2 * w[i2, j] + v3 * w[i3, j]
-        k += 4
-    while k < count:
-        i0 = listed[k]
-        v0 = values[i0]
-        for j in range(z.shape[0]):
-            z[j] += v0 * w[i0, j]
-        k += 1
+        add_four(w[i0], w[i1], w[i2], w[i3], values[i0], values[i1], values[i2], values[i3], z)
+    for k in range(whole, n):
+        add_one(w[listed[k]], values[listed[k]], z)
 
 
 @inline
 def change_listed(listed: Array, values: Array, lr: Any, d: Array, w: Array, d_above: Array) -> None:
     """For the listed rows of w: d_above = w @ d, and then w -= lr * value * d, each row read once."""
-    k, count = 0, listed.shape[0]
-    while k + 2 <= count:
+    n = listed.shape[0]
+    whole = n - n % 2
+    for k in range(0, whole, 2):
         i0, i1 = listed[k], listed[k + 1]
-        f0, f1 = lr * values[i0], lr * values[i1]
-        sum0, sum1 = ZERO, ZERO
-        for j in range(d.shape[0]):
-            sum0 += w[i0, j] * d[j]
-            sum1 += w[i1, j] * d[j]
-            w[i0, j] -= f0 * d[j]
-            w[i1, j] -= f1 * d[j]
-        d_above[i0], d_above[i1] = sum0, sum1
-        k += 2
-    while k < count:
-        i0 = listed[k]
-        f0 = lr * values[i0]
-        sum0 = ZERO
-        for j in range(d.shape[0]):
-            sum0 += w[i0, j] * d[j]
-            w[i0, j] -= f0 * d[j]
-        d_above[i0] = sum0
-        k += 1
+        d_above[i0], d_above[i1] = change_two(w[i0], w[i1], lr * values[i0], lr * values[i1], d)
+    for k in range(whole, n):
+        d_above[listed[k]] = change_one(w[listed[k]], lr * values[listed[k]], d)
+
+
+@inline
+def change_one(row: Array, factor: Any, d: Array) -> Any:
+    """row -= factor * d; returns what row @ d was before."""
+    dot = ZERO
+    for j in range(d.shape[0]):
+        dot += row[j] * d[j]
+        row[j] -= factor * d[j]
+    return dot
+
+
+@inline
+def change_two(r0: Array, r1: Array, f0: Any, f1: Any, d: Array) -> Any:
+    """As `change_one`, two rows at a time."""
+    dot0, dot1 = ZERO, ZERO
+    for j in range(d.shape[0]):
+        dot0 += r0[j] * d[j]
+        dot1 += r1[j] * d[j]
+        r0[j] -= f0 * d[j]
+        r1[j] -= f1 * d[j]
+    return dot0, dot1
 
 
 @kernel

@@ -61,45 +61,52 @@ def _fill(x: Array, start: Array, places: Array, values: Array, sums: Array) -> 
 
 @inline
 def add_rows(low: Any, high: Any, places: Array, values: Array, w: Array, z: Array) -> None:
-    """z += sum of value * w[place]. Four rows at a time: z is then read a quarter as often."""
-    width = z.shape[0]
-    k = low
-    while k + 4 <= high:
-        i0, i1, i2, i3 = places[k], places[k + 1], places[k + 2], places[k + 3]
-        v0, v1, v2, v3 = F(values[k]), F(values[k + 1]), F(values[k + 2]), F(values[k + 3])
-        for j in range(width):
-            z[j] += v0 * w[i0, j] + v1 * w[i1, j] + v2 * w[i2, j] + v3 * w[i3, j]
-        k += 4
-    while k < high:
-        i0 = places[k]
-        v0 = F(values[k])
-        for j in range(width):
-            z[j] += v0 * w[i0, j]
-        k += 1
+    """z += sum of value * w[place]."""
+    p, v = places[low:high], values[low:high]
+    n = p.shape[0]
+    whole = n - n % 4
+    for k in range(0, whole, 4):
+        add_four(
+            w[p[k]], w[p[k + 1]], w[p[k + 2]], w[p[k + 3]], F(v[k]), F(v[k + 1]), F(v[k + 2]), F(v[k + 3]), z
+        )  # fmt: skip
+    for k in range(whole, n):
+        add_one(w[p[k]], F(v[k]), z)
 
 
 @inline
 def add_outer(low: Any, high: Any, places: Array, values: Array, factor: Any, d: Array, w: Array) -> None:
     """w[place] += factor * value * d for each non-zero pixel."""
-    width = d.shape[0]
-    k = low
-    while k + 4 <= high:
-        i0, i1, i2, i3 = places[k], places[k + 1], places[k + 2], places[k + 3]
-        v0, v1, v2, v3 = (
-            factor * F(values[k]),
-            factor * F(values[k + 1]),
-            factor * F(values[k + 2]),
-            factor * F(values[k + 3]),
-        )
-        for j in range(width):
-            w[i0, j] += v0 * d[j]
-            w[i1, j] += v1 * d[j]
-            w[i2, j] += v2 * d[j]
-            w[i3, j] += v3 * d[j]
-        k += 4
-    while k < high:
-        i0 = places[k]
-        v0 = factor * F(values[k])
-        for j in range(width):
-            w[i0, j] += v0 * d[j]
-        k += 1
+    p, v = places[low:high], values[low:high]
+    n = p.shape[0]
+    whole = n - n % 4
+    for k in range(0, whole, 4):
+        add_to_four(
+            w[p[k]], w[p[k + 1]], w[p[k + 2]], w[p[k + 3]],
+            factor * F(v[k]), factor * F(v[k + 1]), factor * F(v[k + 2]), factor * F(v[k + 3]), d,
+        )  # fmt: skip
+    for k in range(whole, n):
+        add_one(d, factor * F(v[k]), w[p[k]])
+
+
+@inline
+def add_one(row: Array, value: Any, z: Array) -> None:
+    """z += value * row."""
+    for j in range(z.shape[0]):
+        z[j] += value * row[j]
+
+
+@inline
+def add_four(r0: Array, r1: Array, r2: Array, r3: Array, v0: Any, v1: Any, v2: Any, v3: Any, z: Array) -> None:
+    """z += the sum of value * row: z is read a quarter as often as row by row."""
+    for j in range(z.shape[0]):
+        z[j] += v0 * r0[j] + v1 * r1[j] + v2 * r2[j] + v3 * r3[j]
+
+
+@inline
+def add_to_four(r0: Array, r1: Array, r2: Array, r3: Array, v0: Any, v1: Any, v2: Any, v3: Any, d: Array) -> None:
+    """Each row += its value * d."""
+    for j in range(d.shape[0]):
+        r0[j] += v0 * d[j]
+        r1[j] += v1 * d[j]
+        r2[j] += v2 * d[j]
+        r3[j] += v3 * d[j]
