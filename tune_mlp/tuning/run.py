@@ -23,6 +23,7 @@ from tune_mlp.results.journal import Journal, Started, Tested
 from tune_mlp.results.results import Results
 from tune_mlp.tuning import folder as files
 from tune_mlp.tuning.cluster import SLOT, Cluster, connected
+from tune_mlp.tuning.phases import Phases
 from tune_mlp.tuning.progress import Board, Display
 from tune_mlp.tuning.study import Study
 
@@ -45,7 +46,7 @@ class Request:
 
 def run_study(study: Study, request: Request, display: Display) -> Results:
     """Run it, and return what was found; the folder holds all of it whatever happens on the way."""
-    began = time.time()
+    began, phases = time.time(), Phases()
     if request.csv:
         files.check_writable(request.csv)
     files.check_place(request.out, request.name)
@@ -57,22 +58,28 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
     engine, why = choose_engine(study.engine, gpu=study.resources.gpu > 0)
     problem = make_problem(dataset, study.data, study.seed)
     _announce(study, dataset, problem, display)
+    phases.over("data")
 
     with contextlib.ExitStack() as stack:
         with display.waiting("Starting Ray" if request.address is None else f"Joining Ray at {request.address}"):
             cluster = stack.enter_context(connected(study, request.address))
         slots = cluster.slots(study.resources, study.concurrent)
+        phases.over("ray")
         _compile_ahead(engine, display)
+        phases.over("kernels")
         run = files.create(request.out, request.name, study.name)
         manifest = files.Manifest.begin(
             run, study, problem.dataset, cluster, slots, engine, why, request.command, began
         )
         with Journal.create(run / "journal.jsonl") as journal:
             journal.append(_started(study, dataset, engine))
+            phases.over("folder")
             try:
                 signal_number = _train(study, problem, engine, run, slots, cluster, journal, display)
+                phases.over("trials")
                 if signal_number is None:
                     _test_winner(problem, engine, run, journal)
+                phases.over("test")
             except KeyboardInterrupt:  # a second Ctrl-C, or one while the winner is tested
                 signal_number = signal.SIGINT
             except BaseException as error:
@@ -81,8 +88,10 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
                     files.finish(run, request.csv)  # what was learnt is worth a table all the same
                 raise
         results = files.finish(run, request.csv)
+        phases.over("tables")
+    phases.over("ray")
     state = "interrupted" if signal_number is not None else "finished"
-    manifest.note(state=state, seconds=round(time.time() - began, 3))
+    manifest.note(state=state, seconds=round(time.time() - began, 3), phases=phases.seconds)
     if signal_number is not None:
         raise Interrupted(
             f"interrupted; the {len(results.trials)} trials so far are saved: tune-mlp export {run} --to csv",

@@ -1,0 +1,19 @@
+"""How long each phase of a run took, for the manifest: where the seconds go besides training."""
+
+from __future__ import annotations
+
+import time
+
+
+class Phases:
+    """A stopwatch with a name for each lap."""
+
+    def __init__(self) -> None:
+        self._since = time.perf_counter()
+        self.seconds: dict[str, float] = {}
+
+    def over(self, name: str) -> None:
+        """What went on since the last call was this."""
+        now = time.perf_counter()
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + now - self._since, 3)
+        self._since = now
