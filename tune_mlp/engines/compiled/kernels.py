@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tune_mlp.engines.compiled import between, losses, optimisers
+from tune_mlp.engines.compiled.blas import multiply
 from tune_mlp.engines.compiled.jit import kernel
 from tune_mlp.engines.compiled.layers import column_sums, first_sums, fold, layer_sums, matrix, vector
 from tune_mlp.engines.compiled.sparse import add_outer
@@ -97,10 +98,12 @@ def run_batches(
             batch += 1
             continue
         step += 1
-        # Backward, from the last layer to the first; d is the gradient of the layer's sums.
+        # Backward, from the last layer to the first, each layer changed as soon as it has been passed, while it is near;
+        # d is the gradient of the layer's sums.
+        end = count
         for back in range(layers):
             layer = layers - 1 - back
-            width = dims[layer + 1]
+            width, n_above = dims[layer + 1], dims[layer]
             w = matrix(p, places, dims, layer)
             g_bias = vector(g, places, dims, layer, 1)
             if layer == 0 or layer == layers - 1 or not norm:  # the first layer's serves its weights, too
@@ -108,52 +111,55 @@ def run_batches(
                 for r in range(b):
                     for j in range(width):
                         g_bias[j] += d[r, j]
-            if layer == 0:
-                if lean:
+            if layer > 0:
+                low_at, high_at = size * hidden[layer - 1], size * hidden[layer - 1] + b * n_above
+                above, d_above = hs[low_at:high_at].reshape(b, n_above), ds[low_at:high_at].reshape(b, n_above)
+                multiply(d, w.T, ONE, ZERO, d_above)
+            begin = places[layer, 0]
+            if plain:
+                if layer > 0:
+                    multiply(above.T, d, -lr, ONE, w)
+                elif not sparse:
+                    multiply(x[low:high].T, d, -lr, ONE, w)
+                else:
                     for r in range(b):
                         row = rows[low + r]
-                        add_outer(start[row], start[row + 1], pixels, values, -lr * a, d[r], w0)
-                    for j in range(width):
-                        u[j] -= lr * c * g_bias[j]
-                    for r in range(b):
-                        row = rows[low + r]
-                        share = lr * (a * sums[row] + c * F(dims[0]))
+                        add_outer(start[row], start[row + 1], pixels, values, -lr * a, d[r], w)
+                        share = lr * (a * sums[row] + c * F(n_above))
                         for j in range(width):
                             s[j] -= share * d[r, j]
-                elif sparse:
-                    gw = matrix(g, places, dims, 0)
-                    for i in range(dims[0]):
+                    for j in range(width):
+                        u[j] -= lr * c * g_bias[j]
+                for i in range(begin + n_above * width, end):
+                    p[i] -= lr * g[i]
+            else:
+                gw = matrix(g, places, dims, layer)
+                if layer > 0:
+                    multiply(above.T, d, ONE, ZERO, gw)
+                elif not sparse:
+                    multiply(x[low:high].T, d, ONE, ZERO, gw)
+                else:
+                    for i in range(n_above):
                         for j in range(width):
                             gw[i, j] = c * g_bias[j]
                     for r in range(b):
                         row = rows[low + r]
                         add_outer(start[row], start[row + 1], pixels, values, a, d[r], gw)
-                else:
-                    np.dot(x[low:high].T, d, matrix(g, places, dims, 0))
-                break
-            n_above, begin, end = dims[layer], hidden[layer - 1], hidden[layer]
-            low_at, high_at = size * begin, size * begin + b * n_above
-            above, d_above = hs[low_at:high_at].reshape(b, n_above), ds[low_at:high_at].reshape(b, n_above)
-            np.dot(above.T, d, matrix(g, places, dims, layer))
-            np.dot(d, w.T, d_above)
-            between.backward(
-                activation, norm, keep, zs[low_at:high_at], hs[low_at:high_at], xs[low_at:high_at], ds[low_at:high_at],
-                b, n_above, vector(p, places, dims, layer - 1, 2), inv[begin:end], masks[low:high], begin,
-                vector(g, places, dims, layer - 1, 2), vector(g, places, dims, layer - 1, 3),
-            )  # fmt: skip
-            d = d_above
-        if lean:
-            for i in range(dims[0] * dims[1], count):  # the first layer's matrix stands first, and is done
-                p[i] -= lr * g[i]
-        else:
-            if l1 > ZERO:
-                for layer in range(layers):
-                    begin = places[layer, 0]
-                    for i in range(begin, begin + dims[layer] * dims[layer + 1]):
+                if l1 > ZERO:
+                    for i in range(begin, begin + n_above * width):
                         g[i] += l1 * (ONE if p[i] > ZERO else (-ONE if p[i] < ZERO else p[i]))
-            optimisers.update(optimiser, numbers, step, p[:count], g, m, v)
-            if sparse and c != ZERO:
-                column_sums(w0, s)
+                optimisers.update(optimiser, numbers, step, p[begin:end], g[begin:end], m[begin:end], v[begin:end])
+            end = begin
+            if layer > 0:
+                first, last_one = hidden[layer - 1], hidden[layer]
+                between.backward(
+                    activation, norm, keep, zs[low_at:high_at], hs[low_at:high_at], xs[low_at:high_at],
+                    ds[low_at:high_at], b, n_above, vector(p, places, dims, layer - 1, 2), inv[first:last_one],
+                    masks[low:high], first, vector(g, places, dims, layer - 1, 2), vector(g, places, dims, layer - 1, 3),
+                )  # fmt: skip
+                d = d_above
+        if sparse and not lean and c != ZERO:
+            column_sums(w0, s)
         low = high
         batch += 1
     if lean and learn:

@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from tune_mlp.engines.compiled.blas import multiply
 from tune_mlp.engines.compiled.jit import inline
 from tune_mlp.engines.compiled.sparse import add_rows
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
 
-ZERO = np.float32(0)
+ZERO, ONE = np.float32(0), np.float32(1)
 
 SMALL_BATCH = 4
 """Up to so many samples a matrix product by rows beats a call of BLAS."""
@@ -55,15 +56,12 @@ def product(x: Array, w: Array, z: Array) -> None:
 @inline
 def layer_sums(x: Array, w: Array, bias: Array, z: Array) -> None:
     """z = x @ w + bias."""
+    for r in range(z.shape[0]):
+        z[r, :] = bias
     if x.shape[0] <= SMALL_BATCH:
-        for r in range(z.shape[0]):
-            z[r, :] = bias
         product(x, w, z)
     else:
-        np.dot(x, w, z)
-        for r in range(z.shape[0]):
-            for j in range(z.shape[1]):
-                z[r, j] += bias[j]
+        multiply(x, w, ONE, ONE, z)
 
 
 @inline
