@@ -61,6 +61,8 @@ class Searched:
     best: float
     """The winner's best validation accuracy."""
     engine: str
+    phases: dict[str, float]
+    """Of the run, from its manifest."""
 
     @property
     def overhead(self) -> float:
@@ -85,6 +87,7 @@ def search(*arguments: str) -> Searched:
         evaluation=math.fsum(epochs["seconds"]) - training,
         best=float(trials["best_val_accuracy"].max()),
         engine=str(trials["engine"].iloc[0]),
+        phases=results.manifest["phases"],
     )
 
 
@@ -130,12 +133,26 @@ def race(repeats: int, console: Console) -> list[Table]:
     return [table, _where_time_goes(middle)]
 
 
+PHASES = {
+    "data": "reading and checking the data, with torch and torchvision",
+    "ray": "starting and ending Ray, with its import",
+    "kernels": "looking for compiled kernels",
+    "folder": "the run's folder",
+    "test": "the winner's test",
+    "tables": "writing the tables",
+}
+"""What the phases beside the trials are made of."""
+
+
 def _where_time_goes(searched: Searched) -> Table:
-    share = {"training": searched.training / CORES, "evaluation": searched.evaluation / CORES}
-    share["all else: imports, data, Ray, controller, writing, idle cores"] = searched.wall - sum(share.values())
-    share["wall"] = searched.wall
+    share = {"imports, and the process's start and end": searched.wall - math.fsum(searched.phases.values())}
+    share |= {text: searched.phases[phase] for phase, text in PHASES.items()}
+    share |= {"training": searched.training / CORES, "evaluation": searched.evaluation / CORES}
+    idle = "the rest of the trials' phase: workers' start, controller, cores without a trial at the end"
+    share[idle] = searched.phases["trials"] - share["training"] - share["evaluation"]
     rows = [[what, f"{seconds:.2f}", f"{seconds / searched.wall:.0%}"] for what, seconds in share.items()]
-    notes = [f"Trial-seconds are divided by {CORES} cores."]
+    rows.append(["wall", f"{searched.wall:.2f}", "100%"])
+    notes = [f"Training and evaluation are summed over the trials and divided by {CORES} cores."]
     return Table("Where our seconds go in the origin study", ["part", "s", "share"], rows, notes)
 
 
