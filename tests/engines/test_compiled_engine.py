@@ -133,7 +133,7 @@ def test_200_steps_are_eagers_for_every_combination(optimizer: str, loss: str, a
         {"weight_decay": 0.01},
         {"l1": 0.001},
         {"dropout": 0.3},
-        {"dropout": 0.5, "batch_norm": True, "optimizer": {"name": "adam"}, "lr": 0.001},
+        {"dropout": 0.5, "batch_norm": True, "optimizer": {"name": "adam", "eps": 1e-3}, "lr": 0.001},
         {"depth": 0},
         {"widths": (8, 8, 8, 8, 8)},
         {"init": {"name": "kaiming"}},
