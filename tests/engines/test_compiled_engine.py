@@ -269,6 +269,24 @@ def test_the_engine_loads_the_blas_that_it_calls_so_that_a_limit_of_threads_hold
 
 
 @pytest.mark.slow
+def test_processes_that_find_no_kernels_compile_at_once_and_compute_the_same(tmp_path: Path) -> None:
+    """As the workers of a cluster's node where nothing was compiled ahead."""
+    code = (
+        "from tests.engines.test_compiled_engine import *; on = pictures(); "
+        "run = engine('compiled').start(settings('adam', batch_size=7), on, 0, 5); print(train(run, on, 7, 30))"
+    )
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", code], env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}, stdout=subprocess.PIPE
+        )
+        for _ in range(3)
+    ]
+    outputs = {process.communicate(timeout=250)[0] for process in started}
+    assert [process.returncode for process in started] == [0, 0, 0]
+    assert len(outputs) == 1
+
+
+@pytest.mark.slow
 def test_kernels_compute_the_same_where_they_were_compiled_and_where_they_are_loaded(tmp_path: Path) -> None:
     code = (
         "from tests.engines.test_compiled_engine import *; from tune_mlp.engines.compiled.warm import compile_kernels; "
