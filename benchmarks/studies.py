@@ -138,6 +138,7 @@ PHASES = {
     "ray": "starting and ending Ray, with its import",
     "kernels": "looking for compiled kernels",
     "folder": "the run's folder",
+    "workers": "importing Ray Tune, and starting the first worker with its own imports",
     "test": "the winner's test",
     "tables": "writing the tables",
 }
@@ -148,7 +149,7 @@ def _where_time_goes(searched: Searched) -> Table:
     share = {"imports, and the process's start and end": searched.wall - math.fsum(searched.phases.values())}
     share |= {text: searched.phases[phase] for phase, text in PHASES.items()}
     share |= {"training": searched.training / CORES, "evaluation": searched.evaluation / CORES}
-    idle = "the rest of the trials' phase: workers' start, controller, cores without a trial at the end"
+    idle = "the rest of the trials' phase: the controller, and cores without a trial at the end"
     share[idle] = searched.phases["trials"] - share["training"] - share["evaluation"]
     rows = [[what, f"{seconds:.2f}", f"{seconds / searched.wall:.0%}"] for what, seconds in share.items()]
     rows.append(["wall", f"{searched.wall:.2f}", "100%"])

@@ -17,3 +17,8 @@ class Phases:
         now = time.perf_counter()
         self.seconds[name] = round(self.seconds.get(name, 0.0) + now - self._since, 3)
         self._since = now
+
+    def over_once(self, name: str) -> None:
+        """As `over`, the first time; nothing after that."""
+        if name not in self.seconds:
+            self.over(name)

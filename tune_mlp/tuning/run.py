@@ -75,7 +75,7 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
             journal.append(_started(study, dataset, engine))
             phases.over("folder")
             try:
-                signal_number = _train(study, problem, engine, run, slots, cluster, journal, display)
+                signal_number = _train(study, problem, engine, run, slots, cluster, journal, display, phases)
                 phases.over("trials")
                 if signal_number is None:
                     _test_winner(problem, engine, run, journal)
@@ -162,6 +162,7 @@ def _train(
     cluster: Cluster,
     journal: Journal,
     display: Display,
+    phases: Phases,
 ) -> int | None:
     """Train all trials; returns the number of the signal that ended it early, if one did."""
     from ray import tune
@@ -189,7 +190,12 @@ def _train(
     if cluster.has_slots:
         demand[SLOT] = 1
     stopper = Deadline(study.time_budget)
-    recorder = Recorder(journal, display, mode, run / files.CHECKPOINTS, on_start=stopper.start)
+
+    def started() -> None:
+        phases.over_once("workers")
+        stopper.start()
+
+    recorder = Recorder(journal, display, mode, run / files.CHECKPOINTS, on_start=started)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, slots))
     display.begin(_board(study, problem, slots))
     try:
