@@ -25,6 +25,8 @@ ZERO, ONE = np.float32(0), np.float32(1)
 
 SMALL_BATCH = 4
 """Up to so many samples a matrix product by rows beats a call of BLAS."""
+SPLIT_BATCH, SMALL_PRODUCT = 32, 1_000_000
+"""Up to so many samples several small products beat a larger one: OpenBLAS packs no matrix for so few multiplications."""
 
 
 @inline
@@ -58,10 +60,14 @@ def layer_sums(x: Array, w: Array, bias: Array, z: Array) -> None:
     """z = x @ w + bias."""
     for r in range(z.shape[0]):
         z[r, :] = bias
-    if x.shape[0] <= SMALL_BATCH:
+    b = x.shape[0]
+    if b <= SMALL_BATCH:
         product(x, w, z)
-    else:
-        multiply(x, w, ONE, ONE, z)
+        return
+    together = max(1, SMALL_PRODUCT // w.size) if b <= SPLIT_BATCH else b
+    for low in range(0, b, together):
+        high = min(low + together, b)
+        multiply(x[low:high], w, ONE, ONE, z[low:high])
 
 
 @inline
