@@ -217,8 +217,8 @@ class CompiledEngine:
 
 
 def _skips_zeros(x: NDArray[Any], batch_size: int) -> bool:
-    """Is a first layer that walks the rows of non-zero pixels faster than a dense product? As measured on digits, half
-    of whose pixels are zero, and MNIST with four fifths: RECORDS.md has the table."""
+    """Is a first layer that walks the rows of non-zero pixels faster than a dense product? By measurement on digits, half
+    of whose pixels are zero, and MNIST, with four fifths: at 32 samples twice as fast there, at 1,024 a quarter slower."""
     if x.dtype != np.uint8:
         return False
     some = x[:: max(1, len(x) // LOOKED_AT)]
