@@ -25,8 +25,8 @@ from tune_mlp.engines.denormals import denormals_as_zero
 from tune_mlp.engines.tally import Tally
 
 TOLERANCE = 2e-4
-"""Of the largest number in the same tensor: how far two engines' weights may be apart after 200 steps. Sums are in another order, and each
-step carries the difference on."""
+"""Of the largest number in the same tensor: how far two engines' weights may be apart after 200 steps. Sums are in
+another order, and each step carries the difference on."""
 MAE_TOLERANCE = 2e-3
 """mae's gradient is a sign: where rounding moves an error across 0, a whole step goes the other way."""
 SMALL = 0.05
@@ -297,7 +297,7 @@ def test_processes_that_find_no_kernels_compile_at_once_and_compute_the_same(tmp
 def test_kernels_compute_the_same_where_they_were_compiled_and_where_they_are_loaded(tmp_path: Path) -> None:
     code = (
         "from tests.engines.test_compiled_engine import *; from tune_mlp.engines.compiled.warm import compile_kernels; "
-        "compile_kernels(); on = pictures(); total = 0.0\n"
+        "compile_kernels(); on = pictures()\n"
         "for activation, size, norm in itertools.product(ACTIVATIONS, (1, 7), (False, True)):\n"
         "    trial = settings('sgd', activation=activation, batch_size=size, batch_norm=norm, dropout=0.2)\n"
         "    run = engine('compiled').start(trial, on, 0, 5)\n"
