@@ -42,10 +42,26 @@ def dataset(
     )
 
 
+def pictures(n: int = 240, shape: tuple[int, ...] = (8, 8), test: int = 60, seed: int = 0) -> Dataset:
+    """Bars across, bars down and blocks, each somewhere: dark noise around them, as uint8."""
+    generator = np.random.default_rng(seed)
+    x = generator.integers(0, 60, (n + test, *shape))
+    y = generator.integers(0, 3, n + test)
+    for picture, kind in zip(x, y, strict=True):
+        row, column = (generator.integers(1, side - 3) for side in shape[:2])
+        height, width = ((1, 5), (5, 1), (3, 3))[kind]
+        picture[row : row + height, column : column + width] += 190
+    flat, classes = x.astype(np.uint8).reshape(n + test, -1), y.astype(np.int64)
+    for array in (flat, classes):
+        array.setflags(write=False)
+    names = ("across", "down", "block")
+    return Dataset("shapes", "classification", flat[:n], classes[:n], flat[n:], classes[n:], names, shape=shape)
+
+
 def problem(task: Task = "classification", data: Dataset | None = None, **settings: Any) -> Problem:
     return make_problem(data or dataset(task), DataSettings(name="small", **settings), seed=0)
 
 
 def config(**settings: Any) -> TrialConfig:
-    """As TrialConfig, where optimizer and init may be given as dicts: `config(optimizer={"name": "adam"})`."""
+    """As TrialConfig, where model, optimizer and init may be given as dicts: `config(optimizer={"name": "adam"})`."""
     return TrialConfig.model_validate({"width": 16, "batch_size": 8, "lr": 0.05, **settings})

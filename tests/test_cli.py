@@ -12,8 +12,10 @@ import openpyxl
 import pandas as pd
 import pytest
 
+from tests.published.made import STUDY
 from tests.results.journals import a_study, write
 from tune_mlp import __version__, cli, search
+from tune_mlp.published.studies import published_studies
 from tune_mlp.results.export import EXPORTS
 from tune_mlp.results.results import Results
 from tune_mlp.space.files import read_file, shipped
@@ -118,6 +120,45 @@ def test_the_kinds_of_file_and_their_writers_agree() -> None:
     assert set(cli.FORMATS) == set(EXPORTS)
 
 
+def test_reproduce_without_a_name_lists_the_published_studies(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["reproduce"]) == 0
+    text = capsys.readouterr().out
+    for name in published_studies():
+        assert f"{name}: " in text
+    assert "can't be read" not in text
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nothing_like_it"], "no published study is named 'nothing_like_it'"),
+        (["absent.yaml"], "absent.yaml: can't read the study file"),
+        (["mnist_asha"], "no published study is named 'mnist_asha'"),
+    ],
+)
+def test_reproduce_refuses_what_is_no_published_study(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["reproduce", *words]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.usefixtures("local_ray")
+@pytest.mark.parametrize(("data", "status"), [("digits", 0), ("nowhere:nothing", 1)])
+def test_reproduce_ends_with_1_where_an_experiment_failed(
+    data: str, status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(STUDY.replace("name: digits", f"name: {data}"), encoding="utf-8")
+    assert cli.main(["reproduce", str(path), "--only", "one", "--out", str(tmp_path / "runs")]) == status
+    said = capsys.readouterr()
+    assert ("without a figure: 2 of 2 rows; the first, tiny one: " in said.err) == bool(status)
+    [folder] = (tmp_path / "runs").iterdir()
+    assert f"{folder}/reproduced.html" in said.out
+
+
 def test_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(["--version"])
@@ -170,7 +211,9 @@ print("HEAVY", sorted(set(sys.modules) & {{"torch", "ray", "pandas", "sklearn", 
     assert ran.stderr == ""
 
 
-@pytest.mark.parametrize("words", [["--help"], ["spaces", "--help"], ["export", "--help"], ["schema", "--help"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["spaces", "--help"], ["export", "--help"], ["schema", "--help"], ["reproduce", "--help"]]
+)
 def test_every_word_has_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(words)

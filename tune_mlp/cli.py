@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tune_mlp.errors import StudyError, UsageError, did_you_mean
+from tune_mlp.errors import RunError, StudyError, UsageError, did_you_mean
 from tune_mlp.space.files import read_file, shipped
 from tune_mlp.terminal import OneLineParser, guarded
 from tune_mlp.version import __version__
@@ -17,11 +17,15 @@ from tune_mlp.version import __version__
 FORMATS = {"csv": "csv", "parquet": "parquet", "json": "json", "xlsx": "xlsx", "markdown": "md"}
 """What a table can be exported to, with the file's ending."""
 
+PIPE_WIDTH = 160
+"""Where there is no terminal to ask, lines are not broken at 80."""
+
 EXAMPLE = """\
 examples:
   tune-mlp spaces
   tune-mlp export runs/digits_quick-20260101-120000 --to xlsx
   tune-mlp schema > study.schema.json
+  tune-mlp reproduce cs587_digits --quick
 
 A search is `python -m tune_mlp.search --space NAME`.
 """
@@ -73,6 +77,25 @@ def _schema(args: argparse.Namespace) -> None:
     print(json.dumps(study_schema(), indent=1, ensure_ascii=False))
 
 
+def _reproduce(args: argparse.Namespace) -> None:
+    """List the published studies, or run some again."""
+    if not args.names:
+        from tune_mlp.published.studies import listing  # pydantic takes 0.2 s to import
+
+        print(listing())
+        return
+    from rich.console import Console
+
+    from tune_mlp.published.reproduce import Options, reproduce
+
+    options = Options(args.quick, tuple(args.only), args.out, args.data_dir, args.engine)
+    result = reproduce(args.names, options, Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH))
+    if result.failed:
+        raise RunError(
+            f"without a figure: {result.failed} of {len(result.table)} rows; the first, {result.first_failure}"
+        )
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The words."""
     parser = OneLineParser(
@@ -101,6 +124,27 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="Where to write it, - for the screen (default: into the run's folder).",
     )
+    reproduce = word(
+        "reproduce", _reproduce, "Run published studies again and compare the figures; without a name, list them."
+    )
+    add = reproduce.add_argument
+    add(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="A published study's name, a study file of your own with claims, or all.",
+    )
+    add("--quick", action="store_true", help="Scaled down to minutes: the figures are shown, and no claim is judged.")
+    add("--only", action="append", default=[], metavar="EXPERIMENT", help="This experiment alone; repeatable.")
+    add(
+        "--out",
+        type=Path,
+        default=Path("runs"),
+        metavar="DIR",
+        help="Where the table and its runs go (default: runs/).",
+    )
+    add("--data-dir", type=Path, metavar="DIR", help="Where datasets are looked for first.")
+    add("--engine", metavar="auto|eager|compiled", help="What trains, in place of what the studies say.")
     word("schema", _schema, "Print the JSON schema of study files, for editors.")
     return parser
 

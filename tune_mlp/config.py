@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, model_validator
 from pydantic_core import PydanticCustomError
 
 from tune_mlp.errors import did_you_mean
@@ -45,6 +45,32 @@ class Settings(BaseModel):
                         "unknown_name", "unknown name '{name}'{hint}", {"name": name, "hint": hint}
                     )
         return raw
+
+
+def _is_odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError(f"must be odd, got {value}")
+    return value
+
+
+class Mlp(Settings):
+    """The hidden layers of depth and width alone."""
+
+    name: Literal["mlp"] = "mlp"
+
+
+class Cnn(Settings):
+    """Convolutions over a picture, each with activation and max pooling, ahead of the hidden layers."""
+
+    name: Literal["cnn"] = "cnn"
+    channels: Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(strict=False, min_length=1)] = (16, 32)
+    """Channels of each convolution, one by one."""
+    kernel: Annotated[
+        int, Field(ge=1, le=15, json_schema_extra={"not": {"multipleOf": 2}}), AfterValidator(_is_odd)
+    ] = 5
+    """Height and width of each convolution's window, an odd number; the picture is padded with zeros to keep its size."""
+    pool: Annotated[int, Field(ge=1, le=8)] = 2
+    """The largest of so many by so many pixels goes on after each convolution's activation; 1 for no pooling."""
 
 
 class Sgd(Settings):
@@ -156,10 +182,12 @@ class ConstantInit(Settings):
     """The weight."""
 
 
+Model = Annotated[Mlp | Cnn, Field(discriminator="name")]
 Optimizer = Annotated[Sgd | Adam | AdamW | Adamax | RmsProp, Field(discriminator="name")]
 Init = Annotated[DefaultInit | Xavier | Kaiming | UniformInit | NormalInit | ConstantInit, Field(discriminator="name")]
 
 BRANCHES: dict[str, dict[str, type[Settings]]] = {
+    "model": {"mlp": Mlp, "cnn": Cnn},
     "optimizer": {"sgd": Sgd, "adam": Adam, "adamw": AdamW, "adamax": Adamax, "rmsprop": RmsProp},
     "init": {
         "default": DefaultInit,
@@ -171,6 +199,7 @@ BRANCHES: dict[str, dict[str, type[Settings]]] = {
     },
 }
 """The parameters whose choice has options of its own, as `optimizer.sgd.momentum`."""
+MODELS = tuple(BRANCHES["model"])
 OPTIMIZERS = tuple(BRANCHES["optimizer"])
 INITS = tuple(BRANCHES["init"])
 
@@ -182,6 +211,8 @@ class TrialConfig(Settings):
     """Learning rate."""
     batch_size: Annotated[int, Field(ge=1)] = 32
     """Samples in a step; the last step of an epoch takes what is left."""
+    model: Model = Mlp()
+    """What stands ahead of the last layer: hidden layers (mlp), or convolutions and then hidden layers (cnn, for pictures)."""
     depth: Annotated[int, Field(ge=0, le=100)] = 1
     """Hidden layers; 0 is a linear model."""
     width: Width = 64
@@ -189,7 +220,7 @@ class TrialConfig(Settings):
     widths: Annotated[tuple[Width, ...], Field(strict=False)] | None = None
     """Units of each hidden layer, one by one, in place of depth and width."""
     activation: Activation = "relu"
-    """What follows each hidden layer."""
+    """What follows each hidden layer and each convolution."""
     loss: Loss = "cross_entropy"
     """What training minimises; nll puts a log-softmax on top, mse, mae and smooth_l1 meet classes as one-hot targets."""
     optimizer: Optimizer = Sgd()
@@ -199,11 +230,15 @@ class TrialConfig(Settings):
     l1: NonNegative = 0.0
     """L1: this times each weight's sign is added to its gradient; biases are left alone."""
     dropout: Decay = 0.0
-    """Share of each hidden layer's outputs set to 0 in training."""
+    """Share of each hidden layer's outputs, and of each convolution's after pooling, set to 0 in training."""
     batch_norm: bool = False
-    """Normalise each hidden layer's inputs to its activation over the batch; a batch of one uses the running statistics. The layer before it has no bias, which it would take away again."""
+    """Normalise each hidden layer's inputs to its activation over the batch, and each channel of a convolution's; a batch of one uses the running statistics. The layer before it has no bias, which it would take away again."""
     init: Init = DefaultInit()
     """Where the weights start."""
+    rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
+    """Each training picture is turned by a random angle of at most so many degrees, anew in each epoch."""
+    noise: NonNegative = 0.0
+    """Deviation of Gaussian noise that is added to each scaled training input, anew in each epoch."""
 
     FIELDS: ClassVar[frozenset[str]]
 
@@ -214,6 +249,13 @@ class TrialConfig(Settings):
 
 
 TrialConfig.FIELDS = frozenset(TrialConfig.model_fields)
+
+
+def eager_only(config: TrialConfig) -> str:
+    """What of it only the eager engine trains; empty where nothing is."""
+    found = {"a CNN": config.model.name == "cnn", "rotation": config.rotation > 0, "noise": config.noise > 0}
+    return next((reason for reason, wanted in found.items() if wanted), "")
+
 
 Normalize = Literal["unit", "symmetric", "standard", "per_sample"]
 NORMALIZE: tuple[Normalize, ...] = get_args(Normalize)
@@ -267,6 +309,8 @@ class DataSettings(Settings):
     """What is kept from training to choose by: a share, {head: N} to train on the first N, or {folds: K}."""
     test: TestSplit = 0.2
     """What is cut off for the winner's one test where the dataset has no test part of its own: a share, or {head: N} to keep all but the first N; 0 for none."""
+    samples: Annotated[int, Field(ge=2)] | None = None
+    """Learn from at most so many samples, drawn by the seed, training and validation together; the test part stays whole."""
     stratify: bool = False
     """Keep the classes' shares alike in all parts of a split."""
     offline: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -53,6 +54,8 @@ class EpochRecord:
     train_seconds: float
     seconds: float
     """Training and evaluation together."""
+    repeat: int = 0
+    """Which of a trial's seeds, counted from 0."""
 
     @property
     def finite(self) -> bool:
@@ -60,7 +63,7 @@ class EpochRecord:
 
 
 def mean_metrics(records: Sequence[EpochRecord]) -> dict[str, float]:
-    """The folds' mean of each metric, for the records of one epoch."""
+    """The mean of each metric over folds and seeds, for the records of one epoch."""
     return {name: _mean([record.metrics[name] for record in records]) for name in records[0].metrics}
 
 
@@ -69,6 +72,13 @@ def _mean(values: Sequence[float]) -> float:
         return math.fsum(values) / len(values)
     except (ValueError, OverflowError):  # fsum refuses inf - inf, and a sum beyond the largest float
         return sum(values) / len(values)
+
+
+def spread(values: Sequence[float]) -> float:
+    """The standard deviation of a sample, over seeds; NaN for one alone."""
+    if len(values) < 2 or not all(map(math.isfinite, values)):
+        return math.nan
+    return statistics.stdev(values)
 
 
 def better(candidate: float, best: float | None, mode: Mode) -> bool:

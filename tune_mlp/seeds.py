@@ -5,6 +5,11 @@ from __future__ import annotations
 import hashlib
 
 
+def repeated(seed: int, repeat: int) -> int:
+    """The seed of a trial's repetition; the first has the trial's own."""
+    return derive(seed, "repeat", repeat) if repeat else seed
+
+
 def derive(seed: int, *purpose: int | str) -> int:
     """A seed below 2**63 that depends on nothing but the arguments: `derive(study_seed, "trial", 7)`."""
     digest = hashlib.blake2b(repr((seed, *purpose)).encode(), digest_size=8).digest()

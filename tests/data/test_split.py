@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.builders import dataset
 from tune_mlp.config import DataSettings, Folds, Head
 from tune_mlp.data.dataset import Dataset
 from tune_mlp.data.split import hold_out_test, make_folds, make_problem
@@ -179,3 +180,15 @@ def test_an_impossible_split_is_refused_in_one_line(dataset, given, message):
 def test_an_impossible_test_part_is_refused_and_says_that_it_is_the_test_part():
     with pytest.raises(DataError, match=r"data\.test: head must be below"):
         make_problem(curve(50), settings(test=Head(head=99)), seed=0)
+
+
+def test_fewer_samples_are_drawn_by_the_seed_and_the_test_part_stays_whole() -> None:
+    data = dataset(n=200, test=50)
+    some = make_problem(data, DataSettings(name="small", samples=40), seed=1)
+    more = make_problem(data, DataSettings(name="small", samples=60), seed=1)
+    assert (len(some.dataset.x), len(some.dataset.x_test)) == (40, 50)
+    assert len(some.folds[0].train) + len(some.folds[0].validation) == 40
+    assert {row.tobytes() for row in some.dataset.x} < {row.tobytes() for row in more.dataset.x}
+    other = make_problem(data, DataSettings(name="small", samples=40), seed=2)
+    assert (some.dataset.x != other.dataset.x).any()
+    assert make_problem(data, DataSettings(name="small", samples=999), seed=1).dataset is data

@@ -6,7 +6,7 @@ import copy
 import io
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from sklearn.metrics import r2_score
 from torch import nn
 from torch.nn import functional as F
 
-from tests.builders import config, dataset, problem
+from tests.builders import config, dataset, pictures, problem
 from tune_mlp import config as names
 from tune_mlp.config import Folds, TrialConfig
 from tune_mlp.data.batches import epoch_order
@@ -60,6 +60,11 @@ def start(request: pytest.FixtureRequest) -> Start:
 @pytest.fixture(scope="module")
 def classes() -> Problem:
     return problem("classification")
+
+
+@pytest.fixture(scope="module")
+def shapes() -> Problem:
+    return problem(data=pictures())
 
 
 @pytest.fixture(scope="module")
@@ -206,32 +211,52 @@ def trace(run: Run, on: Problem, epochs: int = 3, first: int = 1) -> list[Any]:
 
 
 RICH = {"dropout": 0.3, "batch_norm": True, "depth": 2, "l1": 1e-4, "weight_decay": 1e-4}
+CNN: dict[str, Any] = {"model": {"name": "cnn", "channels": (4, 6), "kernel": 3}}
+AUGMENTED: dict[str, Any] = {"rotation": 20.0, "noise": 0.1}
 
 
-def test_a_run_depends_on_nothing_that_ran_before(start: Start, classes: Problem) -> None:
+class Rich(NamedTuple):
+    """An engine's runs with many settings at once, on data that have use for them."""
+
+    engine: str
+    on: Problem
+    settings: dict[str, Any]
+
+    def start(self, seed: int = 5, **settings: Any) -> Run:
+        return engine(self.engine).start(config(**{**self.settings, **settings}), self.on, 0, seed)
+
+
+@pytest.fixture(params=["eager", "compiled", "eager with a CNN", "eager with augmentation"])
+def rich(request: pytest.FixtureRequest, classes: Problem, shapes: Problem) -> Rich:
+    name, _, what = request.param.partition(" with ")
+    extra = {"": {}, "a CNN": CNN | AUGMENTED, "augmentation": AUGMENTED}[what]
+    return Rich(name, shapes if what else classes, RICH | extra)
+
+
+def test_a_run_depends_on_nothing_that_ran_before(rich: Rich) -> None:
     torch.manual_seed(1)
     np.random.seed(1)  # noqa: NPY002 - the global generator is the point
-    first = trace(start(config(**RICH), classes), classes)
+    first = trace(rich.start(), rich.on)
     torch.manual_seed(2)
     np.random.seed(2)  # noqa: NPY002
-    other = start(config(lr=0.3), classes, seed=9)
+    other = rich.start(seed=9, lr=0.3)
     other.train_epoch(1)
-    assert trace(start(config(**RICH), classes), classes) == first
+    assert trace(rich.start(), rich.on) == first
 
 
-def test_a_run_leaves_the_global_generators_alone(start: Start, classes: Problem) -> None:
+def test_a_run_leaves_the_global_generators_alone(rich: Rich) -> None:
     before, numpy_before = torch.random.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002
-    trace(start(config(**RICH), classes), classes, epochs=1)
+    trace(rich.start(), rich.on, epochs=1)
     assert torch.equal(torch.random.get_rng_state(), before)
     assert np.random.get_state()[1].tolist() == numpy_before  # noqa: NPY002
 
 
-def test_two_runs_in_turns_are_as_two_in_a_row(start: Start, classes: Problem) -> None:
-    alone = trace(start(config(**RICH), classes), classes)
-    run, other = start(config(**RICH), classes), start(config(**RICH), classes, seed=6)
+def test_two_runs_in_turns_are_as_two_in_a_row(rich: Rich) -> None:
+    alone = trace(rich.start(), rich.on)
+    run, other = rich.start(), rich.start(seed=6)
     shown: list[Any] = []
     for epoch in (1, 2, 3):
-        shown += trace(run, classes, 1, epoch)[:2]
+        shown += trace(run, rich.on, 1, epoch)[:2]
         other.train_epoch(epoch)
     assert shown == alone[:-1]
 
@@ -245,19 +270,19 @@ def test_seed_and_fold_decide_weights_order_and_masks(start: Start) -> None:
 
 
 @pytest.mark.parametrize("options", OPTIMIZERS, ids=label)
-def test_a_resumed_run_equals_an_uninterrupted_one(start: Start, classes: Problem, options: dict[str, Any]) -> None:
-    trial = config(optimizer=options, lr=0.01, **RICH)
-    whole = trace(start(trial, classes), classes, epochs=4)
+def test_a_resumed_run_equals_an_uninterrupted_one(rich: Rich, options: dict[str, Any]) -> None:
+    settings = {"optimizer": options, "lr": 0.01}
+    whole = trace(rich.start(**settings), rich.on, epochs=4)
 
-    run = start(trial, classes)
-    trace(run, classes, epochs=2)
+    run = rich.start(**settings)
+    trace(run, rich.on, epochs=2)
     buffer = io.BytesIO()
     torch.save(run.state(), buffer)
-    trace(run, classes, epochs=1, first=3)  # what was saved must not follow the run
+    trace(run, rich.on, epochs=1, first=3)  # what was saved must not follow the run
     buffer.seek(0)
-    resumed = start(trial, classes)
+    resumed = rich.start(**settings)
     resumed.load_state(torch.load(buffer, weights_only=True))
-    assert trace(resumed, classes, epochs=2, first=3) == whole[4:]
+    assert trace(resumed, rich.on, epochs=2, first=3) == whole[4:]
 
 
 def test_a_state_is_a_copy_both_ways(start: Start, classes: Problem) -> None:
@@ -401,13 +426,26 @@ def test_evaluation_of_no_samples_is_nan(start: Start, classes: Problem) -> None
     assert all(math.isnan(score) for score in scores.values())
 
 
-def test_evaluation_changes_nothing(start: Start, classes: Problem) -> None:
-    trial = config(**RICH)
-    run, other = start(trial, classes), start(trial, classes)
+def test_evaluation_changes_nothing(rich: Rich) -> None:
+    run, other = rich.start(), rich.start()
     run.train_epoch(1)
     other.train_epoch(1)
-    assert validate(run, classes) == validate(run, classes)
-    assert trace(run, classes, 1, 2) == trace(other, classes, 1, 2)
+    assert validate(run, rich.on) == validate(run, rich.on)
+    assert trace(run, rich.on, 1, 2) == trace(other, rich.on, 1, 2)
+
+
+def test_each_steps_loss_is_kept_and_their_mean_is_the_epochs(rich: Rich) -> None:
+    trained = rich.start(batch_size=16).train_epoch(1)
+    assert trained.losses.dtype == np.float32
+    assert len(trained.losses) == trained.steps == 12
+    assert trained.losses.mean() == pytest.approx(trained.scores["loss"], rel=1e-5)
+
+
+def test_the_loss_that_ended_a_diverged_epoch_is_kept(start: Start, classes: Problem) -> None:
+    trained = start(config(lr=1e38), classes).train_epoch(1)
+    assert len(trained.losses) == trained.steps
+    assert math.isfinite(trained.losses[0])
+    assert not np.isfinite(trained.losses).all()
 
 
 TORCH: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -504,9 +542,7 @@ def test_dropout_differs_from_epoch_to_epoch(start: Start, classes: Problem) -> 
 
 def test_pictures_and_read_only_arrays_train(start: Start) -> None:
     data = dataset(n=40, test=0)
-    pictures = (np.clip(data.x * 20 + 128, 0, 255)).astype(np.uint8)
-    pictures.setflags(write=False)
-    on = problem(
-        data=type(data)("pictures", "classification", pictures, data.y, pictures[:0], data.y[:0], data.classes)
-    )
+    pixels = (np.clip(data.x * 20 + 128, 0, 255)).astype(np.uint8)
+    pixels.setflags(write=False)
+    on = problem(data=type(data)("pixels", "classification", pixels, data.y, pixels[:0], data.y[:0], data.classes))
     assert math.isfinite(start(config(), on).train_epoch(1).scores["loss"])

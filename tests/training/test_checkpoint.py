@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import nn
 
 from tests.builders import config
 from tune_mlp.errors import RunError
-from tune_mlp.models.mlp import build_mlp
+from tune_mlp.models.build import build_model
 from tune_mlp.training.checkpoint import load, load_model, save, save_model
 
 STATE: dict[str, Any] = {"epoch": 3, "best": None, "weights": [{"a": torch.arange(100.0)}], "nan": math.nan}
@@ -105,13 +106,14 @@ SETTINGS: list[dict[str, Any]] = [
 ]
 
 
-def stored(folder: Path, settings: dict[str, Any]) -> nn.Module:
+def stored(folder: Path, settings: dict[str, Any], shape: tuple[int, ...] = (2, 2)) -> nn.Module:
     trial = config(**settings)
-    model = build_mlp(4, 3, trial, seed=1)
+    model = build_model(math.prod(shape), shape, 3, trial, seed=1)
     description = {
         "trial": 2,
         "config": trial.model_dump(),
-        "inputs": 4,
+        "inputs": math.prod(shape),
+        "shape": shape,
         "outputs": 3,
         "val_loss": np.float32("nan"),
         "epoch": np.int64(4),
@@ -128,6 +130,58 @@ def test_a_stored_model_comes_back_ready_to_use(tmp_path: Path, settings: dict[s
     assert not back.training
     assert torch.equal(back(x), model.eval()(x))
     back.train()(x)  # its dropout works without a generator
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (6, 9, 3)], ids=str)
+def test_a_stored_cnn_comes_back_ready_to_use(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    model = stored(tmp_path / "best", {"model": {"name": "cnn"}, "batch_norm": True, "dropout": 0.5}, shape)
+    x = torch.randn(6, math.prod(shape))
+    back = load_model(tmp_path / "best")
+    assert torch.equal(back(x), model.eval()(x))
+    back.train()(x)
+
+
+def edited(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    description = json.loads((folder / "trial.json").read_text())
+    change(description)
+    (folder / "trial.json").write_text(json.dumps(description))
+
+
+def without_news(description: dict[str, Any]) -> None:
+    """As version 0.1 wrote it."""
+    del description["shape"]
+    for name in ("model", "rotation", "noise"):
+        del description["config"][name]
+
+
+def test_a_description_from_before_there_were_shapes_still_loads(tmp_path: Path) -> None:
+    model = stored(tmp_path, {"batch_norm": True})
+    edited(tmp_path, without_news)
+    x = torch.randn(6, 4)
+    assert torch.equal(load_model(tmp_path)(x), model.eval()(x))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda description: description.pop("shape"),
+        lambda description: description.update(shape=[8]),
+        lambda description: description.update(shape=[2, 2]),
+        lambda description: description.update(shape=[16, 16]),
+        lambda description: description.update(shape=["a", "b"]),
+        lambda description: description.update(shape=8),
+        lambda description: description["config"].update(model={"name": "rnn"}),
+    ],
+    ids=["none", "one side", "too small", "too large", "words", "no list", "no such model"],
+)
+def test_a_cnns_description_that_doesnt_fit_is_said_in_one_line(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
+    stored(tmp_path, {"model": {"name": "cnn"}}, (8, 8))
+    edited(tmp_path, change)
+    with pytest.raises(RunError, match=r"model can't be built from .*trial\.json") as error:
+        load_model(tmp_path)
+    assert "\n" not in str(error.value)
 
 
 def test_a_stored_model_is_a_plain_state_dict_and_strict_json(tmp_path: Path) -> None:

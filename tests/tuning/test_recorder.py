@@ -13,22 +13,25 @@ from tune_mlp.records import EpochRecord, TrialState
 from tune_mlp.results.journal import Journal, Started, read
 from tune_mlp.results.tables import build_tables, rank
 from tune_mlp.tuning.progress import Board
-from tune_mlp.tuning.recorder import Recorder
-from tune_mlp.tuning.trainable import weights_file
+from tune_mlp.tuning.recorder import Kept, Recorder
+from tune_mlp.tuning.trainable import step_files, steps_file, weights_file
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ray calls what Python deprecates
+
+
+LEADER_ALONE = Kept()
 
 
 class Play:
     """Plays Ray's part."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kept: Kept = LEADER_ALONE) -> None:
         self.folder = folder
         self.display = Memory()
         self.display.begin(Board("", "val_accuracy", "max", trials=9, epochs=9))
         self.journal = Journal.create(folder / "journal.jsonl")
         self.journal.append(Started("s", "classification", "val_accuracy", "max", 9, "eager", 10, 0, "digits", ""))
-        self.recorder = Recorder(self.journal, self.display, "max", folder, on_start=lambda: None)
+        self.recorder = Recorder(self.journal, self.display, "max", folder, kept, on_start=lambda: None)
 
     def trial(self, number: int) -> Any:
         return SimpleNamespace(
@@ -101,6 +104,29 @@ def test_only_the_leaders_weights_are_kept(play: Play) -> None:
         play.start(number)
         play.result(number, value, state)
     assert play.kept() == ["best-00001.pt"]
+
+
+def test_the_weights_of_all_that_may_be_tested_are_kept_where_all_are(tmp_path: Path) -> None:
+    play = Play(tmp_path, Kept(weights=True))
+    for number, (value, state) in enumerate(
+        [(0.5, "finished"), (0.7, "finished"), (0.6, "finished"), (0.9, "diverged")]
+    ):
+        play.start(number)
+        play.result(number, value, state)
+    assert play.kept() == ["best-00000.pt", "best-00001.pt", "best-00002.pt"]
+
+
+def test_the_steps_of_all_but_the_leader_go_unless_all_are_wanted(tmp_path: Path) -> None:
+    for wanted, left in ((False, [1]), (True, [0, 1, 2])):
+        folder = tmp_path / str(wanted)
+        folder.mkdir()
+        play = Play(folder, Kept(steps=wanted))
+        for number, value in enumerate([0.5, 0.7, 0.6]):
+            play.start(number)
+            for epoch in (1, 2):
+                steps_file(folder, number, epoch).touch()
+            play.result(number, value, "finished")
+        assert [len(step_files(folder, number)) for number in range(3)] == [2 * (n in left) for n in range(3)]
 
 
 def test_of_equals_the_first_drawn_leads_whichever_ends_first(play: Play) -> None:

@@ -433,3 +433,79 @@ def test_the_seed_changes_the_draws_and_the_split(small: Results, tmp_path: Path
     other = run(study(seed=1, trials=2), tmp_path)
     assert not math.isclose(other.trials.loc[0, "lr"], small.trials.loc[0, "lr"])
     assert other.manifest["dataset"]["fingerprint"] != small.manifest["dataset"]["fingerprint"]
+
+
+def test_named_experiments_are_tested_side_by_side_from_several_seeds(tmp_path: Path) -> None:
+    space = {"lr": 0.1, "experiment": {"choice": {"linear": {"depth": 0}, "deep": {"depth": 2}}}}
+    results = run(study(space=space, trials=None, search="grid", seeds=3, tested="all", epochs=2), tmp_path)
+    table = results.trials
+    assert list(table["experiment"]) == ["linear", "deep"]
+    assert table["test_accuracy"].notna().all()
+    assert (table[["best_val_accuracy_std", "test_accuracy_std"]] >= 0).all(axis=None)
+    last = results.epochs[(results.epochs["trial"] == 1) & (results.epochs["epoch"] == 2)]
+    assert list(last["repeat"]) == [0, 1, 2]
+    assert table.loc[1, "val_accuracy"] == pytest.approx(last["val_accuracy"].mean())
+    best = results.epochs[(results.epochs["trial"] == 1) & (results.epochs["epoch"] == table.loc[1, "best_epoch"])]
+    assert table.loc[1, "best_val_accuracy_std"] == pytest.approx(best["val_accuracy"].std())
+    assert pd.read_csv(results.path / "trials.csv")["test_accuracy_std"].notna().all()
+
+
+def test_the_winner_is_trained_anew_on_all_samples_and_that_net_is_tested_and_saved(tmp_path: Path) -> None:
+    settings = {"data": {"validation": {"folds": 2}}, "trials": 2, "epochs": 3, "seed": 4}
+    plain, anew = (run(study(**settings, retrain=again), tmp_path, name=f"r{again}") for again in (False, True))
+    assert list(plain.trials["best_val_accuracy"]) == list(anew.trials["best_val_accuracy"])
+    best = anew.best
+    assert best is not None
+    assert best["retrained_accuracy"] > 0.5
+    assert anew.trials["retrained_accuracy"].notna().sum() == 1
+    description = json.loads((anew.path / "best" / "trial.json").read_text())
+    assert description["retrained"]
+    model = load_model(anew.path / "best")
+    data = make_problem(load_dataset(study(**settings).data), study(**settings).data, 4).dataset
+    scale, shift = (np.float32(description["normalize"][name]) for name in ("scale", "shift"))
+    with torch.no_grad():
+        guesses = model(torch.from_numpy(data.x_test.astype(np.float32) * scale + shift)).argmax(dim=1).numpy()
+    assert (guesses == data.y_test).mean() == pytest.approx(best["test_accuracy"])
+    assert "retrained_accuracy" not in plain.trials
+
+
+def test_the_losses_of_the_winners_steps_are_a_table(tmp_path: Path) -> None:
+    results = run(study(trials=3, epochs=2, step_losses="winner"), tmp_path, name="winner")
+    best = results.best
+    assert best is not None
+    assert set(results.steps["trial"]) == {best["trial"]}
+    assert list(results.steps.columns) == ["trial", "epoch", "step", "loss"]
+    assert len(results.steps) == best["steps"]
+    every = run(study(trials=3, epochs=2, step_losses="all"), tmp_path, name="all")
+    assert dict(every.steps.groupby("trial").size()) == dict(
+        zip(every.trials["trial"], every.trials["steps"], strict=True)
+    )
+    with pytest.raises(RunFolderError, match="the study kept no steps; set step_losses"):
+        run(study(trials=1, epochs=1), tmp_path, name="none").steps  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("space", "reason"),
+    [
+        ({"model": "cnn"}, "a CNN"),
+        ({"model": {"choice": {"mlp": {}, "cnn": {"channels": [4]}}}}, "a CNN"),
+        ({"rotation": {"uniform": [0, 15]}}, "rotation"),
+        ({"noise": {"choice": [0.0, 0.1]}}, "noise"),
+    ],
+)
+def test_what_only_pytorch_trains_goes_to_it_and_the_manifest_says_why(
+    tmp_path: Path, space: dict[str, Any], reason: str
+) -> None:
+    results = run(study(space={"lr": 0.05, **space}, trials=2, epochs=1), tmp_path)
+    assert set(results.trials["engine"]) == {"eager"}
+    assert results.manifest["engine"] == {"name": "eager", "why": f"only it offers {reason}"}
+    assert set(results.trials["state"]) == {"finished"}
+    with pytest.raises(UsageError, match=reason) as raised:
+        run(study(space=space, engine="compiled"), tmp_path)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_model_that_the_data_dont_suit_is_refused_before_any_trial(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="cnn needs pictures, and noisy_curve has none"):
+        run(study(data={"name": "noisy_curve"}, space={"model": "cnn"}), tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -110,16 +110,21 @@ def _enlarge(x: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _noisy_curve(request: Request) -> Dataset:
-    """200 points each to train and to test on: a sine with a trend and noise of deviation 0.1."""
-    generator = np.random.default_rng(
-        derive(0, "noisy_curve")
-    )  # the data are always the same, whatever the study's seed
-    parts: list[NDArray[np.float32]] = []
-    for _ in range(2):
-        x = generator.uniform(-5, 5, size=(200, 1))
-        y = np.sin(x) + 0.2 * x + generator.normal(0, 0.1, size=x.shape)
-        parts += [frozen(x.astype(np.float32)), frozen(y.astype(np.float32))]
+    """100 points of a sine with a trend: to learn from at random, with noise; to test on at even steps, without."""
+    # The data are always the same, whatever the study's seed.
+    generator = np.random.default_rng(derive(0, "noisy_curve"))
+    x = generator.uniform(-5, 5, size=(CURVE_POINTS, 1))
+    y = _curve(x) + generator.normal(0, CURVE_NOISE, size=x.shape)
+    x_test = np.linspace(-5, 5, CURVE_POINTS)[:, None]
+    parts = [frozen(part.astype(np.float32)) for part in (x, y, x_test, _curve(x_test))]
     return Dataset("noisy_curve", "regression", parts[0], parts[1], parts[2], parts[3], features=("x",))
+
+
+CURVE_POINTS, CURVE_NOISE = 100, 0.5
+
+
+def _curve(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.sin(x) + 0.2 * x
 
 
 SOURCES: dict[str, Loader] = {

@@ -21,6 +21,7 @@ Index = NDArray[np.int64]
 def make_problem(dataset: Dataset, settings: DataSettings, seed: int) -> Problem:
     """The dataset with a test part, folds, and scaling that saw nothing but each fold's training part."""
     dataset = hold_out_test(dataset, settings.test, settings.stratify, seed)
+    dataset = fewer(dataset, settings.samples, seed)
     return Problem(dataset, make_folds(dataset, settings, seed))
 
 
@@ -36,6 +37,14 @@ def hold_out_test(dataset: Dataset, test: float | Head, stratify: bool, seed: in
         x_test=_frozen(dataset.x[held_out]),
         y_test=_frozen(dataset.y[held_out]),
     )
+
+
+def fewer(dataset: Dataset, samples: int | None, seed: int) -> Dataset:
+    """The dataset with at most so many samples to learn from, in their order; a rising number only adds to them."""
+    if samples is None or samples >= len(dataset.x):
+        return dataset
+    kept = np.sort(np.random.default_rng(derive(seed, "samples")).permutation(len(dataset.x))[:samples])
+    return replace(dataset, x=_frozen(dataset.x[kept]), y=_frozen(dataset.y[kept]))
 
 
 def make_folds(dataset: Dataset, settings: DataSettings, seed: int) -> tuple[Fold, ...]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
@@ -20,6 +21,8 @@ class Trained:
     scores: Mapping[str, float]
     """By the task's score names: `loss` and `accuracy`, or `loss`, `rmse` and `r2`. NaN once anything was non-finite."""
     steps: int
+    losses: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    """Each step's, before its update; non-finite ones where that ended the epoch."""
 
 
 class Run(Protocol):

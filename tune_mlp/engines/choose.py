@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tune_mlp.engines.check import not_compiled
 from tune_mlp.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -30,12 +31,17 @@ def engine(name: str) -> Engine:
     return ENGINES[name]()
 
 
-def choose_engine(wanted: str, gpu: bool = False) -> tuple[str, str]:
-    """The engine's name, and why it is that one, for `auto`, `eager` or `compiled`."""
+def choose_engine(wanted: str, gpu: bool = False, eager_only: str = "") -> tuple[str, str]:
+    """The engine's name, and why it is that one, for `auto`, `eager` or `compiled`; `eager_only` is what is asked for that
+    the compiled engine doesn't train, such as `a CNN`."""
+    if wanted == "auto" and eager_only:
+        return "eager", f"only it offers {eager_only}"
     if wanted == "auto":
         return ("eager", "it can use a GPU") if gpu else ("compiled", "the fastest for an MLP on a CPU")
     if wanted not in ENGINES:
         raise UsageError(f"engine: unknown name {wanted!r}{did_you_mean(wanted, ['auto', *ENGINES])}")
     if wanted == "compiled" and gpu:
         raise UsageError("engine: compiled trains on a CPU, and resources ask for a GPU; use auto or eager, or gpu: 0")
+    if wanted == "compiled" and eager_only:
+        raise not_compiled(eager_only)
     return wanted, "asked for"

@@ -11,6 +11,15 @@ from torch import nn
 
 from tune_mlp.config import ConstantInit, DefaultInit, Kaiming, NormalInit, UniformInit, Xavier
 
+Layer = nn.Linear | nn.Conv2d
+
+
+def fans(layer: Layer) -> tuple[int, int]:
+    """How many inputs meet in an output, and how many outputs an input goes to."""
+    outputs, inputs, *window = layer.weight.shape
+    area = math.prod(window)
+    return inputs * area, outputs * area
+
 
 def _uniform(tensor: torch.Tensor, bound: float, generator: torch.Generator) -> None:
     # Scaled afterwards: uniform_(-bound, bound) raises where 2 * bound is beyond float32, and such a trial should
@@ -22,7 +31,7 @@ def _normal(tensor: torch.Tensor, std: float, generator: torch.Generator) -> Non
     tensor.normal_(generator=generator).mul_(std)
 
 
-def _zero_bias(layer: nn.Linear) -> None:
+def _zero_bias(layer: Layer) -> None:
     if layer.bias is not None:  # there is none under batch norm
         layer.bias.zero_()
 
@@ -35,42 +44,42 @@ DISTRIBUTIONS: dict[Literal["uniform", "normal"], Callable[[torch.Tensor, float,
 """Each fills a tensor with mean 0 and the deviation it is given."""
 
 
-def default(options: DefaultInit, layer: nn.Linear, generator: torch.Generator) -> None:
-    # nn.Linear.reset_parameters' kaiming_uniform_(a=sqrt(5)) comes to this bound.
-    bound = 1.0 / math.sqrt(layer.in_features)
+def default(options: DefaultInit, layer: Layer, generator: torch.Generator) -> None:
+    # Both layers' reset_parameters is a kaiming_uniform_(a=sqrt(5)), which comes to this bound.
+    bound = 1.0 / math.sqrt(fans(layer)[0])
     _uniform(layer.weight, bound, generator)
     if layer.bias is not None:
         _uniform(layer.bias, bound, generator)
 
 
-def xavier(options: Xavier, layer: nn.Linear, generator: torch.Generator) -> None:
-    std = options.gain * math.sqrt(2.0 / (layer.in_features + layer.out_features))
+def xavier(options: Xavier, layer: Layer, generator: torch.Generator) -> None:
+    std = options.gain * math.sqrt(2.0 / sum(fans(layer)))
     DISTRIBUTIONS[options.distribution](layer.weight, std, generator)
     _zero_bias(layer)
 
 
-def kaiming(options: Kaiming, layer: nn.Linear, generator: torch.Generator) -> None:
-    DISTRIBUTIONS[options.distribution](layer.weight, options.gain / math.sqrt(layer.in_features), generator)
+def kaiming(options: Kaiming, layer: Layer, generator: torch.Generator) -> None:
+    DISTRIBUTIONS[options.distribution](layer.weight, options.gain / math.sqrt(fans(layer)[0]), generator)
     _zero_bias(layer)
 
 
-def uniform(options: UniformInit, layer: nn.Linear, generator: torch.Generator) -> None:
+def uniform(options: UniformInit, layer: Layer, generator: torch.Generator) -> None:
     _uniform(layer.weight, options.bound, generator)
     _zero_bias(layer)
 
 
-def normal(options: NormalInit, layer: nn.Linear, generator: torch.Generator) -> None:
+def normal(options: NormalInit, layer: Layer, generator: torch.Generator) -> None:
     _normal(layer.weight, options.std, generator)
     _zero_bias(layer)
 
 
-def constant(options: ConstantInit, layer: nn.Linear, generator: torch.Generator) -> None:
+def constant(options: ConstantInit, layer: Layer, generator: torch.Generator) -> None:
     layer.weight.zero_().add_(1.0).mul_(options.value)
     _zero_bias(layer)
 
 
 # Any: each law takes its own options, and `config.Init` pairs the name with them.
-INITS: dict[str, Callable[[Any, nn.Linear, torch.Generator], None]] = {
+INITS: dict[str, Callable[[Any, Layer, torch.Generator], None]] = {
     "default": default,
     "xavier": xavier,
     "kaiming": kaiming,

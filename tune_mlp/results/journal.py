@@ -13,7 +13,7 @@ import os
 import sys
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, get_args
@@ -81,6 +81,7 @@ class Tested:
 
     trial: int
     metrics: Mapping[str, float]
+    """`test_*`; of several seeds also `test_*_std`, and of a net trained anew on all samples `retrained_*`."""
 
 
 Event = Started | Drawn | Trained | Ended | Tested
@@ -176,7 +177,9 @@ def _write_fields(owner: Event | EpochRecord) -> dict[str, Any]:
 
 def _read_fields(kind: type[Any], data: Any) -> Any:
     types = {field.name: str(field.type) for field in fields(kind)}
-    if unlike := types.keys() ^ _exactly(dict)(data).keys():
+    needed = {field.name for field in fields(kind) if field.default is MISSING}
+    given = _exactly(dict)(data).keys()
+    if unlike := (needed - given) | (given - types.keys()):
         name = min(unlike)
         raise ValueError(f"{'missing' if name in types else 'unknown'} field {name!r:.40}")
     values = {}

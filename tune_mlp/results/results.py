@@ -6,6 +6,7 @@ import html
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs")
 """Where a run is looked up by its name."""
+STEPS = "steps.parquet"
 SHOWN = 10
 """Trials in a notebook's table."""
 
@@ -96,6 +98,19 @@ class Results:
         if self.stand_in_for:
             text += f"; {self.trials.attrs['dataset']} stood in for {self.stand_in_for}"
         return text
+
+    @cached_property
+    def steps(self) -> pd.DataFrame:
+        """A row a step with its loss, of the trials whose steps the study kept; see its `step_losses`."""
+        import pandas as pd
+
+        path = self.path / STEPS
+        if not path.exists():
+            raise RunFolderError(f"{path} isn't there: the study kept no steps; set step_losses to winner or all")
+        try:
+            return pd.read_parquet(path)
+        except (OSError, ValueError) as error:
+            raise RunFolderError(f"{path}: can't be read: {one_line(error, limit=200)}") from None
 
     def __repr__(self) -> str:
         return f"<Results {self.path}: {self.summary}>"

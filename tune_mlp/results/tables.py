@@ -22,18 +22,23 @@ from tune_mlp.records import (
     best_of,
     mean_metrics,
     metric_names,
+    spread,
 )
 from tune_mlp.results.journal import Drawn, Ended, Event, Param, Started, Tested, Trained
 
 RANKED = (TrialState.FINISHED, TrialState.STOPPED)
 """The states whose trials can be best."""
 
+Key = tuple[int, int, int]
+"""Epoch, seed and fold."""
+
 TEXT: Any = pd.Series([""]).dtype
 """`str` from pandas 3 on, `object` before."""
 
 
-def trial_columns(task: Task) -> dict[str, Any]:
-    """The trials table's columns, in order, each with its dtype; the parameters' columns follow."""
+def trial_columns(task: Task, repeats: bool = False, tested: Sequence[str] = ()) -> dict[str, Any]:
+    """The trials table's columns, in order, each with its dtype; the parameters' columns follow. Trials from several
+    seeds have their spread; `tested` is what was measured with the test beside the scores that all have."""
     train, val, test = (metric_names(task, part) for part in ("train", "val", "test"))
     return {
         "trial": "int64",
@@ -45,7 +50,8 @@ def trial_columns(task: Task) -> dict[str, Any]:
         **dict.fromkeys(train + val, "float64"),
         "best_epoch": "Int64",
         **dict.fromkeys((f"best_{name}" for name in val), "float64"),
-        **dict.fromkeys(test, "float64"),
+        **dict.fromkeys((f"best_{name}_std" for name in val if repeats), "float64"),
+        **dict.fromkeys((*test, *tested), "float64"),
         "weights": "Int64",
         "engine": TEXT,
         "seed": "int64",
@@ -54,11 +60,12 @@ def trial_columns(task: Task) -> dict[str, Any]:
     }
 
 
-def epoch_columns(task: Task, folds: bool) -> dict[str, Any]:
+def epoch_columns(task: Task, folds: bool, repeats: bool = False) -> dict[str, Any]:
     """The epochs table's columns, in order, each with its dtype."""
     return {
         "trial": "int64",
         "epoch": "int64",
+        **({"repeat": "int64"} if repeats else {}),
         **({"fold": "int64"} if folds else {}),
         **dict.fromkeys(metric_names(task, "train") + metric_names(task, "val"), "float64"),
         "seconds": "float64",
@@ -86,11 +93,13 @@ def build_tables(events: Iterable[Event]) -> tuple[pd.DataFrame, pd.DataFrame]:
         raise RunFolderError("the journal doesn't say which study it is of: it has no 'started' line")
     trials = _trials(events)
     folds = 1 + max((record.fold for trial in trials for record in trial.records), default=0)
+    repeats = 1 + max((record.repeat for trial in trials for record in trial.records), default=0)
+    extra = dict.fromkeys(name for trial in trials if trial.tested for name in trial.tested.metrics)
 
     names = list(dict.fromkeys(name for trial in trials for name in trial.drawn.params))
-    columns = trial_columns(started.task)
+    columns = trial_columns(started.task, repeats > 1, list(extra))
     assert columns.keys().isdisjoint(names), f"parameters named as columns: {columns.keys() & set(names)}"
-    table = _frame(columns, [_trial_row(started, trial, folds) for trial in trials])
+    table = _frame(columns, [_trial_row(started, trial, folds * repeats) for trial in trials])
     parameters = {name: _parameter([trial.drawn.params.get(name) for trial in trials]) for name in names}
     table = pd.concat([table, pd.DataFrame(parameters, index=table.index)], axis=1)
     if started.stand_in_for:
@@ -98,11 +107,18 @@ def build_tables(events: Iterable[Event]) -> tuple[pd.DataFrame, pd.DataFrame]:
         table["data"] = pd.Series([note] * len(table), dtype=TEXT)
 
     rows = [
-        {"trial": trial.drawn.trial, "epoch": r.epoch, "fold": r.fold, **r.metrics, "seconds": r.seconds}
+        {
+            "trial": trial.drawn.trial,
+            "epoch": r.epoch,
+            "repeat": r.repeat,
+            "fold": r.fold,
+            **r.metrics,
+            "seconds": r.seconds,
+        }
         for trial in trials
         for r in trial.records
     ]
-    epochs = _frame(epoch_columns(started.task, folds > 1), rows)
+    epochs = _frame(epoch_columns(started.task, folds > 1, repeats > 1), rows)
     for frame in (table, epochs):
         frame.attrs = {"dataset": started.dataset, "stand_in_for": started.stand_in_for}
     return table, epochs
@@ -115,13 +131,13 @@ def _trials(events: Sequence[Event]) -> list[_Trial]:
     tested = {event.trial: event for event in events if isinstance(event, Tested)}
     if undrawn := (trained.keys() | ended.keys() | tested.keys()) - drawn.keys():
         raise RunFolderError(f"the journal tells of trial {min(undrawn)}, which was never drawn")
-    records: dict[int, dict[tuple[int, int], EpochRecord]] = defaultdict(dict)
+    records: dict[int, dict[Key, EpochRecord]] = defaultdict(dict)
     taken_over: dict[int, int] = {}
     for event in events:
         if isinstance(event, Trained):
             _append(records[event.trial], event.epochs)
         elif isinstance(event, Drawn) and records[event.trial]:
-            taken_over[event.trial] = max(epoch for epoch, _ in records[event.trial])
+            taken_over[event.trial] = max(epoch for epoch, *_ in records[event.trial])
     return [
         _Trial(
             drawn=drawn[trial],
@@ -135,19 +151,19 @@ def _trials(events: Sequence[Event]) -> list[_Trial]:
     ]
 
 
-def _append(records: dict[tuple[int, int], EpochRecord], more: Sequence[EpochRecord]) -> None:
+def _append(records: dict[Key, EpochRecord], more: Sequence[EpochRecord]) -> None:
     """A trial that begins anew, after its worker was lost, does its epochs again: the old ones don't count."""
     first = min((record.epoch for record in more), default=0)
     for key in [key for key in records if key[0] >= first]:
         del records[key]
-    records.update({(record.epoch, record.fold): record for record in more})
+    records.update({(record.epoch, record.repeat, record.fold): record for record in more})
 
 
-def _trial_row(started: Started, trial: _Trial, folds: int) -> dict[str, Any]:
+def _trial_row(started: Started, trial: _Trial, runs: int) -> dict[str, Any]:
     by_epoch: dict[int, list[EpochRecord]] = defaultdict(list)
     for record in trial.records:
         by_epoch[record.epoch].append(record)
-    whole = {epoch: mean_metrics(records) for epoch, records in by_epoch.items() if len(records) == folds}
+    whole = {epoch: mean_metrics(records) for epoch, records in by_epoch.items() if len(records) == runs}
     last = next(reversed(whole.values()), {})
     able = {epoch: metrics for epoch, metrics in whole.items() if epoch > trial.taken_over}
     index = best_of((metrics.get(started.metric, math.nan) for metrics in able.values()), started.mode)
@@ -166,6 +182,7 @@ def _trial_row(started: Started, trial: _Trial, folds: int) -> dict[str, Any]:
         **last,
         "best_epoch": best_epoch,
         **{f"best_{name}": value for name, value in best.items()},
+        **(_spreads(by_epoch[best_epoch]) if best_epoch is not None else {}),
         **(trial.tested.metrics if trial.tested else {}),
         "weights": trial.trained.weights if trial.trained else None,
         "engine": _text(started.engine),
@@ -173,6 +190,15 @@ def _trial_row(started: Started, trial: _Trial, folds: int) -> dict[str, Any]:
         "node": _text(trial.trained.node) if trial.trained else "",
         "error": _text(ended.error),
     }
+
+
+def _spreads(records: Sequence[EpochRecord]) -> dict[str, float]:
+    """How far the seeds lie apart in one epoch, each the mean of its folds."""
+    by_seed: dict[int, list[EpochRecord]] = defaultdict(list)
+    for record in records:
+        by_seed[record.repeat].append(record)
+    means = [mean_metrics(records) for records in by_seed.values()]
+    return {f"best_{name}_std": spread([mean[name] for mean in means]) for name in means[0]}
 
 
 def _frame(columns: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

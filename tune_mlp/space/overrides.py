@@ -10,6 +10,7 @@ from tune_mlp.config import TrialConfig
 from tune_mlp.errors import StudyError, did_you_mean
 from tune_mlp.space.faults import Path_
 from tune_mlp.space.files import Located, key_in, on_one_line, read_yaml
+from tune_mlp.space.space import EXPERIMENT
 
 
 def parse_assignment(text: str, roots: Collection[str]) -> tuple[list[str], Any, str]:
@@ -26,8 +27,8 @@ def parse_assignment(text: str, roots: Collection[str]) -> tuple[list[str], Any,
         raise StudyError(error.rule, source=said) from None
     if tree.keys() != {"value"}:  # a line break in the value
         raise StudyError("write one value", source=said)
-    if parts[0] not in roots and parts[0] not in TrialConfig.FIELDS:
-        hint = did_you_mean(parts[0], [*roots, *TrialConfig.model_fields])
+    if parts[0] not in roots and parts[0] not in TrialConfig.FIELDS and parts[0] != EXPERIMENT:
+        hint = did_you_mean(parts[0], [*roots, *TrialConfig.model_fields, EXPERIMENT])
         if "mean" in hint:
             raise StudyError(f"unknown name {parts[0]!r}{hint}", source=said)
     return (parts if parts[0] in roots else ["space", *parts]), tree["value"], said
@@ -40,6 +41,8 @@ ONE_OF = ("scheduler", "search")
 def override(located: Located, parts: list[str], value: Any, said: str) -> Located:
     """A copy in which the value at a path is another one, as `said` by an option of the command line."""
     tree = copy.deepcopy(located.tree)
+    if len(parts) > 1 and parts[0] == "space":
+        _not_an_experiments_own(tree, parts[1], said)
     where = _assign(tree, parts, value, said)
     if len(where) > 1 and where[0] in ONE_OF:
         tree[where[0]] = {where[1]: tree[where[0]][where[1]]}
@@ -47,6 +50,17 @@ def override(located: Located, parts: list[str], value: Any, said: str) -> Locat
     places |= {where[:n]: said for n in range(1, len(where)) if where[:n] not in places}  # made on the way
     places[where] = said
     return Located(tree, located.source, places)
+
+
+def _not_an_experiments_own(tree: dict[Any, Any], name: str, said: str) -> None:
+    """Where experiments say a parameter themselves, a common value for it would be heard by none of them."""
+    space = tree.get("space")
+    branch = space.get(EXPERIMENT) if isinstance(space, dict) else None
+    named = branch.get("choice") if isinstance(branch, dict) else None
+    for experiment, own in named.items() if isinstance(named, dict) else ():
+        if isinstance(own, dict) and name in own:
+            place = f"space.{EXPERIMENT}.{experiment}.{name}"
+            raise StudyError(f"{name} is said by the experiments themselves; name one, as {place}", source=said)
 
 
 def _assign(tree: dict[Any, Any], parts: list[str], value: Any, said: str) -> Path_:

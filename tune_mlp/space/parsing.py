@@ -12,7 +12,7 @@ from tune_mlp.config import BRANCHES, Settings, TrialConfig, field_adapter
 from tune_mlp.errors import StudyError, did_you_mean
 from tune_mlp.space.domains import DOMAINS, Choice, Domain, Scalar, Value, as_value
 from tune_mlp.space.faults import Path_, first_fault, shown
-from tune_mlp.space.space import Branch, Constant, Items, Leaf, Node, Sized, Space
+from tune_mlp.space.space import EXPERIMENT, Branch, Constant, Items, Leaf, Node, Sized, Space
 
 Owner = type[Settings]
 """Whose setting a parameter is: TrialConfig's, or that of an option of one of its branches."""
@@ -23,9 +23,29 @@ MAX_LENGTH = 100
 
 def parse_space(raw: Mapping[Any, Any], root: Path_ = ("space",)) -> Space:
     """Read and check a space; a broken rule is a StudyError with its path."""
-    space = Space(_parse_nodes(raw, root))
+    if isinstance(raw, Mapping) and EXPERIMENT in raw:
+        common = _parse_nodes({name: value for name, value in raw.items() if name != EXPERIMENT}, root)
+        space = Space({EXPERIMENT: _parse_experiments(raw[EXPERIMENT], common, (*root, EXPERIMENT))})
+    else:
+        space = Space(_parse_nodes(raw, root))
     _settings(space.nodes, root)
     return space
+
+
+def _parse_experiments(raw: Any, common: Mapping[str, Node], path: Path_) -> Branch:
+    """Each experiment's own parameters, and of the common ones those that it doesn't replace."""
+    named = raw.get("choice") if isinstance(raw, dict) and len(raw) == 1 else None
+    if not isinstance(named, dict) or not named:
+        raise StudyError(
+            f"must be named experiments with parameters of their own, {{choice: {{NAME: {{...}}}}}}, got {shown(raw)}",
+            path,
+        )
+    options: dict[str | int, Mapping[str, Node]] = {}
+    for name, inner in named.items():
+        own = _parse_nodes(inner, (*path, "choice", name))
+        replaced = {other for setting in own for other in (setting, *EXCLUSIVE.get(setting, ()))}
+        options[name] = {other: node for other, node in common.items() if other not in replaced} | own
+    return Branch(options)
 
 
 def _parse_nodes(raw: Any, path: Path_, option: Owner | None = None) -> dict[str, Node]:
@@ -57,7 +77,9 @@ def _owner(name: str, path: Path_, option: Owner | None) -> Owner:
             if option is None and name in own_settings(model):
                 example = f"{branch}: {{choice: {{{other}: {{{name}: ...}}}}}}"
                 raise StudyError(f"{name!r} belongs inside {branch}, as {example}", (*path, name))
-    hint = did_you_mean(name, [*TrialConfig.model_fields, *own])
+    if name == EXPERIMENT:
+        raise StudyError("named experiments stand at the top of a space, and own all its parameters", (*path, name))
+    hint = did_you_mean(name, [*TrialConfig.model_fields, *own, *([] if path[1:] else [EXPERIMENT])])
     raise StudyError(f"unknown parameter {name!r}{hint}", (*path, name))
 
 

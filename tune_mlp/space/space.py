@@ -19,6 +19,9 @@ Params = dict[str, Value]
 """One draw, flat: `{"optimizer": "sgd", "optimizer.sgd.momentum": 0.9}`."""
 Choose = Callable[[str, Domain], Value]
 """Gives the value for the parameter at a path."""
+EXPERIMENT = "experiment"
+"""Named experiments: the one branch that is no setting of a trial. It owns all parameters, and these keep plain names,
+so that experiments stand side by side in a table's columns."""
 
 
 @dataclass(frozen=True)
@@ -86,20 +89,24 @@ def resolve(space: Space, choose: Choose) -> Params:
     def leaf(path: str, node: Leaf) -> Value:
         return choose(path, node) if isinstance(node, Domain) else node.value
 
-    def visit(prefix: str, nodes: Mapping[str, Node]) -> None:
+    def visit(prefix: str, nodes: Mapping[str, Node], within: str = "") -> None:
+        """`within` is the experiment, which a path begins with but a parameter's name doesn't."""
         for name, node in nodes.items():
-            path = prefix + name
+            path, key = within + prefix + name, prefix + name
             if isinstance(node, Branch):
                 option = cast(str | int, choose(path, node.names))
-                params[path] = option
-                visit(f"{path}.{option}.", node.options[option])
+                params[key] = option
+                if key == EXPERIMENT:
+                    visit("", node.options[option], f"{key}.{option}.")
+                else:
+                    visit(f"{key}.{option}.", node.options[option], within)
             elif isinstance(node, Items):
-                params[path] = tuple(cast(Scalar, leaf(f"{path}.{i}", item)) for i, item in enumerate(node.items))
+                params[key] = tuple(cast(Scalar, leaf(f"{path}.{i}", item)) for i, item in enumerate(node.items))
             elif isinstance(node, Sized):
                 length = cast(int, leaf(f"{path}.length", node.length))
-                params[path] = tuple(cast(Scalar, leaf(f"{path}.{i}", node.item)) for i in range(length))
+                params[key] = tuple(cast(Scalar, leaf(f"{path}.{i}", node.item)) for i in range(length))
             else:
-                params[path] = leaf(path, node)
+                params[key] = leaf(path, node)
 
     visit("", space.nodes)
     return params
@@ -110,7 +117,10 @@ def to_config(params: Params) -> TrialConfig:
     fields: dict[str, Any] = {}
     options: dict[str, dict[str, Any]] = {}
     places: dict[str, Path_] = {}
+    within = (EXPERIMENT, params[EXPERIMENT]) if EXPERIMENT in params else ()
     for path, value in params.items():
+        if path == EXPERIMENT:
+            continue
         *above, name = path.split(".")
         branch, option = above[-2:] if above else ("", "")
         if branch in BRANCHES and name in BRANCHES[branch][option].model_fields:
@@ -128,7 +138,7 @@ def to_config(params: Params) -> TrialConfig:
         where = [*places[str(fault.path[0])]]
         if fault.path[0] in BRANCHES:
             where.append(fields[str(fault.path[0])]["name"])
-        raise StudyError(fault.rule, ("space", *where, *fault.path[1:])) from None
+        raise StudyError(fault.rule, ("space", *cast(Path_, within), *where, *fault.path[1:])) from None
 
 
 def finite(space: Space) -> str | None:

@@ -23,7 +23,7 @@ from torch import nn
 
 from tune_mlp.config import TrialConfig
 from tune_mlp.errors import RunError, one_line
-from tune_mlp.models.mlp import build_mlp
+from tune_mlp.models.build import build_model
 
 MODEL = "model.pt"
 DESCRIPTION = "trial.json"
@@ -56,7 +56,8 @@ def load(path: Path) -> dict[str, Any]:
 def save_model(folder: Path, weights: Mapping[str, torch.Tensor], description: Mapping[str, Any]) -> None:
     """Write a plain state dict as `folder`/model.pt and what it is as `folder`/trial.json, strict JSON.
 
-    For `load_model` the description needs `config` (TrialConfig.model_dump()), `inputs` and `outputs`.
+    For `load_model` the description needs `config` (TrialConfig.model_dump()), `inputs` and `outputs`, and for a CNN
+    `shape` (Dataset.shape).
     """
     folder.mkdir(parents=True, exist_ok=True)
     save(folder / MODEL, {name: tensor.detach().cpu() for name, tensor in weights.items()})
@@ -74,7 +75,8 @@ def load_model(folder: str | Path) -> nn.Module:
     try:
         description = json.loads(text)
         config = TrialConfig.model_validate(description["config"])
-        model = build_mlp(int(description["inputs"]), int(description["outputs"]), config, seed=0)
+        shape = tuple(int(side) for side in description.get("shape", ()))  # none in the files of version 0.1
+        model = build_model(int(description["inputs"]), shape, int(description["outputs"]), config, seed=0)
         model.load_state_dict(load(Path(folder) / MODEL))
     except (ValueError, KeyError, TypeError, RuntimeError, ValidationError) as error:
         raise RunError(f"model can't be built from {path}: {one_line(error, 200)}") from error

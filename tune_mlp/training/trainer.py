@@ -1,27 +1,40 @@
-"""The trainer: one run per fold, stepped in lockstep, with the best epoch's weights and the trial's own end."""
+"""The trainer: one run per fold and seed, stepped in lockstep, with the best epoch's weights and the trial's own end."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from tune_mlp.config import TrialConfig
 from tune_mlp.data.dataset import Problem
 from tune_mlp.engines.base import Engine, Run
 from tune_mlp.errors import UsageError
-from tune_mlp.records import SCORES, EpochRecord, Mode, mean_metrics, metric_names
+from tune_mlp.records import SCORES, EpochRecord, Mode, mean_metrics, metric_names, spread
+from tune_mlp.seeds import repeated
 from tune_mlp.training.patience import Patience
 
 Weights = dict[str, torch.Tensor]
 
 
+@dataclass(frozen=True)
+class StepLosses:
+    """One run's epoch, step by step."""
+
+    epoch: int
+    repeat: int
+    fold: int
+    losses: NDArray[np.float32]
+
+
 class Trainer:
-    """Trains one trial; its metric of an epoch is the folds' mean."""
+    """Trains one trial; its metric of an epoch is the mean over its runs: one per fold, from each of its seeds."""
 
     def __init__(
         self,
@@ -34,6 +47,8 @@ class Trainer:
         mode: Mode,
         epochs: int,
         patience: int | None = None,
+        seeds: int = 1,
+        keep_steps: bool = False,
         device: str = "cpu",
     ) -> None:
         task = problem.dataset.task
@@ -45,15 +60,20 @@ class Trainer:
         self._epochs = epochs
         self._patience = Patience(patience, mode)
         self._runs: list[Run] = [
-            engine.start(config, problem, fold, seed, device) for fold in range(len(problem.folds))
+            engine.start(config, problem, fold, repeated(seed, repeat), device)
+            for repeat in range(seeds)
+            for fold in range(len(problem.folds))
         ]
+        """Seed by seed, fold by fold."""
+        self._keep_steps = keep_steps
+        self._step_losses: list[StepLosses] = []
         self._best_weights: list[Weights] = []
         self.epoch = 0
         """Epochs trained so far."""
         self.diverged = False
         self.best_epoch: int | None = None
         self.best_metrics: dict[str, float] = {}
-        """The folds' mean of each metric in the best epoch."""
+        """The mean of each metric in the best epoch."""
 
     @property
     def done(self) -> bool:
@@ -78,9 +98,9 @@ class Trainer:
     def _train_epoch(self) -> list[EpochRecord]:
         self.epoch += 1
         records: list[EpochRecord] = []
-        for fold in range(len(self._runs)):
-            # One fold's divergence is the trial's: the folds after it are left, and their records say so.
-            records.append(self._not_trained(fold) if self.diverged else self._train_fold(fold))
+        for place in range(len(self._runs)):
+            # One run's divergence is the trial's: the runs after it are left, and their records say so.
+            records.append(self._not_trained(place) if self.diverged else self._train_run(place))
             self.diverged = not records[-1].finite
         if self.diverged:
             return records
@@ -88,14 +108,17 @@ class Trainer:
         self._patience = self._patience.after(metrics[self._metric])
         if self._patience.improved:
             self.best_epoch, self.best_metrics = self.epoch, metrics
-            self._best_weights = [_copied(run.module().state_dict()) for run in self._runs]
+            self._best_weights = [copied(run.module().state_dict()) for run in self._runs]
         return records
 
-    def _train_fold(self, fold: int) -> EpochRecord:
-        run, dataset = self._runs[fold], self._problem.dataset
+    def _train_run(self, place: int) -> EpochRecord:
+        run, dataset = self._runs[place], self._problem.dataset
+        repeat, fold = divmod(place, len(self._problem.folds))
         start = time.perf_counter()
         trained = run.train_epoch(self.epoch)
         train_seconds = time.perf_counter() - start
+        if self._keep_steps:
+            self._step_losses.append(StepLosses(self.epoch, repeat, fold, trained.losses))
         if all(math.isfinite(score) for score in trained.scores.values()):
             validation = run.evaluate(dataset.x, dataset.y, self._problem.folds[fold].validation)
         else:
@@ -107,19 +130,26 @@ class Trainer:
             steps=trained.steps,
             train_seconds=train_seconds,
             seconds=time.perf_counter() - start,
+            repeat=repeat,
         )
 
-    def _not_trained(self, fold: int) -> EpochRecord:
+    def _not_trained(self, place: int) -> EpochRecord:
+        repeat, fold = divmod(place, len(self._problem.folds))
         nothing = dict.fromkeys(SCORES[self._problem.dataset.task], math.nan)
         metrics = _named("train", nothing) | _named("val", nothing)
-        return EpochRecord(self.epoch, fold, metrics, steps=0, train_seconds=0.0, seconds=0.0)
+        return EpochRecord(self.epoch, fold, metrics, steps=0, train_seconds=0.0, seconds=0.0, repeat=repeat)
+
+    def take_step_losses(self) -> list[StepLosses]:
+        """The losses of all steps since this was last asked."""
+        taken, self._step_losses = self._step_losses, []
+        return taken
 
     def best_weights(self) -> list[Weights]:
-        """The best epoch's state dict, fold by fold; empty while no epoch has a finite metric."""
-        return [_copied(weights) for weights in self._best_weights]
+        """The best epoch's state dict of each run, seed by seed, fold by fold; empty while no epoch has a finite metric."""
+        return [copied(weights) for weights in self._best_weights]
 
     def test(self) -> dict[str, float]:
-        """The best epoch's weights on the test part, the folds' mean; empty where there is no test part or no best."""
+        """The best epoch's weights on the test part, as `test_weights`; empty where there is no test part or no best."""
         if not self._best_weights:
             return {}
         return test_weights(self._config, self._problem, self._engine, self._best_weights, self._device)
@@ -149,7 +179,7 @@ class Trainer:
         self._patience = replace(self._patience, **state["patience"])
         self.best_epoch = state["best_epoch"]
         self.best_metrics = dict(state["best_metrics"])
-        self._best_weights = [_copied(weights) for weights in state["best_weights"]]
+        self._best_weights = [copied(weights) for weights in state["best_weights"]]
 
 
 def test_weights(
@@ -159,21 +189,29 @@ def test_weights(
     weights: Sequence[Weights],
     device: str = "cpu",  # noqa: PT028 - a function that tests, not a test function
 ) -> dict[str, float]:
-    """Scores of one state dict a fold on the test part, the folds' mean; empty where there is no test part."""
-    dataset = problem.dataset
+    """Mean scores on the test part of each run's state dict, seed by seed, fold by fold; of several seeds also their
+    spread, `test_*_std`. Empty where there is no test part."""
+    dataset, folds = problem.dataset, len(problem.folds)
     if not len(dataset.x_test):
         return {}
     scores: list[dict[str, float]] = []
-    for fold in range(len(problem.folds)):
-        run = engine.start(config, problem, fold, 0, device)
-        run.module().load_state_dict(weights[fold])
+    for place, its_weights in enumerate(weights):
+        run = engine.start(config, problem, place % folds, 0, device)
+        run.module().load_state_dict(its_weights)
         scores.append(run.evaluate(dataset.x_test, dataset.y_test))
-    return {f"test_{name}": math.fsum(score[name] for score in scores) / len(scores) for name in scores[0]}
+    found: dict[str, float] = {}
+    for name in scores[0]:
+        values = [score[name] for score in scores]
+        found[f"test_{name}"] = math.fsum(values) / len(values)
+        if len(values) > folds:
+            by_seed = [math.fsum(values[i : i + folds]) / folds for i in range(0, len(values), folds)]
+            found[f"test_{name}_std"] = spread(by_seed)
+    return found
 
 
 def _named(part: str, scores: Mapping[str, float]) -> dict[str, float]:
     return {f"{part}_{name}": value for name, value in scores.items()}
 
 
-def _copied(weights: Mapping[str, torch.Tensor]) -> Weights:
+def copied(weights: Mapping[str, torch.Tensor]) -> Weights:
     return {name: tensor.detach().to("cpu", copy=True) for name, tensor in weights.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,34 @@ from tune_mlp.records import Mode, TrialState, better
 from tune_mlp.results.journal import Drawn, Ended, Journal, Trained
 from tune_mlp.results.tables import RANKED
 from tune_mlp.tuning.progress import Display
-from tune_mlp.tuning.trainable import weights_file
+from tune_mlp.tuning.trainable import step_files, weights_file
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What of trials other than the leader is kept to the end."""
+
+    weights: bool = False
+    steps: bool = False
 
 
 class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
     """Writes what happens, tells the display, and keeps on disk only the weights of the trial that leads."""
 
     def __init__(
-        self, journal: Journal, display: Display, mode: Mode, weights_folder: Path, on_start: Callable[[], None]
+        self,
+        journal: Journal,
+        display: Display,
+        mode: Mode,
+        weights_folder: Path,
+        kept: Kept,
+        on_start: Callable[[], None],
     ) -> None:
         self._journal = journal
         self._display = display
         self._mode: Mode = mode
         self._weights_folder = weights_folder
+        self._kept = kept
         self._on_start = on_start
         self._open: dict[int, float] = {}
         """The seconds of each trial that hasn't ended, up to its last start: a trial may be set aside, or begin anew."""
@@ -93,8 +109,11 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
             first = self._leader is None or number < self._leader
             if better(self._best[number], lead, self._mode) or (self._best[number] == lead and first):
                 loser, self._leader = self._leader, number
-        if loser is not None:
+        if loser is not None and not (self._kept.weights and state in RANKED):
             weights_file(self._weights_folder, loser).unlink(missing_ok=True)
+        if loser is not None and not self._kept.steps:
+            for path in step_files(self._weights_folder, loser):
+                path.unlink()
 
 
 def _short(error: BaseException) -> str:

@@ -53,9 +53,10 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
     dataset = load_dataset(study.data, request.data_dir, None, say=display.say)
     try:
         study = study.bound(dataset.task)
+        study.check_models(dataset)
     except StudyError as error:
         raise study.located(error) from None
-    engine, why = choose_engine(study.engine, gpu=study.resources.gpu > 0)
+    engine, why = choose_engine(study.engine, gpu=study.resources.gpu > 0, eager_only=study.eager_only())
     problem = make_problem(dataset, study.data, study.seed)
     _announce(study, dataset, problem, display)
     phases.over("data")
@@ -78,7 +79,7 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
                 signal_number = _train(study, problem, engine, run, slots, cluster, journal, display, phases)
                 phases.over("trials")
                 if signal_number is None:
-                    _test_winner(problem, engine, run, journal)
+                    _test(study, problem, engine, run, journal, display)
                 phases.over("test")
             except KeyboardInterrupt:  # a second Ctrl-C, or one while the winner is tested
                 signal_number = signal.SIGINT
@@ -167,7 +168,7 @@ def _train(
     """Train all trials; returns the number of the signal that ended it early, if one did."""
     from ray import tune
 
-    from tune_mlp.tuning.recorder import Recorder
+    from tune_mlp.tuning.recorder import Kept, Recorder
     from tune_mlp.tuning.schedulers import can_pause, make_scheduler, milestones
     from tune_mlp.tuning.searchers import NumberedSearcher
     from tune_mlp.tuning.stopping import Deadline
@@ -185,6 +186,8 @@ def _train(
         threads=max(1, math.floor(study.resources.cpu)),
         gpu=study.resources.gpu > 0,
         weights_folder=run.resolve() / files.CHECKPOINTS,
+        seeds=study.seeds,
+        keep_steps=study.step_losses != "none",
     )
     demand = {"CPU": study.resources.cpu, "GPU": study.resources.gpu}
     if cluster.has_slots:
@@ -195,7 +198,8 @@ def _train(
         phases.over_once("workers")
         stopper.start()
 
-    recorder = Recorder(journal, display, mode, run / files.CHECKPOINTS, on_start=started)
+    kept = Kept(weights=study.tested == "all", steps=study.step_losses == "all")
+    recorder = Recorder(journal, display, mode, run / files.CHECKPOINTS, kept, on_start=started)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, slots))
     display.begin(_board(study, problem, slots))
     try:
@@ -242,15 +246,24 @@ def _quiet_ray() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _test_winner(problem: Problem, engine: str, run: Path, journal: Journal) -> None:
-    """The test part is touched here, once, by the winner's best weights; then these are saved as best/."""
+def _test(study: Study, problem: Problem, engine: str, run: Path, journal: Journal, display: Display) -> None:
+    """The test part is touched here, once, by best weights; then the winner's are saved as best/."""
     results = Results.load(run)
     if results.best is not None:
-        from tune_mlp.tuning.winner import save_winner
+        from tune_mlp.tuning.winner import Examiner, save_steps
 
-        tested = save_winner(results, problem, engine, run)
-        if tested:
-            journal.append(Tested(int(results.best["trial"]), tested))
+        examiner = Examiner(study, problem, engine, run / files.CHECKPOINTS, results)
+        ranked = [int(trial) for trial in results.ranked["trial"]]
+        for trial in ranked if study.tested == "all" else ranked[:1]:
+            examined = examiner.examine(trial)
+            if examined.note:
+                display.say(f"warning: {examined.note}", "yellow")
+            if examined.scores:
+                journal.append(Tested(trial, examined.scores))
+            if trial == ranked[0]:
+                examiner.save(examined, run / "best")
+        if study.step_losses != "none":
+            save_steps(results, len(problem.folds), run)
     for left in (run / files.CHECKPOINTS).iterdir():  # nothing is left to go on with
         shutil.rmtree(left) if left.is_dir() else left.unlink()
 

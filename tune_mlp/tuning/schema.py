@@ -9,6 +9,7 @@ from pydantic.json_schema import models_json_schema
 from tune_mlp.config import BRANCHES, Settings, TrialConfig, field_adapter
 from tune_mlp.space.domains import DOMAINS
 from tune_mlp.space.parsing import own_settings
+from tune_mlp.space.space import EXPERIMENT
 from tune_mlp.tuning.settings import Scheduler, Search
 from tune_mlp.tuning.study import Study
 
@@ -21,7 +22,10 @@ def study_schema() -> Json:
     schema = _untitled(Study.model_json_schema())
     schema["$defs"].update(_parameter_definitions())
     properties: Json = schema["properties"]
-    properties["space"] = {"$ref": PARAMETERS, "description": properties["space"]["description"]}
+    text = "Named experiments, each with parameters of its own beside or in place of the common ones."
+    experiments = {"$ref": "#/$defs/Branch", "description": text}  # which stand at the top alone
+    space = _mapping(**_parameters(), **{EXPERIMENT: experiments})
+    properties["space"] = {**space, "description": properties["space"]["description"]}
     for name, model in (("scheduler", Scheduler), ("search", Search)):
         names = {"enum": list(model.model_fields)}
         text = properties[name]["description"]
@@ -63,9 +67,14 @@ def _parameter(owner: type[Settings], name: str) -> Json:
 
 def _option(model: type[Settings]) -> Json:
     """What an option of a branch may own: its own settings, and any of the trial's."""
-    properties: Json = {name: {"$ref": f"{PARAMETERS}/properties/{name}"} for name in TrialConfig.model_fields}
-    properties |= {name: _parameter(model, name) for name in own_settings(model)}
+    if not own_settings(model):
+        return {"$ref": PARAMETERS, "description": model.__doc__ or ""}
+    properties = _parameters() | {name: _parameter(model, name) for name in own_settings(model)}
     return {**_mapping(**properties), "type": ["object", "null"], "description": model.__doc__ or ""}
+
+
+def _parameters() -> Json:
+    return {name: {"$ref": f"{PARAMETERS}/properties/{name}"} for name in TrialConfig.model_fields}
 
 
 def _mapping(**properties: Json) -> Json:

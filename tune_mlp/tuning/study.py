@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -20,7 +20,9 @@ from tune_mlp.config import (
     Settings,
     TrialConfig,
 )
+from tune_mlp.data.dataset import Dataset
 from tune_mlp.errors import StudyError
+from tune_mlp.models.pictures import check_model
 from tune_mlp.records import BETTER, Mode, Task, metric_names
 from tune_mlp.space.choosers import grid_draws, random_chooser
 from tune_mlp.space.domains import Domain
@@ -28,7 +30,7 @@ from tune_mlp.space.faults import first_fault, shown
 from tune_mlp.space.files import Located, dump_yaml, find, read_file
 from tune_mlp.space.overrides import override, parse_assignment
 from tune_mlp.space.parsing import parse_space
-from tune_mlp.space.space import Branch, Constant, Params, Space, combinations, finite, resolve, to_config
+from tune_mlp.space.space import EXPERIMENT, Branch, Constant, Params, Space, combinations, finite, resolve, to_config
 from tune_mlp.tuning.settings import (
     Duration,
     Fifo,
@@ -73,6 +75,8 @@ class Study(Settings):
     """How many draws are trained; left out: the whole grid in a grid search, else 25."""
     epochs: Whole = 10
     """How long a trial trains at most."""
+    seeds: Annotated[int, Field(ge=1, le=100)] = 1
+    """From how many seeds each draw is trained; a trial's figures are their mean, and the table has their spread, too."""
     metric: Metric | None = None
     """What trials are ranked by; left out: val_accuracy for classes, val_rmse for regression."""
     mode: Mode | None = None
@@ -89,10 +93,19 @@ class Study(Settings):
     """What trains a trial."""
     patience: Whole | None = None
     """A trial ends after so many epochs without improvement; left out, never."""
+    tested: Literal["winner", "all"] = "winner"
+    """What meets the test part at the end, once: the winner, or each trial's best weights, to report named experiments side by side."""
+    retrain: bool = False
+    """Before its test, train a net anew on training and validation part together, for as many epochs as its best had."""
+    step_losses: Literal["none", "winner", "all"] = "none"
+    """Whose loss of every single step is kept, in steps.parquet."""
     time_budget: Duration | None = None
     """No trial goes on after this: seconds, or text like 10m."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Where all randomness starts."""
+
+    published: dict[Any, Any] | None = None
+    """What a published report says of this study, for `tune-mlp reproduce`: its citation, experiments and claims."""
 
     _located: Located | None = PrivateAttr(default=None)
 
@@ -119,6 +132,8 @@ class Study(Settings):
             raise StudyError(
                 f"pbt changes settings while they train; let one of {', '.join(MUTABLE)} be a domain", ("space",)
             )
+        if self.scheduler.pbt and EXPERIMENT in space.nodes:
+            raise StudyError("pbt mixes settings; named experiments are to be kept apart", ("space", EXPERIMENT))
         return self
 
     @classmethod
@@ -167,6 +182,11 @@ class Study(Settings):
         """Refuse a space with draws that are no valid trial, before anything is trained."""
         for params in itertools.islice(self.draws(), min(self.number_of_trials, 200)):
             to_config(params)
+
+    def check_models(self, dataset: Dataset) -> None:
+        """Refuse a space with nets that these data can't train, before any trial fails of it."""
+        for params in itertools.islice(self.draws(), min(self.number_of_trials, 200)):
+            check_model(to_config(params), dataset)
 
     @property
     def parsed(self) -> Space:
@@ -219,6 +239,16 @@ class Study(Settings):
                     found += node.values() or ()
         return found or [DEFAULT_LOSS[task]]
 
+    def eager_only(self) -> str:
+        """What in the space only the eager engine trains; empty where nothing is."""
+        for path, node in self.parsed.walk():
+            name = path.split(".")[-1]
+            if isinstance(node, Constant | Branch | Domain) and name in EAGER_ONLY:
+                values = node.options if isinstance(node, Branch) else _possible(node)
+                if reason := EAGER_ONLY[name](values):
+                    return reason
+        return ""
+
     def warnings(self) -> list[str]:
         """What a careful reader of a bound study would object to."""
         metric, mode = self.ranking
@@ -243,6 +273,18 @@ class Study(Settings):
         for name in ("search", "scheduler"):
             tree[name] = {key: value for key, value in tree[name].items() if value is not None}
         return dump_yaml(tree)
+
+
+EAGER_ONLY: dict[str, Callable[[Collection[Any]], str]] = {
+    "model": lambda values: "a CNN" if "cnn" in values else "",
+    "rotation": lambda values: "rotation" if any(value > 0 for value in values) else "",
+    "noise": lambda values: "noise" if any(value > 0 for value in values) else "",
+}
+"""The parameters that the compiled engine may not know, and what is to be told of them where these values are possible."""
+
+
+def _possible(node: Constant | Domain) -> Collection[Any]:
+    return (node.value,) if isinstance(node, Constant) else node.extremes()
 
 
 MUTABLE = (

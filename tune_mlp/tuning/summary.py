@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
@@ -22,10 +23,23 @@ def best_line(results: Results) -> str:
     best = results.best
     assert best is not None
     figures = [f"best_{results.metric} {score(results.metric, best[f'best_{results.metric}'])}"]
-    figures += [
-        f"{name} {score(name, best[name])}" for name in best.index if name.startswith("test_") and pd.notna(best[name])
-    ]
+    figures += [f"{name} {figure}" for name, figure in tested(best).items()]
     return f"trial {best['trial']}  {'  '.join(figures)}  {described(results.params[int(best['trial'])])}"
+
+
+def tested(row: pd.Series[Any]) -> dict[str, str]:
+    """What a trial's test said, with the spread over seeds where there are several."""
+    found: dict[str, str] = {}
+    for name in row.index:
+        if name.startswith("test_") and not name.endswith("_std") and pd.notna(row[name]):
+            found[name] = _with_spread(row, name)
+    return found
+
+
+def _with_spread(row: pd.Series[Any], name: str) -> str:
+    """A figure, and where there are several seeds how far they lie apart."""
+    spread = row.get(f"{name}_std")
+    return score(name, row[name]) + (f" ± {score(name, spread)}" if pd.notna(spread) else "")
 
 
 def show_summary(console: Console, results: Results, csv: Path | None) -> None:
@@ -36,10 +50,10 @@ def show_summary(console: Console, results: Results, csv: Path | None) -> None:
     console.print(_ends(results))
     best = results.best
     assert best is not None
-    tested = {name: best[name] for name in best.index if name.startswith("test_") and pd.notna(best[name])}
-    if tested:
-        figures = ", ".join(f"{name} {score(name, value)}" for name, value in tested.items())
-        console.print(Text(f"On the test set, once: trial {best['trial']} has {figures}", "bold"))
+    if scores := tested(best):
+        figures = ", ".join(f"{name} {figure}" for name, figure in scores.items())
+        anew = ", trained anew on all samples but these," if pd.notna(best.get("retrained_loss")) else ""
+        console.print(Text(f"On the test set, once: trial {best['trial']}{anew} has {figures}", "bold"))
     if results.stand_in_for:
         dataset = results.trials.attrs["dataset"]
         console.print(Text(f"!!! Learnt on {dataset}, which STOOD IN for {results.stand_in_for}.", "bold red"))
@@ -75,7 +89,7 @@ def top_table(results: Results) -> Table:
             str(row["trial"]),
             Text(row["state"], STYLES[TrialState(row["state"])]),
             str(row["epochs"]),
-            score(results.metric, row[f"best_{results.metric}"]),
+            _with_spread(row, f"best_{results.metric}"),
             described({path: value for path, value in params.items() if _varies(results, path)}),
         )
     return table

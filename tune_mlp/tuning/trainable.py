@@ -44,11 +44,23 @@ class Job:
     gpu: bool
     weights_folder: Path
     """Where the best epoch's weights of each trial are left for the winner to be chosen from."""
+    seeds: int = 1
+    keep_steps: bool = False
 
 
 def weights_file(folder: Path, trial: int) -> Path:
     """Where a trial's best weights lie."""
     return folder / f"best-{trial:05d}.pt"
+
+
+def steps_file(folder: Path, trial: int, epoch: int) -> Path:
+    """Where the losses of an epoch's steps lie."""
+    return folder / f"steps-{trial:05d}-{epoch:06d}.pt"
+
+
+def step_files(folder: Path, trial: int) -> list[Path]:
+    """All of a trial's."""
+    return sorted(folder.glob(f"steps-{trial:05d}-*.pt"))
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
@@ -93,6 +105,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
                 mode=job.mode,
                 epochs=job.epochs,
                 patience=job.patience,
+                seeds=job.seeds,
+                keep_steps=job.keep_steps,
                 device="cuda" if job.gpu else "cpu",
             )
         return self._trainer
@@ -103,6 +117,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
             until = next(epoch for epoch in self._job.milestones if epoch > trainer.epoch)
             records = trainer.step(until, PATIENT_SECONDS)
             self._keep_best(trainer)
+            self._keep_step_losses(trainer)
         except Exception as error:  # noqa: BLE001  # whatever a trial raises is its own end, not the study's
             epoch = self._trainer.epoch if self._trainer else 0
             return self._result(TrialState.FAILED, epoch, [], None, _reason(error))
@@ -140,6 +155,18 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
             path = weights_file(self._job.weights_folder, self._trial)
             checkpoint.save(path, {"epoch": trainer.best_epoch, "folds": trainer.best_weights()})
             self._saved_epoch = trainer.best_epoch
+
+    def _keep_step_losses(self, trainer: Trainer) -> None:
+        """A file an epoch, so that an epoch that is trained again, after a crash, replaces its own."""
+        import torch
+
+        from tune_mlp.training import checkpoint
+
+        by_epoch: dict[int, list[Any]] = {}
+        for step in trainer.take_step_losses():
+            by_epoch.setdefault(step.epoch, []).append(torch.from_numpy(step.losses))
+        for epoch, losses in by_epoch.items():
+            checkpoint.save(steps_file(self._job.weights_folder, self._trial, epoch), {"epoch": epoch, "runs": losses})
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         from tune_mlp.training import checkpoint

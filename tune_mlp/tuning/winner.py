@@ -1,59 +1,137 @@
-"""The winner: its best weights, tested once on the test part, and saved as plain PyTorch."""
+"""The end of a study: best weights meet the test part, once, and the winner's are saved as plain PyTorch."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tune_mlp.data.dataset import Problem
+import numpy as np
+import pandas as pd
+
+from tune_mlp.config import TrialConfig
+from tune_mlp.data.dataset import Fold, Problem
 from tune_mlp.engines.choose import engine as engine_named
 from tune_mlp.errors import RunError
 from tune_mlp.records import metric_names
-from tune_mlp.results.results import Results
+from tune_mlp.results.export import export
+from tune_mlp.results.results import STEPS, Results
 from tune_mlp.space.domains import as_value
 from tune_mlp.space.space import to_config
 from tune_mlp.training import checkpoint
-from tune_mlp.training.trainer import test_weights
-from tune_mlp.tuning.folder import CHECKPOINTS
-from tune_mlp.tuning.trainable import weights_file
+from tune_mlp.training.retrain import retrain, whole
+from tune_mlp.training.trainer import Weights, test_weights
+from tune_mlp.tuning.study import Study
+from tune_mlp.tuning.trainable import step_files, weights_file
 
 
-def save_winner(results: Results, problem: Problem, engine: str, run: Path) -> dict[str, float]:
-    """Write best/model.pt and best/trial.json; returns the test scores, empty where there is no test part. With several
-    folds the scores are the folds' mean, and the model is the fold's that validated first."""
-    best = results.best
-    assert best is not None
-    trial = int(best["trial"])
-    path = weights_file(run / CHECKPOINTS, trial)
-    if not path.exists():
-        raise RunError(f"the winner's weights are missing: trial {trial} left none in {path.parent}")
-    kept = checkpoint.load(path)
-    if kept["epoch"] != best["best_epoch"]:
-        raise RunError(f"the winner's weights are of epoch {kept['epoch']}, and its best is {best['best_epoch']}")
-    weights: list[dict[str, Any]] = kept["folds"]
-    params = {path: as_value(value) for path, value in results.params[trial].items()}
-    config = to_config(params)
-    scores = test_weights(config, problem, engine_named(engine), weights)
-    dataset, fold = problem.dataset, problem.folds[0]
-    regression = dataset.task == "regression"
-    checkpoint.save_model(
-        run / "best",
-        weights[0],
-        {
-            "trial": trial,
-            "params": params,
-            "config": config.model_dump(),
-            "inputs": int(dataset.x.shape[1]),
-            "outputs": dataset.outputs,
-            "classes": list(dataset.classes),
-            "features": list(dataset.features),
-            "dataset": dataset.name,
-            "stand_in_for": dataset.stand_in_for,
-            "epoch": int(best["best_epoch"]),
-            "metrics": {name: best[f"best_{name}"] for name in metric_names(dataset.task, "val")},
-            "test": scores,
-            "normalize": fold.inputs.describe(),
-            "target": {"mean": fold.targets.mean.tolist(), "std": fold.targets.std.tolist()} if regression else None,
-        },
-    )
-    return scores
+@dataclass(frozen=True)
+class Examined:
+    """A trial's best weights, or what was trained anew in their place, with what the test part said of them."""
+
+    trial: int
+    config: TrialConfig
+    weights: list[Weights]
+    fold: Fold
+    """Whose scaling the first of the weights expect."""
+    scores: dict[str, float]
+    """As the journal has them; empty where there is no test part."""
+    retrained: bool
+    note: str = ""
+    """What a person should know of it."""
+
+
+class Examiner:
+    """Tests trials of a study that has ended."""
+
+    def __init__(self, study: Study, problem: Problem, engine: str, weights_folder: Path, results: Results) -> None:
+        self._study, self._problem, self._results = study, problem, results
+        self._engine = engine_named(engine)
+        self._weights_folder = weights_folder
+        self._rows = results.trials.set_index("trial")
+
+    @cached_property
+    def _whole(self) -> Problem:
+        return whole(self._problem, self._study.data)
+
+    def examine(self, trial: int) -> Examined:
+        """With several folds or seeds the scores are the mean over them."""
+        config, kept = to_config(self._params(trial)), self._kept(trial)
+        note = ""
+        if self._study.retrain:
+            anew = retrain(
+                config,
+                self._whole,
+                self._engine,
+                seed=int(self._rows["seed"][trial]),
+                seeds=self._study.seeds,
+                epochs=int(self._rows["best_epoch"][trial]),
+            )
+            if anew:
+                tested = test_weights(config, self._whole, self._engine, anew.weights)
+                return Examined(trial, config, anew.weights, self._whole.folds[0], tested | anew.scores, retrained=True)
+            note = f"trial {trial} diverged when it was trained anew on all samples; its validated weights are kept"
+        tested = test_weights(config, self._problem, self._engine, kept)
+        return Examined(trial, config, kept, self._problem.folds[0], tested, retrained=False, note=note)
+
+    def _params(self, trial: int) -> dict[str, Any]:
+        return {path: as_value(value) for path, value in self._results.params[trial].items()}
+
+    def _kept(self, trial: int) -> list[Weights]:
+        path = weights_file(self._weights_folder, trial)
+        if not path.exists():
+            raise RunError(f"the winner's weights are missing: trial {trial} left none in {path.parent}")
+        kept = checkpoint.load(path)
+        if kept["epoch"] != self._rows["best_epoch"][trial]:
+            raise RunError(
+                f"the winner's weights are of epoch {kept['epoch']}, and its best is {self._rows['best_epoch'][trial]}"
+            )
+        folds: list[Weights] = kept["folds"]
+        return folds
+
+    def save(self, examined: Examined, folder: Path) -> None:
+        """Write model.pt and trial.json; of several folds or seeds the first one's model."""
+        row: dict[Any, Any] = self._rows.loc[examined.trial].to_dict()
+        dataset, fold = self._problem.dataset, examined.fold
+        regression = dataset.task == "regression"
+        checkpoint.save_model(
+            folder,
+            examined.weights[0],
+            {
+                "trial": examined.trial,
+                "params": self._params(examined.trial),
+                "config": examined.config.model_dump(),
+                "inputs": int(dataset.x.shape[1]),
+                "shape": list(dataset.shape),
+                "outputs": dataset.outputs,
+                "classes": list(dataset.classes),
+                "features": list(dataset.features),
+                "dataset": dataset.name,
+                "stand_in_for": dataset.stand_in_for,
+                "epoch": int(row["best_epoch"]),
+                "retrained": examined.retrained,
+                "metrics": {name: row[f"best_{name}"] for name in metric_names(dataset.task, "val")},
+                "test": examined.scores,
+                "normalize": fold.inputs.describe(),
+                "target": {"mean": fold.targets.mean.tolist(), "std": fold.targets.std.tolist()}
+                if regression
+                else None,
+            },
+        )
+
+
+def save_steps(results: Results, folds: int, run: Path) -> None:
+    """steps.parquet: a row a step, of the trials whose steps were kept."""
+    parts: list[pd.DataFrame] = []
+    for trial in results.trials["trial"]:
+        for path in step_files(run / "checkpoints", int(trial)):
+            epoch = checkpoint.load(path)
+            for place, losses in enumerate(epoch["runs"]):
+                repeat, fold = divmod(place, folds)
+                part = pd.DataFrame({"step": np.arange(1, len(losses) + 1), "loss": losses.numpy()})
+                parts.append(part.assign(trial=int(trial), epoch=epoch["epoch"], repeat=repeat, fold=fold))
+    columns = ["trial", "epoch", "repeat", "fold", "step", "loss"]
+    table = pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+    alone = [name for name in ("repeat", "fold") if table[name].max() == 0]
+    export(table.drop(columns=alone), run / STEPS, "parquet")

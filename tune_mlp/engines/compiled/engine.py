@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from tune_mlp.config import REGRESSION_LOSSES, TrialConfig
+from tune_mlp.config import TrialConfig
 from tune_mlp.data.batches import CHUNK, epoch_order
 from tune_mlp.data.dataset import Fold, Problem
 from tune_mlp.engines.base import Trained
+from tune_mlp.engines.check import check_compiled, check_start
 from tune_mlp.engines.compiled import activations, losses, optimisers
 from tune_mlp.engines.compiled.kernels import run_batches
 from tune_mlp.engines.compiled.layers import SMALL_BATCH
@@ -21,7 +22,6 @@ from tune_mlp.engines.compiled.singles import train_singles
 from tune_mlp.engines.compiled.sparse import Pixels, without_zeros
 from tune_mlp.engines.denormals import denormals_as_zero
 from tune_mlp.engines.tally import Tally, no_scores
-from tune_mlp.errors import UsageError
 from tune_mlp.models.dropout import draw_masks, mask_generator
 from tune_mlp.models.mlp import build_mlp
 from tune_mlp.seeds import derive
@@ -78,23 +78,27 @@ class CompiledRun:
         tally = Tally(self._dataset.task, fold.targets)
         size = min(config.batch_size, len(order))
         chunk = max(1, CHUNK // config.batch_size) * config.batch_size
-        steps = 0
+        steps, by_chunk = 0, []
         for low in range(0, len(order), chunk):
             rows = order[low : low + chunk]
             wanted = fold.targets.apply(self._dataset.y.take(rows, axis=0))
             outputs = np.empty((len(rows), self._dims[-1]), np.float32)
             batch_losses = np.empty(-(-len(rows) // size))
             kept = draw_masks(masks, len(rows), int(self._hidden[-1]), config.dropout) if config.dropout > 0 else None
-            steps += self._train_chunk(rows, wanted, size, kept, outputs, batch_losses)
+            done = self._train_chunk(rows, wanted, size, kept, outputs, batch_losses)
+            steps += done
+            by_chunk.append(batch_losses[:done])
             tally.add(torch.from_numpy(outputs), torch.from_numpy(wanted), torch.from_numpy(batch_losses), size)
             if not tally.finite:
                 break
         for layer in self._norms:
             assert layer.num_batches_tracked is not None
             layer.num_batches_tracked += steps - (steps if size == 1 else int(len(order) % size == 1))
+        with np.errstate(over="ignore"):
+            step_losses = np.concatenate(by_chunk).astype(np.float32)
         if not (np.isfinite(self._p).all() and np.isfinite(self._moments).all()):
-            return Trained(no_scores(self._dataset.task), steps)
-        return Trained(tally.scores(), steps)
+            return Trained(no_scores(self._dataset.task), steps, step_losses)
+        return Trained(tally.scores(), steps, step_losses)
 
     def _train_chunk(
         self,
@@ -209,10 +213,8 @@ class CompiledEngine:
     name = "compiled"
 
     def start(self, config: TrialConfig, problem: Problem, fold: int, seed: int, device: str = "cpu") -> CompiledRun:
-        if problem.dataset.task == "regression" and config.loss not in REGRESSION_LOSSES:
-            raise UsageError(
-                f"loss: regression needs one of {', '.join(REGRESSION_LOSSES)}, got {config.loss} on {problem.dataset.name}"
-            )
+        check_start(config, problem.dataset)
+        check_compiled(config)
         return CompiledRun(config, problem, fold, seed)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,18 +10,22 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from tune_mlp.config import REGRESSION_LOSSES, TrialConfig
+from tune_mlp.config import TrialConfig
 from tune_mlp.data.batches import chunks, epoch_order
 from tune_mlp.data.dataset import Problem
 from tune_mlp.engines.base import Trained
+from tune_mlp.engines.check import check_start
 from tune_mlp.engines.denormals import denormals_as_zero
+from tune_mlp.engines.eager.augment import augmented
 from tune_mlp.engines.eager.losses import LOSSES, loss_targets
-from tune_mlp.engines.eager.optimisers import add_l1, as_float32, build_optimiser, linear_weights
+from tune_mlp.engines.eager.optimisers import add_l1, as_float32, build_optimiser, penalised_weights
 from tune_mlp.engines.tally import Tally, no_scores
-from tune_mlp.errors import UsageError
-from tune_mlp.models.dropout import Dropout, draw_masks, mask_generator
-from tune_mlp.models.mlp import build_mlp
+from tune_mlp.models.build import build_model
+from tune_mlp.models.dropout import Dropout, draw_by_batch, mask_generator
 from tune_mlp.seeds import derive
+
+PICTURES_TOGETHER = 128
+"""So many are evaluated together: what convolutions put out is many times what comes in."""
 
 
 class EagerRun:
@@ -34,9 +38,10 @@ class EagerRun:
         self._fold_number = fold
         self._seed = seed
         self._device = torch.device(device)
-        self._model = build_mlp(
-            self._dataset.x.shape[1], self._dataset.outputs, config, derive(seed, "weights", fold)
-        ).to(self._device)
+        data = self._dataset
+        self._model = build_model(data.x.shape[1], data.shape, data.outputs, config, derive(seed, "weights", fold)).to(
+            self._device
+        )
         self._dropouts = [layer for layer in self._model.modules() if isinstance(layer, Dropout)]
         self._parameters = list(self._model.parameters())
         self._optimiser = build_optimiser(self._parameters, config)
@@ -53,27 +58,33 @@ class EagerRun:
         self._model.train()
         order = fold.train[epoch_order(len(fold.train), seed, number, epoch)]
         tally = Tally(self._dataset.task, fold.targets)
-        steps = 0
-        for x, y in chunks(self._dataset.x, self._dataset.y, order, size, fold.inputs, fold.targets):
+        by_chunk: list[torch.Tensor] = []
+        for x, y in self._chunks(order, epoch):
             labels = torch.from_numpy(y).to(self._device)
-            masks = self._masks(generator, len(x)) if self._dropouts else []
+            masks = self._masks(generator, len(x)) if self._dropouts else None
             outputs, losses = self._train_batches(torch.from_numpy(x).to(self._device), labels, masks)
-            steps += len(losses)
-            tally.add(torch.cat(outputs), labels, torch.stack(losses), size)
+            by_chunk.append(torch.stack(losses))
+            tally.add(torch.cat(outputs), labels, by_chunk[-1], size)
             if not tally.finite:
                 break
-        if not self._weights_are_finite():
-            return Trained(no_scores(self._dataset.task), steps)
-        return Trained(tally.scores(), steps)
+        scores = tally.scores() if self._weights_are_finite() else no_scores(self._dataset.task)
+        step_losses = torch.cat(by_chunk).cpu().numpy()
+        return Trained(scores, len(step_losses), step_losses)
 
-    def _masks(self, generator: np.random.Generator, samples: int) -> list[list[torch.Tensor]]:
+    def _chunks(self, order: NDArray[np.int64], epoch: int) -> Iterator[tuple[NDArray[np.float32], NDArray[Any]]]:
+        config, data, fold = self._config, self._dataset, self._fold
+        if config.rotation > 0 or config.noise > 0:
+            return augmented(config, data, fold, order, self._seed, self._fold_number, epoch)
+        return chunks(data.x, data.y, order, config.batch_size, fold.inputs, fold.targets)
+
+    def _masks(self, generator: np.random.Generator, samples: int) -> Iterator[tuple[torch.Tensor, ...]]:
         """Dropout's masks for a chunk: by batch, by layer."""
-        masks = torch.from_numpy(draw_masks(generator, samples, sum(self._config.hidden), self._config.dropout))
-        by_batch = torch.split(masks.to(self._device), self._config.batch_size)
-        return [list(torch.split(batch, list(self._config.hidden), dim=1)) for batch in by_batch]
+        config, units = self._config, [layer.units for layer in self._dropouts]
+        for drawn in draw_by_batch(generator, samples, config.batch_size, sum(units), config.dropout):
+            yield torch.split(torch.from_numpy(drawn).to(self._device), units, dim=1)
 
     def _train_batches(
-        self, x: torch.Tensor, labels: torch.Tensor, masks: list[list[torch.Tensor]]
+        self, x: torch.Tensor, labels: torch.Tensor, masks: Iterator[tuple[torch.Tensor, ...]] | None
     ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """A step for each batch; gives each batch's outputs and loss.
 
@@ -82,14 +93,14 @@ class EagerRun:
         """
         size, l1 = self._config.batch_size, as_float32(self._config.l1)
         model, loss_of, step, parameters = self._model, self._loss, self._optimiser.step, self._parameters
-        matrices = linear_weights(model) if l1 > 0 else []
+        matrices = penalised_weights(model) if l1 > 0 else []
         targets = loss_targets(self._config.loss, labels, self._dataset.outputs)
         outputs: list[torch.Tensor] = []
         losses: list[torch.Tensor] = []
-        for i, (batch, target) in enumerate(zip(torch.split(x, size), torch.split(targets, size), strict=True)):
-            if masks:
-                for layer, mask in zip(self._dropouts, masks[i], strict=True):
-                    layer.mask = mask
+        for batch, target in zip(torch.split(x, size), torch.split(targets, size), strict=True):
+            if masks is not None:
+                for layer, mask in zip(self._dropouts, next(masks), strict=True):
+                    layer.take(mask)
             output = model(batch)
             loss = loss_of(output, target)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -114,10 +125,15 @@ class EagerRun:
         with torch.no_grad():
             for scaled, wanted in chunks(x, y, index, 1, self._fold.inputs, self._fold.targets):
                 labels = torch.from_numpy(wanted).to(self._device)
-                outputs = self._model(torch.from_numpy(scaled).to(self._device))
+                outputs = self._outputs(torch.from_numpy(scaled).to(self._device))
                 loss = self._loss(outputs, loss_targets(self._config.loss, labels, self._dataset.outputs))
                 tally.add(outputs, labels, loss.reshape(1), len(labels))
         return tally.scores()
+
+    def _outputs(self, x: torch.Tensor) -> torch.Tensor:
+        if self._config.model.name == "mlp":
+            return self._model(x)  # type: ignore[no-any-return]
+        return torch.cat([self._model(part) for part in torch.split(x, PICTURES_TOGETHER)])
 
     def state(self) -> dict[str, Any]:
         optimiser = self._optimiser.state_dict()
@@ -149,10 +165,7 @@ class EagerEngine:
     name = "eager"
 
     def start(self, config: TrialConfig, problem: Problem, fold: int, seed: int, device: str = "cpu") -> EagerRun:
-        if problem.dataset.task == "regression" and config.loss not in REGRESSION_LOSSES:
-            raise UsageError(
-                f"loss: regression needs one of {', '.join(REGRESSION_LOSSES)}, got {config.loss} on {problem.dataset.name}"
-            )
+        check_start(config, problem.dataset)
         return EagerRun(config, problem, fold, seed, device)
 
 

@@ -96,6 +96,6 @@ def add_l1(matrices: Sequence[torch.Tensor], l1: float) -> None:
         matrix.grad.add_(matrix.detach().sign(), alpha=l1)
 
 
-def linear_weights(model: nn.Module) -> list[torch.Tensor]:
-    """What L1 acts on: the weights of linear layers, not their biases and no batch norm."""
-    return [layer.weight for layer in model.modules() if isinstance(layer, nn.Linear)]
+def penalised_weights(model: nn.Module) -> list[torch.Tensor]:
+    """What L1 acts on: the weights of linear layers and convolutions, not their biases and no batch norm."""
+    return [layer.weight for layer in model.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]

@@ -1,0 +1,28 @@
+"""Refusals at the start of a run, in one line each: what can't be learnt, and what an engine doesn't train."""
+
+from __future__ import annotations
+
+from tune_mlp.config import REGRESSION_LOSSES, TrialConfig, eager_only
+from tune_mlp.data.dataset import Dataset
+from tune_mlp.errors import UsageError
+from tune_mlp.models.pictures import check_model
+
+
+def check_start(config: TrialConfig, dataset: Dataset) -> None:
+    """What no engine trains."""
+    if dataset.task == "regression" and config.loss not in REGRESSION_LOSSES:
+        raise UsageError(
+            f"loss: regression needs one of {', '.join(REGRESSION_LOSSES)}, got {config.loss} on {dataset.name}"
+        )
+    check_model(config, dataset)
+
+
+def check_compiled(config: TrialConfig) -> None:
+    """What the compiled engine doesn't train, though it ought to have been noticed when the engine was chosen."""
+    reason = eager_only(config)
+    if reason:
+        raise not_compiled(reason)
+
+
+def not_compiled(reason: str) -> UsageError:
+    return UsageError(f"engine: compiled doesn't offer {reason}, only eager does; use auto or eager")

@@ -1,0 +1,167 @@
+"""Figures out of a run's tables, and how a figure and a distance between two are said."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from tune_mlp.errors import RunError, did_you_mean
+from tune_mlp.published.experiments import is_share
+from tune_mlp.records import Mode
+from tune_mlp.results.tables import RANKED, rank
+
+SLACK = 1e-9
+"""What rounding may do to a figure that is exactly at its tolerance."""
+
+
+class Absent(LookupError):
+    """A trial or an epoch that isn't there: a fault of the claim, unless the run was scaled down."""
+
+
+class Tables(Protocol):
+    """What is measured of a run: `Results`, or whatever has its tables."""
+
+    @property
+    def trials(self) -> pd.DataFrame: ...
+    @property
+    def epochs(self) -> pd.DataFrame: ...
+    @property
+    def metric(self) -> str: ...
+    @property
+    def mode(self) -> Mode: ...
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number, and where several seeds made it, how far these lie apart."""
+
+    number: float
+    std: float = math.nan
+    seeds: int = 0
+
+    def shown(self, column: str) -> str:
+        """The figure, and from how many seeds it is."""
+        return f"{self.spread(column)} ({self.seeds} seeds)" if self._spreads else self.spread(column)
+
+    def spread(self, column: str) -> str:
+        """The figure, with its deviation where there is one."""
+        if not self._spreads:
+            return shown(column, self.number)
+        if is_share(column):
+            return f"{100 * self.number:.2f} ± {100 * self.std:.2f} %"
+        return f"{shown(column, self.number)} ± {self.std:.2g}"
+
+    @property
+    def _spreads(self) -> bool:
+        return self.seeds > 1 and not math.isnan(self.std)
+
+
+def matching(results: Tables, where: Mapping[str, Any]) -> pd.DataFrame:
+    """The trials with these parameters, best first; those that can't be best stand last."""
+    trials = results.trials
+    for column in where:
+        check_column(trials, column)
+    ranked = list(rank(trials, results.metric, results.mode)["trial"])
+    numbers = [*ranked, *(number for number in trials["trial"] if number not in ranked)]
+    by_number = trials.set_index("trial", drop=False)
+    fits = [
+        number
+        for number in numbers
+        if all(_same(by_number.at[number, column], wanted) for column, wanted in where.items())
+    ]
+    if not fits:
+        raise Absent(f"no trial has {said(where)}" if where else "there are no trials")
+    found: pd.DataFrame = by_number.loc[fits]
+    return found
+
+
+def _same(cell: Any, wanted: Any) -> bool:
+    """As the table holds it: lists are JSON text, and a number may be written as text where it is a key."""
+    if wanted is None or pd.isna(cell):
+        return wanted is None and bool(pd.isna(cell))
+    if isinstance(cell, bool | np.bool_) or isinstance(wanted, bool):
+        return str(cell).lower() == str(wanted).lower()
+    if isinstance(cell, str):
+        return cell == text_of(wanted)
+    try:
+        return math.isclose(float(cell), float(wanted), rel_tol=SLACK)
+    except (TypeError, ValueError):
+        return False
+
+
+def text_of(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def said(where: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={text_of(wanted)}" for name, wanted in where.items()) or "the best trial"
+
+
+def figure_of(results: Tables, where: Mapping[str, Any], column: str, epoch: int | None) -> Figure:
+    """Of the best trial with these parameters."""
+    row = matching(results, where).iloc[0]
+    found = figure(results, row, column, epoch)
+    if math.isnan(found.number) and row["state"] in RANKED:
+        raise RunError(f"{said(where)} has no {column}: it is empty for trial {row['trial']}")
+    return found
+
+
+def figure(results: Tables, row: pd.Series[Any], column: str, epoch: int | None) -> Figure:
+    """A trial's figure; NaN where it has none, as one that diverged."""
+    own = results.epochs[results.epochs["trial"] == row["trial"]]
+    seeds = own["repeat"].nunique() if "repeat" in own.columns else 0
+    if epoch is None:
+        check_column(results.trials, column)
+        return Figure(_number(row[column], column), _number(row.get(f"{column}_std", math.nan), column), seeds)
+    check_column(own, column)
+    then = own[own["epoch"] == epoch]
+    if then.empty:
+        if row["state"] not in RANKED:
+            return Figure(math.nan)
+        raise Absent(f"trial {row['trial']} has no epoch {epoch}: it ended after {row['epochs']}")
+    std = float(then.groupby("repeat")[column].mean().std()) if seeds > 1 else math.nan
+    return Figure(float(then[column].mean(skipna=False)), std, seeds)
+
+
+def _number(cell: Any, column: str) -> float:
+    try:
+        return math.nan if pd.isna(cell) else float(cell)
+    except ValueError:
+        raise RunError(f"{column} holds no numbers, got {cell!r}") from None
+
+
+def check_column(table: pd.DataFrame, column: str) -> None:
+    if column not in table.columns:
+        raise RunError(f"the table has no column {column!r}{did_you_mean(column, map(str, table.columns))}")
+
+
+def published_text(column: str, published: float | str) -> str:
+    return published if isinstance(published, str) else shown(column, published)
+
+
+def shown(column: str, number: float) -> str:
+    """Accuracies as percent, all else with four digits."""
+    if not math.isfinite(number):
+        return "not finite"
+    if is_share(column):
+        return f"{100 * number:.2f} %"
+    return f"{number:,.0f}" if number.is_integer() and abs(number) < 1e12 else f"{number:.4g}"
+
+
+def distance(column: str, number: float) -> str:
+    """Accuracies lie so many percentage points apart."""
+    if not math.isfinite(number):
+        return "not finite"
+    return f"{100 * number:.2f} points" if is_share(column) else f"{number:.3g}"
+
+
+def signed(column: str, difference: float) -> str:
+    if not math.isfinite(difference):
+        return ""
+    return f"{'−' if difference < 0 else '+'}{distance(column, abs(difference))}"

@@ -1,0 +1,129 @@
+"""The published studies' files: found, read with the line of every fault, and each experiment as a study to run."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from tune_mlp.errors import StudyError, TuneMlpError, UsageError, did_you_mean, one_line
+from tune_mlp.published.experiments import Published
+from tune_mlp.space.faults import Path_, first_fault, shown
+from tune_mlp.space.files import Located, read_file, shipped
+from tune_mlp.space.overrides import override, parse_assignment
+from tune_mlp.tuning.study import Study
+
+FOLDER = "published"
+"""Where published studies lie among the shipped files."""
+KEY = "published"
+"""The study file's key that says all but the study itself."""
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+LONGEST_RUN = 64
+"""Characters in the name of a run's folder."""
+
+
+@dataclass(frozen=True)
+class PublishedStudy:
+    """A study file with what it says of its publication."""
+
+    name: str
+    word: str
+    """What a person types to name it: a shipped one's name, or a path."""
+    base: Path
+    """The file's folder."""
+    located: Located
+    published: Published
+
+    def study(self, experiment: str, quick: bool = False, engine: str | None = None) -> Study:
+        """The study of one experiment: its settings laid over the file's."""
+        tree = {key: value for key, value in self.located.tree.items() if key != KEY}
+        located = Located(tree, self.located.source, self.located.places)
+        for layer in ("set", "quick") if quick else ("set",):
+            for path, value in getattr(self.published.experiments[experiment], layer).items():
+                where: Path_ = (KEY, "experiments", experiment, layer, path)
+                try:
+                    parts, _, _ = parse_assignment(f"{path}=null", Study.model_fields)
+                    located = override(located, parts, value, self.located.places[where])
+                except StudyError as error:
+                    raise self.located.locate(StudyError(error.rule, where)) from None
+        if engine is not None:
+            located = override(located, ["engine"], engine, f"--engine {engine}")
+        return Study.from_located(located, self.base)
+
+
+def published_studies() -> dict[str, Path]:
+    """The shipped files of published studies, by name."""
+    return {name: path for name, path in shipped().items() if path.parent.name == FOLDER}
+
+
+def load(word: str) -> PublishedStudy:
+    """A shipped published study by name, or a study file with such a key."""
+    path = Path(word)
+    if not (word.endswith((".yaml", ".yml")) or "/" in word):
+        known = published_studies()
+        if word not in known:
+            raise UsageError(f"no published study is named {word!r}{did_you_mean(word, known)}")
+        path = known[word]
+    located = read_file(path)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:48] or "study"
+    located.tree.setdefault("name", name)
+    return PublishedStudy(name, word, path.parent, located, read_published(located, name))
+
+
+def listing() -> str:
+    """The shipped published studies with their experiments, for a person."""
+    lines: list[str] = []
+    for name in published_studies():
+        try:
+            published = load(name).published
+        except TuneMlpError as error:
+            lines.append(f"{name}: can't be read: {one_line(error)}")
+            continue
+        lines.append(f"{name}: {published.citation}")
+        width = max(map(len, published.experiments))
+        lines += [f"  {key:{width}}  {experiment.about}" for key, experiment in published.experiments.items()]
+    return "\n".join(lines) or "no published study ships with this copy"
+
+
+def read_published(located: Located, name: str = "") -> Published:
+    """What the file says under `published`; a fault names file, line and path. `name` will open its runs' names."""
+    if KEY not in located.tree:
+        raise StudyError(f"it is no published study: {KEY!r} is missing", source=located.source)
+    raw = located.tree[KEY]
+    try:
+        published = Published.model_validate(raw)
+    except ValidationError as error:
+        raise located.locate(first_fault(error, raw, (KEY,))) from None
+    for path, rule in _loose_ends(published, name):
+        raise located.locate(StudyError(rule, (KEY, *path)))
+    return published
+
+
+def _loose_ends(published: Published, name: str) -> list[tuple[Path_, str]]:
+    """What is wrong between the parts, each of which is well by itself."""
+    found: list[tuple[Path_, str]] = []
+    for experiment, how in published.experiments.items():
+        if not NAME.fullmatch(experiment):
+            rule = f"a name is letters, digits, dots, dashes or underscores, got {shown(experiment)}"
+            found.append((("experiments", experiment), rule))
+        elif len(f"{name}-{experiment}") > LONGEST_RUN:
+            rule = f"the run would be named {name}-{experiment}, which is more than {LONGEST_RUN} characters"
+            found.append((("experiments", experiment), rule))
+        found += [
+            (("experiments", experiment, layer, path), f"write a path, for instance data.samples, got {shown(path)}")
+            for layer in ("set", "quick")
+            for path in getattr(how, layer)
+            if "=" in path
+        ]
+    for i, claim in enumerate(published.claims):
+        if claim.experiment not in published.experiments:
+            hint = did_you_mean(claim.experiment, published.experiments)
+            found.append((("claims", i, "experiment"), f"no experiment is named {claim.experiment!r}{hint}"))
+            continue
+        check = published.experiments[claim.experiment].check
+        if (check or "") != ("gradients" if claim.measure == "gradients" else ""):
+            rule = f"{claim.experiment} is {f'check: {check}' if check else 'a run'}, which has no {claim.measure}"
+            found.append((("claims", i, claim.measure), rule))
+    return found
