@@ -1,8 +1,9 @@
-"""Writes what is said of the code from the code: docs/settings.md, and the README's tree. `make docs`."""
+"""Writes what is said of the code from the code: docs/settings.md, the README's tree, and its table of claims. `make docs`."""
 
 from __future__ import annotations
 
 import ast
+import csv
 import types
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
@@ -19,6 +20,8 @@ TARGET = Path(__file__).parent / "settings.md"
 README = Path(__file__).parents[1] / "README.md"
 PACKAGE = Path(__file__).parents[1] / "tune_mlp"
 START = "\ntune_mlp/\n"
+CLAIMS = Path(__file__).parent / "published.csv"
+BEGIN, END = "<!-- published:begin -->\n", "<!-- published:end -->\n"
 HEAD = """\
 # The study file
 
@@ -31,15 +34,31 @@ Any setting can be changed from the command line by its path: `--set lr=0.01` pi
 
 
 def main() -> None:
-    """Write both."""
+    """Write all three."""
     TARGET.write_text(page(), encoding="utf-8")
-    README.write_text(with_tree(README.read_text(encoding="utf-8")), encoding="utf-8")
+    README.write_text(with_claims(with_tree(README.read_text(encoding="utf-8"))), encoding="utf-8")
 
 
 def with_tree(readme: str) -> str:
     """The README with a line for each module, as the module's docstring opens."""
     head, _, rest = readme.partition(START)
     return head + START + "\n".join(_branch(PACKAGE, 0)) + "\n```\n" + rest.partition("\n```\n")[2]
+
+
+def with_claims(readme: str) -> str:
+    """The README with a line for each claim that was judged when all published studies were run again."""
+    with CLAIMS.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["judged"] == "True"]
+    lines = ["| study | claim | published | ours | |", "| --- | --- | --- | --- | --- |"]
+    study = ""
+    for row in rows:
+        name, study = ("" if row["study"] == study else row["study"]), row["study"]
+        cells = (name, row["claim"], row["published"], row["ours"], row["verdict"])
+        lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells) + " |")
+    met = sum(row["verdict"] == "met" for row in rows)
+    text = "\n".join([f"{met} of {len(rows)} claims met.", "", *lines]) + "\n"
+    head, _, rest = readme.partition(BEGIN)
+    return head + BEGIN + text + END + rest.partition(END)[2]
 
 
 def _branch(folder: Path, depth: int) -> list[str]:
@@ -76,7 +95,11 @@ def page() -> str:
     parts.append(
         "Besides: `{choice: {sgd: {momentum: ...}, adam: {}}}` is a choice whose options own parameters, which exist only\n"
         "where their option was drawn; `[64, {choice: [16, 32]}]` is a list with domains in it; and\n"
-        "`{list: {choice: [16, 32, 64]}, length: {int: [1, 3]}}` is a list of a length that is drawn, too.\n"
+        "`{list: {choice: [16, 32, 64]}, length: {int: [1, 3]}}` is a list of a length that is drawn, too.\n\n"
+        "`experiment: {choice: {NAME: {...}, NAME: {...}}}` at the top of a space names experiments. Each has the common\n"
+        "parameters that stand beside it, and its own in their place; the table has a column `experiment`, and each\n"
+        "parameter one column for all of them. With `search: grid` each experiment is run once (its domains in full), with\n"
+        "`tested: all` all are tested, and `--set experiment=NAME` runs one.\n"
     )
     parts += ["## space: the parameters\n", _table(TrialConfig)]
     for branch, options in BRANCHES.items():

@@ -7,9 +7,11 @@ import re
 from pathlib import Path
 from types import ModuleType
 
+import pandas as pd
 import pytest
 import yaml
 
+from tune_mlp.published.studies import load, published_studies
 from tune_mlp.search import make_parser
 from tune_mlp.space.files import shipped
 from tune_mlp.tuning.study import Study
@@ -34,6 +36,23 @@ def test_the_reference_page_is_what_the_settings_say(pages: ModuleType) -> None:
 
 def test_the_readmes_tree_is_what_the_modules_say(pages: ModuleType) -> None:
     assert pages.with_tree(README) == README, "run make docs"
+
+
+def test_the_readmes_claims_are_those_of_the_last_full_run(pages: ModuleType) -> None:
+    assert pages.with_claims(README) == README, "run make docs"
+
+
+def test_every_published_study_has_its_claims_in_the_kept_table() -> None:
+    """Where this fails: tune-mlp reproduce all, and copy its reproduced.csv and .md to docs/published.*"""
+    kept = pd.read_csv(ROOT / "docs" / "published.csv")
+    for name in published_studies():
+        published = load(name).published
+        rows = kept[kept["study"] == name]
+        said = [claim.claim for claim in published.claims if not claim.rows]
+        assert [claim for claim in said if claim not in set(rows["claim"])] == []
+        assert set(rows["experiment"]) == {claim.experiment for claim in published.claims}
+    assert set(kept["verdict"]) <= {"met", "missed", "reported"}
+    assert kept["ours"].notna().all()
 
 
 def test_every_top_level_entry_is_in_the_readmes_tree() -> None:

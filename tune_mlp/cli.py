@@ -114,10 +114,12 @@ def make_parser() -> argparse.ArgumentParser:
 
     spaces = word("spaces", _spaces, "List the shipped spaces with a line each, or print one.")
     spaces.add_argument("name", nargs="?", help="The space to print.")
-    export = word("export", _export, "Write a run's table of trials or epochs as a file of another kind.")
+    export = word("export", _export, "Write a run's table of trials, epochs or steps as a file of another kind.")
     export.add_argument("run", metavar="RUN", help="A run's folder, or its name under runs/.")
     export.add_argument("--to", required=True, choices=list(FORMATS), help="The kind of file.")
-    export.add_argument("--what", choices=["trials", "epochs"], default="trials", help="Which table (default: trials).")
+    export.add_argument(
+        "--what", choices=["trials", "epochs", "steps"], default="trials", help="Which table (default: trials)."
+    )
     export.add_argument(
         "--output",
         type=Path,

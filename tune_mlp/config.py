@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, model_validator
@@ -251,10 +252,18 @@ class TrialConfig(Settings):
 TrialConfig.FIELDS = frozenset(TrialConfig.model_fields)
 
 
+EAGER_ONLY: dict[str, Callable[[Collection[Any]], str]] = {
+    "model": lambda values: "a CNN" if "cnn" in values else "",
+    "rotation": lambda values: "rotation" if any(value > 0 for value in values) else "",
+    "noise": lambda values: "noise" if any(value > 0 for value in values) else "",
+}
+"""The parameters that the compiled engine may not know: what it lacks where a parameter may have any of these values."""
+
+
 def eager_only(config: TrialConfig) -> str:
     """What of it only the eager engine trains; empty where nothing is."""
-    found = {"a CNN": config.model.name == "cnn", "rotation": config.rotation > 0, "noise": config.noise > 0}
-    return next((reason for reason, wanted in found.items() if wanted), "")
+    values = {"model": config.model.name, "rotation": config.rotation, "noise": config.noise}
+    return next(filter(None, (EAGER_ONLY[name]([value]) for name, value in values.items())), "")
 
 
 Normalize = Literal["unit", "symmetric", "standard", "per_sample"]

@@ -26,10 +26,12 @@ def started(**changes: Any) -> Started:
     return Started(**{**values, **changes})
 
 
-def record(epoch: int, *values: float, fold: int = 0, task: Any = "classification", steps: int = 10) -> EpochRecord:
+def record(
+    epoch: int, *values: float, fold: int = 0, task: Any = "classification", steps: int = 10, repeat: int = 0
+) -> EpochRecord:
     """`values` are train_* and then val_*, in the order of the task's scores."""
     names = metric_names(task, "train") + metric_names(task, "val")
-    return EpochRecord(epoch, fold, dict(zip(names, values, strict=True)), steps, 0.5, 0.75)
+    return EpochRecord(epoch, fold, dict(zip(names, values, strict=True)), steps, 0.5, 0.75, repeat)
 
 
 def drawn(trial: int, params: Mapping[str, Param] | None = None) -> Drawn:

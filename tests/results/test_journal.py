@@ -242,6 +242,13 @@ def test_the_journal_brings_no_heavy_library() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
+def test_a_journal_from_before_there_were_several_seeds_is_read_as_one_of_one_seed() -> None:
+    line = json.loads(to_line(trained(0, record(1, 1, 1, 1, 1, repeat=0))))
+    del line["crc"], line["epochs"][0]["repeat"]
+    old = line_of(json.dumps(line, separators=(",", ":")))
+    assert from_line(old[:-1]) == trained(0, record(1, 1, 1, 1, 1, repeat=0))
+
+
 def test_a_record_keeps_the_order_of_its_metrics() -> None:
     event = trained(0, record(1, 4.0, 3.0, 2.0, 1.0))
     back = from_line(to_line(event)[:-1])

@@ -4,11 +4,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from tests.results.journals import a_study, drawn, ended, record, started, trained, trial, winner
 from tune_mlp.errors import RunFolderError, UsageError
+from tune_mlp.records import EpochRecord
 from tune_mlp.results.journal import Drawn, Event, Param
 from tune_mlp.results.tables import build_tables, rank
 
@@ -112,6 +114,42 @@ def test_folds_are_averaged_and_their_work_summed() -> None:
     assert row["val_accuracy"] == pytest.approx(0.55)
     assert (row["best_epoch"], row["best_val_loss"]) == (1, 4.0)
     assert row["best_val_accuracy"] == pytest.approx(0.6)
+
+
+def test_seeds_are_averaged_and_their_spread_is_that_of_their_folds_means() -> None:
+    def epoch(number: int, accuracies: Sequence[Sequence[float]]) -> list[EpochRecord]:
+        return [
+            record(number, 1.0, 0.5, 2.0, accuracy, fold=fold, repeat=repeat)
+            for repeat, folds in enumerate(accuracies)
+            for fold, accuracy in enumerate(folds)
+        ]
+
+    first, second = epoch(1, [[0.1, 0.3], [0.5, 0.7]]), epoch(2, [[0.0, 0.1], [0.2, 0.3]])
+    trials, epochs = build_tables([started(), drawn(0), trained(0, *first, *second), ended(0)])
+    row = trials.iloc[0]
+    assert (row["epochs"], row["steps"], row["best_epoch"]) == (2, 80, 1)
+    assert row["best_val_accuracy"] == pytest.approx(0.4)
+    assert row["best_val_accuracy_std"] == pytest.approx(np.std([0.2, 0.6], ddof=1))
+    assert row["best_val_loss_std"] == 0
+    assert list(epochs.columns[:4]) == ["trial", "epoch", "repeat", "fold"]
+    assert [tuple(key) for key in epochs[["epoch", "repeat", "fold"]].to_numpy()[:4]] == [
+        (1, 0, 0), (1, 0, 1), (1, 1, 0), (1, 1, 1),
+    ]  # fmt: skip
+
+
+def test_an_epoch_that_lacks_a_seed_is_not_whole() -> None:
+    both = [record(1, 1.0, 0.5, 2.0, 0.5, repeat=repeat) for repeat in (0, 1)]
+    row = trials_of([started(), drawn(0), trained(0, *both, record(2, 1.0, 0.5, 2.0, 0.9))]).iloc[0]
+    assert (row["epochs"], row["best_epoch"]) == (1, 1)
+
+
+def test_what_else_was_measured_with_the_test_stands_beside_it() -> None:
+    scores = {"test_loss": 0.2, "test_accuracy": 0.9, "test_accuracy_std": 0.01, "retrained_loss": 0.1}
+    table = trials_of([started(), *trial(0, 0.5), *trial(1, 0.6), winner(1, scores)])
+    names = list(table)
+    assert names[names.index("test_loss") : names.index("weights")] == list(scores)
+    assert table.loc[1, list(scores)].to_dict() == scores
+    assert table.loc[0, list(scores)].isna().all()
 
 
 def test_an_epoch_that_lacks_a_fold_is_not_whole_and_never_best() -> None:

@@ -98,7 +98,7 @@ def reproduce(names: Sequence[str], options: Options | None = None, console: Con
     with contextlib.ExitStack() as stack:
         _one_ray(jobs, stack, console)
         for number, job in enumerate(jobs, start=1):
-            console.print(_start_line(job, number, len(jobs)), soft_wrap=True)
+            console.print(_start_line(job, number, len(jobs), options), soft_wrap=True)
             done, seconds = _do(job, folder, options, _display(console))
             outcomes.update(done)
             facts = _facts(number, len(jobs), time.monotonic() - began, options)
@@ -177,6 +177,8 @@ def _do(
         raise
     except TuneMlpError as error:
         fault = one_line(error)
+    except Exception as error:  # noqa: BLE001  # one experiment's fault isn't the others', which may have taken an hour
+        fault = f"unexpected {type(error).__name__}: {one_line(error)}"
     seconds = time.monotonic() - began
     return {
         (job.owner.name, i): _rows(job, claim, evidence, fault, seconds, options)
@@ -287,8 +289,11 @@ def _display(console: Console) -> Display:
     return _BoardAlone(console) if console.is_terminal and not console.is_dumb_terminal else Display()
 
 
-def _start_line(job: _Job, number: int, jobs: int) -> Text:
-    return Text.assemble((f"[{number}/{jobs}] {job.owner.name} {job.name}", "bold"), f": {job.experiment.about}")
+def _start_line(job: _Job, number: int, jobs: int, options: Options) -> Text:
+    scaled = " (scaled down)" if options.quick and job.experiment.quick else ""
+    return Text.assemble(
+        (f"[{number}/{jobs}] {job.owner.name} {job.name}", "bold"), f": {job.experiment.about}{scaled}"
+    )
 
 
 def _done_line(rows: Sequence[Outcome], seconds: float) -> Text:

@@ -60,7 +60,7 @@ def _parameter(owner: type[Settings], name: str) -> Json:
         forms += [_untitled(field_adapter(owner, name).json_schema()), {"$ref": "#/$defs/Branch"}]
         forms[1].pop("default", None)
         forms[1].pop("description", None)
-    if name == "widths":
+    if name in ("widths", "channels"):
         forms += [{"type": "array"}, {**_mapping(list={}, length={}), "required": ["list", "length"]}]
     return {"description": owner.model_fields[name].description or "", "anyOf": forms}
 

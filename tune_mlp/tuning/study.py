@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, ValidationError, model_
 from tune_mlp.config import (
     CLASSIFICATION_LOSSES,
     DEFAULT_LOSS,
+    EAGER_ONLY,
     REGRESSION_LOSSES,
     DataSettings,
     Loss,
@@ -275,14 +276,6 @@ class Study(Settings):
         return dump_yaml(tree)
 
 
-EAGER_ONLY: dict[str, Callable[[Collection[Any]], str]] = {
-    "model": lambda values: "a CNN" if "cnn" in values else "",
-    "rotation": lambda values: "rotation" if any(value > 0 for value in values) else "",
-    "noise": lambda values: "noise" if any(value > 0 for value in values) else "",
-}
-"""The parameters that the compiled engine may not know, and what is to be told of them where these values are possible."""
-
-
 def _possible(node: Constant | Domain) -> Collection[Any]:
     return (node.value,) if isinstance(node, Constant) else node.extremes()
 
@@ -293,6 +286,8 @@ MUTABLE = (
     "weight_decay",
     "l1",
     "dropout",
+    "rotation",
+    "noise",
     "momentum",
     "dampening",
     "beta1",
