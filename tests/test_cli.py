@@ -212,7 +212,15 @@ print("HEAVY", sorted(set(sys.modules) & {{"torch", "ray", "pandas", "sklearn", 
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["spaces", "--help"], ["export", "--help"], ["schema", "--help"], ["reproduce", "--help"]]
+    "words",
+    [
+        ["--help"],
+        ["spaces", "--help"],
+        ["export", "--help"],
+        ["schema", "--help"],
+        ["reproduce", "--help"],
+        ["resume", "--help"],
+    ],
 )
 def test_every_word_has_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

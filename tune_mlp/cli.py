@@ -24,6 +24,7 @@ EXAMPLE = """\
 examples:
   tune-mlp spaces
   tune-mlp export runs/digits_quick-20260101-120000 --to xlsx
+  tune-mlp resume runs/digits_quick-20260101-120000
   tune-mlp schema > study.schema.json
   tune-mlp reproduce cs587_digits --quick
 
@@ -68,6 +69,22 @@ def _export(args: argparse.Namespace) -> None:
         raise UsageError(f"--output {path}: there is no folder {path.parent}")
     export(frame, path, args.to)
     print(f"{path}: {len(frame)} {args.what}, {len(frame.columns)} columns")
+
+
+def _resume(args: argparse.Namespace) -> None:
+    """Go on with a run."""
+    from rich.console import Console
+
+    from tune_mlp.results.results import find_run
+    from tune_mlp.tuning.progress import make_display
+    from tune_mlp.tuning.run import More, Request, resume_study  # late: ray, pandas
+    from tune_mlp.tuning.summary import show_summary
+
+    console = Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
+    run = find_run(args.run)
+    request = Request(address=args.address, data_dir=args.data_dir, csv=args.csv, command=args.command)
+    results = resume_study(run, More(args.trials, args.time_budget), request, make_display(console, quiet=False))
+    show_summary(console, results, args.csv)
 
 
 def _schema(args: argparse.Namespace) -> None:
@@ -147,6 +164,17 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add("--data-dir", type=Path, metavar="DIR", help="Where datasets are looked for first.")
     add("--engine", metavar="auto|eager|compiled", help="What trains, in place of what the studies say.")
+    resume = word(
+        "resume", _resume, "Go on with a run that was interrupted or lost its driver, or extend one that has ended."
+    )
+    resume.add_argument("run", metavar="RUN", help="A run's folder, or its name under runs/.")
+    resume.add_argument("--trials", metavar="N|+N", help="So many trials in all, or so many more.")
+    resume.add_argument("--time-budget", metavar="10m", help="No trial goes on after this; counted from now.")
+    resume.add_argument(
+        "--address", metavar="auto|ADDR", help="A running Ray to use; left out, one is started on this machine."
+    )
+    resume.add_argument("--data-dir", type=Path, metavar="DIR", help="Where datasets are looked for first.")
+    resume.add_argument("--csv", type=Path, metavar="FILE", help="Write the table of trials there, too.")
     word("schema", _schema, "Print the JSON schema of study files, for editors.")
     return parser
 
@@ -155,4 +183,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a word; returns the exit status."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     args = make_parser().parse_args(arguments)
+    args.command = ("tune-mlp", *arguments)
     return guarded(lambda: args.job(args))

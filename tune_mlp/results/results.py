@@ -27,6 +27,14 @@ SHOWN = 10
 """Trials in a notebook's table."""
 
 
+def find_run(run: str | Path) -> Path:
+    """A run's folder, by its path or by its name under ./runs."""
+    path = next((folder for folder in (Path(run), RUNS / run) if folder.is_dir()), None)
+    if path is None:
+        raise RunFolderError(f"no run's folder {run}, and no run of that name in {RUNS}/")
+    return path
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Results:
     """A run's tables, study and manifest."""
@@ -48,9 +56,7 @@ class Results:
     @classmethod
     def load(cls, run: str | Path) -> Self:
         """A run's folder, or a run's name under ./runs."""
-        path = next((folder for folder in (Path(run), RUNS / run) if folder.is_dir()), None)
-        if path is None:
-            raise RunFolderError(f"no run's folder {run}, and no run of that name in {RUNS}/")
+        path = find_run(run)
         events = read(path / "journal.jsonl")
         started = events[0]
         assert isinstance(started, Started)

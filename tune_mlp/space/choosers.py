@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from tune_mlp.seeds import derive
 from tune_mlp.space.domains import Choice, Domain, Grid, Int, Log, LogInt, Uniform, Value
-from tune_mlp.space.space import Choose, Params, Space, resolve
+from tune_mlp.space.space import EXPERIMENT, Choose, Params, Space, resolve
 
 
 def random_chooser(seed: int, trial: int) -> Choose:
@@ -63,6 +64,47 @@ def optuna_chooser(trial: Any) -> Choose:
         return answer
 
     return choose
+
+
+def asked_values(space: Space, params: Params) -> dict[str, Any]:
+    """What Optuna was asked for a draw: the way back from `optuna_chooser`."""
+    values: dict[str, Any] = {}
+
+    def choose(path: str, domain: Domain) -> Value:
+        value = _drawn(params, path)
+        if isinstance(domain, Choice):
+            values[path] = next(i for i, one in enumerate(domain.choice) if (type(one), one) == (type(value), value))
+        elif isinstance(domain, Int | LogInt) or (isinstance(domain, Uniform | Log) and domain.step is None):
+            values[path] = value
+        else:
+            values[path] = _quantile(domain, value)
+        return value
+
+    resolve(space, choose)
+    return values
+
+
+def _drawn(params: Params, path: str) -> Value:
+    """What was drawn at a path that a chooser is asked for."""
+    if path.startswith(f"{EXPERIMENT}."):
+        path = path.split(".", 2)[2]
+    if path in params:
+        return params[path]
+    name, _, place = path.rpartition(".")
+    items = cast(tuple[Value, ...], params[name])
+    return len(items) if place == "length" else items[int(place)]
+
+
+def _quantile(domain: Domain, value: Any) -> float:
+    """The middle of what `at` maps onto a value; it never falls."""
+    ends = []
+    for beyond in (operator.ge, operator.gt):
+        low, high = 0.0, 1.0
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (low, middle) if beyond(domain.at(middle), value) else (middle, high)
+        ends.append(high)
+    return sum(ends) / 2
 
 
 SUGGEST: dict[type[Domain], Any] = {

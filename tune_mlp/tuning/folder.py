@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_mlp.data.dataset import Dataset
-from tune_mlp.errors import RunError, RunFolderError, UsageError
+from tune_mlp.errors import RunError, RunFolderError, UsageError, one_line
 from tune_mlp.results.results import Results
 from tune_mlp.tuning.cluster import Cluster
 from tune_mlp.tuning.study import Study
@@ -70,6 +70,19 @@ def create(out: Path, name: str | None, study: str) -> Path:
         (run / CHECKPOINTS).mkdir()
         return run
     raise RunFolderError(f"{out} is full of runs named {stamp}")
+
+
+NEEDED = {"state": str, "dataset": dict, "engine": dict}
+"""What of run.json a resume goes by."""
+
+
+def check_same_data(manifest: Manifest, dataset: Dataset) -> None:
+    """A run goes on with the data that it began with, or not at all."""
+    before, now = manifest.facts["dataset"].get("fingerprint"), dataset.fingerprint()
+    if before != now:
+        raise RunFolderError(
+            f"{manifest.path.parent}: began with other data than {dataset.name} is now: expected fingerprint {before}, got {now}"
+        )
 
 
 @dataclass
@@ -135,6 +148,26 @@ class Manifest:
         )
         manifest.note()
         return manifest
+
+    @classmethod
+    def load(cls, run: Path) -> Manifest:
+        """Of a run that goes on."""
+        path = run / "run.json"
+        try:
+            facts = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise RunFolderError(f"{path}: can't be read: {one_line(error, limit=200)}") from None
+        known = isinstance(facts, dict) and all(isinstance(facts.get(name), kind) for name, kind in NEEDED.items())
+        if not known:
+            raise RunFolderError(f"{path}: isn't a run's manifest")
+        return cls(path, facts)
+
+    def resumed(self, study: Study, command: tuple[str, ...], began: float) -> None:
+        """The run goes on, and says when and by which command; its study may have been given more trials."""
+        write_text(self.path.with_name("study.yaml"), study.dump())
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(began))
+        times = [*self.facts.get("resumed", []), {"at": stamp, "command": list(command)}]
+        self.note(state="running", resumed=times)
 
     def note(self, **facts: Any) -> None:
         """Add to the facts, and write them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ from tune_mlp.errors import one_line
 from tune_mlp.records import Mode, TrialState, better
 from tune_mlp.results.journal import Drawn, Ended, Journal, Trained
 from tune_mlp.results.tables import RANKED
+from tune_mlp.tuning.past import NOTHING, Past
 from tune_mlp.tuning.progress import Display
-from tune_mlp.tuning.trainable import step_files, weights_file
+from tune_mlp.tuning.trainable import state_file, step_files, weights_file
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         weights_folder: Path,
         kept: Kept,
         on_start: Callable[[], None],
+        past: Past = NOTHING,
     ) -> None:
         self._journal = journal
         self._display = display
@@ -50,6 +52,13 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         self._params: dict[int, Any] = {}
         self._best: dict[int, float] = {}
         self._leader: int | None = None
+        for number in past.drawn:
+            self._params[number] = past.params(number)
+            if (best := past.best(number, mode)) is not None:
+                self._best[number] = best
+        self._open.update({number: past.seconds.get(number, 0.0) for number in past.open})
+        for number, ended in past.ended.items():
+            self._lead(number, ended.state)
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Also called when a trial goes on after a pause, a crash, or with settings that it took over."""
@@ -88,6 +97,11 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         error = trial.get_pickled_error() or RuntimeError("the worker was lost")
         self._end(trial.config["trial"], TrialState.FAILED, _short(error))
 
+    def stopped_before(self, past: Past, number: int) -> Past:
+        """The scheduler had decided, and the driver was lost before it was written down."""
+        self._end(number, TrialState.STOPPED)
+        return replace(past, ended={**past.ended, number: Ended(number, TrialState.STOPPED, 0.0, "")})
+
     def close(self) -> None:
         """The study ends by itself or by its time budget: whatever still ran was stopped."""
         for number in list(self._open):
@@ -103,17 +117,25 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
 
     def _keep_leader(self, number: int, state: TrialState) -> None:
         """As `tables.rank` has it: of equals the one that was drawn first leads."""
-        loser: int | None = number
-        if state in RANKED and number in self._best:
-            lead = self._best[self._leader] if self._leader is not None else None
-            first = self._leader is None or number < self._leader
-            if better(self._best[number], lead, self._mode) or (self._best[number] == lead and first):
-                loser, self._leader = self._leader, number
+        state_file(self._weights_folder, number).unlink(missing_ok=True)
+        loser = self._lead(number, state)
         if loser is not None and not (self._kept.weights and state in RANKED):
             weights_file(self._weights_folder, loser).unlink(missing_ok=True)
         if loser is not None and not self._kept.steps:
             for path in step_files(self._weights_folder, loser):
                 path.unlink()
+
+    def _lead(self, number: int, state: TrialState) -> int | None:
+        """Make it the leader if it is; returns which trial isn't, or no longer."""
+        if state not in RANKED or number not in self._best:
+            return number
+        before = self._leader
+        lead = self._best[before] if before is not None else None
+        first = before is None or number < before
+        if better(self._best[number], lead, self._mode) or (self._best[number] == lead and first):
+            self._leader = number
+            return before
+        return number
 
 
 def _short(error: BaseException) -> str:

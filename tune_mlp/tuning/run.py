@@ -6,11 +6,12 @@ import contextlib
 import logging
 import math
 import os
+import re
 import shutil
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tune_mlp.data.dataset import Dataset, Problem
@@ -18,15 +19,19 @@ from tune_mlp.data.sources import load_dataset
 from tune_mlp.data.split import make_problem
 from tune_mlp.engines.choose import choose_engine
 from tune_mlp.engines.compiled.cache import is_compiled
-from tune_mlp.errors import Interrupted, NoTrialSucceeded, RunError, StudyError, TuneMlpError, one_line
-from tune_mlp.results.journal import Journal, Started, Tested
+from tune_mlp.errors import Interrupted, NoTrialSucceeded, RunError, StudyError, TuneMlpError, UsageError, one_line
+from tune_mlp.records import better
+from tune_mlp.results.journal import Journal, Started, Tested, read
 from tune_mlp.results.results import Results
+from tune_mlp.training.patience import Patience
 from tune_mlp.tuning import folder as files
 from tune_mlp.tuning.cluster import SLOT, Cluster, connected
+from tune_mlp.tuning.past import NOTHING, Past, past_of
 from tune_mlp.tuning.phases import Phases
 from tune_mlp.tuning.progress import Board, Display
-from tune_mlp.tuning.study import Study
+from tune_mlp.tuning.study import Override, Study
 
+JOURNAL = "journal.jsonl"
 RETRIES = 3
 """How often a trial starts anew when the process under it is lost. What a trial itself raises is not tried again."""
 
@@ -62,45 +67,137 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
     phases.over("data")
 
     with contextlib.ExitStack() as stack:
-        with display.waiting("Starting Ray" if request.address is None else f"Joining Ray at {request.address}"):
-            cluster = stack.enter_context(connected(study, request.address))
+        cluster = stack.enter_context(_cluster(study, request.address, engine, display, phases))
         slots = cluster.slots(study.resources, study.concurrent)
-        phases.over("ray")
-        _compile_ahead(engine, display)
-        phases.over("kernels")
         run = files.create(request.out, request.name, study.name)
         manifest = files.Manifest.begin(
             run, study, problem.dataset, cluster, slots, engine, why, request.command, began
         )
-        with Journal.create(run / "journal.jsonl") as journal:
-            journal.append(_started(study, dataset, engine))
-            phases.over("folder")
-            try:
-                signal_number = _train(study, problem, engine, run, slots, cluster, journal, display, phases)
-                phases.over("trials")
-                if signal_number is None:
-                    _test(study, problem, engine, run, journal, display)
-                phases.over("test")
-            except KeyboardInterrupt:  # a second Ctrl-C, or one while the winner is tested
-                signal_number = signal.SIGINT
-            except BaseException as error:
-                manifest.note(state="failed", error=one_line(error))
-                with contextlib.suppress(TuneMlpError):
-                    files.finish(run, request.csv)  # what was learnt is worth a table all the same
-                raise
-        results = files.finish(run, request.csv)
-        phases.over("tables")
-    phases.over("ray")
-    state = "interrupted" if signal_number is not None else "finished"
-    manifest.note(state=state, seconds=round(time.time() - began, 3), phases=phases.seconds)
+        journal = stack.enter_context(Journal.create(run / JOURNAL))
+        journal.append(_started(study, dataset, engine))
+        phases.over("folder")
+        job = _Job(study, problem, engine, run, slots, cluster, journal, manifest)
+        results = _carry_out(job, NOTHING, request.csv, display, phases)
+    return _closed(job, results, began, phases)
+
+
+def resume_study(run: Path, more: More, request: Request, display: Display) -> Results:
+    """Go on with a run that was interrupted or lost its driver, or extend one that has ended. Trials that ended stay as
+    they are, those under way go on from where they were left, and the draws to come are those that would have come."""
+    began, phases = time.time(), Phases()
+    with contextlib.ExitStack() as stack:
+        journal = stack.enter_context(Journal.resume(run / JOURNAL))  # first: whoever holds it is at work on this run
+        events = read(run / JOURNAL)
+        manifest = files.Manifest.load(run)
+        study = more.applied(Study.load(run / "study.yaml"))
+        past = past_of(events)
+        if len(past.ended) >= study.number_of_trials and manifest.facts["state"] == "finished":
+            raise UsageError(f"{run} has ended with all its {len(past.ended)} trials; --trials +N adds to them")
+        dataset = load_dataset(study.data, request.data_dir, None, say=display.say)
+        problem = make_problem(dataset, study.data, study.seed)
+        files.check_same_data(manifest, problem.dataset)
+        engine, _ = choose_engine(manifest.facts["engine"]["name"], gpu=study.resources.gpu > 0)
+        _announce(study, dataset, problem, display)
+        phases.over("data")
+        cluster = stack.enter_context(_cluster(study, request.address, engine, display, phases))
+        slots = cluster.slots(study.resources, study.concurrent)
+        manifest.resumed(study, request.command, began)
+        display.say(_going_on(past, study))
+        phases.over("folder")
+        job = _Job(study, problem, engine, run, slots, cluster, journal, manifest)
+        results = _carry_out(job, past, request.csv, display, phases)
+    return _closed(job, results, began, phases)
+
+
+@dataclass(frozen=True)
+class More:
+    """What a resumed run may be given more of."""
+
+    trials: str | None = None
+    """`200`, or `+200` to add to those it has."""
+    time_budget: str | None = None
+
+    def applied(self, study: Study) -> Study:
+        options: list[Override] = []
+        if self.trials is not None:
+            if not re.fullmatch(r"\+?[1-9][0-9]{0,8}", self.trials):
+                raise UsageError(f"--trials {self.trials}: give a number, or +N to add to those that the run has")
+            count = int(self.trials) + (study.number_of_trials if self.trials.startswith("+") else 0)
+            if count < study.number_of_trials:
+                raise UsageError(f"--trials {self.trials}: the run has {study.number_of_trials} trials already")
+            options.append((["trials"], count, f"--trials {self.trials}"))
+        if self.time_budget is not None:
+            options.append((["time_budget"], self.time_budget, f"--time-budget {self.time_budget}"))
+        return study.with_options(options)
+
+
+def _going_on(past: Past, study: Study) -> str:
+    to_come = study.number_of_trials - len(past.drawn)
+    return f"going on: {len(past.ended)} trials have ended, {len(past.open)} were under way, {to_come} are to come"
+
+
+@dataclass(frozen=True)
+class _Job:
+    """All that a run needs once its folder is there."""
+
+    study: Study
+    problem: Problem
+    engine: str
+    run: Path
+    slots: int
+    cluster: Cluster
+    journal: Journal
+    manifest: files.Manifest
+    signals: list[int] = field(default_factory=list)
+    """The signal that ended it early, if one did."""
+
+
+def _carry_out(job: _Job, past: Past, csv: Path | None, display: Display, phases: Phases) -> Results:
+    """Train, test and write the tables; whatever happens on the way, what was learnt is on disk."""
+    try:
+        signal_number = _train(job, past, display, phases)
+        phases.over("trials")
+        if signal_number is None:
+            _test(job, display)
+        phases.over("test")
+    except KeyboardInterrupt:  # a second Ctrl-C, or one while the winner is tested
+        signal_number = signal.SIGINT
+    except BaseException as error:
+        job.manifest.note(state="failed", error=one_line(error))
+        with contextlib.suppress(TuneMlpError):
+            files.finish(job.run, csv)  # what was learnt is worth a table all the same
+        raise
     if signal_number is not None:
+        job.signals.append(signal_number)
+    results = files.finish(job.run, csv)
+    phases.over("tables")
+    return results
+
+
+def _closed(job: _Job, results: Results, began: float, phases: Phases) -> Results:
+    phases.over("ray")
+    state = "interrupted" if job.signals else "finished"
+    job.manifest.note(state=state, seconds=round(time.time() - began, 3), phases=phases.seconds)
+    if job.signals:
         raise Interrupted(
-            f"interrupted; the {len(results.trials)} trials so far are saved: tune-mlp export {run} --to csv",
-            signal_number,
+            f"interrupted; the {len(results.trials)} trials so far are saved: tune-mlp resume {job.run}", job.signals[0]
         )
     if results.best is None:
         raise NoTrialSucceeded(_no_winner(results))
-    return Results.load(run)
+    return Results.load(job.run)
+
+
+@contextlib.contextmanager
+def _cluster(study: Study, address: str | None, engine: str, display: Display, phases: Phases) -> Iterator[Cluster]:
+    """A Ray that can run a trial, and the kernels that it will need."""
+    with contextlib.ExitStack() as stack:
+        with display.waiting("Starting Ray" if address is None else f"Joining Ray at {address}"):
+            cluster = stack.enter_context(connected(study, address))
+        cluster.slots(study.resources, study.concurrent)  # refuses what no node can run, ahead of the compiling
+        phases.over("ray")
+        _compile_ahead(engine, display)
+        phases.over("kernels")
+        yield cluster
 
 
 def _compile_ahead(engine: str, display: Display) -> None:
@@ -154,30 +251,22 @@ def _board(study: Study, problem: Problem, slots: int) -> Board:
     return Board(title, metric, mode, study.number_of_trials, study.epochs)
 
 
-def _train(
-    study: Study,
-    problem: Problem,
-    engine: str,
-    run: Path,
-    slots: int,
-    cluster: Cluster,
-    journal: Journal,
-    display: Display,
-    phases: Phases,
-) -> int | None:
+def _train(job: _Job, past: Past, display: Display, phases: Phases) -> int | None:
     """Train all trials; returns the number of the signal that ended it early, if one did."""
     from ray import tune
 
     from tune_mlp.tuning.recorder import Kept, Recorder
-    from tune_mlp.tuning.schedulers import can_pause, make_scheduler, milestones
+    from tune_mlp.tuning.schedulers import Replaying, can_pause, make_scheduler, milestones
     from tune_mlp.tuning.searchers import NumberedSearcher
     from tune_mlp.tuning.stopping import Deadline
-    from tune_mlp.tuning.trainable import Job, TrialActor
+    from tune_mlp.tuning.trainable import Job as Shared
+    from tune_mlp.tuning.trainable import TrialActor
 
+    study, run = job.study, job.run
     metric, mode = study.ranking
-    job = Job(
-        problem=problem,
-        engine=engine,
+    shared = Shared(
+        problem=job.problem,
+        engine=job.engine,
         metric=metric,
         mode=mode,
         epochs=study.epochs,
@@ -190,7 +279,7 @@ def _train(
         keep_steps=study.step_losses != "none",
     )
     demand = {"CPU": study.resources.cpu, "GPU": study.resources.gpu}
-    if cluster.has_slots:
+    if job.cluster.has_slots:
         demand[SLOT] = 1
     stopper = Deadline(study.time_budget)
 
@@ -199,20 +288,33 @@ def _train(
         stopper.start()
 
     kept = Kept(weights=study.tested == "all", steps=study.step_losses == "all")
-    recorder = Recorder(journal, display, mode, run / files.CHECKPOINTS, kept, on_start=started)
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, slots))
-    display.begin(_board(study, problem, slots))
+    recorder = Recorder(job.journal, display, mode, run / files.CHECKPOINTS, kept, on_start=started, past=past)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, job.slots))
+    board = _board(study, job.problem, job.slots)
+    board.ended.update(ended.state for ended in past.ended.values())
+    for number in past.drawn:
+        best = past.best(number, mode)
+        if best is not None and better(best, board.best[1] if board.best else None, mode):
+            board.best = (number, best, past.params(number))
+    display.begin(board)
+    scheduler = make_scheduler(study)
+    if isinstance(scheduler, Replaying):
+        patience = Patience(study.patience, mode)
+        at_their_ends = [number for number in past.open if past.at_its_end(number, study.epochs, patience)]
+        for number in sorted(scheduler.replay(past.before_their_ends(at_their_ends), metric, mode)):
+            past = recorder.stopped_before(past, number)
+    left = study.number_of_trials - len(past.ended)
     try:
         with _quiet_ray(), stopper.on_signals():
             # Not tune.Tuner, which pickles all of this into the run's folder to resume from: the journal serves there.
             tune.run(
-                tune.with_parameters(TrialActor, job=job),
+                tune.with_parameters(TrialActor, job=shared),
                 name="ray",
                 storage_path=str(run.resolve() / files.CHECKPOINTS),
-                search_alg=NumberedSearcher(study),
-                scheduler=make_scheduler(study),
-                num_samples=study.number_of_trials,
-                max_concurrent_trials=None if can_pause(study) else slots,
+                search_alg=NumberedSearcher(study, past),
+                scheduler=scheduler,
+                num_samples=left,
+                max_concurrent_trials=None if can_pause(study) else job.slots,
                 resources_per_trial=tune.PlacementGroupFactory(
                     [{kind: amount for kind, amount in demand.items() if amount}]
                 ),
@@ -246,24 +348,28 @@ def _quiet_ray() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _test(study: Study, problem: Problem, engine: str, run: Path, journal: Journal, display: Display) -> None:
+def _test(job: _Job, display: Display) -> None:
     """The test part is touched here, once, by best weights; then the winner's are saved as best/."""
+    study, run = job.study, job.run
     results = Results.load(run)
     if results.best is not None:
         from tune_mlp.tuning.winner import Examiner, save_steps
 
-        examiner = Examiner(study, problem, engine, run / files.CHECKPOINTS, results)
+        examiner = Examiner(study, job.problem, job.engine, run / files.CHECKPOINTS, results)
         ranked = [int(trial) for trial in results.ranked["trial"]]
+        before = {event.trial for event in read(run / JOURNAL) if isinstance(event, Tested)}
         for trial in ranked if study.tested == "all" else ranked[:1]:
+            if trial in before:  # in a run that was extended, and then its model is in best/
+                continue
             examined = examiner.examine(trial)
             if examined.note:
                 display.say(f"warning: {examined.note}", "yellow")
             if examined.scores:
-                journal.append(Tested(trial, examined.scores))
+                job.journal.append(Tested(trial, examined.scores))
             if trial == ranked[0]:
                 examiner.save(examined, run / "best")
         if study.step_losses != "none":
-            save_steps(results, len(problem.folds), run)
+            save_steps(results, len(job.problem.folds), run)
     for left in (run / files.CHECKPOINTS).iterdir():  # nothing is left to go on with
         shutil.rmtree(left) if left.is_dir() else left.unlink()
 

@@ -16,8 +16,10 @@ from ray.tune.schedulers import (
 )
 from ray.tune.schedulers.pbt import _PBTTrialState
 
+from tune_mlp.records import Mode
 from tune_mlp.seeds import derive
 from tune_mlp.space.domains import Domain, Value
+from tune_mlp.tuning.past import WORST, Past
 from tune_mlp.tuning.study import Study, mutable
 
 TIME = "epoch"
@@ -27,6 +29,70 @@ TIME = "epoch"
 def make_scheduler(study: Study) -> TrialScheduler:
     """Ray's scheduler for a bound study."""
     return SCHEDULERS[study.scheduler.name](study)
+
+
+class _StandIn:
+    """A trial of before, in Ray's place for it."""
+
+    def __init__(self, number: int) -> None:
+        self.trial_id = f"before-{number}"
+
+
+class _Nobody:
+    """A controller without live trials."""
+
+    def get_live_trials(self) -> list[Any]:
+        return []
+
+
+class Replaying(TrialScheduler):  # type: ignore[misc]  # ray ships no types
+    """A scheduler that can be told again what came before: Ray saves nothing of one."""
+
+    def replay(self, past: Past, metric: str, mode: Mode) -> set[int]:
+        """Take all results again, in their order; returns the open trials that were to stop at their last."""
+        worst = -WORST if mode == "max" else WORST
+        self._stand_ins = {number: _StandIn(number) for number in past.drawn}
+        stopped: set[int] = set()
+        for stand_in in self._stand_ins.values():
+            super().on_trial_add(_Nobody(), stand_in)
+        for came in past.came:
+            stand_in = self._stand_ins[came.trial]
+            result = {TIME: came.epoch, metric: worst if came.value is None else came.value}
+            if came.state is not None:
+                self.on_trial_complete(_Nobody(), stand_in, result)
+                continue
+            decision = self.on_trial_result(_Nobody(), stand_in, result)
+            (stopped.add if decision == TrialScheduler.STOP else stopped.discard)(came.trial)
+        return stopped & set(past.open)
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """One that goes on takes the place of what stood in for it."""
+        super().on_trial_add(tune_controller, trial)
+        stand_in = getattr(self, "_stand_ins", {}).pop(trial.config["trial"], None)
+        if stand_in is not None:
+            self._take_over(stand_in, trial)
+
+    def _take_over(self, stand_in: Any, trial: Any) -> None:
+        raise NotImplementedError
+
+
+class _Asha(Replaying, AsyncHyperBandScheduler):  # type: ignore[misc]  # ray ships no types
+    """Ray's, with rungs that can be filled again."""
+
+    def _take_over(self, stand_in: Any, trial: Any) -> None:
+        self._trial_info.pop(stand_in.trial_id, None)
+        for bracket in self._brackets:
+            for _, recorded in bracket._rungs:
+                if stand_in.trial_id in recorded:
+                    recorded[trial.trial_id] = recorded.pop(stand_in.trial_id)
+
+
+class _Median(Replaying, MedianStoppingRule):  # type: ignore[misc]  # ray ships no types
+    """Ray's, with results that can be filled in again."""
+
+    def _take_over(self, stand_in: Any, trial: Any) -> None:
+        if stand_in in self._results:
+            self._results[trial] = self._results.pop(stand_in)
 
 
 def milestones(study: Study) -> tuple[int, ...]:
@@ -46,7 +112,7 @@ def _common(study: Study) -> dict[str, Any]:
 
 def _asha(study: Study) -> TrialScheduler:
     assert study.scheduler.asha
-    return AsyncHyperBandScheduler(
+    return _Asha(
         **_common(study),
         max_t=study.epochs,
         grace_period=min(study.scheduler.asha.grace_period, study.epochs),
@@ -65,7 +131,7 @@ def _hyperband(study: Study) -> TrialScheduler:
 
 def _median(study: Study) -> TrialScheduler:
     assert study.scheduler.median
-    return MedianStoppingRule(
+    return _Median(
         **_common(study),
         grace_period=study.scheduler.median.grace_period,
         min_samples_required=study.scheduler.median.min_samples,

@@ -11,8 +11,9 @@ from ray.tune.search import Searcher
 
 from tune_mlp.records import TrialState
 from tune_mlp.seeds import derive
-from tune_mlp.space.choosers import optuna_chooser
+from tune_mlp.space.choosers import asked_values, optuna_chooser
 from tune_mlp.space.space import Params, resolve
+from tune_mlp.tuning.past import NOTHING, Past
 from tune_mlp.tuning.study import Study
 
 
@@ -20,6 +21,12 @@ class Source(Protocol):
     """Where draws come from, and who is told what became of them."""
 
     def draw(self, trial: int) -> Params: ...
+
+    def learn(self, past: Past) -> None:
+        """What came before, of a run that goes on."""
+
+    def go_on(self, trial: int, params: Params) -> None:
+        """A trial of before is trained to its end."""
 
     def close(self, trial: int, state: TrialState, best: float | None, curve: dict[int, float]) -> None:
         """`curve` is the metric by epoch, as far as it is finite."""
@@ -29,10 +36,16 @@ class _Listed:
     """Random and grid search: draws that depend on nothing that happens."""
 
     def __init__(self, study: Study) -> None:
-        self._draws = study.draws()
+        self._draws = enumerate(study.draws())
 
     def draw(self, trial: int) -> Params:
-        return next(self._draws)
+        return next(params for number, params in self._draws if number == trial)
+
+    def learn(self, past: Past) -> None:
+        pass
+
+    def go_on(self, trial: int, params: Params) -> None:
+        pass
 
     def close(self, trial: int, state: TrialState, best: float | None, curve: dict[int, float]) -> None:
         pass
@@ -48,8 +61,10 @@ class _Optuna:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         logging.getLogger("optuna").setLevel(logging.ERROR)
         self._states = optuna.trial.TrialState
+        self._created, self._fixed = optuna.trial.create_trial, optuna.trial.FixedTrial
         self._space = study.parsed
-        _, mode = study.ranking
+        self._seed = study.seed
+        _, self._mode = study.ranking
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # group and constant_liar are marked experimental
             sampler = optuna.samplers.TPESampler(
@@ -60,13 +75,39 @@ class _Optuna:
                 seed=derive(study.seed, "tpe") % 2**32,
             )
         self._study = optuna.create_study(
-            sampler=sampler, direction={"max": "maximize", "min": "minimize"}[mode], pruner=optuna.pruners.NopPruner()
+            sampler=sampler,
+            direction={"max": "maximize", "min": "minimize"}[self._mode],
+            pruner=optuna.pruners.NopPruner(),
         )
         self._trials: dict[int, Any] = {}
 
     def draw(self, trial: int) -> Params:
         self._trials[trial] = self._study.ask()
         return resolve(self._space, optuna_chooser(self._trials[trial]))
+
+    def learn(self, past: Past) -> None:
+        """Trials that ended are added as if they had been asked for and told here."""
+        for trial, ended in past.ended.items():
+            values = asked_values(self._space, past.params(trial))
+            fixed = self._fixed(values)
+            resolve(self._space, optuna_chooser(fixed))
+            complete = ended.state is TrialState.FINISHED and past.best(trial, self._mode) is not None
+            stopped = ended.state is TrialState.STOPPED
+            state = self._states.COMPLETE if complete else self._states.PRUNED
+            self._study.add_trial(
+                self._created(
+                    state=self._states.FAIL if ended.state is TrialState.FAILED else state,
+                    params=values,
+                    distributions=fixed.distributions,
+                    value=past.best(trial, self._mode) if complete else None,
+                    intermediate_values=past.curves.get(trial, {}) if stopped else {},
+                )
+            )
+
+    def go_on(self, trial: int, params: Params) -> None:
+        self._study.enqueue_trial(asked_values(self._space, params))
+        self._trials[trial] = self._study.ask()
+        resolve(self._space, optuna_chooser(self._trials[trial]))
 
     def close(self, trial: int, state: TrialState, best: float | None, curve: dict[int, float]) -> None:
         """A finished trial is complete, a stopped one pruned at its last epoch. A diverged one is pruned without any
@@ -87,20 +128,29 @@ SOURCES: dict[str, type[Any]] = {"random": _Listed, "grid": _Listed, "tpe": _Opt
 class NumberedSearcher(Searcher):  # type: ignore[misc]  # ray ships no types
     """Ray's searcher interface over a Source. A trial's config is its number, its seed and its params."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Study, past: Past = NOTHING) -> None:
         self._metric_name, mode = study.ranking
         super().__init__(metric=self._metric_name, mode=mode)
         self._source: Source = SOURCES[study.search.name](study)
         self._seed = study.seed
-        self._count = study.number_of_trials
+        self._past = past
+        self._source.learn(past)
+        drawn = [number for number in range(study.number_of_trials) if number not in past.drawn]
+        self._waiting = iter([*past.open, *drawn])
         self._numbers: dict[str, int] = {}
         self._curves: dict[str, dict[int, float]] = {}
 
     def suggest(self, trial_id: str) -> Any:
-        number = len(self._numbers)
-        if number >= self._count:
+        number = next(self._waiting, None)
+        if number is None:
             return Searcher.FINISHED
         self._numbers[trial_id] = number
+        if number in self._past.drawn:
+            params = self._past.params(number)
+            self._source.go_on(number, params)
+            self._curves[trial_id] = dict(self._past.curves.get(number, {}))
+            known = max(self._curves[trial_id], default=0)
+            return {"trial": number, "seed": self._past.drawn[number].seed, "params": params, "known": known}
         params = self._source.draw(number)
         # a short seed, so that any tool that reads the table keeps all its digits
         return {"trial": number, "seed": derive(self._seed, "trial", number) >> 32, "params": params}

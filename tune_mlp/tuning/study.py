@@ -149,6 +149,15 @@ class Study(Settings):
             located = override(located, parts, value, said)
         return cls.from_located(located, path.parent)
 
+    def with_options(self, options: Sequence[Override]) -> Study:
+        """The study with a command line's options laid over it; one that was loaded from a file."""
+        located = self._located
+        if not options or located is None:
+            return self
+        for parts, value, said in options:
+            located = override(located, parts, value, said)
+        return type(self).from_located(located, Path())
+
     @classmethod
     def from_located(cls, located: Located, base: Path) -> Study:
         """Validate a parsed file; an error names file and line. A table's path is taken from `base`, its folder."""

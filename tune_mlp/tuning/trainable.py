@@ -6,7 +6,7 @@ import math
 import os
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +14,14 @@ import ray
 from ray import tune
 
 from tune_mlp.data.dataset import Problem
-from tune_mlp.errors import one_line
+from tune_mlp.errors import RunError, one_line
 from tune_mlp.records import EpochRecord, Mode, TrialState, mean_metrics
 from tune_mlp.space.space import to_config
+from tune_mlp.tuning.past import WORST
 
 if TYPE_CHECKING:  # torch takes two seconds to import, and the driver can do without until the end
     from tune_mlp.training.trainer import Trainer
 
-WORST = 1e30
-"""Reported, signed, as the metric of a trial that has none: worst of all, and finite, since Ray's schedulers compare
-and average. The journal holds the real values."""
 PATIENT_SECONDS = 1.0
 """A step returns after the epoch in which it has trained so long, so that people see progress."""
 STATE_FILE = "state.pt"
@@ -51,6 +49,11 @@ class Job:
 def weights_file(folder: Path, trial: int) -> Path:
     """Where a trial's best weights lie."""
     return folder / f"best-{trial:05d}.pt"
+
+
+def state_file(folder: Path, trial: int) -> Path:
+    """Where a trial lies that isn't over, to go on from."""
+    return folder / f"state-{trial:05d}.pt"
 
 
 def steps_file(folder: Path, trial: int, epoch: int) -> Path:
@@ -88,6 +91,10 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         self._config = config
         self._trainer: Trainer | None = None
         self._saved_epoch: int | None = None
+        self._records: list[EpochRecord] = []
+        """What this actor knows of the trial's epochs."""
+        self._unsaid: list[EpochRecord] = []
+        """Of these, what a state that was found says, and the journal may not."""
         self._started = time.monotonic()
 
     def _ready(self) -> Trainer:
@@ -109,15 +116,48 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
                 keep_steps=job.keep_steps,
                 device="cuda" if job.gpu else "cpu",
             )
+            self._go_on(self._trainer)
         return self._trainer
+
+    def _go_on(self, trainer: Trainer) -> None:
+        """From where the trial was left, when its worker or the driver was lost; from its beginning if that can't be read."""
+        from tune_mlp.training import checkpoint
+
+        path = state_file(self._job.weights_folder, self._trial)
+        if not path.exists():
+            return
+        try:
+            left = checkpoint.load(path)
+        except RunError:
+            return
+        if left["config"] == _plain(self._config):
+            trainer.load_state(left["trainer"])
+            self._records = [EpochRecord(**record) for record in left["records"]]
+            self._unsaid = [record for record in self._records if record.epoch > self._config.get("known", 0)]
+
+    def _keep_state(self, trainer: Trainer) -> None:
+        """With all epochs so far: what is on disk may be ahead of the journal."""
+        from tune_mlp.training import checkpoint
+
+        left = {
+            "config": _plain(self._config),
+            "trainer": trainer.state(),
+            "records": [asdict(record) for record in self._records],
+        }
+        checkpoint.save(state_file(self._job.weights_folder, self._trial), left)
 
     def step(self) -> dict[str, Any]:
         try:
             trainer = self._ready()
-            until = next(epoch for epoch in self._job.milestones if epoch > trainer.epoch)
-            records = trainer.step(until, PATIENT_SECONDS)
+            records, self._unsaid = self._unsaid, []
+            if not records:
+                until = next(epoch for epoch in self._job.milestones if epoch > trainer.epoch)
+                records = trainer.step(until, PATIENT_SECONDS)
+                self._records += records
             self._keep_best(trainer)
             self._keep_step_losses(trainer)
+            if not trainer.done:
+                self._keep_state(trainer)
         except Exception as error:  # noqa: BLE001  # whatever a trial raises is its own end, not the study's
             epoch = self._trainer.epoch if self._trainer else 0
             return self._result(TrialState.FAILED, epoch, [], None, _reason(error))
@@ -180,10 +220,17 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         state = checkpoint.load(Path(checkpoint_dir) / STATE_FILE)
         trainer = self._ready()
         trainer.load_state(state["trainer"])
+        self._records, self._unsaid = [], []
         if state["trial"] == self._trial:  # set aside for a while
             self._saved_epoch = trainer.best_epoch
         else:  # taken over from a better one: its past isn't this trial's
             trainer.forget_best()
+
+
+def _plain(config: dict[str, Any]) -> dict[str, Any]:
+    """A trial's number, seed and settings, as a checkpoint gives them back."""
+    params = {path: list(value) if isinstance(value, tuple) else value for path, value in config["params"].items()}
+    return {"trial": config["trial"], "seed": config["seed"], "params": params}
 
 
 def _reason(error: Exception) -> str:

@@ -1,0 +1,248 @@
+"""A run that lost its driver goes on as if nothing had happened: the journal is the truth, and a resume is rebuilt from it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+import pytest
+
+from tests.studies import SPACE, Memory, study
+from tune_mlp import cli
+from tune_mlp.errors import RunFolderError, UsageError
+from tune_mlp.records import TrialState
+from tune_mlp.results.journal import read
+from tune_mlp.results.results import Results
+from tune_mlp.space.choosers import asked_values, optuna_chooser, random_chooser
+from tune_mlp.space.parsing import parse_space
+from tune_mlp.space.space import resolve
+from tune_mlp.tuning.past import past_of
+from tune_mlp.tuning.run import More, Request, resume_study, run_study
+from tune_mlp.tuning.trainable import state_file
+
+pytestmark = pytest.mark.usefixtures("local_ray")
+
+VARYING = ["seconds", "train_seconds", "node"]
+NOTHING_MORE = More()
+
+
+class Snapshots(Memory):
+    """Copies the run's folder after events, as a driver that is killed at that instant leaves it."""
+
+    def __init__(self, run: Path, every: int) -> None:
+        super().__init__()
+        self.run, self.every = run, every
+        self.events = 0
+        self.folders: list[Path] = []
+
+    def trial_trained(self, *args: Any) -> None:
+        super().trial_trained(*args)
+        self._event()
+
+    def trial_ended(self, trial: int, state: TrialState, error: str) -> Any:
+        ended = super().trial_ended(trial, state, error)
+        self._event()
+        return ended
+
+    def _event(self) -> None:
+        self.events += 1
+        if self.events % self.every == 0:
+            folder = self.run.with_name(f"{self.run.name}-{self.events}")
+            # What workers write aside and rename may be gone again.
+            shutil.copytree(self.run, folder, ignore=shutil.ignore_patterns("ray", ".*.tmp"))
+            self.folders.append(folder)
+
+
+def snapshots(out: Path, every: int = 3, **settings: Any) -> tuple[Results, list[Path]]:
+    """A study run to its end, and what it would have left at some of its instants."""
+    display = Snapshots(out / "whole", every)
+    results = run_study(study(**settings), Request(out=out, name="whole"), display)
+    assert display.folders
+    return results, display.folders
+
+
+def some(folders: list[Path], count: int = 3) -> list[Path]:
+    """From beginning to end; each is a whole run to go on with."""
+    return folders[:: max(1, len(folders) // count)][:count]
+
+
+def go_on(run: Path, more: More = NOTHING_MORE, display: Memory | None = None, **request: Any) -> Results:
+    return resume_study(run, more, Request(**request), display or Memory())
+
+
+def comparable(results: Results) -> tuple[pd.DataFrame, pd.DataFrame]:
+    return results.trials.drop(columns=VARYING), results.epochs.drop(columns="seconds")
+
+
+LONG: dict[str, Any] = {"epochs": 20, "trials": 4, "space": {**SPACE, "batch_size": 1}, "engine": "eager"}
+"""Trials of some seconds, so that each reports more than once though nobody wants to decide on it."""
+REPORTING: dict[str, Any] = {"epochs": 6, "trials": 4, "scheduler": {"median": {"grace_period": 99}}}
+"""Trials that report after each epoch."""
+
+
+def test_under_fifo_a_resumed_study_is_the_undisturbed_one_to_the_bit(tmp_path: Path) -> None:
+    whole, folders = snapshots(tmp_path, every=4, **LONG)
+    for folder in some(folders):
+        before = past_of(read(folder / "journal.jsonl"))
+        resumed = go_on(folder)
+        for ours, theirs in zip(comparable(resumed), comparable(whole), strict=True):
+            pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+        kept = resumed.trials.set_index("trial").loc[list(before.ended)]
+        assert list(kept["seconds"]) == [before.ended[trial].seconds for trial in before.ended]
+        assert not list((folder / "checkpoints").iterdir())
+        assert resumed.manifest["state"] == "finished"
+        assert len(resumed.manifest["resumed"]) == 1
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    [{"asha": {"grace_period": 2, "reduction_factor": 2}}, {"median": {"grace_period": 2, "min_samples": 2}}],
+)
+def test_with_one_slot_a_resumed_scheduler_decides_as_the_undisturbed_one(tmp_path: Path, scheduler: Any) -> None:
+    whole, folders = snapshots(tmp_path, every=4, trials=10, epochs=9, concurrent=1, scheduler=scheduler)
+    assert set(whole.trials["state"]) == {"finished", "stopped"}
+    for folder in some(folders):
+        for ours, theirs in zip(comparable(go_on(folder)), comparable(whole), strict=True):
+            pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+
+
+def test_what_the_scheduler_had_decided_and_nobody_written_down_is_done(tmp_path: Path) -> None:
+    """The driver is lost between a stopped trial's last result and the line that says it is stopped."""
+    scheduler = {"asha": {"grace_period": 2, "reduction_factor": 2}}
+    whole, folders = snapshots(tmp_path, every=1, trials=8, epochs=9, concurrent=1, scheduler=scheduler)
+    states = whole.trials.set_index("trial")["state"]
+    cut = [
+        folder
+        for folder in folders
+        for trial in past_of(read(folder / "journal.jsonl")).open
+        if states[trial] == "stopped"
+    ]
+    assert cut
+    display = Memory()
+    resumed = go_on(cut[0], display=display)
+    pd.testing.assert_frame_equal(comparable(resumed)[0], comparable(whole)[0], check_exact=True)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"search": "tpe"}, {"scheduler": "hyperband"}, {"search": "grid", "trials": None}]
+)
+def test_any_search_and_scheduler_goes_on_to_its_exact_trials(tmp_path: Path, settings: dict[str, Any]) -> None:
+    space = {"lr": {"choice": [0.01, 0.1]}, "depth": {"grid": [0, 1]}, "width": {"choice": [8, 16]}}
+    whole, folders = snapshots(tmp_path, every=5, space=space, **({"trials": 8, "epochs": 4} | settings))
+    for folder in some(folders, 2):
+        before = Results.load(folder)
+        resumed = go_on(folder)
+        assert list(resumed.trials["trial"]) == list(whole.trials["trial"])
+        assert {trial: resumed.params[trial] for trial in before.params} == before.params
+        assert resumed.best is not None
+
+
+def test_a_finished_run_is_extended_by_the_draws_that_would_have_come(tmp_path: Path) -> None:
+    short = run_study(study(trials=3), Request(out=tmp_path, name="short"), Memory())
+    long = run_study(study(trials=6), Request(out=tmp_path, name="long"), Memory())
+    extended = go_on(tmp_path / "short", More(trials="+3"))
+    tests = ["test_loss", "test_accuracy"]
+    pd.testing.assert_frame_equal(
+        comparable(extended)[0].drop(columns=tests), comparable(long)[0].drop(columns=tests), check_exact=True
+    )
+    assert extended.best is not None
+    assert long.best is not None
+    assert short.best is not None
+    assert extended.best["test_accuracy"] == long.best["test_accuracy"]
+    assert (extended.path / "best" / "model.pt").exists()
+    assert extended.study["trials"] == 6
+
+
+def test_a_time_budget_that_ran_out_can_be_given_again(tmp_path: Path) -> None:
+    _, (folder, *_) = snapshots(tmp_path, **REPORTING)
+    results = go_on(folder, More(time_budget="0.1s"))
+    assert set(results.trials["state"]) <= {"finished", "stopped"}
+    assert len(results.trials) < 4
+    assert len(go_on(folder, More(time_budget="10m")).trials) == 4
+
+
+def test_a_state_that_cannot_be_read_costs_its_trials_epochs_and_no_more(tmp_path: Path) -> None:
+    whole, folders = snapshots(tmp_path, **REPORTING)
+    folder = next(folder for folder in folders if list((folder / "checkpoints").glob("state-*.pt")))
+    for path in (folder / "checkpoints").glob("state-*.pt"):
+        path.write_bytes(path.read_bytes()[:1000])
+    pd.testing.assert_frame_equal(comparable(go_on(folder))[0], comparable(whole)[0], check_exact=True)
+
+
+def test_a_state_of_other_settings_is_left_alone(tmp_path: Path) -> None:
+    whole, folders = snapshots(tmp_path, **REPORTING)
+    folder = next(folder for folder in folders if list((folder / "checkpoints").glob("state-*.pt")))
+    (path, *_) = (folder / "checkpoints").glob("state-*.pt")
+    number = int(path.stem.removeprefix("state-"))
+    other = number + 1 if number == 0 else number - 1
+    shutil.copy(path, state_file(folder / "checkpoints", other))
+    pd.testing.assert_frame_equal(comparable(go_on(folder))[0], comparable(whole)[0], check_exact=True)
+
+
+def test_what_cannot_go_on_is_refused_in_one_line_and_left_as_it_is(tmp_path: Path) -> None:
+    _, (folder, *_) = snapshots(tmp_path, trials=3, every=2)
+    journal = folder / "journal.jsonl"
+    content = journal.read_bytes()
+    for more, rule in (
+        (More(trials="+0"), "give a number, or"),
+        (More(trials="2"), "the run has 3 trials already"),
+        (More(time_budget="soon"), "--time-budget soon"),
+    ):
+        with pytest.raises(UsageError, match=rule):
+            go_on(folder, more)
+    with pytest.raises(UsageError, match=r"has ended with all its 3 trials; --trials \+N adds to them"):
+        go_on(tmp_path / "whole")
+    manifest = json.loads((folder / "run.json").read_text())
+    manifest["dataset"]["fingerprint"] = "another"
+    (folder / "run.json").write_text(json.dumps(manifest))
+    with pytest.raises(RunFolderError, match="began with other data than digits is now"):
+        go_on(folder)
+    (folder / "run.json").write_text("{}")
+    with pytest.raises(RunFolderError, match="isn't a run's manifest"):
+        go_on(folder)
+    assert journal.read_bytes() == content
+    journal.write_bytes(
+        content.replace(b"finished", b"finishes", 1) if b"finished" in content else content[:-9] + b"damaged}\n"
+    )
+    with pytest.raises(RunFolderError, match=r"journal.jsonl:\d+: "):
+        go_on(folder)
+
+
+def test_the_word_resume_goes_on_and_shows_the_summary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, (folder, *_) = snapshots(tmp_path, trials=3, every=2)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["resume", str(folder), "--trials", "+1", "--csv", "table.csv"]) == 0
+    printed = capsys.readouterr().out
+    assert "going on: " in printed
+    assert "Best 4 of 4 trials" in printed
+    assert len(pd.read_csv("table.csv")) == 4
+    assert cli.main(["resume", "nowhere"]) == 2
+    assert capsys.readouterr().err == "tune-mlp: no run's folder nowhere, and no run of that name in runs/\n"
+
+
+RICH: dict[str, Any] = {
+    "lr": {"log": [1e-4, 1.0]},
+    "dropout": {"uniform": [0.0, 0.5], "step": 0.1},
+    "weight_decay": {"normal": [0.1, 0.1], "low": 0.0},
+    "batch_norm": {"choice": [True, False]},
+    "batch_size": {"log_int": [1, 64]},
+    "widths": {"list": {"normal": [30, 20], "low": 1, "round": True}, "length": {"int": [0, 3]}},
+    "optimizer": {"choice": {"sgd": {"momentum": {"grid": [0.0, 0.5]}}, "adam": {"beta1": {"uniform": [0.8, 0.95]}}}},
+}
+
+
+@pytest.mark.parametrize("space", [RICH, {"experiment": {"choice": {"a": RICH, "b": {"depth": {"int": [0, 4]}}}}}])
+def test_optuna_is_told_of_a_draw_what_it_would_have_been_asked(space: dict[str, Any]) -> None:
+    parsed = parse_space(space)
+    for trial in range(50):
+        params = resolve(parsed, random_chooser(0, trial))
+        again = resolve(parsed, optuna_chooser(optuna.trial.FixedTrial(asked_values(parsed, params))))
+        assert again.keys() == params.keys()
+        for name, value in params.items():
+            assert again[name] == (pytest.approx(value) if isinstance(value, float) else value)
