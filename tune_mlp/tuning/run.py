@@ -11,7 +11,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tune_mlp.data.dataset import Dataset, Problem
@@ -77,14 +77,16 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
         journal.append(_started(study, dataset, engine))
         phases.over("folder")
         job = _Job(study, problem, engine, run, slots, cluster, journal, manifest)
-        results = _carry_out(job, NOTHING, request.csv, display, phases)
-    return _closed(job, results, began, phases)
+        results, signal_number = _carry_out(job, NOTHING, request.csv, display, phases)
+    return _closed(job, results, signal_number, began, phases)
 
 
 def resume_study(run: Path, more: More, request: Request, display: Display) -> Results:
     """Go on with a run that was interrupted or lost its driver, or extend one that has ended. Trials that ended stay as
     they are, those under way go on from where they were left, and the draws to come are those that would have come."""
     began, phases = time.time(), Phases()
+    if request.csv:
+        files.check_writable(request.csv)
     with contextlib.ExitStack() as stack:
         journal = stack.enter_context(Journal.resume(run / JOURNAL))  # first: whoever holds it is at work on this run
         events = read(run / JOURNAL)
@@ -105,8 +107,8 @@ def resume_study(run: Path, more: More, request: Request, display: Display) -> R
         display.say(_going_on(past, study))
         phases.over("folder")
         job = _Job(study, problem, engine, run, slots, cluster, journal, manifest)
-        results = _carry_out(job, past, request.csv, display, phases)
-    return _closed(job, results, began, phases)
+        results, signal_number = _carry_out(job, past, request.csv, display, phases)
+    return _closed(job, results, signal_number, began, phases)
 
 
 @dataclass(frozen=True)
@@ -148,12 +150,11 @@ class _Job:
     cluster: Cluster
     journal: Journal
     manifest: files.Manifest
-    signals: list[int] = field(default_factory=list)
-    """The signal that ended it early, if one did."""
 
 
-def _carry_out(job: _Job, past: Past, csv: Path | None, display: Display, phases: Phases) -> Results:
-    """Train, test and write the tables; whatever happens on the way, what was learnt is on disk."""
+def _carry_out(job: _Job, past: Past, csv: Path | None, display: Display, phases: Phases) -> tuple[Results, int | None]:
+    """Train, test and write the tables; whatever happens on the way, what was learnt is on disk. Returns the number of
+    the signal that ended it early, too, if one did."""
     try:
         signal_number = _train(job, past, display, phases)
         phases.over("trials")
@@ -167,20 +168,18 @@ def _carry_out(job: _Job, past: Past, csv: Path | None, display: Display, phases
         with contextlib.suppress(TuneMlpError):
             files.finish(job.run, csv)  # what was learnt is worth a table all the same
         raise
-    if signal_number is not None:
-        job.signals.append(signal_number)
     results = files.finish(job.run, csv)
     phases.over("tables")
-    return results
+    return results, signal_number
 
 
-def _closed(job: _Job, results: Results, began: float, phases: Phases) -> Results:
+def _closed(job: _Job, results: Results, signal_number: int | None, began: float, phases: Phases) -> Results:
     phases.over("ray")
-    state = "interrupted" if job.signals else "finished"
+    state = "interrupted" if signal_number is not None else "finished"
     job.manifest.note(state=state, seconds=round(time.time() - began, 3), phases=phases.seconds)
-    if job.signals:
+    if signal_number is not None:
         raise Interrupted(
-            f"interrupted; the {len(results.trials)} trials so far are saved: tune-mlp resume {job.run}", job.signals[0]
+            f"interrupted; the {len(results.trials)} trials so far are saved: tune-mlp resume {job.run}", signal_number
         )
     if results.best is None:
         raise NoTrialSucceeded(_no_winner(results))

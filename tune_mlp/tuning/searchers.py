@@ -63,7 +63,6 @@ class _Optuna:
         self._states = optuna.trial.TrialState
         self._created, self._fixed = optuna.trial.create_trial, optuna.trial.FixedTrial
         self._space = study.parsed
-        self._seed = study.seed
         _, self._mode = study.ranking
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # group and constant_liar are marked experimental

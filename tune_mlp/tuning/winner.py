@@ -22,6 +22,7 @@ from tune_mlp.space.space import to_config
 from tune_mlp.training import checkpoint
 from tune_mlp.training.retrain import retrain, whole
 from tune_mlp.training.trainer import Weights, test_weights
+from tune_mlp.tuning.folder import CHECKPOINTS
 from tune_mlp.tuning.study import Study
 from tune_mlp.tuning.trainable import step_files, weights_file
 
@@ -125,7 +126,7 @@ def save_steps(results: Results, folds: int, run: Path) -> None:
     """steps.parquet: a row a step, of the trials whose steps were kept."""
     parts: list[pd.DataFrame] = []
     for trial in results.trials["trial"]:
-        for path in step_files(run / "checkpoints", int(trial)):
+        for path in step_files(run / CHECKPOINTS, int(trial)):
             epoch = checkpoint.load(path)
             for place, losses in enumerate(epoch["runs"]):
                 repeat, fold = divmod(place, folds)
