@@ -7,7 +7,9 @@ TuneMlpError                 1  anything that we refuse or that went wrong, said
 │   ├── ResourceError        2  more CPUs or GPUs than any node has
 │   └── RunFolderError       2  a run's folder that exists already, is missing or can't be read
 ├── RunError                 1  a fault while the study ran
-│   └── NoTrialSucceeded     1  every trial diverged or failed
+│   ├── NoTrialSucceeded     1  every trial diverged or failed
+│   ├── StorageError         1  a file that can't be written: the disk is full, read-only or gone
+│   └── LostRun              1  another process has taken this run over
 └── Interrupted        130/143  a signal ended the study; all that was learnt is saved
 """
 
@@ -54,6 +56,14 @@ class RunError(TuneMlpError):
 
 
 class NoTrialSucceeded(RunError):
+    pass
+
+
+class StorageError(RunError):
+    pass
+
+
+class LostRun(RunError):
     pass
 
 

@@ -67,7 +67,7 @@ def test_a_missing_run_is_refused_in_one_line(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_journal_that_makes_no_table_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RunFolderError, match=r"journal.jsonl: the journal tells of trial 7"):
+    with pytest.raises(RunFolderError, match=r"journal.jsonl:2: tells of trial 7, which was never drawn"):
         Results.load(folder(tmp_path / "r", [started(), ended(7)]))
 
 

@@ -7,6 +7,7 @@ that was cut short, and is left out; any other line that isn't as it was written
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -18,11 +19,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, get_args
 
-from tune_mlp.errors import RunError, RunFolderError
+from tune_mlp.errors import RunFolderError, StorageError
 from tune_mlp.records import EpochRecord, Mode, Task, TrialState
+from tune_mlp.results.lease import Lease, refused
 
 if sys.platform != "win32":
     import fcntl
+
+MAX_TRIALS = 10**9
+"""Files are named by a trial's number."""
 
 Scalar = str | int | float | bool | None
 Param = Scalar | Sequence[Scalar]
@@ -121,6 +126,12 @@ def _one_of(names: tuple[str, ...]) -> Callable[[Any], Any]:
     return check
 
 
+def _read_int(value: Any) -> int:
+    if not -(2**63) <= _exactly(int)(value) < 2**63:
+        raise ValueError("must have 64 bits at most")
+    return int(value)
+
+
 def _read_float(value: Any) -> float:
     return float(_exactly(float, int)(value))
 
@@ -154,7 +165,7 @@ class _Codec:
 
 # By the type that a field is annotated with.
 _CODECS: dict[str, _Codec] = {
-    "int": _Codec(_exactly(int), int),
+    "int": _Codec(_read_int, int),
     "float": _Codec(_read_float, float),
     "str": _Codec(_exactly(str), str),
     "Task": _Codec(_one_of(get_args(Task)), str),
@@ -210,6 +221,10 @@ def from_line(line: bytes) -> Event:
     if not isinstance(name, str) or name not in EVENTS:
         raise ValueError(f"unknown event {name!r:.40}")
     event: Event = _read_fields(EVENTS[name], data)
+    if not isinstance(event, Started) and not 0 <= event.trial < MAX_TRIALS:
+        raise ValueError(f"trial: must be 0 to {MAX_TRIALS - 1}, got {event.trial}")
+    if isinstance(event, Trained) and not event.epochs:
+        raise ValueError("epochs: there must be one at least")
     return event
 
 
@@ -230,10 +245,16 @@ def _events(content: bytes, path: str | Path) -> list[Event]:
     *lines, _torn = content.split(b"\n")
     if not lines:
         raise RunFolderError(f"{path}: the journal is empty: the run ended before its first line was written")
-    events = []
+    events: list[Event] = []
+    drawn: set[int] = set()
     for number, line in enumerate(lines, start=1):
         try:
-            events.append(from_line(line))
+            event = from_line(line)
+            if isinstance(event, Drawn):
+                drawn.add(event.trial)
+            elif not isinstance(event, Started) and event.trial not in drawn:
+                raise ValueError(f"tells of trial {event.trial}, which was never drawn")
+            events.append(event)
         except ValueError as error:
             raise RunFolderError(f"{path}:{number}: {' '.join(str(error).split())}") from None
     if not isinstance(events[0], Started):
@@ -241,56 +262,77 @@ def _events(content: bytes, path: str | Path) -> list[Event]:
     return events
 
 
+ON_DISK = (Started, Ended, Tested)
+"""Events that something is shown or deleted on the strength of: with them all lines so far are put on disk, so that not
+even a loss of power takes them back."""
+
+
 class Journal:
     """The one writer of a journal; another one's attempt is refused while this is open."""
 
-    def __init__(self, path: Path, descriptor: int, size: int) -> None:
+    def __init__(self, path: Path, descriptor: int, size: int, lease: Lease) -> None:
         self.path = path
         self._descriptor = descriptor
         self._size = size
+        self._lease = lease
 
     @classmethod
     def create(cls, path: str | Path) -> Self:
         """A new file; one that is there already is refused."""
-        return cls(Path(path), _open(Path(path), os.O_CREAT | os.O_EXCL), 0)
+        path = Path(path)
+        descriptor = _open(path, os.O_CREAT | os.O_EXCL)
+        return cls(path, descriptor, 0, _leased(path, descriptor))
 
     @classmethod
     def resume(cls, path: str | Path) -> Self:
         """Goes on where an interrupted writer left off; its torn last line, if any, is cut away."""
         path = Path(path)
         descriptor = _open(path, 0)
+        lease = _leased(path, descriptor)
         try:
             content = path.read_bytes()
             _events(content, path)
             size = content.rfind(b"\n") + 1
             os.ftruncate(descriptor, size)
-        except BaseException:
+        except BaseException as error:
+            lease.release()
             os.close(descriptor)
+            if isinstance(error, OSError):
+                raise StorageError(f"{path}: can't go on with the journal: {error.strerror or error}") from None
             raise
-        return cls(path, descriptor, size)
+        return cls(path, descriptor, size, lease)
 
     def append(self, event: Event) -> None:
         """Writes a whole line or, where that fails, nothing."""
+        if self._descriptor >= 0:
+            self.check()
         line = to_line(event)
         try:
             written = 0
             while written < len(line):  # once, but for a disk that fills up
                 written += os.write(self._descriptor, line[written:])
+            if isinstance(event, ON_DISK):
+                _put_on_disk(self._descriptor)
             self._size += len(line)
         except BaseException as error:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, self._size)
             if isinstance(error, OSError):
-                raise RunError(f"{self.path}: can't write the journal: {error.strerror or error}") from None
+                raise StorageError(f"{self.path}: can't write the journal: {error.strerror or error}") from None
             raise
+
+    def check(self) -> None:
+        """Is the run still ours to write? See `lease`."""
+        self._lease.check()
 
     def close(self) -> None:
         """Puts all on disk; closing twice does no harm."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             try:
-                with contextlib.suppress(OSError):  # not every file system knows it
-                    os.fsync(descriptor)
+                with contextlib.suppress(OSError):
+                    _put_on_disk(descriptor)
+                self._lease.release()
             finally:
                 os.close(descriptor)
 
@@ -301,6 +343,22 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _put_on_disk(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # not every file system knows it
+            raise
+
+
+def _leased(path: Path, descriptor: int) -> Lease:
+    try:
+        return Lease.take(path)
+    except BaseException:
+        os.close(descriptor)
+        raise
 
 
 def _open(path: Path, extra: int) -> int:
@@ -315,7 +373,7 @@ def _open(path: Path, extra: int) -> int:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
-            raise RunFolderError(f"{path}: another process is writing this journal") from None
+            raise refused(path) from None
         except OSError:
-            pass  # a network file system without locks: the caller's care
+            pass  # a network file system without locks: the lease must do
     return descriptor

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from tune_mlp.config import TrialConfig
-from tune_mlp.errors import RunError, one_line
+from tune_mlp.errors import RunError, StorageError, one_line
 from tune_mlp.models.build import build_model
 
 MODEL = "model.pt"
@@ -92,7 +92,7 @@ def _write(path: Path, data: bytes | memoryview) -> None:
             os.fsync(file.fileno())
         os.replace(aside, path)
     except OSError as error:
-        raise RunError(f"{path} can't be written: {one_line(error)}") from error
+        raise StorageError(f"{path} can't be written: {error.strerror or error}") from error
     finally:
         aside.unlink(missing_ok=True)
 
@@ -100,14 +100,17 @@ def _write(path: Path, data: bytes | memoryview) -> None:
 def _check_sums(data: io.BytesIO) -> None:
     """torch.load doesn't look at the checksums that torch.save wrote, and reads damaged weights without a word."""
     with zipfile.ZipFile(data) as archive:
-        damaged = archive.testzip()
         # The directory has no checksum. torch.save neither compresses nor sets attributes; where one bit says
-        # otherwise, torch.load reads nothing and hands out whatever was in memory.
-        parts = archive.infolist()
+        # otherwise, torch.load reads nothing and hands out whatever was in memory. First, for what isn't compressed
+        # can't be a bomb either.
+        if any(
+            part.compress_type or part.compress_size != part.file_size or part.external_attr
+            for part in archive.infolist()
+        ):
+            raise ValueError("its directory isn't as it was written")
+        damaged = archive.testzip()
     if damaged is not None:
         raise ValueError(f"wrong checksum of {damaged!r}")
-    if any(part.compress_size != part.file_size or part.external_attr for part in parts):
-        raise ValueError("its directory isn't as it was written")
     data.seek(0)
 
 
