@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -126,6 +127,48 @@ def test_a_signal_ends_a_search_with_all_saved(number: int, status: int, tmp_pat
     assert complaint.count("\n") == 1
     assert "interrupted; the" in complaint
     assert len(pd.read_csv(tmp_path / "runs" / "cut" / "trials.csv")) >= 10
+
+
+TWO_QUICK_THEN_SLOW = """\
+data: {name: digits}
+space: {width: {choice: [8, 16, 5000, 6000]}, depth: 3, batch_size: 1}
+search: grid
+epochs: 1
+concurrent: 1
+engine: eager
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_second_signal_does_not_wait_for_the_epoch_and_loses_nothing(
+    number: int, status: int, tmp_path: Path
+) -> None:
+    (tmp_path / "s.yaml").write_text(TWO_QUICK_THEN_SLOW)
+    process = subprocess.Popen(
+        [*SEARCH, "--space", "s.yaml", "--name", "cut"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    for line in process.stdout:
+        if line.startswith("[2/"):
+            break
+    while b'"trial":2' not in (tmp_path / "runs" / "cut" / "journal.jsonl").read_bytes():
+        time.sleep(0.1)
+    process.send_signal(number)
+    for line in process.stdout:
+        if "once more ends at once" in line:
+            break
+    process.send_signal(number)
+    _, complaint = process.communicate(timeout=120)
+    assert process.returncode == status
+    assert complaint == "tune-mlp: interrupted; the 3 trials so far are saved: tune-mlp resume runs/cut\n"
+    table = pd.read_csv(tmp_path / "runs" / "cut" / "trials.csv")
+    assert list(table["epochs"]) == [1, 1, 0], "an epoch that takes minutes wasn't waited for"
+    assert json.loads((tmp_path / "runs" / "cut" / "run.json").read_text())["state"] == "interrupted"
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

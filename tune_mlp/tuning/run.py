@@ -161,8 +161,8 @@ def _carry_out(job: _Job, past: Past, csv: Path | None, display: Display, phases
         if signal_number is None:
             _test(job, display)
         phases.over("test")
-    except KeyboardInterrupt:  # a second Ctrl-C, or one while the winner is tested
-        signal_number = signal.SIGINT
+    except (KeyboardInterrupt, SystemExit) as stopped:  # while the winner is tested
+        signal_number = signal.SIGINT if isinstance(stopped, KeyboardInterrupt) else signal.SIGTERM
     except BaseException as error:
         job.manifest.note(state="failed", error=one_line(error))
         with contextlib.suppress(TuneMlpError):
@@ -304,7 +304,7 @@ def _train(job: _Job, past: Past, display: Display, phases: Phases) -> int | Non
             past = recorder.stopped_before(past, number)
     left = study.number_of_trials - len(past.ended)
     try:
-        with _quiet_ray(), stopper.on_signals():
+        with _quiet_ray(), stopper.on_signals(display.say):
             # Not tune.Tuner, which pickles all of this into the run's folder to resume from: the journal serves there.
             tune.run(
                 tune.with_parameters(TrialActor, job=shared),

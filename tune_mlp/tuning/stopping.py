@@ -7,7 +7,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -35,24 +35,26 @@ class Deadline(Stopper):  # type: ignore[misc]  # ray ships no types
         return self.signal_number is not None or time.monotonic() >= self._end
 
     @contextlib.contextmanager
-    def on_signals(self) -> Iterator[None]:
-        """The first Ctrl-C or SIGTERM lets Ray stop in order; a second one does what it did before."""
+    def on_signals(self, say: Callable[[str], None]) -> Iterator[None]:
+        """The first Ctrl-C or SIGTERM lets Ray stop in order; a second one doesn't wait for the epochs under way."""
         if threading.current_thread() is not threading.main_thread():
             yield  # only the main thread may handle signals
             return
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-        def restore() -> None:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
         def stop(number: int, frame: FrameType | None) -> None:
+            if self.signal_number is not None:
+                raise KeyboardInterrupt
             self.signal_number = number
-            restore()
+            say("stopping after the epochs under way; once more ends at once, and loses no more than these")
 
         for number in before:
             signal.signal(number, stop)
         try:
             yield
+        except KeyboardInterrupt:
+            if self.signal_number is None:  # not of ours
+                raise
         finally:
-            restore()
+            for number, handler in before.items():
+                signal.signal(number, handler)
