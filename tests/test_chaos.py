@@ -14,10 +14,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from ray import get_runtime_context
 
 from tests.test_search import SEARCH, environment
-from tune_mlp.results.journal import Ended, read
+from tune_mlp.results.journal import Ended, Trained, read
 from tune_mlp.results.results import Results
+from tune_mlp.training import checkpoint
+from tune_mlp.tuning.past import past_of
+from tune_mlp.tuning.trainable import state_file
 
 RESUME = [sys.executable, "-m", "tune_mlp", "resume"]
 STUDY = """\
@@ -32,21 +36,22 @@ epochs: 27
 engine: eager
 """
 ASHA = "concurrent: 1\nscheduler: {asha: {grace_period: 3, reduction_factor: 2}}\n"
-LATEST = 14.0
+LATEST = {"own": 14.0, "joined": 8.0}
 """Seconds after which a driver is killed at the latest: some in Ray's start, some while trials train."""
 
 
-def killed(command: list[str], cwd: Path, seconds: float) -> bool:
+def killed(command: list[str], cwd: Path, env: dict[str, str], seconds: float) -> bool:
     """Run it, and kill it after so many seconds; False where it had ended by itself before."""
-    process = subprocess.Popen(
-        command, cwd=cwd, env=environment(cwd), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        assert process.wait(seconds) == 0
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        return True
+    with (cwd / "said.txt").open("w+") as said:
+        process = subprocess.Popen(command, cwd=cwd, env=env, stdout=said, stderr=said)
+        try:
+            status = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            return True
+        said.seek(0)
+        assert status == 0, said.read()
     return False
 
 
@@ -58,6 +63,20 @@ def over(run: Path) -> bool:
     """Killed when all was done: there is nothing to go on with."""
     manifest = run / "run.json"
     return manifest.exists() and json.loads(manifest.read_text())["state"] == "finished"
+
+
+def acknowledged_beyond_states(run: Path) -> list[int]:
+    """The open trials of which more was written down than their last report and what their states hold."""
+    past, found = past_of(read(run / "journal.jsonl")), []
+    for trial in past.open:
+        reports = [
+            event for event in read(run / "journal.jsonl") if isinstance(event, Trained) and event.trial == trial
+        ]
+        path = state_file(run / "checkpoints", trial)
+        kept = max(record["epoch"] for record in checkpoint.load(path)["records"]) if path.exists() else 0
+        if any(record.epoch > kept for report in reports[:-1] for record in report.epochs):
+            found.append(trial)
+    return found
 
 
 def comparable(run: Path) -> pd.DataFrame:
@@ -79,25 +98,39 @@ def left_of_ray(session: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("scheduler", "kills"),
-    [("", 2), (ASHA, 2), pytest.param("", 30, marks=pytest.mark.slow), pytest.param(ASHA, 30, marks=pytest.mark.slow)],
+    ("scheduler", "ray", "kills"),
+    [
+        ("", "joined", 6),
+        (ASHA, "joined", 4),
+        pytest.param("", "joined", 70, marks=pytest.mark.slow),
+        pytest.param(ASHA, "joined", 70, marks=pytest.mark.slow),
+        pytest.param("", "own", 30, marks=pytest.mark.slow),
+        pytest.param(ASHA, "own", 30, marks=pytest.mark.slow),
+    ],
 )
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3000)
 def test_a_study_whose_driver_is_killed_at_random_ends_as_the_undisturbed_one(
-    tmp_path: Path, scheduler: str, kills: int
+    tmp_path: Path, scheduler: str, ray: str, kills: int, request: pytest.FixtureRequest
 ) -> None:
     (tmp_path / "s.yaml").write_text(STUDY + scheduler)
-    search = [*SEARCH, "--space", "s.yaml", "--quiet"]
-    assert not killed([*search, "--name", "whole"], tmp_path, 300)
+    env, where = environment(tmp_path), []
+    if ray == "joined":  # one that is there already: a driver is at work sooner
+        request.getfixturevalue("local_ray")
+        where = ["--address", get_runtime_context().gcs_address]
+        env["HOME"] = os.environ["HOME"]  # where that Ray's token is
+    search = [*SEARCH, "--space", "s.yaml", "--quiet", *where]
+    assert not killed([*search, "--name", "whole"], tmp_path, env, 300)
     instants = random.Random(kills)
     run, done, number = tmp_path / "runs" / "cut-0", 0, 0
     while done < kills:
         begun = (run / "journal.jsonl").exists() and (run / "run.json").exists()
-        command = [*RESUME, str(run)] if begun else [*search, "--name", run.name]
+        command = [*RESUME, str(run), *where] if begun else [*search, "--name", run.name]
         before = ended(run / "journal.jsonl")
-        if not over(run) and killed(command, tmp_path, instants.uniform(1.0, LATEST)):
+        if not over(run) and killed(command, tmp_path, env, instants.uniform(1.0, LATEST[ray])):
             done += 1
             assert ended(run / "journal.jsonl")[: len(before)] == before, "a row that was written stays"
+            if begun:
+                assert not acknowledged_beyond_states(run), "at most what was under way is trained again"
             if not begun and run.exists() and not (run / "run.json").exists():
                 number += 1  # killed before there was anything to go on with
                 run = tmp_path / "runs" / f"cut-{number}"
@@ -106,7 +139,7 @@ def test_a_study_whose_driver_is_killed_at_random_ends_as_the_undisturbed_one(
             number += 1
             run = tmp_path / "runs" / f"cut-{number}"
     if (run / "run.json").exists() and not over(run):
-        assert not killed([*RESUME, str(run)], tmp_path, 300)
+        assert not killed([*RESUME, str(run), *where], tmp_path, env, 300)
         pd.testing.assert_frame_equal(comparable(run), comparable(tmp_path / "runs" / "whole"), check_exact=True)
 
 
