@@ -15,6 +15,7 @@ import pytest
 from tests.published.made import STUDY
 from tests.results.journals import a_study, write
 from tune_mlp import __version__, cli, search
+from tune_mlp.options import OPTIONS
 from tune_mlp.published.studies import published_studies
 from tune_mlp.results.export import EXPORTS
 from tune_mlp.results.results import Results
@@ -185,7 +186,7 @@ def test_help_lists_every_option_of_the_contract_with_a_sentence_and_an_example(
 
 
 def test_every_option_stands_for_a_setting_that_exists() -> None:
-    for option, path in search.OPTIONS.items():
+    for option, path in OPTIONS.items():
         assert option in CONTRACT
         owner: object = Study
         for part in path.split("."):
@@ -220,6 +221,7 @@ print("HEAVY", sorted(set(sys.modules) & {{"torch", "ray", "pandas", "sklearn", 
         ["schema", "--help"],
         ["reproduce", "--help"],
         ["resume", "--help"],
+        ["plan", "--help"],
     ],
 )
 def test_every_word_has_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +24,7 @@ PIPE_WIDTH = 160
 EXAMPLE = """\
 examples:
   tune-mlp spaces
+  tune-mlp plan --space mnist_asha --trials 100
   tune-mlp export runs/digits_quick-20260101-120000 --to xlsx
   tune-mlp resume runs/digits_quick-20260101-120000
   tune-mlp schema > study.schema.json
@@ -87,6 +89,27 @@ def _resume(args: argparse.Namespace) -> None:
     show_summary(console, results, args.csv)
 
 
+def _plan(args: argparse.Namespace) -> None:
+    """Say what a study will take."""
+    from tune_mlp.options import named_study
+
+    started, study = time.process_time(), named_study(args)
+    from rich.console import Console
+
+    from tune_mlp.tuning.plan import plan_study, show_plan  # late: ray
+    from tune_mlp.tuning.progress import make_display
+
+    console = Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
+    plan = plan_study(study, args.address, args.data_dir, make_display(console, quiet=False), started)
+    show_plan(console, plan)
+
+
+def _study_options(parser: OneLineParser) -> None:
+    from tune_mlp.options import add_study_options  # numpy and pydantic take 0.3 s to import
+
+    add_study_options(parser)
+
+
 def _schema(args: argparse.Namespace) -> None:
     """Print the JSON schema of study files, for editors."""
     from tune_mlp.tuning.schema import study_schema
@@ -124,13 +147,17 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tune-mlp {__version__}")
     words = parser.add_subparsers(dest="word", metavar="WORD", required=True)
 
-    def word(name: str, job: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
-        added: argparse.ArgumentParser = words.add_parser(name, help=text, description=text)
+    def word(name: str, job: Callable[[argparse.Namespace], None], text: str) -> OneLineParser:
+        added: OneLineParser = words.add_parser(name, help=text, description=text)
         added.set_defaults(job=job)
         return added
 
     spaces = word("spaces", _spaces, "List the shipped spaces with a line each, or print one.")
     spaces.add_argument("name", nargs="?", help="The space to print.")
+    plan = word(
+        "plan", _plan, "Say what a search would take: time, memory, disk, and how many trials at once are best."
+    )
+    plan.late = _study_options
     export = word("export", _export, "Write a run's table of trials, epochs or steps as a file of another kind.")
     export.add_argument("run", metavar="RUN", help="A run's folder, or its name under runs/.")
     export.add_argument("--to", required=True, choices=list(FORMATS), help="The kind of file.")

@@ -7,10 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tune_mlp.config import DataSettings
+from tune_mlp.options import add_study_options, named_study
 from tune_mlp.terminal import OneLineParser, guarded
-from tune_mlp.tuning.settings import Resources, Scheduler, Search
-from tune_mlp.tuning.study import Override, Study
 
 EXAMPLE = """\
 examples:
@@ -29,7 +27,7 @@ PROG = "python -m tune_mlp.search"
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The options of DESIGN's contract; what a setting means is said once, beside the setting."""
+    """The options of DESIGN's contract."""
     parser = OneLineParser(
         prog=PROG,
         description="Search a space of PyTorch MLPs on Ray Tune and leave a table of trials.",
@@ -37,78 +35,13 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    add_study_options(parser)
     add = parser.add_argument
-    add(
-        "--space", required=True, metavar="NAME|FILE.yaml", help="A shipped space by name, or a study file of your own."
-    )
-    add("--trials", type=int, metavar="N", help=_sentence("trials"))
-    add("--epochs", type=int, metavar="N", help=_sentence("epochs"))
-    add("--scheduler", metavar="|".join(Scheduler.model_fields), help=_sentence("scheduler"))
-    add("--searcher", metavar="|".join(Search.model_fields), help=_sentence("search"))
-    add("--metric", metavar="NAME", help=_sentence("metric"))
-    add("--mode", metavar="min|max", help=_sentence("mode"))
-    add("--cpus", type=float, metavar="F", help=f"A trial's {Resources.model_fields['cpu'].description}")
-    add("--gpus", type=float, metavar="F", help=f"A trial's {Resources.model_fields['gpu'].description}")
-    add("--concurrent", type=int, metavar="N", help=_sentence("concurrent"))
-    add("--address", metavar="auto|ADDR", help="A running Ray to use; left out, one is started on this machine.")
-    add(
-        "--dataset",
-        metavar="NAME",
-        help=f"Learn this one, and no stand-in for it: {DataSettings.model_fields['name'].description}",
-    )
-    add("--data-dir", type=Path, metavar="DIR", help="Where datasets are looked for first.")
-    add("--engine", metavar="auto|eager|compiled", help=_sentence("engine"))
-    add("--seed", type=int, metavar="N", help=_sentence("seed"))
-    add("--time-budget", metavar="10m", help=_sentence("time_budget"))
-    add(
-        "--set",
-        action="append",
-        default=[],
-        metavar="PATH=VALUE",
-        help="Set anything, as often as you like: lr=0.01 pins a parameter, data.normalize=unit changes a setting.",
-    )
     add("--out", type=Path, default=Path("runs"), metavar="DIR", help="Where runs are kept (default: runs/).")
     add("--name", metavar="NAME", help="The run's folder in --out; left out, SPACE-YYYYmmdd-HHMMSS.")
     add("--csv", type=Path, metavar="FILE", help="Write the table of trials there, too.")
     add("--quiet", action="store_true", help="Print the best row only.")
     return parser
-
-
-def _sentence(setting: str) -> str:
-    text = Study.model_fields[setting].description or ""
-    return text.replace("%", "%%")
-
-
-def overrides(args: argparse.Namespace) -> list[Override]:
-    """The options that stand for settings, as such."""
-    found: list[Override] = []
-    for option, path in OPTIONS.items():
-        value = getattr(args, option.removeprefix("--").replace("-", "_"))
-        if value is not None:
-            found.append((path.split("."), value, " ".join(f"{option} {value}".split())))
-    if args.dataset is not None:
-        found.append((["data", "offline"], None, f"--dataset {args.dataset}"))
-    if args.metric is not None and args.mode is None:
-        found.append((["mode"], None, f"--metric {args.metric}"))
-    return found
-
-
-OPTIONS = {
-    "--trials": "trials",
-    "--epochs": "epochs",
-    "--scheduler": "scheduler",
-    "--searcher": "search",
-    "--metric": "metric",
-    "--mode": "mode",
-    "--cpus": "resources.cpu",
-    "--gpus": "resources.gpu",
-    "--concurrent": "concurrent",
-    "--dataset": "data.name",
-    "--engine": "engine",
-    "--seed": "seed",
-    "--time-budget": "time_budget",
-}
-"""The setting that each option stands for."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -119,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _search(args: argparse.Namespace, command: tuple[str, ...]) -> None:
-    study = Study.load(args.space, args.set, overrides(args))
+    study = named_study(args)
     # Late: these import ray and pandas, which a mistake above needn't wait for.
     from rich.console import Console
 

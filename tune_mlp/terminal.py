@@ -8,13 +8,22 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from tune_mlp.errors import Interrupted, TuneMlpError, one_line
 
 
 class OneLineParser(argparse.ArgumentParser):
     """Says what is wrong in one line, where argparse prints the whole usage first."""
+
+    late: Callable[[OneLineParser], None] | None = None
+    """Adds more options once this parser has something to parse: what they are made of takes time to import."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        late, self.late = self.late, None
+        if late:
+            late(self)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {' '.join(message.split())} (see --help)\n")
