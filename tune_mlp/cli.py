@@ -27,6 +27,7 @@ examples:
   tune-mlp plan --space mnist_asha --trials 100
   tune-mlp export runs/digits_quick-20260101-120000 --to xlsx
   tune-mlp resume runs/digits_quick-20260101-120000
+  tune-mlp doctor --address auto --out /shared/runs
   tune-mlp schema > study.schema.json
   tune-mlp reproduce cs587_digits --quick
 
@@ -117,6 +118,27 @@ def _schema(args: argparse.Namespace) -> None:
     print(json.dumps(study_schema(), indent=1, ensure_ascii=False))
 
 
+def _doctor(args: argparse.Namespace) -> None:
+    """Look at this machine, or at all nodes of a Ray."""
+    from rich.console import Console
+
+    from tune_mlp.tuning.doctor.show import doctor  # late: ray, pandas
+    from tune_mlp.tuning.study import Override, Study
+
+    options: list[Override] = []
+    for path, value, said in (
+        ("data.name", args.dataset, f"--dataset {args.dataset}"),
+        ("resources.cpu", args.cpus, f"--cpus {args.cpus}"),
+        ("resources.gpu", args.gpus, f"--gpus {args.gpus}"),
+    ):
+        if value is not None:
+            options.append((path.split("."), value, said))
+    if args.dataset is not None:
+        options.append((["data", "offline"], None, f"--dataset {args.dataset}"))
+    study = Study.load("mnist_asha", (), options)
+    doctor(study, args.address, args.out, args.data_dir, Console())
+
+
 def _reproduce(args: argparse.Namespace) -> None:
     """List the published studies, or run some again."""
     if not args.names:
@@ -202,6 +224,23 @@ def make_parser() -> argparse.ArgumentParser:
     )
     resume.add_argument("--data-dir", type=Path, metavar="DIR", help="Where datasets are looked for first.")
     resume.add_argument("--csv", type=Path, metavar="FILE", help="Write the table of trials there, too.")
+    doctor = word(
+        "doctor",
+        _doctor,
+        "See whether this machine, or each node of a Ray, can run a search; each finding has its remedy.",
+    )
+    add = doctor.add_argument
+    add("--address", metavar="auto|ADDR", help="A running Ray to look at; left out, one is started on this machine.")
+    add("--out", type=Path, default=Path("runs"), metavar="DIR", help="Where runs are to be kept (default: runs/).")
+    add("--data-dir", type=Path, metavar="DIR", help="Where datasets are looked for first.")
+    add("--dataset", metavar="NAME", help="The dataset that is to be there (default: mnist).")
+    add("--cpus", type=float, metavar="F", help="CPU cores that a trial takes (default: 1).")
+    add(
+        "--gpus",
+        type=float,
+        metavar="F",
+        help="GPUs that a trial takes, a fraction below 1 or a whole number (default: 0).",
+    )
     word("schema", _schema, "Print the JSON schema of study files, for editors.")
     return parser
 
