@@ -38,13 +38,14 @@ class Play:
             config={"trial": number, "seed": number, "params": {"lr": 0.1}},
             last_result={"seconds": 1.0},
             get_pickled_error=lambda: None,
+            run_metadata=SimpleNamespace(num_failures=0),
         )
 
     def start(self, number: int) -> None:
         self.recorder.on_trial_start(0, [], self.trial(number))
 
     def result(self, number: int, value: float, state: str = "stopped", error: str = "") -> None:
-        weights_file(self.folder, number).touch()
+        weights_file(self.folder, number, 1).touch()
         metrics = dict.fromkeys(("train_loss", "train_accuracy", "val_loss", "val_accuracy"), value)
         self.recorder.on_trial_result(
             0,
@@ -103,7 +104,7 @@ def test_only_the_leaders_weights_are_kept(play: Play) -> None:
     ):
         play.start(number)
         play.result(number, value, state)
-    assert play.kept() == ["best-00001.pt"]
+    assert play.kept() == ["best-00001-000001.pt"]
 
 
 def test_the_weights_of_all_that_may_be_tested_are_kept_where_all_are(tmp_path: Path) -> None:
@@ -113,7 +114,7 @@ def test_the_weights_of_all_that_may_be_tested_are_kept_where_all_are(tmp_path: 
     ):
         play.start(number)
         play.result(number, value, state)
-    assert play.kept() == ["best-00000.pt", "best-00001.pt", "best-00002.pt"]
+    assert play.kept() == ["best-00000-000001.pt", "best-00001-000001.pt", "best-00002-000001.pt"]
 
 
 def test_the_steps_of_all_but_the_leader_go_unless_all_are_wanted(tmp_path: Path) -> None:
@@ -133,7 +134,7 @@ def test_of_equals_the_first_drawn_leads_whichever_ends_first(play: Play) -> Non
     for number in (2, 0, 1):
         play.start(number)
         play.result(number, 0.9, "finished")
-    assert play.kept() == ["best-00000.pt"]
+    assert play.kept() == ["best-00000-000001.pt"]
     assert rank(play.trials(), "val_accuracy", "max")["trial"][0] == 0
 
 
@@ -163,7 +164,7 @@ def test_what_the_scheduler_ends_is_stopped_and_may_lead(play: Play) -> None:
     play.result(3, 0.5)
     play.recorder.on_trial_complete(0, [], play.trial(3))
     assert list(play.trials()["state"]) == ["stopped"]
-    assert play.kept() == ["best-00003.pt"]
+    assert play.kept() == ["best-00003-000001.pt"]
 
 
 def test_a_lost_worker_is_a_failed_trial(play: Play) -> None:

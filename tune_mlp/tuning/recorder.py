@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
-
 from tune_mlp.errors import one_line
 from tune_mlp.records import Mode, TrialState, better
 from tune_mlp.results.journal import Drawn, Ended, Journal, Trained
 from tune_mlp.results.tables import RANKED
 from tune_mlp.tuning.past import NOTHING, Past
 from tune_mlp.tuning.progress import Display
-from tune_mlp.tuning.trainable import state_file, step_files, weights_file
+
+from tune_mlp.tuning.trainable import state_file, step_files, weights_files
+
+LOST_AT_START = 10
+"""So many workers may be lost one after the other, each before it had begun to train, and no trial is blamed for it."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,9 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         self._params: dict[int, Any] = {}
         self._best: dict[int, float] = {}
         self._leader: int | None = None
+        self._training: set[int] = set()
+        """The trials that have a worker."""
+        self._lost_at_start = 0
         for number in past.drawn:
             self._params[number] = past.params(number)
             if (best := past.best(number, mode)) is not None:
@@ -63,6 +69,11 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Also called when a trial goes on after a pause, a crash, or with settings that it took over."""
         self._on_start()
+        self._training.add(trial.config["trial"])
+        self._lost_at_start = 0
+        self._begin(trial)
+
+    def _begin(self, trial: Any) -> None:
         number, params = trial.config["trial"], trial.config["params"]
         if self._params.get(number) != params:
             self._params[number] = params
@@ -80,6 +91,8 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         if records:
             self._journal.append(Trained(number, tuple(records), result["node"], result["weights"]))
             self._display.trial_trained(number, result["epoch"], len(result["curve"]), result["curve"][-1][1], best)
+            trial.config["known"] = result["epoch"]  # a next worker needn't say it again
+        trial.run_metadata.num_failures = 0  # it got on: should its worker be lost again, that is another story
         self._since[number] = result["seconds"]
         self._best.pop(number, None)
         if best is not None:
@@ -92,8 +105,19 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         """After a result that ended the trial, or when the scheduler ends it."""
         self._end(trial.config["trial"], TrialState.STOPPED)
 
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Its worker was lost, and it waits for another. That is counted against the trial if it had begun with it."""
+        number = trial.config["trial"]
+        if number in self._training:
+            self._training.discard(number)
+        elif self._lost_at_start < LOST_AT_START:
+            self._lost_at_start += 1
+            trial.run_metadata.num_failures -= 1
+
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The actor itself was lost, as often as we were ready to try again."""
+        if trial.config["trial"] not in self._params:
+            self._begin(trial)  # not one of its workers came so far, and the table has it all the same
         error = trial.get_pickled_error() or RuntimeError("the worker was lost")
         self._end(trial.config["trial"], TrialState.FAILED, _short(error))
 
@@ -110,6 +134,7 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
     def _end(self, number: int, state: TrialState, error: str = "") -> None:
         if number not in self._open:
             return
+        self._training.discard(number)
         seconds = self._open.pop(number) + self._since.pop(number, 0.0)
         self._journal.append(Ended(number, state, seconds, error))
         self._display.trial_ended(number, state, error)
@@ -120,7 +145,8 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         state_file(self._weights_folder, number).unlink(missing_ok=True)
         loser = self._lead(number, state)
         if loser is not None and not (self._kept.weights and state in RANKED):
-            weights_file(self._weights_folder, loser).unlink(missing_ok=True)
+            for path in weights_files(self._weights_folder, loser):
+                path.unlink(missing_ok=True)
         if loser is not None and not self._kept.steps:
             for path in step_files(self._weights_folder, loser):
                 path.unlink()

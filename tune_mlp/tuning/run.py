@@ -254,6 +254,7 @@ def _train(job: _Job, past: Past, display: Display, phases: Phases) -> int | Non
     """Train all trials; returns the number of the signal that ended it early, if one did."""
     from ray import tune
 
+    from tune_mlp.tuning.controller import mended_controller
     from tune_mlp.tuning.recorder import Kept, Recorder
     from tune_mlp.tuning.schedulers import Replaying, can_pause, make_scheduler, milestones
     from tune_mlp.tuning.searchers import NumberedSearcher
@@ -304,7 +305,7 @@ def _train(job: _Job, past: Past, display: Display, phases: Phases) -> int | Non
             past = recorder.stopped_before(past, number)
     left = study.number_of_trials - len(past.ended)
     try:
-        with _quiet_ray(), stopper.on_signals(display.say):
+        with _quiet_ray(), mended_controller(), stopper.on_signals(display.say):
             # Not tune.Tuner, which pickles all of this into the run's folder to resume from: the journal serves there.
             tune.run(
                 tune.with_parameters(TrialActor, job=shared),

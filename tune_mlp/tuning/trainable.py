@@ -46,9 +46,15 @@ class Job:
     keep_steps: bool = False
 
 
-def weights_file(folder: Path, trial: int) -> Path:
-    """Where a trial's best weights lie."""
-    return folder / f"best-{trial:05d}.pt"
+def weights_file(folder: Path, trial: int, epoch: int) -> Path:
+    """Where the weights of a trial's best epoch lie. A worker that was thought lost and comes back, on a node that stood
+    still, is at an older epoch, and so writes over nothing that counts."""
+    return folder / f"best-{trial:05d}-{epoch:06d}.pt"
+
+
+def weights_files(folder: Path, trial: int) -> list[Path]:
+    """All of a trial's, oldest first; the newest is its best, unless such a worker was at work."""
+    return sorted(folder.glob(f"best-{trial:05d}-*.pt"))
 
 
 def state_file(folder: Path, trial: int) -> Path:
@@ -192,9 +198,12 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         from tune_mlp.training import checkpoint
 
         if trainer.best_epoch is not None and trainer.best_epoch != self._saved_epoch and not trainer.diverged:
-            path = weights_file(self._job.weights_folder, self._trial)
+            path = weights_file(self._job.weights_folder, self._trial, trainer.best_epoch)
             checkpoint.save(path, {"epoch": trainer.best_epoch, "folds": trainer.best_weights()})
             self._saved_epoch = trainer.best_epoch
+            for older in weights_files(path.parent, self._trial):
+                if older.name < path.name:
+                    older.unlink(missing_ok=True)
 
     def _keep_step_losses(self, trainer: Trainer) -> None:
         """A file an epoch, so that an epoch that is trained again, after a crash, replaces its own."""

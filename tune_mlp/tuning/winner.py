@@ -80,15 +80,10 @@ class Examiner:
         return {path: as_value(value) for path, value in self._results.params[trial].items()}
 
     def _kept(self, trial: int) -> list[Weights]:
-        path = weights_file(self._weights_folder, trial)
+        path = weights_file(self._weights_folder, trial, int(self._rows["best_epoch"][trial]))
         if not path.exists():
-            raise RunError(f"the winner's weights are missing: trial {trial} left none in {path.parent}")
-        kept = checkpoint.load(path)
-        if kept["epoch"] != self._rows["best_epoch"][trial]:
-            raise RunError(
-                f"the winner's weights are of epoch {kept['epoch']}, and its best is {self._rows['best_epoch'][trial]}"
-            )
-        folds: list[Weights] = kept["folds"]
+            raise RunError(f"the winner's weights are missing: trial {trial} left no {path}")
+        folds: list[Weights] = checkpoint.load(path)["folds"]
         return folds
 
     def save(self, examined: Examined, folder: Path) -> None:
