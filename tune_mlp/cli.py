@@ -85,7 +85,13 @@ def _resume(args: argparse.Namespace) -> None:
 
     console = Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
     run = find_run(args.run)
-    request = Request(address=args.address, data_dir=args.data_dir, csv=args.csv, command=args.command)
+    request = Request(
+        address=args.address,
+        data_dir=args.data_dir,
+        csv=args.csv,
+        command=args.command,
+        functions=tuple(args.dataset),
+    )
     results = resume_study(run, More(args.trials, args.time_budget), request, make_display(console, quiet=False))
     show_summary(console, results, args.csv)
 
@@ -223,6 +229,13 @@ def make_parser() -> argparse.ArgumentParser:
         "--address", metavar="auto|ADDR", help="A running Ray to use; left out, one is started on this machine."
     )
     resume.add_argument("--data-dir", type=Path, metavar="DIR", help="Where datasets are looked for first.")
+    resume.add_argument(
+        "--dataset",
+        action="append",
+        default=[],
+        metavar="PACKAGE.MODULE:FUNCTION",
+        help="The function that the run's data come from, where they do: code runs only if you name it.",
+    )
     resume.add_argument("--csv", type=Path, metavar="FILE", help="Write the table of trials there, too.")
     doctor = word(
         "doctor",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import importlib.util
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,6 +63,12 @@ def load_dataset(
     return replace(other, stand_in_for=settings.name)
 
 
+def calls_code(settings: DataSettings) -> list[str]:
+    """The functions that are called for these data."""
+    names = (settings.name, settings.offline or "")
+    return [name for name in names if ":" in name and name.partition(":")[0] not in FILE_SOURCES]
+
+
 def _loader(name: str, where: str) -> Loader:
     if name in SOURCES:
         return SOURCES[name]
@@ -91,7 +98,7 @@ def _digits(request: Request) -> Dataset:
     try:
         with gzip.open(path, "rt", encoding="ascii") as file:
             table = np.array([[int(float(field)) for field in row] for row in csv.reader(file)])
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise DataError(f"{path}: scikit-learn's digits can't be read: {error}") from error
     x = frozen(np.rint(table[:, :-1] * (255 / 16)).astype(np.uint8))
     y = frozen(table[:, -1].astype(np.int64))

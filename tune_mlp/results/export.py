@@ -16,7 +16,7 @@ import pandas as pd
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from tabulate import tabulate
 
-from tune_mlp.errors import RunError, UsageError, did_you_mean
+from tune_mlp.errors import StorageError, UsageError, did_you_mean
 
 Writer = Callable[[pd.DataFrame, Path], None]
 
@@ -44,7 +44,7 @@ def write_aside(path: str | Path, write: Callable[[Path], object]) -> None:
             aside.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise RunError(f"{path}: can't be written: {error.strerror or error}") from None
+        raise StorageError(f"{path}: can't be written: {error.strerror or error}") from None
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
 import re
+import shutil
 import socket
+import stat
 import sys
 import time
 from dataclasses import dataclass
@@ -15,13 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from tune_mlp.data.dataset import Dataset
-from tune_mlp.errors import RunError, RunFolderError, UsageError, one_line
+from tune_mlp.errors import RunFolderError, StorageError, UsageError, one_line
 from tune_mlp.results.results import Results
 from tune_mlp.tuning.cluster import Cluster
 from tune_mlp.tuning.study import Study
 from tune_mlp.version import __version__
 
 CHECKPOINTS = "checkpoints"
+RAY = "ray"
+"""In checkpoints/: what Ray Tune writes for itself. Nothing of it is ever read again."""
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 PACKAGES = ("ray", "torch", "torchvision", "numpy", "pandas", "optuna", "scikit-learn", "pyarrow")
 
@@ -34,7 +39,7 @@ def check_place(out: Path, name: str | None) -> None:
         raise UsageError(f"--out {out}: {said}")
     if name is None:
         return
-    if not NAME.match(name):
+    if not NAME.fullmatch(name):
         raise RunFolderError(
             f"--name {name!r}: a run's name is 1 to 64 letters, digits, dots, dashes or underscores, a letter or digit first"
         )
@@ -72,8 +77,52 @@ def create(out: Path, name: str | None, study: str) -> Path:
     raise RunFolderError(f"{out} is full of runs named {stamp}")
 
 
-NEEDED = {"state": str, "dataset": dict, "engine": dict}
+def check_own(run: Path) -> None:
+    """A folder that is to be written to again holds files and folders, and no link that leads out of it."""
+    for folder, folders, names in os.walk(run):
+        for name in (*folders, *names):
+            path = Path(folder) / name
+            try:
+                mode = path.lstat().st_mode
+            except OSError:
+                continue  # it has just gone
+            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+                kind = "a link" if stat.S_ISLNK(mode) else "neither a file nor a folder"
+                raise RunFolderError(f"{path}: is {kind}; a run goes on in a folder of files of its own alone")
+
+
+def tidy(run: Path) -> None:
+    """Remove what a killed driver and its workers have left half-written, and Ray's own files: a later Ray would read
+    and run them."""
+    try:
+        checkpoints = run / CHECKPOINTS
+        checkpoints.mkdir(exist_ok=True)
+        for path in (*run.iterdir(), *checkpoints.iterdir()):
+            if LEFT.fullmatch(path.name):
+                path.unlink()
+        if (checkpoints / RAY).exists():
+            shutil.rmtree(checkpoints / RAY)
+    except OSError as error:
+        raise StorageError(f"{error.filename or run}: can't be tidied: {error.strerror or error}") from None
+
+
+LEFT = re.compile(r"\..+\.tmp|\.[0-9a-f]{16}\..+|\.journal\.jsonl\.lease\..+")
+"""The names that files have while they are written aside."""
+NEEDED = {"state": str, "dataset": dict, "engine": dict, "study_sha256": list}
 """What of run.json a resume goes by."""
+
+
+def check_same_study(manifest: Manifest) -> None:
+    """A changed study.yaml would change the draws to come, and the meaning of those that were trained."""
+    path = manifest.path.with_name("study.yaml")
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise RunFolderError(f"{path}: can't be read: {error.strerror or error}") from None
+    if found not in manifest.facts["study_sha256"]:
+        raise RunFolderError(
+            f"{path}: was changed or damaged since the run wrote it; put the old one back, or begin a new run with --space"
+        )
 
 
 def check_same_data(manifest: Manifest, dataset: Dataset) -> None:
@@ -106,13 +155,15 @@ class Manifest:
         began: float,
     ) -> Manifest:
         """Write the study and the manifest of a run that is about to start."""
-        write_text(run / "study.yaml", study.dump())
+        text = study.dump()
+        write_text(run / "study.yaml", text)
         manifest = cls(
             run / "run.json",
             {
                 "state": "running",
                 "name": run.name,
                 "study": study.name,
+                "study_sha256": [_digest(text)],
                 "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(began)),
                 "seconds": None,
                 "command": list(command),
@@ -164,10 +215,13 @@ class Manifest:
 
     def resumed(self, study: Study, command: tuple[str, ...], began: float) -> None:
         """The run goes on, and says when and by which command; its study may have been given more trials."""
-        write_text(self.path.with_name("study.yaml"), study.dump())
+        text = study.dump()
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(began))
         times = [*self.facts.get("resumed", []), {"at": stamp, "command": list(command)}]
-        self.note(state="running", resumed=times)
+        # Both are right until the text is written, too.
+        digests = list(dict.fromkeys([*self.facts["study_sha256"], _digest(text)]))
+        self.note(state="running", resumed=times, study_sha256=digests)
+        write_text(self.path.with_name("study.yaml"), text)
 
     def note(self, **facts: Any) -> None:
         """Add to the facts, and write them."""
@@ -192,11 +246,18 @@ def write_text(path: Path, text: str) -> None:
     """Written aside and renamed: a reader finds the old text or the new."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        aside.write_text(text, encoding="utf-8")
+        with aside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(aside, path)
     except OSError as error:
         aside.unlink(missing_ok=True)
-        raise RunError(f"can't write {path}: {error.strerror or error}") from None
+        raise StorageError(f"can't write {path}: {error.strerror or error}") from None
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _processor() -> str:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
-from tune_mlp.errors import one_line
+
+from tune_mlp.errors import StorageError, one_line
 from tune_mlp.records import Mode, TrialState, better
 from tune_mlp.results.journal import Drawn, Ended, Journal, Trained
 from tune_mlp.results.tables import RANKED
 from tune_mlp.tuning.past import NOTHING, Past
 from tune_mlp.tuning.progress import Display
-
 from tune_mlp.tuning.trainable import state_file, step_files, weights_files
 
 LOST_AT_START = 10
@@ -74,6 +74,7 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         self._begin(trial)
 
     def _begin(self, trial: Any) -> None:
+        trial.run_metadata._n_steps = ()  # no averages of last results: half of what Ray keeps of a trial that has ended
         number, params = trial.config["trial"], trial.config["params"]
         if self._params.get(number) != params:
             self._params[number] = params
@@ -86,6 +87,11 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         number = trial.config["trial"]
+        state = TrialState(result["state"])
+        if note := result.pop("note", ""):
+            self._display.say(f"warning: {note}", "yellow")
+        if result["error"] and state is not TrialState.FAILED:
+            raise StorageError(result["error"])
         records = result.pop("records")  # Ray need not carry them any further
         best = result["best"]
         if records:
@@ -97,7 +103,6 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         self._best.pop(number, None)
         if best is not None:
             self._best[number] = best
-        state = TrialState(result["state"])
         if state is not TrialState.STOPPED:
             self._end(number, state, result["error"])
 
@@ -115,10 +120,12 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
             trial.run_metadata.num_failures -= 1
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """The actor itself was lost, as often as we were ready to try again."""
+        """The actor itself was lost, as often as we were ready to try again; or it couldn't be set aside."""
         if trial.config["trial"] not in self._params:
             self._begin(trial)  # not one of its workers came so far, and the table has it all the same
         error = trial.get_pickled_error() or RuntimeError("the worker was lost")
+        if cause := _storage(error):
+            raise StorageError(str(cause))
         self._end(trial.config["trial"], TrialState.FAILED, _short(error))
 
     def stopped_before(self, past: Past, number: int) -> Past:
@@ -162,6 +169,13 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
             self._leader = number
             return before
         return number
+
+
+def _storage(error: BaseException | None) -> StorageError | None:
+    """What filled the disk, where it was that: Ray wraps what a worker raised."""
+    while error is not None and not isinstance(error, StorageError):
+        error = getattr(error, "cause", None) or error.__cause__
+    return error
 
 
 def _short(error: BaseException) -> str:

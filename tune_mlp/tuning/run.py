@@ -15,11 +15,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tune_mlp.data.dataset import Dataset, Problem
-from tune_mlp.data.sources import load_dataset
+from tune_mlp.data.sources import calls_code, load_dataset
 from tune_mlp.data.split import make_problem
 from tune_mlp.engines.choose import choose_engine
 from tune_mlp.engines.compiled.cache import is_compiled
-from tune_mlp.errors import Interrupted, NoTrialSucceeded, RunError, StudyError, TuneMlpError, UsageError, one_line
+from tune_mlp.errors import (
+    Interrupted,
+    LostRun,
+    NoTrialSucceeded,
+    RunError,
+    StorageError,
+    StudyError,
+    TuneMlpError,
+    UsageError,
+    one_line,
+)
 from tune_mlp.records import better
 from tune_mlp.results.journal import Journal, Started, Tested, read
 from tune_mlp.results.results import Results
@@ -47,6 +57,8 @@ class Request:
     csv: Path | None = None
     command: tuple[str, ...] = ()
     """The command line, for the manifest."""
+    functions: tuple[str, ...] = ()
+    """Those that a resumed run's data may come from: a folder alone never makes anything run."""
 
 
 def run_study(study: Study, request: Request, display: Display) -> Results:
@@ -70,6 +82,7 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
         cluster = stack.enter_context(_cluster(study, request.address, engine, display, phases))
         slots = cluster.slots(study.resources, study.concurrent)
         run = files.create(request.out, request.name, study.name)
+        stack.enter_context(_going_on_said(run, study))
         manifest = files.Manifest.begin(
             run, study, problem.dataset, cluster, slots, engine, why, request.command, began
         )
@@ -87,14 +100,23 @@ def resume_study(run: Path, more: More, request: Request, display: Display) -> R
     began, phases = time.time(), Phases()
     if request.csv:
         files.check_writable(request.csv)
+    files.check_own(run)
     with contextlib.ExitStack() as stack:
         journal = stack.enter_context(Journal.resume(run / JOURNAL))  # first: whoever holds it is at work on this run
         events = read(run / JOURNAL)
         manifest = files.Manifest.load(run)
+        files.check_same_study(manifest)
         study = more.applied(Study.load(run / "study.yaml"))
         past = past_of(events)
         if len(past.ended) >= study.number_of_trials and manifest.facts["state"] == "finished":
             raise UsageError(f"{run} has ended with all its {len(past.ended)} trials; --trials +N adds to them")
+        for function in calls_code(study.data):
+            if function not in request.functions:
+                raise UsageError(
+                    f"{run}: its data come from {function}, which is code to run: if you trust it, add --dataset {function}"
+                )
+        stack.enter_context(_going_on_said(run, study))
+        files.tidy(run)
         dataset = load_dataset(study.data, request.data_dir, None, say=display.say)
         problem = make_problem(dataset, study.data, study.seed)
         files.check_same_data(manifest, problem.dataset)
@@ -133,6 +155,19 @@ class More:
         return study.with_options(options)
 
 
+def _resume_line(run: Path, study: Study) -> str:
+    return " ".join(["tune-mlp resume", str(run), *(f"--dataset {name}" for name in calls_code(study.data))])
+
+
+@contextlib.contextmanager
+def _going_on_said(run: Path, study: Study) -> Iterator[None]:
+    """A full disk is no end: what is missing is trained once there is room."""
+    try:
+        yield
+    except StorageError as error:
+        raise StorageError(f"{error}; once it can be written: {_resume_line(run, study)}") from None
+
+
 def _going_on(past: Past, study: Study) -> str:
     to_come = study.number_of_trials - len(past.drawn)
     return f"going on: {len(past.ended)} trials have ended, {len(past.open)} were under way, {to_come} are to come"
@@ -163,11 +198,15 @@ def _carry_out(job: _Job, past: Past, csv: Path | None, display: Display, phases
         phases.over("test")
     except (KeyboardInterrupt, SystemExit) as stopped:  # while the winner is tested
         signal_number = signal.SIGINT if isinstance(stopped, KeyboardInterrupt) else signal.SIGTERM
+    except LostRun:  # the folder is another process's
+        raise
     except BaseException as error:
-        job.manifest.note(state="failed", error=one_line(error))
+        with contextlib.suppress(TuneMlpError):
+            job.manifest.note(state="failed", error=one_line(error))
         with contextlib.suppress(TuneMlpError):
             files.finish(job.run, csv)  # what was learnt is worth a table all the same
         raise
+    job.journal.check()
     results = files.finish(job.run, csv)
     phases.over("tables")
     return results, signal_number
@@ -176,10 +215,12 @@ def _carry_out(job: _Job, past: Past, csv: Path | None, display: Display, phases
 def _closed(job: _Job, results: Results, signal_number: int | None, began: float, phases: Phases) -> Results:
     phases.over("ray")
     state = "interrupted" if signal_number is not None else "finished"
-    job.manifest.note(state=state, seconds=round(time.time() - began, 3), phases=phases.seconds)
+    with _going_on_said(job.run, job.study):
+        job.manifest.note(state=state, seconds=round(time.time() - began, 3), phases=phases.seconds)
     if signal_number is not None:
         raise Interrupted(
-            f"interrupted; the {len(results.trials)} trials so far are saved: tune-mlp resume {job.run}", signal_number
+            f"interrupted; the {len(results.trials)} trials so far are saved: {_resume_line(job.run, job.study)}",
+            signal_number,
         )
     if results.best is None:
         raise NoTrialSucceeded(_no_winner(results))
@@ -309,7 +350,7 @@ def _train(job: _Job, past: Past, display: Display, phases: Phases) -> int | Non
             # Not tune.Tuner, which pickles all of this into the run's folder to resume from: the journal serves there.
             tune.run(
                 tune.with_parameters(TrialActor, job=shared),
-                name="ray",
+                name=files.RAY,
                 storage_path=str(run.resolve() / files.CHECKPOINTS),
                 search_alg=NumberedSearcher(study, past),
                 scheduler=scheduler,
@@ -328,7 +369,8 @@ def _train(job: _Job, past: Past, display: Display, phases: Phases) -> int | Non
     except RunError:
         raise
     except Exception as error:  # Ray raises many kinds here
-        raise RunError(f"Ray Tune ended with an error: {one_line(error, 300)}") from error
+        kind = StorageError if isinstance(error, OSError) else RunError
+        raise kind(f"Ray Tune ended with an error: {one_line(error, 300)}") from error
     finally:
         display.finish()
     if stopper.signal_number is None:

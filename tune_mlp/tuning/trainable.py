@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
 import traceback
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,7 @@ import ray
 from ray import tune
 
 from tune_mlp.data.dataset import Problem
-from tune_mlp.errors import RunError, one_line
+from tune_mlp.errors import RunError, StorageError, one_line
 from tune_mlp.records import EpochRecord, Mode, TrialState, mean_metrics
 from tune_mlp.space.space import to_config
 from tune_mlp.tuning.past import WORST
@@ -72,6 +74,19 @@ def step_files(folder: Path, trial: int) -> list[Path]:
     return sorted(folder.glob(f"steps-{trial:05d}-*.pt"))
 
 
+@contextlib.contextmanager
+def threads(count: int) -> Iterator[None]:
+    """As many for PyTorch and BLAS as a trial has."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    with threadpool_limits(count):
+        yield
+    torch.set_num_threads(before)
+
+
 class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
     """Trains one trial after the other. A trial's metrics depend on its config, its seed and the data alone."""
 
@@ -101,6 +116,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         """What this actor knows of the trial's epochs."""
         self._unsaid: list[EpochRecord] = []
         """Of these, what a state that was found says, and the journal may not."""
+        self._note = ""
+        """What a person should know of how it began."""
         self._started = time.monotonic()
 
     def _ready(self) -> Trainer:
@@ -126,7 +143,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         return self._trainer
 
     def _go_on(self, trainer: Trainer) -> None:
-        """From where the trial was left, when its worker or the driver was lost; from its beginning if that can't be read."""
+        """From where the trial was left, when its worker or the driver was lost; from its beginning if that can't be
+        read, which is said."""
         from tune_mlp.training import checkpoint
 
         path = state_file(self._job.weights_folder, self._trial)
@@ -134,9 +152,12 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
             return
         try:
             left = checkpoint.load(path)
-        except RunError:
+        except RunError as error:
+            self._note = f"trial {self._trial} begins anew: {error}"
             return
-        if left["config"] == _plain(self._config):
+        if left.get("config") != _plain(self._config):
+            self._note = f"trial {self._trial} begins anew: {path} is of another trial or of other settings"
+        else:
             trainer.load_state(left["trainer"])
             self._records = [EpochRecord(**record) for record in left["records"]]
             self._unsaid = [record for record in self._records if record.epoch > self._config.get("known", 0)]
@@ -164,6 +185,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
             self._keep_step_losses(trainer)
             if not trainer.done:
                 self._keep_state(trainer)
+        except StorageError as error:  # not the trial's fault: the study ends, and the trial goes on when it is resumed
+            return self._result(TrialState.STOPPED, self._trainer.epoch if self._trainer else 0, [], None, str(error))
         except Exception as error:  # noqa: BLE001  # whatever a trial raises is its own end, not the study's
             epoch = self._trainer.epoch if self._trainer else 0
             return self._result(TrialState.FAILED, epoch, [], None, _reason(error))
@@ -173,12 +196,14 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
     def _result(
         self, state: TrialState, epoch: int, records: list[EpochRecord], trainer: Trainer | None, error: str = ""
     ) -> dict[str, Any]:
-        """`state` is what the trial's is if nothing more is heard of it: stopped, unless it says otherwise."""
+        """`state` is what the trial's is if nothing more is heard of it: stopped, unless it says otherwise. An error
+        without a failed state is the run's."""
         by_epoch = {record.epoch: [r for r in records if r.epoch == record.epoch] for record in records}
         curve = [(number, mean_metrics(group)[self._job.metric]) for number, group in by_epoch.items()]
         value = curve[-1][1] if curve else math.nan
         if state in (TrialState.DIVERGED, TrialState.FAILED) or not math.isfinite(value):
             value = -WORST if self._job.mode == "max" else WORST
+        note, self._note = self._note, ""
         return {
             "epoch": epoch,
             self._job.metric: value,
@@ -191,6 +216,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
             "node": self._node,
             "seconds": time.monotonic() - self._started,
             "error": error,
+            "note": note,
         }
 
     def _keep_best(self, trainer: Trainer) -> None:

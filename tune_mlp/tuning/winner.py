@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,10 +22,10 @@ from tune_mlp.space.domains import as_value
 from tune_mlp.space.space import to_config
 from tune_mlp.training import checkpoint
 from tune_mlp.training.retrain import retrain, whole
-from tune_mlp.training.trainer import Weights, test_weights
+from tune_mlp.training.trainer import Trainer, Weights, test_weights
 from tune_mlp.tuning.folder import CHECKPOINTS
 from tune_mlp.tuning.study import Study
-from tune_mlp.tuning.trainable import step_files, weights_file
+from tune_mlp.tuning.trainable import step_files, threads, weights_file
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,8 @@ class Examiner:
 
     def examine(self, trial: int) -> Examined:
         """With several folds or seeds the scores are the mean over them."""
-        config, kept = to_config(self._params(trial)), self._kept(trial)
-        note = ""
+        config = to_config(self._params(trial))
+        kept, note = self._kept(trial, config)
         if self._study.retrain:
             anew = retrain(
                 config,
@@ -71,20 +72,45 @@ class Examiner:
             )
             if anew:
                 tested = test_weights(config, self._whole, self._engine, anew.weights)
-                return Examined(trial, config, anew.weights, self._whole.folds[0], tested | anew.scores, retrained=True)
-            note = f"trial {trial} diverged when it was trained anew on all samples; its validated weights are kept"
+                scores = tested | anew.scores
+                return Examined(trial, config, anew.weights, self._whole.folds[0], scores, retrained=True, note=note)
+            diverged = f"trial {trial} diverged when it was trained anew on all samples; its validated weights are kept"
+            note = "; ".join(part for part in (note, diverged) if part)
         tested = test_weights(config, self._problem, self._engine, kept)
         return Examined(trial, config, kept, self._problem.folds[0], tested, retrained=False, note=note)
 
     def _params(self, trial: int) -> dict[str, Any]:
         return {path: as_value(value) for path, value in self._results.params[trial].items()}
 
-    def _kept(self, trial: int) -> list[Weights]:
-        path = weights_file(self._weights_folder, trial, int(self._rows["best_epoch"][trial]))
-        if not path.exists():
-            raise RunError(f"the winner's weights are missing: trial {trial} left no {path}")
-        folds: list[Weights] = checkpoint.load(path)["folds"]
-        return folds
+    def _kept(self, trial: int, config: TrialConfig) -> tuple[list[Weights], str]:
+        """The trial's best weights, and what to say of them. A file that was lost or damaged costs its training."""
+        best_epoch = int(self._rows["best_epoch"][trial])
+        try:
+            return checkpoint.load(weights_file(self._weights_folder, trial, best_epoch))["folds"], ""
+        except (RunError, KeyError) as error:
+            lost = str(error)
+        study, (metric, mode) = self._study, self._study.ranking
+        with threads(
+            max(1, math.floor(study.resources.cpu))
+        ):  # as its worker did: what rounding comes to depends on it
+            trainer = Trainer(
+                config,
+                self._problem,
+                self._engine,
+                seed=int(self._rows["seed"][trial]),
+                metric=metric,
+                mode=mode,
+                epochs=study.epochs,
+                seeds=study.seeds,
+            )
+            trainer.step(best_epoch)
+        before, now = float(self._rows[f"best_{metric}"][trial]), trainer.best_metrics.get(metric)
+        if trainer.best_epoch != best_epoch or now is None or not math.isclose(now, before, rel_tol=1e-6):
+            raise RunError(
+                f"trial {trial}'s best weights are lost ({lost}); trained anew, its {metric} is {now} in epoch "
+                f"{trainer.best_epoch}, where the journal has {before} in epoch {best_epoch}. The tables are saved"
+            )
+        return trainer.best_weights(), f"trial {trial} was trained anew for its best weights: {lost}"
 
     def save(self, examined: Examined, folder: Path) -> None:
         """Write model.pt and trial.json; of several folds or seeds the first one's model."""
