@@ -54,8 +54,8 @@ def _watch(concurrent: int, trials: str) -> Peak:
         with said.open("w") as file:
             search = subprocess.Popen([sys.executable, *words], cwd=ROOT, stdout=file, stderr=file)
         while search.poll() is None:
-            sizes = {pid: _pss(pid) for pid in _tree(search.pid)}
-            workers = [size for pid, size in sizes.items() if _is_worker(_name(pid))]
+            sizes = {pid: megabytes(pid) for pid in process_tree(search.pid)}
+            workers = [size for pid, size in sizes.items() if is_worker(command_line(pid))]
             if len(workers) == concurrent:
                 peak.all = max(peak.all, sum(sizes.values()))
                 peak.worker = max(peak.worker, *workers)
@@ -65,7 +65,7 @@ def _watch(concurrent: int, trials: str) -> Peak:
     return peak
 
 
-def _tree(root: int) -> Iterator[int]:
+def process_tree(root: int) -> Iterator[int]:
     """A process and all that descend from it."""
     children: dict[int, list[int]] = {}
     for entry in os.listdir("/proc"):
@@ -85,7 +85,8 @@ def _parent(pid: int) -> int:
         return 0  # it has ended
 
 
-def _pss(pid: int) -> float:
+def megabytes(pid: int) -> float:
+    """Its proportional set size."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
@@ -93,12 +94,13 @@ def _pss(pid: int) -> float:
     return next((int(line.split()[1]) / 1000 * 1.024 for line in lines if line.startswith("Pss:")), 0.0)
 
 
-def _is_worker(name: str) -> bool:
+def is_worker(name: str) -> bool:
     """Ray names a process by the class of its actor, which Tune may have wrapped."""
     return name.startswith(("ray::TrialActor", "ray::_Inner"))
 
 
-def _name(pid: int) -> str:
+def command_line(pid: int) -> str:
+    """Nothing of a process that has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
     except OSError:

@@ -57,6 +57,8 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         self._leader: int | None = None
         self._training: set[int] = set()
         """The trials that have a worker."""
+        self._furthest: dict[int, int] = {}
+        """The last epoch that each came to."""
         self._lost_at_start = 0
         for number in past.drawn:
             self._params[number] = past.params(number)
@@ -98,7 +100,9 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
             self._journal.append(Trained(number, tuple(records), result["node"], result["weights"]))
             self._display.trial_trained(number, result["epoch"], len(result["curve"]), result["curve"][-1][1], best)
             trial.config["known"] = result["epoch"]  # a next worker needn't say it again
-        trial.run_metadata.num_failures = 0  # it got on: should its worker be lost again, that is another story
+            if result["epoch"] > self._furthest.get(number, 0):
+                self._furthest[number] = result["epoch"]
+                trial.run_metadata.num_failures = 0  # it got on: should its worker be lost again, that is another story
         self._since[number] = result["seconds"]
         self._best.pop(number, None)
         if best is not None:

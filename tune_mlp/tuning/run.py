@@ -295,7 +295,7 @@ def _train(job: _Job, past: Past, display: Display, phases: Phases) -> int | Non
     """Train all trials; returns the number of the signal that ended it early, if one did."""
     from ray import tune
 
-    from tune_mlp.tuning.controller import mended_controller
+    from tune_mlp.tuning.controller import mended_controller, one_folder
     from tune_mlp.tuning.recorder import Kept, Recorder
     from tune_mlp.tuning.schedulers import Replaying, can_pause, make_scheduler, milestones
     from tune_mlp.tuning.searchers import NumberedSearcher
@@ -360,6 +360,7 @@ def _train(job: _Job, past: Past, display: Display, phases: Phases) -> int | Non
                     [{kind: amount for kind, amount in demand.items() if amount}]
                 ),
                 reuse_actors=True,
+                trial_dirname_creator=None if can_pause(study) else one_folder,
                 callbacks=[recorder],
                 max_failures=RETRIES,
                 stop=stopper,
