@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -100,14 +99,15 @@ def _plan(args: argparse.Namespace) -> None:
     """Say what a study will take."""
     from tune_mlp.options import named_study
 
-    started, study = time.process_time(), named_study(args)
+    study = named_study(args)
     from rich.console import Console
 
-    from tune_mlp.tuning.plan import plan_study, show_plan  # late: ray
+    from tune_mlp.tuning.forewords import show_plan
+    from tune_mlp.tuning.plan import plan_study  # late: ray
     from tune_mlp.tuning.progress import make_display
 
     console = Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
-    plan = plan_study(study, args.address, args.data_dir, make_display(console, quiet=False), started)
+    plan = plan_study(study, args.address, args.data_dir, make_display(console, quiet=False))
     show_plan(console, plan)
 
 
