@@ -87,6 +87,9 @@ def past_of(events: Sequence[Event]) -> Past:
         elif isinstance(event, Trained):
             came.append(_came(event, started.metric))
             curve = past.curves.setdefault(event.trial, {})
+            first = min(record.epoch for record in event.epochs)
+            for epoch in [epoch for epoch in curve if epoch >= first]:  # trained again, as the tables have it
+                del curve[epoch]
             for record in event.epochs:
                 of_epoch = [other for other in event.epochs if other.epoch == record.epoch]
                 if all(other.finite for other in of_epoch):

@@ -27,6 +27,8 @@ if TYPE_CHECKING:  # torch takes two seconds to import, and the driver can do wi
 PATIENT_SECONDS = 1.0
 """A step returns after the epoch in which it has trained so long, so that people see progress."""
 STATE_FILE = "state.pt"
+NO_MEMORY = ("can't allocate memory", "out of memory")
+"""What PyTorch's errors say, which are of no kind of their own on a CPU."""
 
 
 @dataclass(frozen=True)
@@ -272,4 +274,6 @@ def _reason(error: Exception) -> str:
     """The error in one line, with the place that raised it."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
-    return one_line(error) + place
+    said = one_line(error)
+    full = isinstance(error, MemoryError) or any(word in said for word in NO_MEMORY)
+    return ("out of memory: " if full else "") + said + place
