@@ -94,7 +94,7 @@ def _init(study: Study, address: str | None) -> None:
 
     local = address is None
     if address is not None:
-        _check_reachable(address)
+        check_reachable(address)
     options = {"resources": {SLOT: study.concurrent}} if local and study.concurrent and can_pause(study) else {}
     try:
         ray.init(
@@ -118,7 +118,7 @@ def _no_news_from_ray() -> None:
         global_worker_stdstream_dispatcher.handlers = []
 
 
-def _check_reachable(address: str) -> None:
+def check_reachable(address: str) -> None:
     """Ray itself tries for minutes, with pages of warnings, before it says that nobody answers."""
     host, colon, port = address.rpartition("://")[2].rpartition(":")
     if not colon or not port.isdigit():

@@ -34,13 +34,15 @@ def _way_in(facts: Facts) -> str:
         return "try `ray start --head --block`, which says more, and end it with Ctrl-C"
     if "Version mismatch" in facts.fault:
         return "use the cluster's versions of Python and Ray here"
-    if not any(sign in facts.fault for sign in ("Failed to connect", "uthenticat", "oken")):
+    if "no answer" in facts.fault:
+        return "see whether its head hangs; start it again"
+    if "token" not in facts.fault.lower():
         return "see that it runs, and that address and port are its"
     if not driver.token:
-        return "if it asks for a token: export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=FILE, a copy of the cluster's"
+        return "export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=FILE, with a copy of the cluster's token in FILE"
     if driver.token_bits is None:
         return f"copy the cluster's token to {driver.token_file}, or name its file in RAY_AUTH_TOKEN_PATH"
-    return f"see that it runs, and that {driver.token_file} holds the cluster's token"
+    return f"copy the cluster's token to {driver.token_file}"
 
 
 def check_versions(subject: str, facts: Facts) -> list[Finding]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import secrets
 import shutil
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,7 +17,7 @@ from typing import Any
 from tune_mlp.data.sources import load_dataset
 from tune_mlp.errors import DataError, RunError, one_line
 from tune_mlp.tuning import folder as files
-from tune_mlp.tuning.cluster import connected
+from tune_mlp.tuning.cluster import check_reachable, connected
 from tune_mlp.tuning.doctor import probe
 from tune_mlp.tuning.doctor.facts import Clock, Data, Facts, Folder, Machine, Node, Shared
 from tune_mlp.tuning.study import Study
@@ -38,6 +40,7 @@ def gather(study: Study, address: str | None, out: Path, data_dir: Path | None, 
     gone, fault = 0, ""
     with _meeting(out.absolute()) as meeting:
         try:
+            _knock(address, patience)
             with connected(study, address), _sent_whole() as send:
                 import ray
 
@@ -50,11 +53,28 @@ def gather(study: Study, address: str | None, out: Path, data_dir: Path | None, 
                 data = _data(study, data_dir)  # while the nodes are at work
                 references = [reference for one in asked for reference in one.references]
                 ready, _ = ray.wait(references, num_returns=len(references), timeout=patience)
-                nodes = tuple(one.answer(set(ready)) for one in asked)
+                nodes = tuple(one.answer(set(ready), patience) for one in asked)
         except RunError as error:
             fault = one_line(error)
         driver = Machine(**probe.look(None, gpu=False))
     return Facts(address, driver, nodes, meeting.folder, data or _data(study, data_dir), study.resources, gone, fault)
+
+
+def _knock(address: str | None, patience: float) -> None:
+    """Ray itself tries for long, in C++ that nothing interrupts, where its head is frozen or refuses our token. A process
+    of its own can be ended, and says which of the two it is. What else keeps us out shows when we join."""
+    if address is None or "://" in address:
+        return
+    check_reachable(address)
+    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+    try:
+        said = subprocess.run(command, capture_output=True, timeout=patience, check=False).stderr
+    except subprocess.TimeoutExpired:
+        raise RunError(f"Ray at {address!r} gave no answer in {patience:g} s") from None
+    if b"InvalidAuthToken" in said:
+        raise RunError(f"Ray at {address!r} refuses this machine's token")
+    if b"RAY_AUTH_TOKEN" in said:
+        raise RunError(f"there is no token to show to Ray at {address!r}")
 
 
 @dataclass(frozen=True)
@@ -130,12 +150,12 @@ class _Asked:
         """What is waited for."""
         return [self._look] if self._share is None else [self._look, self._share]
 
-    def answer(self, ready: set[Any]) -> Node:
+    def answer(self, ready: set[Any], patience: float) -> Node:
         """What it has said."""
         import ray
 
         if self._look not in ready:
-            return replace(self._node, silence="gives no answer")
+            return replace(self._node, silence=f"gave no answer in {patience:g} s")
         try:
             machine = Machine(**ray.get(self._look))
             return replace(self._node, machine=machine, clock=self._clock(), shared=self._shared(ready))

@@ -1,5 +1,7 @@
-"""What is asked of a node. These functions are sent there whole, and so run where the package is missing: nothing but
-Python's own library is needed, and what they return are plain values."""
+"""What is asked of a node: functions that are sent there whole, and so run where the package is missing.
+
+Nothing but Python's own library is needed, and what they return are plain values.
+"""
 
 from __future__ import annotations
 

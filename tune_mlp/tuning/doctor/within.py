@@ -15,17 +15,17 @@ TRIAL_BYTES = 400_000_000
 
 
 def check_slots(subject: str, facts: Facts) -> list[Finding]:
-    if not facts.nodes:
+    nodes = [node for node, _ in facts.answered]
+    if not nodes:
         return []
     asked = f"--cpus {facts.resources.cpu:g} --gpus {facts.resources.gpu:g}"
     try:
-        cluster = Cluster(tuple(dict(node.resources) for node in facts.nodes))
-        slots = cluster.slots(facts.resources, None)
+        slots = Cluster(tuple(dict(node.resources) for node in nodes)).slots(facts.resources, None)
     except ResourceError as error:
         return [Finding(subject, "", "problem", str(error), "ask for less, or start Ray with more")]
-    each = ", ".join(f"{node.name} {fitting([node], facts.resources)}" for node in facts.nodes[:NAMED])
-    more = ", ..." if len(facts.nodes) > NAMED else ""
-    where = f" ({each}{more})" if len(facts.nodes) > 1 else ""
+    each = ", ".join(f"{node.name} {fitting([node], facts.resources)}" for node in nodes[:NAMED])
+    more = ", ..." if len(nodes) > NAMED else ""
+    where = f" ({each}{more})" if len(nodes) > 1 else ""
     return [Finding(subject, "", "ok", f"{asked}: {count(slots, 'trial')} at once{where}")]
 
 
@@ -55,7 +55,7 @@ def check_threads(subject: str, facts: Facts) -> list[Finding]:
                 found.append(Finding(subject, node.name, "note", what, "unset it before Ray starts"))
     cores = sum(together[0][1].cores for together in by_machine(facts))
     offered = sum(node.resources.get("CPU", 0.0) for node, _ in facts.answered)
-    what = f"{count(threads, 'thread')} a trial; Ray offers {offered:g} CPUs, of {cores:g} cores"
+    what = f"{count(threads, 'thread')} a trial; Ray offers {offered:g} of {cores:g} cores"
     return found or ([Finding(subject, "", "ok", what)] if facts.answered else [])
 
 
