@@ -79,6 +79,7 @@ def kilobytes(content: bytes) -> range:
 
 def refused_by_resume(run: Path, capsys: Any, status: int = 2) -> str:
     """The one line that `tune-mlp resume` ends with."""
+    capsys.readouterr()
     code = cli.main(["resume", str(run)])
     out, err = capsys.readouterr()
     assert (code, out, err.count("\n")) == (status, "", 1), (code, out, err)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 RUNS = Path("runs")
 """Where a run is looked up by its name."""
 STEPS = "steps.parquet"
+MOST_BYTES = 1_000_000
+"""Of study.yaml, and of run.json."""
 SHOWN = 10
 """Trials in a notebook's table."""
 
@@ -68,7 +70,7 @@ class Results:
             path=path,
             trials=trials,
             epochs=epochs,
-            study=_mapping(path / "study.yaml", yaml.safe_load),
+            study=_mapping(path / "study.yaml", _read_yaml),
             manifest=_mapping(path / "run.json", json.loads),
             metric=started.metric,
             mode=started.mode,
@@ -128,11 +130,29 @@ class Results:
         return f"<p><b>{html.escape(str(self.path))}</b>: {html.escape(self.summary)}</p>{table if len(shown) else ''}"
 
 
+class _Plain(yaml.SafeLoader):
+    """Of a run's study, which we wrote: whatever could grow or run is none of ours."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent) or event.anchor or event.tag:
+            raise ValueError("tags aren't allowed, nor are anchors and aliases")
+        return super().compose_node(parent, index)
+
+
+def _read_yaml(text: str) -> Any:
+    return yaml.load(text, Loader=_Plain)
+
+
 def _mapping(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        data = parse(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            text = file.read(MOST_BYTES + 1)
+        if len(text) > MOST_BYTES:
+            raise ValueError(f"larger than {MOST_BYTES // 1_000_000} MB")
+        data = parse(text.decode("utf-8"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise RunFolderError(f"{path}: can't be read: {one_line(error, limit=200)}") from None
     if not isinstance(data, dict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import math
 import os
@@ -42,6 +43,7 @@ from tune_mlp.tuning.progress import Board, Display
 from tune_mlp.tuning.study import Override, Study
 
 JOURNAL = "journal.jsonl"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 RETRIES = 3
 """How often a trial starts anew when the process under it is lost. What a trial itself raises is not tried again."""
 
@@ -91,7 +93,7 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
         phases.over("folder")
         job = _Job(study, problem, engine, run, slots, cluster, journal, manifest)
         results, signal_number = _carry_out(job, NOTHING, request.csv, display, phases)
-    return _closed(job, results, signal_number, began, phases)
+    return _closed(job, results, signal_number, phases)
 
 
 def resume_study(run: Path, more: More, request: Request, display: Display) -> Results:
@@ -130,7 +132,7 @@ def resume_study(run: Path, more: More, request: Request, display: Display) -> R
         phases.over("folder")
         job = _Job(study, problem, engine, run, slots, cluster, journal, manifest)
         results, signal_number = _carry_out(job, past, request.csv, display, phases)
-    return _closed(job, results, signal_number, began, phases)
+    return _closed(job, results, signal_number, phases)
 
 
 @dataclass(frozen=True)
@@ -212,11 +214,11 @@ def _carry_out(job: _Job, past: Past, csv: Path | None, display: Display, phases
     return results, signal_number
 
 
-def _closed(job: _Job, results: Results, signal_number: int | None, began: float, phases: Phases) -> Results:
+def _closed(job: _Job, results: Results, signal_number: int | None, phases: Phases) -> Results:
     phases.over("ray")
     state = "interrupted" if signal_number is not None else "finished"
     with _going_on_said(job.run, job.study):
-        job.manifest.note(state=state, seconds=round(time.time() - began, 3), phases=phases.seconds)
+        job.manifest.note(state=state, seconds=phases.total, phases=phases.seconds)
     if signal_number is not None:
         raise Interrupted(
             f"interrupted; the {len(results.trials)} trials so far are saved: {_resume_line(job.run, job.study)}",
@@ -367,16 +369,25 @@ def _train(job: _Job, past: Past, display: Display, phases: Phases) -> int | Non
                 raise_on_failed_trial=False,
                 verbose=0,
             )
-    except RunError:
-        raise
     except Exception as error:  # Ray raises many kinds here
-        kind = StorageError if isinstance(error, OSError) else RunError
-        raise kind(f"Ray Tune ended with an error: {one_line(error, 300)}") from error
+        raise _from_ray(error) from error
     finally:
         display.finish()
     if stopper.signal_number is None:
         recorder.close()
     return stopper.signal_number
+
+
+def _from_ray(error: Exception) -> RunError:
+    """What our recorder raised, which Ray hands on as a traceback's text; or what befell Ray itself."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, RunError):
+            return inner
+        if isinstance(inner, OSError) and inner.errno in FULL:
+            return StorageError(f"{inner.filename or files.CHECKPOINTS} can't be written: {inner.strerror}")
+        inner = inner.__cause__ or inner.__context__
+    return RunError(f"Ray Tune ended with an error: {one_line(error, 300)}")
 
 
 @contextlib.contextmanager
