@@ -9,8 +9,13 @@ class Phases:
     """A stopwatch with a name for each lap."""
 
     def __init__(self) -> None:
-        self._since = time.perf_counter()
+        self._began = self._since = time.perf_counter()
         self.seconds: dict[str, float] = {}
+
+    @property
+    def total(self) -> float:
+        """So far, whatever becomes of the machine's clock."""
+        return round(time.perf_counter() - self._began, 3)
 
     def over(self, name: str) -> None:
         """What went on since the last call was this."""
