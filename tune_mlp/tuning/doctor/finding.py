@@ -14,6 +14,7 @@ from tune_mlp.tuning.settings import Resources
 Level = Literal["ok", "note", "problem"]
 RAYS_LIMIT = 0.95
 """Ray ends workers when a machine's memory is fuller, and stops writing when its disk is."""
+UNITS = {1e9: "GB", 1e6: "MB"}
 NAMED = 6
 """Nodes that one line names, at most."""
 
@@ -61,7 +62,8 @@ def everywhere(facts: Facts) -> str:
 
 
 def size(number: float) -> str:
-    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"
+    unit, word = next(((unit, word) for unit, word in UNITS.items() if number >= unit), (1e3, "kB"))
+    return f"{number / unit:.{1 if word == 'GB' else 0}f} {word}"
 
 
 def milliseconds(seconds: float) -> str:
