@@ -136,6 +136,12 @@ WORDS: list[tuple[str, str]] = [
     ("export taken --to csv", "journal"),
     ("export taken --to csv --what rows", "invalid choice: 'rows'"),
     ("schema extra", "unrecognized arguments: extra"),
+    ("plan", "--space"),
+    ("plan --space digits_quik", "no shipped space is named 'digits_quik' (did you mean 'digits_quick'?)"),
+    ("plan --space digits_quick --trials 0", "--trials 0 trials: must be greater than or equal to 1, got 0"),
+    ("plan --space digits_quick --csv t.csv", "unrecognized arguments: --csv t.csv"),
+    ("plan --space noisy_curve --metric val_accuracy", "regression data has val_loss, val_rmse, val_r2"),
+    ("plan --space mnist_asha --dataset mnist", "dataset mnist not found: give --data-dir DIR or $TUNE_MLP_DATA"),
 ]
 
 

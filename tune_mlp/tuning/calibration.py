@@ -143,8 +143,8 @@ class Worker:
         if left > took:
             many = int(few * left / max(took, 1e-6))
             trainer, large = self._train(draw, many, random, left)
-        train, train_rest = _line(small.trained, small.train_seconds, large.trained, large.train_seconds)
-        evaluate, evaluate_rest = _line(small.evaluated, small.seconds, large.evaluated, large.seconds)
+        train, train_rest = line_through(small.trained, small.train_seconds, large.trained, large.train_seconds)
+        evaluate, evaluate_rest = line_through(small.evaluated, small.seconds, large.evaluated, large.seconds)
         kept = _kept(trainer)
         return Measured(
             train, evaluate, train_rest + evaluate_rest, max(begin, 0.0), *kept,
@@ -196,7 +196,7 @@ class _Part:
         return cls(min(train, records[0].steps * batch_size), trained, validation if finite else 0, seconds - trained)
 
 
-def _line(few: int, few_seconds: float, many: int, many_seconds: float) -> tuple[float, float]:
+def line_through(few: int, few_seconds: float, many: int, many_seconds: float) -> tuple[float, float]:
     """Seconds a sample, and seconds besides; both at least 0."""
     if many <= 1.5 * few:  # no room for a difference
         return many_seconds / max(many, 1), 0.0

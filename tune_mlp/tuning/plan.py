@@ -139,10 +139,7 @@ def plan_study(study: Study, address: str | None, data_dir: Path | None, display
     problem = make_problem(dataset, study.data, study.seed)
     _announce(study, dataset, problem, display)
     params = tuple(itertools.islice(study.draws(), min(study.number_of_trials, DRAWS)))
-    draws = [
-        Draw(i, to_config(drawn), derive(study.seed, "trial", i) >> 32)  # the seed that its trial will have
-        for i, drawn in enumerate(params)
-    ]
+    draws = [Draw(i, to_config(drawn), trial_seed(study, i)) for i, drawn in enumerate(params)]
     phases.over("data")
     with _cluster(study, address, engine, display, phases) as cluster, display.waiting("Calibrating"):
         slots = cluster.slots(study.resources, study.concurrent)
@@ -182,6 +179,11 @@ def plan_study(study: Study, address: str | None, data_dir: Path | None, display
         memory=memory,
         disk=_disk(study, slots, list(good.values()), ways, len(problem.folds) * study.seeds),
     )
+
+
+def trial_seed(study: Study, number: int) -> int:
+    """As the searcher gives it."""
+    return derive(study.seed, "trial", number) >> 32
 
 
 def candidates(study: Study, cluster: Cluster, busy: int) -> list[Layout]:
