@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from tests.nodes import nodes
 from tune_mlp import cli
 from tune_mlp.errors import RunError
 from tune_mlp.tuning.doctor import gather as gathering
@@ -388,3 +390,28 @@ def test_a_terminal_folds_long_findings_in_their_column() -> None:
     assert lines[0].startswith("✗ versions 10.0.0.2: has torch 2.5.1")
     assert len(lines) > 1
     assert lines[1].startswith(" " * 11)
+
+
+@pytest.mark.slow
+def test_two_real_nodes_are_asked_well_frozen_and_without_the_token(tmp_path: Path) -> None:
+    with nodes(1, 1) as ray:
+
+        def doctor(**environment: str) -> tuple[int, str]:
+            command = [sys.executable, "-m", "tune_mlp", "doctor", "--address", ray.address, "--dataset", "digits"]
+            env = {**ray.environment, **environment}
+            done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=240)
+            assert list(tmp_path.iterdir()) == []
+            return done.returncode, done.stdout + done.stderr
+
+        status, said = doctor()
+        assert status == 0, said
+        assert re.search("^ok +nodes .*: 2 of 2 nodes answered$", said, re.MULTILINE)
+        assert re.search("^ok +versions .*, on all 2 nodes$", said, re.MULTILINE)
+        assert re.search("^ok +token +asked for, and kept to its owner$", said, re.MULTILINE)
+        status, said = doctor(RAY_AUTH_MODE="disabled")
+        assert status == 1
+        assert re.search("^problem +nodes +Ray at .* refuses this .* → export RAY_AUTH_MODE=token", said, re.MULTILINE)
+        ray.nodes[1].signal(signal.SIGSTOP)
+        status, said = doctor()
+        assert status == 1
+        assert re.search("^problem +nodes .*(gave no answer|can't be asked)", said, re.MULTILINE), said
