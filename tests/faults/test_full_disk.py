@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -214,6 +215,42 @@ def test_a_run_whose_workers_cannot_write_ends_and_goes_on_once_they_can(tmp_pat
     resumed = go_on(run)
     for ours, theirs in zip(comparable(resumed), comparable(whole), strict=True):
         pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+
+
+class Counting(Memory):
+    """Looks into checkpoints/ whenever something happens."""
+
+    def __init__(self, run: Path) -> None:
+        super().__init__()
+        self.folder = run / "checkpoints"
+        self.sizes: dict[str, int] = {}
+        self.most: dict[str, int] = {}
+
+    def trial_trained(self, *args: Any) -> None:
+        super().trial_trained(*args)
+        seen: dict[str, set[str]] = {}
+        for path in self.folder.glob("[!r]*"):
+            with contextlib.suppress(FileNotFoundError):  # workers replace and remove
+                self.sizes[path.name] = path.stat().st_size
+                seen.setdefault(path.name.split("-")[0], set()).add(path.name)
+        for kind, names in seen.items():
+            self.most[kind] = max(self.most.get(kind, 0), len(names))
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_checkpoints_are_bounded_in_number_and_bytes(tmp_path: Path) -> None:
+    """Of a trial under way its state and its best weights; of those that ended the leader's."""
+    display = Counting(tmp_path / "run")
+    concurrent = 2
+    settings: dict[str, Any] = {"trials": 6, "epochs": 4, "concurrent": concurrent, "scheduler": REPORTING["scheduler"]}
+    results = run_study(study(**settings), Request(out=tmp_path, name="run"), display)
+    assert display.most["state"] <= concurrent
+    assert display.most["best"] <= 2 * concurrent + 1, "while a better one replaces it there are two"
+    assert set(display.most) <= {"state", "best", ".state", ".best"}
+    weights = 4 * int(results.trials["weights"].max())
+    most = max(size for name, size in display.sizes.items() if name.startswith("state"))
+    assert most < 4 * weights + 30_000, "weights, the best ones, two moments, and a zip's own"
+    assert list((tmp_path / "run" / "checkpoints").iterdir()) == []
 
 
 @pytest.fixture
