@@ -137,7 +137,7 @@ class Worker:
         self._train(draw, max(FEW_SAMPLES, draw.config.batch_size), random, 0.0)  # not counted: buffers are made
         began = time.perf_counter()
         trainer, small = self._train(draw, few, random, 0.0)
-        took = small.train_seconds + small.seconds
+        took = small.train_seconds + small.seconds + small.besides
         begin = time.perf_counter() - began - took
         large, left = small, seconds - took
         if left > took:
@@ -147,7 +147,7 @@ class Worker:
         evaluate, evaluate_rest = line_through(small.evaluated, small.seconds, large.evaluated, large.seconds)
         kept = _kept(trainer)
         return Measured(
-            train, evaluate, train_rest + evaluate_rest, max(begin, 0.0), *kept,
+            train, evaluate, train_rest + evaluate_rest + large.besides, max(begin, 0.0), *kept,
             metric=None if trainer.diverged else trainer.best_metrics.get(self._task.metric),
         )  # fmt: skip
 
@@ -170,11 +170,15 @@ class Worker:
             epochs=MOST_EPOCHS,
             device="cuda" if task.gpu else "cpu",
         )
-        start, records = time.monotonic(), trainer.step(1)
-        while time.monotonic() - start < seconds * ENOUGH and not trainer.done:
+        start, records = time.perf_counter(), trainer.step(1)
+        while time.perf_counter() - start < seconds * ENOUGH and not trainer.done:
             records += trainer.step(trainer.epoch + 1)
+        besides = time.perf_counter() - start - math.fsum(record.seconds for record in records)
         whole = [record for record in records if record.finite]
-        return trainer, _Part.of(whole or records[:1], draw.config.batch_size, len(train), len(validation))
+        return trainer, _Part(
+            *_means(whole or records[:1], draw.config.batch_size, len(train), len(validation)),
+            besides=max(besides, 0.0) / len(records),
+        )
 
 
 @dataclass(frozen=True)
@@ -187,13 +191,18 @@ class _Part:
     evaluated: int
     seconds: float
     """Of the evaluation."""
+    besides: float
+    """Seconds of the trainer's own: means, copies of the best weights."""
 
-    @classmethod
-    def of(cls, records: Sequence[EpochRecord], batch_size: int, train: int, validation: int) -> _Part:
-        trained = math.fsum(record.train_seconds for record in records) / len(records)
-        seconds = math.fsum(record.seconds for record in records) / len(records)
-        finite = records[0].finite
-        return cls(min(train, records[0].steps * batch_size), trained, validation if finite else 0, seconds - trained)
+
+def _means(
+    records: Sequence[EpochRecord], batch_size: int, train: int, validation: int
+) -> tuple[int, float, int, float]:
+    """The first four of a part."""
+    trained = math.fsum(record.train_seconds for record in records) / len(records)
+    seconds = math.fsum(record.seconds for record in records) / len(records)
+    first = records[0]
+    return min(train, first.steps * batch_size), trained, validation if first.finite else 0, seconds - trained
 
 
 def line_through(few: int, few_seconds: float, many: int, many_seconds: float) -> tuple[float, float]:
