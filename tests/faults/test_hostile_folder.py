@@ -23,6 +23,7 @@ import torch
 from tests.faults.folders import Canary, contents, left_behind, refused_by_resume
 from tests.results.journals import drawn, ended, record, started, trained
 from tests.snapshots import REPORTING, comparable, go_on, snapshots
+from tests.studies import Memory
 from tune_mlp import cli, search
 from tune_mlp.errors import RunError, RunFolderError, StudyError, TuneMlpError
 from tune_mlp.results.journal import from_line, read, to_line
@@ -144,12 +145,27 @@ def test_no_file_of_a_run_is_unpickled(
 
 @pytest.mark.usefixtures("local_ray")
 def test_a_resume_goes_on_among_canaries_and_reads_nothing_of_rays(tmp_path: Path, canary: Canary) -> None:
-    """Ray Tune unpickles what lies in its own folder; we have it begin with an empty one."""
+    """Ray Tune unpickles what lies in its own folder; we have it begin with an empty one. Weights and states are lost
+    with it, of trials under way and of the winner: they are trained anew, and come to the same."""
     whole, folders = snapshots(tmp_path, every=2, **REPORTING)
-    run = next(folder for folder in folders if list((folder / "checkpoints").glob("best-*.pt")))
-    for path in (run / "checkpoints").glob("*.pt"):
-        path.write_bytes(_as_torch_saves(canary))
-    ray = run / "checkpoints" / "ray"
+    under_way = next(folder for folder in folders if list((folder / "checkpoints").glob("state-*.pt")))
+    for run, said in (
+        (under_way, " begins anew: checkpoint is damaged"),
+        (folders[-1], " was trained anew for its best"),
+    ):
+        for path in (run / "checkpoints").glob("*.pt"):
+            path.write_bytes(_as_torch_saves(canary))
+        _sing_in_rays_folder(run / "checkpoints" / "ray", canary)
+        display = Memory()
+        resumed = go_on(run, display=display)
+        pd.testing.assert_frame_equal(comparable(resumed)[0], comparable(whole)[0], check_exact=True)
+        assert any(said in line for line in display.lines), display.lines
+        assert (run / "best" / "model.pt").read_bytes() == (tmp_path / "whole" / "best" / "model.pt").read_bytes()
+        assert not canary.nest.exists()
+
+
+def _sing_in_rays_folder(ray: Path, canary: Canary) -> None:
+    """As Ray's own files, those of other times, and those that a restore would look for."""
     (ray / "TrialActor_0").mkdir(parents=True)
     state = json.dumps(
         {"runner_data": {"_type": "CLOUDPICKLE_FALLBACK", "value": canary.song().hex()}, "trial_data": [], "stats": {}}
@@ -160,9 +176,6 @@ def test_a_resume_goes_on_among_canaries_and_reads_nothing_of_rays(tmp_path: Pat
         (ray / name).write_bytes(canary.song())
     for name in ("params.pkl", "error.pkl", ".tune_metadata", "data.pkl"):
         (ray / "TrialActor_0" / name).write_bytes(canary.song())
-    resumed = go_on(run)
-    pd.testing.assert_frame_equal(comparable(resumed)[0], comparable(whole)[0], check_exact=True)
-    assert not canary.nest.exists()
 
 
 def test_a_link_out_of_a_run_is_not_followed_by_a_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
