@@ -3,9 +3,11 @@ study whose nodes are lost or stand still."""
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ import pytest
 
 from tests.nodes import CHUNK, COUNTS, QUICK_CHECKS, Node, Nodes, command, nodes
 from tests.test_search import SEARCH, environment
-from tune_mlp.results.journal import Ended, Trained, read
+from tune_mlp.results.journal import Ended, Event, Trained, read
 from tune_mlp.results.results import Results
 
 pytestmark = [
@@ -47,12 +49,18 @@ ROWS, COLUMNS = 16_000, 500
 VARYING = ["seconds", "train_seconds", "node"]
 
 
-def start(cwd: Path, name: str, ray: Nodes | None) -> subprocess.Popen[str]:
+@contextlib.contextmanager
+def started(cwd: Path, name: str, ray: Nodes | None) -> Iterator[subprocess.Popen[str]]:
+    """The search, in a process that doesn't outlive the test."""
     words = ["--space", "s.yaml", "--quiet", "--name", name, *(["--address", ray.address] if ray else [])]
     env = {**environment(cwd), **(ray.environment if ray else {}), "HOME": str(cwd)}
-    return subprocess.Popen(
+    with subprocess.Popen(
         [*SEARCH, *words], cwd=cwd, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def finish(process: subprocess.Popen[str]) -> None:
@@ -76,8 +84,7 @@ def test_three_nodes_give_the_table_that_one_gives_and_get_the_data_once_each(tm
     made = np.random.default_rng(0).normal(size=(ROWS, COLUMNS)).astype(np.float32)
     table = pd.DataFrame(made, columns=[f"x{i}" for i in range(COLUMNS)])
     table.assign(y=(made[:, 0] > 0).astype(int)).to_parquet(tmp_path / "wide.parquet")
-    with nodes(1, 1, 1, **COUNTS) as ray:
-        search = start(tmp_path, "three", ray)
+    with nodes(1, 1, 1, **COUNTS) as ray, started(tmp_path, "three", ray) as search:
         seen: set[int] = set()
         while search.poll() is None:
             seen |= {number for number, node in enumerate(ray.nodes) if node.workers}
@@ -85,7 +92,8 @@ def test_three_nodes_give_the_table_that_one_gives_and_get_the_data_once_each(tm
         finish(search)
         time.sleep(2)  # several times the age that counts may have
         received = [node.chunks_received for node in ray.nodes]
-    finish(start(tmp_path, "one", None))
+    with started(tmp_path, "one", None) as search:
+        finish(search)
     assert_same(tmp_path / "runs" / "three", tmp_path / "runs" / "one")
     assert len(pd.read_csv(tmp_path / "runs" / "three" / "trials.csv")) == 12
     data = made.nbytes / CHUNK
@@ -96,17 +104,23 @@ def test_three_nodes_give_the_table_that_one_gives_and_get_the_data_once_each(tm
         assert data <= other < 1.2 * data, "once, though it trained several trials"
 
 
+def events(run: Path) -> list[Event]:
+    """As far as the run has come."""
+    journal = run / "journal.jsonl"
+    return read(journal) if journal.exists() and b"\n" in journal.read_bytes() else []
+
+
 def rows(run: Path) -> dict[int, int]:
     """The epochs that the journal has of each trial so far."""
     found: dict[int, int] = {}
-    for event in read(run / "journal.jsonl") if (run / "journal.jsonl").exists() else []:
+    for event in events(run):
         if isinstance(event, Trained):
             found[event.trial] = max(found.get(event.trial, 0), *(record.epoch for record in event.epochs))
     return found
 
 
 def ended(run: Path) -> list[int]:
-    return [event.trial for event in read(run / "journal.jsonl") if isinstance(event, Ended)]
+    return [event.trial for event in events(run) if isinstance(event, Ended)]
 
 
 def wait_until_at_work(process: subprocess.Popen[str], run: Path, node: Node, trials: int) -> None:
@@ -121,10 +135,7 @@ def wait_until_at_work(process: subprocess.Popen[str], run: Path, node: Node, tr
 def each_epoch_once(run: Path) -> None:
     """Among what was written down: nothing was trained twice and written twice."""
     said = [
-        (event.trial, record.epoch)
-        for event in read(run / "journal.jsonl")
-        if isinstance(event, Trained)
-        for record in event.epochs
+        (event.trial, record.epoch) for event in events(run) if isinstance(event, Trained) for record in event.epochs
     ]
     assert len(said) == len(set(said))
     assert sorted(ended(run)) == list(range(6))
@@ -135,15 +146,16 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The study without any fault."""
     folder = tmp_path_factory.mktemp("whole")
     (folder / "s.yaml").write_text(STUDY)
-    finish(start(folder, "whole", None))
+    with started(folder, "whole", None) as search:
+        finish(search)
     return folder / "runs" / "whole"
 
 
 def test_a_node_is_lost_and_its_trials_go_on_elsewhere(tmp_path: Path, whole: Path) -> None:
     (tmp_path / "s.yaml").write_text(STUDY)
     run = tmp_path / "runs" / "cut"
-    with nodes(0, 1, 1, **QUICK_CHECKS) as ray:
-        search, lost = start(tmp_path, "cut", ray), ray.nodes[1]
+    with nodes(0, 1, 1, **QUICK_CHECKS) as ray, started(tmp_path, "cut", ray) as search:
+        lost = ray.nodes[1]
         wait_until_at_work(search, run, lost, trials=2)
         lost.signal(signal.SIGKILL)
         finish(search)
@@ -154,8 +166,8 @@ def test_a_node_is_lost_and_its_trials_go_on_elsewhere(tmp_path: Path, whole: Pa
 def test_a_node_stands_still_and_comes_back_and_nothing_is_there_twice(tmp_path: Path, whole: Path) -> None:
     (tmp_path / "s.yaml").write_text(STUDY)
     run = tmp_path / "runs" / "cut"
-    with nodes(0, 1, 1, **QUICK_CHECKS) as ray:
-        search, frozen = start(tmp_path, "cut", ray), ray.nodes[1]
+    with nodes(0, 1, 1, **QUICK_CHECKS) as ray, started(tmp_path, "cut", ray) as search:
+        frozen = ray.nodes[1]
         wait_until_at_work(search, run, frozen, trials=2)
         before = rows(run)
         at_work = before.keys() - ended(run)
