@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import sys
-import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -285,6 +284,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.timeout(120)  # without the limits it takes hours
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_a_bomb_is_refused_at_once_and_in_little_memory(
     tmp_path: Path, bomb: str, capsys: pytest.CaptureFixture[str]
@@ -292,7 +292,7 @@ def test_a_bomb_is_refused_at_once_and_in_little_memory(
     import resource
 
     run = left_behind(tmp_path)
-    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for name in ("study.yaml", "run.json"):
         kept = (run / name).read_bytes()
         (run / name).write_text(BOMBS[bomb])
@@ -307,18 +307,18 @@ def test_a_bomb_is_refused_at_once_and_in_little_memory(
     with (run / "journal.jsonl").open("ab") as file:
         file.write(BOMBS[bomb].replace("\n", " ").encode() + b"\n")
     assert "journal.jsonl:7: " in refused_by_resume(run, capsys)
-    assert time.process_time() - began < 30, "seconds, not hours"
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000, "kilobytes"
 
 
-def test_a_packed_checkpoint_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+def test_a_packed_checkpoint_is_refused_before_it_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "state.pt"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("archive/data.pkl", b"\0" * 200_000_000)
-    began = time.process_time()
+        archive.writestr("archive/data.pkl", b"\0" * 1_000_000)
+    unpacked: list[str] = []
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda self, name, *rest: unpacked.append(name))
     with pytest.raises(RunError, match="its directory isn't as it was written"):
         checkpoint.load(path)
-    assert time.process_time() - began < 0.1, "it would take longer to unpack"
+    assert not unpacked
 
 
 def test_a_function_that_a_folder_names_is_called_only_if_its_person_names_it_too(
