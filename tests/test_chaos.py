@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from ray import get_runtime_context
 
+from tests.nodes import left_of_ray
 from tests.test_search import SEARCH, environment
 from tune_mlp.results.journal import Ended, Trained, read
 from tune_mlp.results.results import Results
@@ -81,20 +82,6 @@ def acknowledged_beyond_states(run: Path) -> list[int]:
 
 def comparable(run: Path) -> pd.DataFrame:
     return Results.load(run).trials.drop(columns=["seconds", "train_seconds", "node"])
-
-
-def left_of_ray(session: str) -> list[str]:
-    """Processes that a killed driver's Ray has left, by their command lines."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            except OSError:
-                continue  # it has just ended
-            if session in command and int(folder.name) != os.getpid():
-                found.append(command[:200])
-    return found
 
 
 @pytest.mark.parametrize(

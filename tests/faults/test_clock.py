@@ -4,11 +4,12 @@ dates."""
 from __future__ import annotations
 
 import importlib.util
-import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,13 @@ def test_a_run_whose_stamp_is_taken_gets_a_number(tmp_path: Path, monkeypatch: p
     assert names == ["small-20300101-000000", "small-20300101-000000-2"]
 
 
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """For Ray: a socket's path has 107 bytes at most."""
+    with tempfile.TemporaryDirectory(prefix="f", dir="/tmp") as folder:
+        yield Path(folder)
+
+
 def write_offset(file: Path, seconds: int) -> None:
     aside = file.with_suffix(".new")
     aside.write_text(f"{seconds:+d}\n")
@@ -100,11 +108,12 @@ def write_offset(file: Path, seconds: int) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(FAKED is None, reason="needs pip install libfaketime; with Debian's 0.9.10 sleeps fail")
 @pytest.mark.timeout(400)
-def test_the_whole_machines_clock_is_set_back_in_a_run_and_before_its_resume(tmp_path: Path) -> None:
+def test_the_whole_machines_clock_is_set_back_in_a_run_and_before_its_resume(
+    tmp_path: Path, short_folder: Path
+) -> None:
     """For the driver, Ray's daemons and the workers alike."""
     (tmp_path / "s.yaml").write_text(STUDY)
-    offset, session = tmp_path / "offset", Path(f"/tmp/f{os.getpid()}")
-    session.mkdir()
+    offset, session = tmp_path / "offset", short_folder
     env = {
         **environment(tmp_path),
         "RAY_TMPDIR": str(session),
