@@ -6,12 +6,22 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from ray.exceptions import RayActorError
+from ray.air.execution._internal import RayActorManager
+from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.tune import tune as ray_tune
-from ray.tune.execution.tune_controller import TuneController
+from ray.tune.execution import tune_controller
 
 
-class Controller(TuneController):  # type: ignore[misc]  # ray ships no types
+class ActorManager(RayActorManager):  # type: ignore[misc]  # ray ships no types
+    """Ray's own gives up the whole study where its memory monitor ends a worker."""
+
+    def _actor_task_failed(self, tracked_actor_task: Any, exception: Exception) -> None:
+        if isinstance(exception, RayError) and not isinstance(exception, RayActorError | RayTaskError):
+            exception = RayActorError(error_msg=f"{type(exception).__name__}: {exception}")
+        super()._actor_task_failed(tracked_actor_task, exception)
+
+
+class Controller(tune_controller.TuneController):  # type: ignore[misc]  # ray ships no types
     """Ray's own forgets that a worker was lost while it was handed its next trial: it hears of it twice, from the actor and
     from the task, and the second time gives the trial up that it has just put back into the queue."""
 
@@ -19,6 +29,10 @@ class Controller(TuneController):  # type: ignore[misc]  # ray ships no types
         if method_name == "reset":
             kwargs["on_error"] = self._reset_failed
         return super()._schedule_trial_task(trial, method_name, *args, **kwargs)
+
+    def _process_trial_failure(self, trial: Any, exception: Exception) -> None:
+        trial.lost_to = exception  # Ray writes it to a file, and looks for it elsewhere
+        super()._process_trial_failure(trial, exception)
 
     def _reset_failed(self, trial: Any, exception: Exception) -> None:
         self._resetting_trials.discard(trial)
@@ -28,12 +42,13 @@ class Controller(TuneController):  # type: ignore[misc]  # ray ships no types
 
 @contextlib.contextmanager
 def mended_controller() -> Iterator[None]:
-    """tune.run takes the controller from its module."""
-    before, ray_tune.TuneController = ray_tune.TuneController, Controller
+    """tune.run takes the controller from its module, and the controller what manages actors from its own."""
+    before, before_it = ray_tune.TuneController, tune_controller.RayActorManager
+    ray_tune.TuneController, tune_controller.RayActorManager = Controller, ActorManager
     try:
         yield
     finally:
-        ray_tune.TuneController = before
+        ray_tune.TuneController, tune_controller.RayActorManager = before, before_it
 
 
 def one_folder(trial: Any) -> str:
