@@ -207,7 +207,8 @@ def nodes(head: int, *others: int, **settings: str) -> Iterator[Nodes]:
 
 
 class Killer:
-    """Ends workers below a process, one after the other, at random instants, until it has ended so many."""
+    """Ends workers below a process, whatever they are at, one after the other, at random instants while any of them trains,
+    until it has ended so many."""
 
     def __init__(self, pid: int, kills: int, seed: int, longest: float) -> None:
         self.killed = 0
@@ -218,7 +219,8 @@ class Killer:
 
     def _run(self) -> None:
         while self.killed < self._kills and not self._over.wait(self._random.uniform(0.0, self._longest)):
-            if there := workers(self._pid):
+            there = workers(self._pid)
+            if any("train" in command(pid) for pid in there):  # else all start, and none could ever come so far
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self._random.choice(there), signal.SIGKILL)
                     self.killed += 1

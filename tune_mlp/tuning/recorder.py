@@ -17,7 +17,7 @@ from tune_mlp.tuning.past import NOTHING, Past
 from tune_mlp.tuning.progress import Display
 from tune_mlp.tuning.trainable import state_file, step_files, weights_files
 
-LOST_AT_START = 10
+LOST_AT_START = 20
 """So many workers may be lost one after the other, each before it had begun to train, and no trial is blamed for it."""
 
 
