@@ -18,6 +18,7 @@ from rich.console import Console
 from tests.nodes import nodes
 from tune_mlp import cli
 from tune_mlp.errors import RunError
+from tune_mlp.tuning.cluster import knock
 from tune_mlp.tuning.doctor import gather as gathering
 from tune_mlp.tuning.doctor import probe
 from tune_mlp.tuning.doctor.diagnose import CHECKS, diagnose
@@ -293,17 +294,17 @@ def test_a_refused_token_and_a_frozen_head_are_told_apart(
     import ray
 
     address = ray.get_runtime_context().gcs_address
-    gathering._knock(address, 60)
+    knock(address, 60)
     (tmp_path / "token").write_text("another")
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
     with pytest.raises(RunError, match="refuses this machine's token"):
-        gathering._knock(address, 60)
+        knock(address, 60)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and says nothing
         place = f"127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(RunError, match=r"gave no answer in 0\.5 s"):
-            gathering._knock(place, 0.5)
+            knock(place, 0.5)
     with pytest.raises(RunError, match="refused"):
-        gathering._knock(place, 60)
+        knock(place, 60)
 
 
 def test_a_folder_that_cannot_be_made_is_a_finding(local_ray: None) -> None:

@@ -6,6 +6,8 @@ import contextlib
 import math
 import os
 import socket
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +21,8 @@ SLOT = "tune_mlp_slot"
 """A resource of our own on a local Ray: limits the trials at once where the scheduler keeps more of them alive."""
 
 CONNECT_SECONDS = 10
+ANSWER_SECONDS = 30.0
+"""After so long a Ray, or a node of it, that hasn't answered is taken for frozen."""
 
 ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the journal is the record
@@ -65,7 +69,7 @@ def _fits(node: dict[str, float], resources: Resources) -> int:
 
 
 @contextlib.contextmanager
-def connected(study: Study, address: str | None) -> Iterator[Cluster]:
+def connected(study: Study, address: str | None, patience: float = ANSWER_SECONDS) -> Iterator[Cluster]:
     """A Ray for the time of a study: the session's own where one is running in this process, else one that ends with
     the study."""
     with _environment(), warnings.catch_warnings():
@@ -74,7 +78,7 @@ def connected(study: Study, address: str | None) -> Iterator[Cluster]:
 
         already = ray.is_initialized()
         if not already:
-            _init(study, address)
+            _init(study, address, patience)
         try:
             nodes = tuple(dict(node["Resources"]) for node in ray.nodes() if node["Alive"])
             cluster = Cluster(nodes)
@@ -89,12 +93,12 @@ def connected(study: Study, address: str | None) -> Iterator[Cluster]:
                 ray.shutdown()
 
 
-def _init(study: Study, address: str | None) -> None:
+def _init(study: Study, address: str | None, patience: float) -> None:
     import ray
 
     local = address is None
     if address is not None:
-        check_reachable(address)
+        knock(address, patience)
     options = {"resources": {SLOT: study.concurrent}} if local and study.concurrent and can_pause(study) else {}
     try:
         ray.init(
@@ -118,8 +122,26 @@ def _no_news_from_ray() -> None:
         global_worker_stdstream_dispatcher.handlers = []
 
 
-def check_reachable(address: str) -> None:
-    """Ray itself tries for minutes, with pages of warnings, before it says that nobody answers."""
+def knock(address: str, patience: float) -> None:
+    """Ray itself tries for long, with pages of warnings and in C++ that nothing interrupts, where nobody listens, its head
+    is frozen or refuses our token. A process of its own can be ended, and says which of these it is. What else keeps us
+    out shows when we join."""
+    _check_reachable(address)
+    if "://" in address:
+        return
+    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+    try:
+        said = subprocess.run(command, capture_output=True, timeout=patience, check=False).stderr
+    except subprocess.TimeoutExpired:
+        raise RunError(f"Ray at {address!r} gave no answer in {patience:g} s") from None
+    if b"InvalidAuthToken" in said:
+        raise RunError(f"Ray at {address!r} refuses this machine's token")
+    if b"RAY_AUTH_TOKEN" in said:
+        raise RunError(f"there is no token to show to Ray at {address!r}")
+
+
+def _check_reachable(address: str) -> None:
+    """Does anybody listen there?"""
     host, colon, port = address.rpartition("://")[2].rpartition(":")
     if not colon or not port.isdigit():
         return  # `auto`, or a name that Ray resolves

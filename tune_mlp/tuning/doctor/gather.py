@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import secrets
 import shutil
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,13 +15,11 @@ from typing import Any
 from tune_mlp.data.sources import load_dataset
 from tune_mlp.errors import DataError, RunError, one_line
 from tune_mlp.tuning import folder as files
-from tune_mlp.tuning.cluster import check_reachable, connected
+from tune_mlp.tuning.cluster import ANSWER_SECONDS, connected
 from tune_mlp.tuning.doctor import probe
 from tune_mlp.tuning.doctor.facts import Clock, Data, Facts, Folder, Machine, Node, Shared
 from tune_mlp.tuning.study import Study
 
-PATIENCE = 30.0
-"""Seconds after which a node that hasn't answered is taken for frozen."""
 CLOCK_ROUNDS, CLOCK_SECONDS = 4, 5.0
 STAND_IN = "digits"
 FROM_DRIVER = "driver"
@@ -32,7 +28,9 @@ Send = Callable[..., Any]
 """Starts a function on a node and returns Ray's reference to its result."""
 
 
-def gather(study: Study, address: str | None, out: Path, data_dir: Path | None, patience: float = PATIENCE) -> Facts:
+def gather(
+    study: Study, address: str | None, out: Path, data_dir: Path | None, patience: float = ANSWER_SECONDS
+) -> Facts:
     """Ask all there is to ask for a study like this one. Nothing is left behind in `out`."""
     files.check_place(out, None)
     data: Data | None = None
@@ -40,8 +38,7 @@ def gather(study: Study, address: str | None, out: Path, data_dir: Path | None, 
     gone, fault = 0, ""
     with _meeting(out.absolute()) as meeting:
         try:
-            _knock(address, patience)
-            with connected(study, address), _sent_whole() as send:
+            with connected(study, address, patience), _sent_whole() as send:
                 import ray
 
                 known = ray.nodes()
@@ -58,23 +55,6 @@ def gather(study: Study, address: str | None, out: Path, data_dir: Path | None, 
             fault = one_line(error)
         driver = Machine(**probe.look(None, gpu=False))
     return Facts(address, driver, nodes, meeting.folder, data or _data(study, data_dir), study.resources, gone, fault)
-
-
-def _knock(address: str | None, patience: float) -> None:
-    """Ray itself tries for long, in C++ that nothing interrupts, where its head is frozen or refuses our token. A process
-    of its own can be ended, and says which of the two it is. What else keeps us out shows when we join."""
-    if address is None or "://" in address:
-        return
-    check_reachable(address)
-    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
-    try:
-        said = subprocess.run(command, capture_output=True, timeout=patience, check=False).stderr
-    except subprocess.TimeoutExpired:
-        raise RunError(f"Ray at {address!r} gave no answer in {patience:g} s") from None
-    if b"InvalidAuthToken" in said:
-        raise RunError(f"Ray at {address!r} refuses this machine's token")
-    if b"RAY_AUTH_TOKEN" in said:
-        raise RunError(f"there is no token to show to Ray at {address!r}")
 
 
 @dataclass(frozen=True)
