@@ -142,7 +142,7 @@ def test_a_read_only_place_is_refused_in_one_line(
         raise READ_ONLY
 
     with monkeypatch.context() as patch:
-        patch.setattr("tune_mlp.tuning.run._cluster", NoCluster)
+        patch.setattr("tune_mlp.tuning.run.cluster_for", NoCluster)
         patch.setattr(Path, "mkdir", no_folder)
         assert search.main(["--space", "digits_quick", "--out", str(tmp_path / "out"), "--name", "x"]) == 2
     line = capsys.readouterr().err

@@ -339,7 +339,7 @@ def test_a_function_that_a_folder_names_is_called_only_if_its_person_names_it_to
     assert line in capsys.readouterr().err
     assert not (tmp_path / "imported").exists()
     assert contents(run) == before
-    monkeypatch.setattr("tune_mlp.tuning.run._cluster", _no_ray)
+    monkeypatch.setattr("tune_mlp.tuning.run.cluster_for", _no_ray)
     assert cli.main(["resume", str(run), "--dataset", "strange_data:make"]) == 1
     assert "as far as to Ray" in capsys.readouterr().err
     assert (tmp_path / "imported").exists()

@@ -13,10 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tune_mlp.data.dataset import Problem
-from tune_mlp.data.sources import load_dataset
-from tune_mlp.data.split import make_problem
-from tune_mlp.engines.choose import choose_engine
-from tune_mlp.errors import RunError, StudyError
+from tune_mlp.errors import RunError
 from tune_mlp.seeds import derive
 from tune_mlp.space.space import Params, to_config
 from tune_mlp.tuning import forecast
@@ -26,7 +23,7 @@ from tune_mlp.tuning.forecast import Cost, Simulated
 from tune_mlp.tuning.memory import family, proportional
 from tune_mlp.tuning.phases import Phases
 from tune_mlp.tuning.progress import Display
-from tune_mlp.tuning.run import _announce, _cluster
+from tune_mlp.tuning.ready import cluster_for, prepare
 from tune_mlp.tuning.settings import Resources
 from tune_mlp.tuning.study import Study
 
@@ -129,19 +126,12 @@ def plan_study(study: Study, address: str | None, data_dir: Path | None, display
     """Calibrate where the search would run, and forecast it."""
     before = time.process_time()  # what a search, too, computes until it gets here: imports, the study file
     clock, phases = time.monotonic(), Phases()
-    dataset = load_dataset(study.data, data_dir, None, say=display.say)
-    try:
-        study = study.bound(dataset.task)
-        study.check_models(dataset)
-    except StudyError as error:
-        raise study.located(error) from None
-    engine, _ = choose_engine(study.engine, gpu=study.resources.gpu > 0, eager_only=study.eager_only())
-    problem = make_problem(dataset, study.data, study.seed)
-    _announce(study, dataset, problem, display)
+    ready = prepare(study, data_dir, display)
+    study, problem, engine = ready.study, ready.problem, ready.engine
     params = tuple(itertools.islice(study.draws(), min(study.number_of_trials, DRAWS)))
     draws = [Draw(i, to_config(drawn), trial_seed(study, i)) for i, drawn in enumerate(params)]
     phases.over("data")
-    with _cluster(study, address, engine, display, phases) as cluster, display.waiting("Calibrating"):
+    with cluster_for(study, address, engine, display, phases) as cluster, display.waiting("Calibrating"):
         slots = cluster.slots(study.resources, study.concurrent)
         busy = min(slots, study.number_of_trials)
         layouts = candidates(study, cluster, busy)

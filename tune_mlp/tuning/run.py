@@ -14,18 +14,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tune_mlp.data.dataset import Dataset, Problem
+from tune_mlp.data.dataset import Problem
 from tune_mlp.data.sources import calls_code, load_dataset
 from tune_mlp.data.split import make_problem
 from tune_mlp.engines.choose import choose_engine
-from tune_mlp.engines.compiled.cache import is_compiled
 from tune_mlp.errors import (
     Interrupted,
     LostRun,
     NoTrialSucceeded,
     RunError,
     StorageError,
-    StudyError,
     TuneMlpError,
     UsageError,
     one_line,
@@ -38,10 +36,11 @@ from tune_mlp.results.results import Results
 from tune_mlp.training.patience import Patience
 from tune_mlp.tuning import folder as files
 from tune_mlp.tuning import whereabouts
-from tune_mlp.tuning.cluster import SLOT, Cluster, connected
+from tune_mlp.tuning.cluster import SLOT, Cluster
 from tune_mlp.tuning.past import NOTHING, Past, past_of
 from tune_mlp.tuning.phases import Phases
 from tune_mlp.tuning.progress import Board, Display
+from tune_mlp.tuning.ready import Ready, announce, cluster_for, prepare
 from tune_mlp.tuning.study import Override, Study
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -72,30 +71,31 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
         files.check_writable(request.csv)
     out = location(request.out)
     whereabouts.check(out, request.name)
-    dataset = load_dataset(study.data, request.data_dir, None, say=display.say)
-    try:
-        study = study.bound(dataset.task)
-        study.check_models(dataset)
-    except StudyError as error:
-        raise study.located(error) from None
-    engine, why = choose_engine(study.engine, gpu=study.resources.gpu > 0, eager_only=study.eager_only())
-    problem = make_problem(dataset, study.data, study.seed)
-    _announce(study, dataset, problem, display)
+    ready = prepare(study, request.data_dir, display)
+    study = ready.study
     phases.over("data")
 
     with contextlib.ExitStack() as kept:  # to the very end, when Ray is gone
         with contextlib.ExitStack() as stack:
-            cluster = stack.enter_context(_cluster(study, request.address, engine, display, phases))
+            cluster = stack.enter_context(cluster_for(study, request.address, ready.engine, display, phases))
             slots = cluster.slots(study.resources, study.concurrent)
             run = kept.enter_context(whereabouts.new_run(out, request.name, study.name, display))
             stack.enter_context(_going_on_said(run, study))
             manifest = files.Manifest.begin(
-                run.folder, study, problem.dataset, cluster, slots, engine, why, request.command, began
+                run.folder,
+                study,
+                ready.problem.dataset,
+                cluster,
+                slots,
+                ready.engine,
+                ready.why,
+                request.command,
+                began,
             )
             journal = stack.enter_context(Journal.create(run.folder / JOURNAL))
-            journal.append(_started(study, dataset, engine))
+            journal.append(_started(ready))
             phases.over("folder")
-            job = _Job(study, problem, engine, run, slots, cluster, journal, manifest)
+            job = _Job(study, ready.problem, ready.engine, run, slots, cluster, journal, manifest)
             results, signal_number = _carry_out(job, NOTHING, request.csv, display, phases)
         _close(job, results, signal_number, phases)
     return Results.load(run.where)
@@ -133,9 +133,9 @@ def resume_study(where: Path | Store, more: More, request: Request, display: Dis
             problem = make_problem(dataset, study.data, study.seed)
             files.check_same_data(manifest, problem.dataset)
             engine, _ = choose_engine(manifest.facts["engine"]["name"], gpu=study.resources.gpu > 0)
-            _announce(study, dataset, problem, display)
+            announce(study, dataset, display)
             phases.over("data")
-            cluster = stack.enter_context(_cluster(study, request.address, engine, display, phases))
+            cluster = stack.enter_context(cluster_for(study, request.address, engine, display, phases))
             slots = cluster.slots(study.resources, study.concurrent)
             manifest.resumed(study, request.command, began)
             display.say(_going_on(past, study))
@@ -239,44 +239,8 @@ def _close(job: _Job, results: Results, signal_number: int | None, phases: Phase
         raise NoTrialSucceeded(_no_winner(results, job.run))
 
 
-@contextlib.contextmanager
-def _cluster(study: Study, address: str | None, engine: str, display: Display, phases: Phases) -> Iterator[Cluster]:
-    """A Ray that can run a trial, and the kernels that it will need."""
-    with contextlib.ExitStack() as stack:
-        with display.waiting("Starting Ray" if address is None else f"Joining Ray at {address}"):
-            cluster = stack.enter_context(connected(study, address))
-        cluster.slots(study.resources, study.concurrent)  # refuses what no node can run, ahead of the compiling
-        phases.over("ray")
-        _compile_ahead(engine, display)
-        phases.over("kernels")
-        yield cluster
-
-
-def _compile_ahead(engine: str, display: Display) -> None:
-    """The compiled engine's kernels, where this machine hasn't any yet: on disk, before workers ask for them at once."""
-    if engine != "compiled" or is_compiled():
-        return
-    with display.waiting("Compiling the kernels, once for this machine"):
-        from tune_mlp.engines.compiled.warm import compile_kernels  # torch and numba take two seconds to import
-
-        seconds = compile_kernels()
-    display.say(f"compiled the kernels in {seconds:.0f} s, once for this machine and version", "dim")
-
-
-def _announce(study: Study, dataset: Dataset, problem: Problem, display: Display) -> None:
-    if dataset.stand_in_for:
-        display.say(
-            f"!!! {dataset.stand_in_for} was not found and can't be downloaded: {dataset.name} STANDS IN for it. These "
-            f"results are not {dataset.stand_in_for}'s. Give --data-dir or set TUNE_MLP_DATA for the real data.",
-            "bold red",
-        )
-    for note in dataset.notes:
-        display.say(note, "dim")
-    for warning in study.warnings():
-        display.say(f"warning: {warning}", "yellow")
-
-
-def _started(study: Study, dataset: Dataset, engine: str) -> Started:
+def _started(ready: Ready) -> Started:
+    study, dataset = ready.study, ready.dataset
     metric, mode = study.ranking
     return Started(
         study_name=study.name,
@@ -284,7 +248,7 @@ def _started(study: Study, dataset: Dataset, engine: str) -> Started:
         metric=metric,
         mode=mode,
         epochs=study.epochs,
-        engine=engine,
+        engine=ready.engine,
         classes=len(dataset.classes),
         seed=study.seed,
         dataset=dataset.name,
