@@ -207,11 +207,12 @@ def nodes(head: int, *others: int, **settings: str) -> Iterator[Nodes]:
 
 
 class Killer:
-    """Ends workers below a process, whatever they are at, one after the other, at random instants while any of them trains,
-    until it has ended so many."""
+    """Ends workers below a process, whatever they are at, one after the other, at random instants, until it has ended so
+    many. Between two of them some trial must get on: where none can, all are given up, as they should be."""
 
     def __init__(self, pid: int, kills: int, seed: int, longest: float) -> None:
         self.killed = 0
+        self.got_on = threading.Event()
         self._pid, self._kills, self._longest = pid, kills, longest
         self._random = Random(seed)
         self._over = threading.Event()
@@ -219,8 +220,8 @@ class Killer:
 
     def _run(self) -> None:
         while self.killed < self._kills and not self._over.wait(self._random.uniform(0.0, self._longest)):
-            there = workers(self._pid)
-            if any("train" in command(pid) for pid in there):  # else all start, and none could ever come so far
+            if self.got_on.wait(0.1) and (there := workers(self._pid)):
+                self.got_on.clear()
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self._random.choice(there), signal.SIGKILL)
                     self.killed += 1

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pandas as pd
 import pytest
 
 from tests.nodes import Killer, workers
-from tests.studies import Memory, study
+from tests.studies import SPACE, Memory, study
 from tune_mlp.records import TrialState
 from tune_mlp.results.journal import Trained, read
 from tune_mlp.results.results import Results
@@ -50,6 +51,18 @@ def written(results: Results) -> list[tuple[int, int]]:
     return [(event.trial, record.epoch) for event in events if isinstance(event, Trained) for record in event.epochs]
 
 
+class GettingOn(Memory):
+    """Says when a trial gets on."""
+
+    def __init__(self, got_on: threading.Event) -> None:
+        super().__init__()
+        self.got_on = got_on
+
+    def trial_trained(self, *args: Any) -> None:
+        super().trial_trained(*args)
+        self.got_on.set()
+
+
 @pytest.mark.parametrize(
     ("kills", "seed"), [(6, 0), *(pytest.param(25, seed, marks=pytest.mark.slow) for seed in range(1, 5))]
 )
@@ -57,12 +70,14 @@ def written(results: Results) -> list[tuple[int, int]]:
 def test_workers_are_killed_at_random_and_the_table_is_the_undisturbed_one(
     tmp_path: Path, kills: int, seed: int
 ) -> None:
-    settings: dict[str, Any] = {"trials": 4, "epochs": 12, "engine": "eager"}
+    space = {**SPACE, "batch_size": {"choice": [1, 2]}}
+    settings: dict[str, Any] = {"trials": 4, "epochs": 12, "engine": "eager", "space": space}
     whole = run_study(study(**settings), Request(out=tmp_path, name="whole"), Memory())
     killed = 0
     while killed < kills:
         with Killer(os.getpid(), kills - killed, seed + killed, longest=2.0) as killer:
-            cut = run_study(study(**settings), Request(out=tmp_path, name=f"cut-{killed}"), Memory())
+            display = GettingOn(killer.got_on)
+            cut = run_study(study(**settings), Request(out=tmp_path, name=f"cut-{killed}"), display)
         assert killer.killed > 0
         killed += killer.killed
         assert_same(cut, whole)
