@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.s3 import Bucket
+
 
 @pytest.fixture(scope="session")
 def _ray() -> Iterator[None]:
@@ -24,3 +26,11 @@ def _ray() -> Iterator[None]:
 def local_ray(_ray: None, recwarn: pytest.WarningsRecorder) -> None:
     """A running Ray that studies join."""
     warnings.simplefilter("ignore", category=DeprecationWarning)  # Ray calls what Python deprecates
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[Bucket]:
+    """An object store on loopback, with a bucket."""
+    bucket = Bucket()
+    yield bucket
+    bucket.stop()

@@ -73,7 +73,7 @@ def acknowledged_beyond_states(run: Path) -> list[int]:
         reports = [
             event for event in read(run / "journal.jsonl") if isinstance(event, Trained) and event.trial == trial
         ]
-        path = state_file(run / "checkpoints", trial)
+        path = run / "checkpoints" / state_file(trial)
         kept = max(record["epoch"] for record in checkpoint.load(path)["records"]) if path.exists() else 0
         if any(record.epoch > kept for report in reports[:-1] for record in report.epochs):
             found.append(trial)

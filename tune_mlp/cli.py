@@ -54,23 +54,29 @@ def _spaces(args: argparse.Namespace) -> None:
 def _export(args: argparse.Namespace) -> None:
     """Write a run's table as a file of another kind."""
     from tune_mlp.results.export import export
+    from tune_mlp.results.place import Store
     from tune_mlp.results.results import Results  # pandas takes 0.4 s to import
 
     results = Results.load(args.run)
     frame = getattr(results, args.what)
-    if str(args.output) == "-":
-        if args.to in ("parquet", "xlsx"):
-            raise UsageError(f"--to {args.to} is no text; give --output a file")
+    name, on_screen = f"{args.what}.{FORMATS[args.to]}", str(args.output) == "-"
+    if on_screen and args.to in ("parquet", "xlsx"):
+        raise UsageError(f"--to {args.to} is no text; give --output a file")
+    if on_screen:
         with TemporaryDirectory() as folder:
-            path = Path(folder) / "table"
+            path = Path(folder) / name
             export(frame, path, args.to)
             sys.stdout.buffer.write(path.read_bytes())
         return
-    path = args.output or results.path / f"{args.what}.{FORMATS[args.to]}"
+    path = args.output or results.path / name
     if not path.absolute().parent.is_dir():
         raise UsageError(f"--output {path}: there is no folder {path.parent}")
     export(frame, path, args.to)
-    print(f"{path}: {len(frame)} {args.what}, {len(frame.columns)} columns")
+    written: Path | Store = path
+    if isinstance(results.where, Store) and args.output is None:  # the path is then in a copy
+        results.where.write(name, path.read_bytes())
+        written = results.where.within(name)
+    print(f"{written}: {len(frame)} {args.what}, {len(frame.columns)} columns")
 
 
 def _resume(args: argparse.Namespace) -> None:
@@ -155,7 +161,11 @@ def _reproduce(args: argparse.Namespace) -> None:
     from rich.console import Console
 
     from tune_mlp.published.reproduce import Options, reproduce
+    from tune_mlp.results.place import Store, location
 
+    if isinstance(location(args.out), Store):
+        raise UsageError("--out: what is reproduced goes to a folder of this machine, not to an object store")
+    args.out = location(args.out)
     options = Options(args.quick, tuple(args.only), args.out, args.data_dir, args.engine)
     result = reproduce(args.names, options, Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH))
     if result.failed:
@@ -187,7 +197,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     plan.late = _study_options
     export = word("export", _export, "Write a run's table of trials, epochs or steps as a file of another kind.")
-    export.add_argument("run", metavar="RUN", help="A run's folder, or its name under runs/.")
+    export.add_argument("run", metavar="RUN", help="A run's folder or its URI, or its name under runs/.")
     export.add_argument("--to", required=True, choices=list(FORMATS), help="The kind of file.")
     export.add_argument(
         "--what", choices=["trials", "epochs", "steps"], default="trials", help="Which table (default: trials)."
@@ -212,8 +222,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--only", action="append", default=[], metavar="EXPERIMENT", help="This experiment alone; repeatable.")
     add(
         "--out",
-        type=Path,
-        default=Path("runs"),
+        default="runs",
         metavar="DIR",
         help="Where the table and its runs go (default: runs/).",
     )
@@ -222,7 +231,7 @@ def make_parser() -> argparse.ArgumentParser:
     resume = word(
         "resume", _resume, "Go on with a run that was interrupted or lost its driver, or extend one that has ended."
     )
-    resume.add_argument("run", metavar="RUN", help="A run's folder, or its name under runs/.")
+    resume.add_argument("run", metavar="RUN", help="A run's folder or its URI, or its name under runs/.")
     resume.add_argument("--trials", metavar="N|+N", help="So many trials in all, or so many more.")
     resume.add_argument("--time-budget", metavar="10m", help="No trial goes on after this; counted from now.")
     resume.add_argument(

@@ -9,6 +9,7 @@ TuneMlpError                 1  anything that we refuse or that went wrong, said
 ├── RunError                 1  a fault while the study ran
 │   ├── NoTrialSucceeded     1  every trial diverged or failed
 │   ├── StorageError         1  a file that can't be written: the disk is full, read-only or gone
+│   │   └── StoreError       1  an object store that can't be reached, read or written
 │   └── LostRun              1  another process has taken this run over
 └── Interrupted        130/143  a signal ended the study; all that was learnt is saved
 """
@@ -60,6 +61,10 @@ class NoTrialSucceeded(RunError):
 
 
 class StorageError(RunError):
+    pass
+
+
+class StoreError(StorageError):
     pass
 
 

@@ -24,14 +24,15 @@ class Study(study.Study):
         csv: str | Path | None = None,
         quiet: bool = False,
     ) -> Results:
-        """Run the study, as the command line does, and return its results; `address` is a running Ray's."""
+        """Run the study, as the command line does, and return its results; `address` is a running Ray's, and `out` a
+        folder or the URI of one on an object store."""
         from rich.console import Console
 
         from tune_mlp.tuning.progress import make_display
         from tune_mlp.tuning.run import Request, run_study  # late, since these import ray and pandas
 
         request = Request(
-            out=Path(out),
+            out=out,
             name=name,
             address=address,
             data_dir=None if data_dir is None else Path(data_dir),

@@ -37,7 +37,12 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add_study_options(parser)
     add = parser.add_argument
-    add("--out", type=Path, default=Path("runs"), metavar="DIR", help="Where runs are kept (default: runs/).")
+    add(
+        "--out",
+        default="runs",
+        metavar="DIR|URI",
+        help="Where runs are kept, s3://bucket/runs for one (default: runs/).",
+    )
     add("--name", metavar="NAME", help="The run's folder in --out; left out, SPACE-YYYYmmdd-HHMMSS.")
     add("--csv", type=Path, metavar="FILE", help="Write the table of trials there, too.")
     add("--quiet", action="store_true", help="Print the best row only.")

@@ -50,8 +50,8 @@ def left_behind(out: Path, trials: int = 2, **settings: Any) -> Path:
     run = create(out, "cut", its.name)
     Manifest.begin(run, its, problem.dataset, Cluster(({"CPU": 4.0},)), 2, "eager", "", (), 0.0)
     write_journal(run / JOURNAL, trials)
-    checkpoint.save(weights_file(run / "checkpoints", 0, 2), weights(2))
-    checkpoint.save(state_file(run / "checkpoints", trials - 1), {"config": {}, "trainer": weights(2), "records": []})
+    checkpoint.save(run / "checkpoints" / weights_file(0, 2), weights(2))
+    checkpoint.save(run / "checkpoints" / state_file(trials - 1), {"config": {}, "trainer": weights(2), "records": []})
     return run
 
 

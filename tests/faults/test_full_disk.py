@@ -24,6 +24,7 @@ from tune_mlp import search
 from tune_mlp.errors import StorageError
 from tune_mlp.results.export import export
 from tune_mlp.results.journal import Ended, Event, Journal, read
+from tune_mlp.results.place import Folder
 from tune_mlp.training import checkpoint
 from tune_mlp.tuning import recorder
 from tune_mlp.tuning.folder import write_text
@@ -171,7 +172,7 @@ def test_what_a_worker_could_not_write_is_no_trials_failure(tmp_path: Path) -> N
     display.begin(Board("", "val_accuracy", "max", trials=9, epochs=9))
     with Journal.create(tmp_path / "journal.jsonl") as journal:
         journal.append(next(events(1)))
-        its = recorder.Recorder(journal, display, "max", tmp_path, recorder.Kept(), on_start=lambda: None)
+        its = recorder.Recorder(journal, display, "max", Folder(tmp_path), recorder.Kept(), on_start=lambda: None)
         trial = SimpleNamespace(
             config={"trial": 0, "seed": 0, "params": {}},
             get_pickled_error=Wrapped,

@@ -105,7 +105,7 @@ def test_a_worker_lost_between_two_trials_and_a_state_that_a_late_worker_wrote_o
         "scheduler": {"asha": {"grace_period": 1, "reduction_factor": 2}},
     }
     whole = run_study(study(**settings), Request(out=tmp_path, name="whole"), Memory())
-    state, older = state_file(tmp_path / "cut" / "checkpoints", 0), tmp_path / "older.pt"
+    state, older = tmp_path / "cut" / "checkpoints" / state_file(0), tmp_path / "older.pt"
 
     def come_back_late() -> None:
         kill_workers()

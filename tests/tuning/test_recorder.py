@@ -11,6 +11,7 @@ import pytest
 from tests.studies import Memory
 from tune_mlp.records import EpochRecord, TrialState
 from tune_mlp.results.journal import Journal, Started, read
+from tune_mlp.results.place import Folder
 from tune_mlp.results.tables import build_tables, rank
 from tune_mlp.tuning.progress import Board
 from tune_mlp.tuning.recorder import Kept, Recorder
@@ -31,7 +32,7 @@ class Play:
         self.display.begin(Board("", "val_accuracy", "max", trials=9, epochs=9))
         self.journal = Journal.create(folder / "journal.jsonl")
         self.journal.append(Started("s", "classification", "val_accuracy", "max", 9, "eager", 10, 0, "digits", ""))
-        self.recorder = Recorder(self.journal, self.display, "max", folder, kept, on_start=lambda: None)
+        self.recorder = Recorder(self.journal, self.display, "max", Folder(folder), kept, on_start=lambda: None)
 
     def trial(self, number: int) -> Any:
         return SimpleNamespace(
@@ -45,7 +46,7 @@ class Play:
         self.recorder.on_trial_start(0, [], self.trial(number))
 
     def result(self, number: int, value: float, state: str = "stopped", error: str = "") -> None:
-        weights_file(self.folder, number, 1).touch()
+        (self.folder / weights_file(number, 1)).touch()
         metrics = dict.fromkeys(("train_loss", "train_accuracy", "val_loss", "val_accuracy"), value)
         self.recorder.on_trial_result(
             0,
@@ -125,9 +126,11 @@ def test_the_steps_of_all_but_the_leader_go_unless_all_are_wanted(tmp_path: Path
         for number, value in enumerate([0.5, 0.7, 0.6]):
             play.start(number)
             for epoch in (1, 2):
-                steps_file(folder, number, epoch).touch()
+                (folder / steps_file(number, epoch)).touch()
             play.result(number, value, "finished")
-        assert [len(step_files(folder, number)) for number in range(3)] == [2 * (n in left) for n in range(3)]
+        assert [len(list(folder.glob(step_files(number)))) for number in range(3)] == [
+            2 * (n in left) for n in range(3)
+        ]
 
 
 def test_of_equals_the_first_drawn_leads_whichever_ends_first(play: Play) -> None:

@@ -125,7 +125,7 @@ def test_a_state_of_other_settings_is_left_alone(tmp_path: Path) -> None:
     (path, *_) = (folder / "checkpoints").glob("state-*.pt")
     number = int(path.stem.removeprefix("state-"))
     other = number + 1 if number == 0 else number - 1
-    shutil.copy(path, state_file(folder / "checkpoints", other))
+    shutil.copy(path, folder / "checkpoints" / state_file(other))
     pd.testing.assert_frame_equal(comparable(go_on(folder))[0], comparable(whole)[0], check_exact=True)
 
 

@@ -14,7 +14,9 @@ import yaml
 
 from tune_mlp.errors import RunFolderError, one_line
 from tune_mlp.records import Mode
+from tune_mlp.results.copies import copied
 from tune_mlp.results.journal import Drawn, Param, Started, read
+from tune_mlp.results.place import Store, location
 from tune_mlp.results.tables import build_tables, rank
 
 if TYPE_CHECKING:
@@ -29,9 +31,12 @@ SHOWN = 10
 """Trials in a notebook's table."""
 
 
-def find_run(run: str | Path) -> Path:
-    """A run's folder, by its path or by its name under ./runs."""
-    path = next((folder for folder in (Path(run), RUNS / run) if folder.is_dir()), None)
+def find_run(run: str | Path | Store) -> Path | Store:
+    """A run's folder, by its path, its URI or its name under ./runs."""
+    where = location(run)
+    if isinstance(where, Store):
+        return where
+    path = next((folder for folder in (where, RUNS / where) if folder.is_dir()), None)
     if path is None:
         raise RunFolderError(f"no run's folder {run}, and no run of that name in {RUNS}/")
     return path
@@ -42,6 +47,9 @@ class Results:
     """A run's tables, study and manifest."""
 
     path: Path
+    """The folder; of a run on an object store a copy, in the user's cache folder."""
+    where: Path | Store
+    """The run itself."""
     trials: pd.DataFrame
     """A row a trial."""
     epochs: pd.DataFrame
@@ -56,9 +64,10 @@ class Results:
     """Each trial's draw, as it was made."""
 
     @classmethod
-    def load(cls, run: str | Path) -> Self:
-        """A run's folder, or a run's name under ./runs."""
-        path = find_run(run)
+    def load(cls, run: str | Path | Store) -> Self:
+        """A run's folder or its URI, or a run's name under ./runs."""
+        where = find_run(run)
+        path = copied(where) if isinstance(where, Store) else where
         events = read(path / "journal.jsonl")
         started = events[0]
         assert isinstance(started, Started)
@@ -68,6 +77,7 @@ class Results:
             raise RunFolderError(f"{path / 'journal.jsonl'}: {error}") from None
         return cls(
             path=path,
+            where=where,
             trials=trials,
             epochs=epochs,
             study=_mapping(path / "study.yaml", _read_yaml),
@@ -121,13 +131,13 @@ class Results:
             raise RunFolderError(f"{path}: can't be read: {one_line(error, limit=200)}") from None
 
     def __repr__(self) -> str:
-        return f"<Results {self.path}: {self.summary}>"
+        return f"<Results {self.where}: {self.summary}>"
 
     def _repr_html_(self) -> str:
         # Columns that say nothing are left out, as most of a run's are.
         shown = self.ranked.head(SHOWN).replace("", None).dropna(axis="columns", how="all")
         table = shown.to_html(index=False, escape=True, float_format=lambda value: f"{value:.4g}", na_rep="")
-        return f"<p><b>{html.escape(str(self.path))}</b>: {html.escape(self.summary)}</p>{table if len(shown) else ''}"
+        return f"<p><b>{html.escape(str(self.where))}</b>: {html.escape(self.summary)}</p>{table if len(shown) else ''}"
 
 
 class _Plain(yaml.SafeLoader):

@@ -9,8 +9,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import os
-import uuid
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,8 +20,9 @@ from pydantic import ValidationError
 from torch import nn
 
 from tune_mlp.config import TrialConfig
-from tune_mlp.errors import RunError, StorageError, one_line
+from tune_mlp.errors import RunError, one_line
 from tune_mlp.models.build import build_model
+from tune_mlp.results.place import Folder
 
 MODEL = "model.pt"
 DESCRIPTION = "trial.json"
@@ -32,17 +31,28 @@ DESCRIPTION = "trial.json"
 def save(path: Path, state: Mapping[str, Any]) -> None:
     """Write tensors and plain values to `path`, whole or not at all."""
     # By way of memory: torch.save reports a full disk as an error without a reason.
-    buffer = io.BytesIO()
-    torch.save(dict(state), buffer)
-    _write(path, buffer.getbuffer())
+    Folder(path.parent).write(path.name, packed(state))
 
 
 def load(path: Path) -> dict[str, Any]:
     """What `save` wrote, on the CPU."""
     try:
-        data = io.BytesIO(path.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
         raise RunError(f"checkpoint can't be read: {one_line(error)}") from error
+    return unpacked(content, path)
+
+
+def packed(state: Mapping[str, Any]) -> bytes:
+    """Tensors and plain values as a file has them."""
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)
+    return buffer.getvalue()
+
+
+def unpacked(content: bytes, path: str | Path) -> dict[str, Any]:
+    """What `packed` gave, on the CPU; `path` is where it lay."""
+    data = io.BytesIO(content)
     try:
         _check_sums(data)
         state = torch.load(data, weights_only=True, map_location="cpu")
@@ -62,7 +72,7 @@ def save_model(folder: Path, weights: Mapping[str, torch.Tensor], description: M
     folder.mkdir(parents=True, exist_ok=True)
     save(folder / MODEL, {name: tensor.detach().cpu() for name, tensor in weights.items()})
     text = json.dumps(_strict(description), indent=2, ensure_ascii=False, allow_nan=False)
-    _write(folder / DESCRIPTION, f"{text}\n".encode())
+    Folder(folder).write(DESCRIPTION, f"{text}\n".encode())
 
 
 def load_model(folder: str | Path) -> nn.Module:
@@ -81,20 +91,6 @@ def load_model(folder: str | Path) -> nn.Module:
     except (ValueError, KeyError, TypeError, RuntimeError, ValidationError) as error:
         raise RunError(f"model can't be built from {path}: {one_line(error, 200)}") from error
     return model.eval()
-
-
-def _write(path: Path, data: bytes | memoryview) -> None:
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with open(aside, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except OSError as error:
-        raise StorageError(f"{path} can't be written: {error.strerror or error}") from error
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _check_sums(data: io.BytesIO) -> None:

@@ -12,6 +12,7 @@ import socket
 import stat
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 
 from tune_mlp.data.dataset import Dataset
 from tune_mlp.errors import RunFolderError, StorageError, UsageError, one_line
+from tune_mlp.results.place import without_secrets
 from tune_mlp.results.results import Results
 from tune_mlp.tuning.cluster import Cluster
 from tune_mlp.tuning.study import Study
@@ -37,13 +39,8 @@ def check_place(out: Path, name: str | None) -> None:
     if not above.is_dir():
         said = "is a file, give a folder" if above == out else f"{above} is a file, not a folder"
         raise UsageError(f"--out {out}: {said}")
-    if name is None:
-        return
-    if not NAME.fullmatch(name):
-        raise RunFolderError(
-            f"--name {name!r}: a run's name is 1 to 64 letters, digits, dots, dashes or underscores, a letter or digit first"
-        )
-    if (out / name).exists():
+    check_name(name)
+    if name is not None and (out / name).exists():
         raise RunFolderError(f"{out / name} exists already; choose another --name")
 
 
@@ -57,11 +54,26 @@ def check_writable(csv: Path) -> None:
         raise UsageError(f"--csv {csv}: can't be written")
 
 
-def create(out: Path, name: str | None, study: str) -> Path:
-    """Make the run's folder. A taken name of the user's is refused; one of ours gets a number."""
+def check_name(name: str | None) -> None:
+    """A run's name is part of its path, and no other path."""
+    if name is not None and not NAME.fullmatch(name):
+        raise RunFolderError(
+            f"--name {name!r}: a run's name is 1 to 64 letters, digits, dots, dashes or underscores, a letter or digit first"
+        )
+
+
+def names(name: str | None, study: str) -> Iterator[str]:
+    """The user's, or one of ours, which gets a number where it is taken."""
     stamp = f"{study}-{time.strftime('%Y%m%d-%H%M%S')}"
-    for attempt in range(1000):
-        run = out / (name or (f"{stamp}-{attempt + 1}" if attempt else stamp))
+    yield name or stamp
+    if name is None:
+        yield from (f"{stamp}-{attempt}" for attempt in range(2, 1001))
+
+
+def create(out: Path, name: str | None, study: str) -> Path:
+    """Make the run's folder. A taken name of the user's is refused."""
+    for stamp in names(name, study):
+        run = out / stamp
         try:
             out.mkdir(parents=True, exist_ok=True)
             run.mkdir()
@@ -74,7 +86,7 @@ def create(out: Path, name: str | None, study: str) -> Path:
             raise RunFolderError(f"can't make the run's folder {run}: {error.strerror or error}") from None
         (run / CHECKPOINTS).mkdir()
         return run
-    raise RunFolderError(f"{out} is full of runs named {stamp}")
+    raise RunFolderError(f"{out} is full of runs of this second")
 
 
 def check_own(run: Path) -> None:
@@ -166,7 +178,7 @@ class Manifest:
                 "study_sha256": [_digest(text)],
                 "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(began)),
                 "seconds": None,
-                "command": list(command),
+                "command": [without_secrets(word) for word in command],
                 "seed": study.seed,
                 "dataset": {
                     "name": dataset.name,
@@ -217,7 +229,7 @@ class Manifest:
         """The run goes on, and says when and by which command; its study may have been given more trials."""
         text = study.dump()
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(began))
-        times = [*self.facts.get("resumed", []), {"at": stamp, "command": list(command)}]
+        times = [*self.facts.get("resumed", []), {"at": stamp, "command": [without_secrets(word) for word in command]}]
         # Both are right until the text is written, too.
         digests = list(dict.fromkeys([*self.facts["study_sha256"], _digest(text)]))
         self.note(state="running", resumed=times, study_sha256=digests)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
@@ -12,6 +11,7 @@ from ray.tune import Callback
 from tune_mlp.errors import StorageError, one_line
 from tune_mlp.records import Mode, TrialState, better
 from tune_mlp.results.journal import Drawn, Ended, Journal, Trained
+from tune_mlp.results.place import Place
 from tune_mlp.results.tables import RANKED
 from tune_mlp.tuning.past import NOTHING, Past
 from tune_mlp.tuning.progress import Display
@@ -37,7 +37,7 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         journal: Journal,
         display: Display,
         mode: Mode,
-        weights_folder: Path,
+        files: Place,
         kept: Kept,
         on_start: Callable[[], None],
         past: Past = NOTHING,
@@ -45,7 +45,7 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         self._journal = journal
         self._display = display
         self._mode: Mode = mode
-        self._weights_folder = weights_folder
+        self._files = files
         self._kept = kept
         self._on_start = on_start
         self._open: dict[int, float] = {}
@@ -95,6 +95,8 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         if result["error"] and state is not TrialState.FAILED:
             raise StorageError(result["error"])
         records = result.pop("records")  # Ray need not carry them any further
+        for name, content in result.pop("files", {}).items():
+            self._files.write(name, content)  # the worker's store can't be reached
         best = result["best"]
         if records:
             self._journal.append(Trained(number, tuple(records), result["node"], result["weights"]))
@@ -153,14 +155,12 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
 
     def _keep_leader(self, number: int, state: TrialState) -> None:
         """As `tables.rank` has it: of equals the one that was drawn first leads."""
-        state_file(self._weights_folder, number).unlink(missing_ok=True)
+        self._files.remove(state_file(number))
         loser = self._lead(number, state)
         if loser is not None and not (self._kept.weights and state in RANKED):
-            for path in weights_files(self._weights_folder, loser):
-                path.unlink(missing_ok=True)
+            self._files.remove(weights_files(loser))
         if loser is not None and not self._kept.steps:
-            for path in step_files(self._weights_folder, loser):
-                path.unlink()
+            self._files.remove(step_files(loser))
 
     def _lead(self, number: int, state: TrialState) -> int | None:
         """Make it the leader if it is; returns which trial isn't, or no longer."""

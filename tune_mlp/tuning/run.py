@@ -8,7 +8,6 @@ import logging
 import math
 import os
 import re
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -32,17 +31,19 @@ from tune_mlp.errors import (
     one_line,
 )
 from tune_mlp.records import better
+from tune_mlp.results.copies import JOURNAL
 from tune_mlp.results.journal import Journal, Started, Tested, read
+from tune_mlp.results.place import Store, location
 from tune_mlp.results.results import Results
 from tune_mlp.training.patience import Patience
 from tune_mlp.tuning import folder as files
+from tune_mlp.tuning import whereabouts
 from tune_mlp.tuning.cluster import SLOT, Cluster, connected
 from tune_mlp.tuning.past import NOTHING, Past, past_of
 from tune_mlp.tuning.phases import Phases
 from tune_mlp.tuning.progress import Board, Display
 from tune_mlp.tuning.study import Override, Study
 
-JOURNAL = "journal.jsonl"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 RETRIES = 3
 """How often a trial starts anew when the process under it is lost. What a trial itself raises is not tried again."""
@@ -52,7 +53,8 @@ RETRIES = 3
 class Request:
     """What a run is asked for beside its study."""
 
-    out: Path = Path("runs")
+    out: Path | str = Path("runs")
+    """A folder, or a URI of one on an object store."""
     name: str | None = None
     address: str | None = None
     data_dir: Path | None = None
@@ -68,7 +70,8 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
     began, phases = time.time(), Phases()
     if request.csv:
         files.check_writable(request.csv)
-    files.check_place(request.out, request.name)
+    out = location(request.out)
+    whereabouts.check(out, request.name)
     dataset = load_dataset(study.data, request.data_dir, None, say=display.say)
     try:
         study = study.bound(dataset.task)
@@ -80,59 +83,67 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
     _announce(study, dataset, problem, display)
     phases.over("data")
 
-    with contextlib.ExitStack() as stack:
-        cluster = stack.enter_context(_cluster(study, request.address, engine, display, phases))
-        slots = cluster.slots(study.resources, study.concurrent)
-        run = files.create(request.out, request.name, study.name)
-        stack.enter_context(_going_on_said(run, study))
-        manifest = files.Manifest.begin(
-            run, study, problem.dataset, cluster, slots, engine, why, request.command, began
-        )
-        journal = stack.enter_context(Journal.create(run / JOURNAL))
-        journal.append(_started(study, dataset, engine))
-        phases.over("folder")
-        job = _Job(study, problem, engine, run, slots, cluster, journal, manifest)
-        results, signal_number = _carry_out(job, NOTHING, request.csv, display, phases)
-    return _closed(job, results, signal_number, phases)
+    with contextlib.ExitStack() as kept:  # to the very end, when Ray is gone
+        with contextlib.ExitStack() as stack:
+            cluster = stack.enter_context(_cluster(study, request.address, engine, display, phases))
+            slots = cluster.slots(study.resources, study.concurrent)
+            run = kept.enter_context(whereabouts.new_run(out, request.name, study.name, display))
+            stack.enter_context(_going_on_said(run, study))
+            manifest = files.Manifest.begin(
+                run.folder, study, problem.dataset, cluster, slots, engine, why, request.command, began
+            )
+            journal = stack.enter_context(Journal.create(run.folder / JOURNAL))
+            journal.append(_started(study, dataset, engine))
+            phases.over("folder")
+            job = _Job(study, problem, engine, run, slots, cluster, journal, manifest)
+            results, signal_number = _carry_out(job, NOTHING, request.csv, display, phases)
+        _close(job, results, signal_number, phases)
+    return Results.load(run.where)
 
 
-def resume_study(run: Path, more: More, request: Request, display: Display) -> Results:
+def resume_study(where: Path | Store, more: More, request: Request, display: Display) -> Results:
     """Go on with a run that was interrupted or lost its driver, or extend one that has ended. Trials that ended stay as
     they are, those under way go on from where they were left, and the draws to come are those that would have come."""
     began, phases = time.time(), Phases()
     if request.csv:
         files.check_writable(request.csv)
-    files.check_own(run)
-    with contextlib.ExitStack() as stack:
-        journal = stack.enter_context(Journal.resume(run / JOURNAL))  # first: whoever holds it is at work on this run
-        events = read(run / JOURNAL)
-        manifest = files.Manifest.load(run)
-        files.check_same_study(manifest)
-        study = more.applied(Study.load(run / "study.yaml"))
-        past = past_of(events)
-        if len(past.ended) >= study.number_of_trials and manifest.facts["state"] == "finished":
-            raise UsageError(f"{run} has ended with all its {len(past.ended)} trials; --trials +N adds to them")
-        for function in calls_code(study.data):
-            if function not in request.functions:
-                raise UsageError(
-                    f"{run}: its data come from {function}, which is code to run: if you trust it, add --dataset {function}"
-                )
-        stack.enter_context(_going_on_said(run, study))
-        files.tidy(run)
-        dataset = load_dataset(study.data, request.data_dir, None, say=display.say)
-        problem = make_problem(dataset, study.data, study.seed)
-        files.check_same_data(manifest, problem.dataset)
-        engine, _ = choose_engine(manifest.facts["engine"]["name"], gpu=study.resources.gpu > 0)
-        _announce(study, dataset, problem, display)
-        phases.over("data")
-        cluster = stack.enter_context(_cluster(study, request.address, engine, display, phases))
-        slots = cluster.slots(study.resources, study.concurrent)
-        manifest.resumed(study, request.command, began)
-        display.say(_going_on(past, study))
-        phases.over("folder")
-        job = _Job(study, problem, engine, run, slots, cluster, journal, manifest)
-        results, signal_number = _carry_out(job, past, request.csv, display, phases)
-    return _closed(job, results, signal_number, phases)
+    with contextlib.ExitStack() as kept:
+        run = kept.enter_context(whereabouts.old_run(where, display))
+        with contextlib.ExitStack() as stack:
+            # First: whoever holds it is at work on this run.
+            journal = stack.enter_context(Journal.resume(run.folder / JOURNAL))
+            events = read(run.folder / JOURNAL)
+            manifest = files.Manifest.load(run.folder)
+            files.check_same_study(manifest)
+            study = more.applied(Study.load(run.folder / "study.yaml"))
+            past = past_of(events)
+            if len(past.ended) >= study.number_of_trials and manifest.facts["state"] == "finished":
+                if run.brought:  # to the store: that was left to do
+                    return Results.load(where)
+                raise UsageError(f"{where} has ended with all its {len(past.ended)} trials; --trials +N adds to them")
+            for function in calls_code(study.data):
+                if function not in request.functions:
+                    raise UsageError(
+                        f"{where}: its data come from {function}, which is code to run: if you trust it, add "
+                        f"--dataset {function}"
+                    )
+            stack.enter_context(_going_on_said(run, study))
+            files.tidy(run.folder)
+            dataset = load_dataset(study.data, request.data_dir, None, say=display.say)
+            problem = make_problem(dataset, study.data, study.seed)
+            files.check_same_data(manifest, problem.dataset)
+            engine, _ = choose_engine(manifest.facts["engine"]["name"], gpu=study.resources.gpu > 0)
+            _announce(study, dataset, problem, display)
+            phases.over("data")
+            cluster = stack.enter_context(_cluster(study, request.address, engine, display, phases))
+            slots = cluster.slots(study.resources, study.concurrent)
+            manifest.resumed(study, request.command, began)
+            display.say(_going_on(past, study))
+            phases.over("folder")
+            job = _Job(study, problem, engine, run, slots, cluster, journal, manifest)
+            results, signal_number = _carry_out(job, past, request.csv, display, phases)
+        _close(job, results, signal_number, phases)
+    return Results.load(where)
 
 
 @dataclass(frozen=True)
@@ -157,12 +168,12 @@ class More:
         return study.with_options(options)
 
 
-def _resume_line(run: Path, study: Study) -> str:
-    return " ".join(["tune-mlp resume", str(run), *(f"--dataset {name}" for name in calls_code(study.data))])
+def _resume_line(run: whereabouts.Run, study: Study) -> str:
+    return " ".join(["tune-mlp resume", run.words, *(f"--dataset {name}" for name in calls_code(study.data))])
 
 
 @contextlib.contextmanager
-def _going_on_said(run: Path, study: Study) -> Iterator[None]:
+def _going_on_said(run: whereabouts.Run, study: Study) -> Iterator[None]:
     """A full disk is no end: what is missing is trained once there is room."""
     try:
         yield
@@ -182,7 +193,7 @@ class _Job:
     study: Study
     problem: Problem
     engine: str
-    run: Path
+    run: whereabouts.Run
     slots: int
     cluster: Cluster
     journal: Journal
@@ -206,15 +217,15 @@ def _carry_out(job: _Job, past: Past, csv: Path | None, display: Display, phases
         with contextlib.suppress(TuneMlpError):
             job.manifest.note(state="failed", error=one_line(error))
         with contextlib.suppress(TuneMlpError):
-            files.finish(job.run, csv)  # what was learnt is worth a table all the same
+            files.finish(job.run.folder, csv)  # what was learnt is worth a table all the same
         raise
     job.journal.check()
-    results = files.finish(job.run, csv)
+    results = files.finish(job.run.folder, csv)
     phases.over("tables")
     return results, signal_number
 
 
-def _closed(job: _Job, results: Results, signal_number: int | None, phases: Phases) -> Results:
+def _close(job: _Job, results: Results, signal_number: int | None, phases: Phases) -> None:
     phases.over("ray")
     state = "interrupted" if signal_number is not None else "finished"
     with _going_on_said(job.run, job.study):
@@ -225,8 +236,7 @@ def _closed(job: _Job, results: Results, signal_number: int | None, phases: Phas
             signal_number,
         )
     if results.best is None:
-        raise NoTrialSucceeded(_no_winner(results))
-    return Results.load(job.run)
+        raise NoTrialSucceeded(_no_winner(results, job.run))
 
 
 @contextlib.contextmanager
@@ -317,7 +327,7 @@ def _train(job: _Job, past: Past, display: Display, phases: Phases) -> int | Non
         milestones=milestones(study),
         threads=max(1, math.floor(study.resources.cpu)),
         gpu=study.resources.gpu > 0,
-        weights_folder=run.resolve() / files.CHECKPOINTS,
+        kept=run.shared,
         seeds=study.seeds,
         keep_steps=study.step_losses != "none",
     )
@@ -330,8 +340,8 @@ def _train(job: _Job, past: Past, display: Display, phases: Phases) -> int | Non
         phases.over_once("workers")
         stopper.start()
 
-    kept = Kept(weights=study.tested == "all", steps=study.step_losses == "all")
-    recorder = Recorder(job.journal, display, mode, run / files.CHECKPOINTS, kept, on_start=started, past=past)
+    kept = Kept(weights=study.tested == "all", steps=study.step_losses != "winner")  # where there are none, none goes
+    recorder = Recorder(job.journal, display, mode, run.files, kept, on_start=started, past=past)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, job.slots))
     board = _board(study, job.problem, job.slots)
     board.ended.update(ended.state for ended in past.ended.values())
@@ -353,7 +363,7 @@ def _train(job: _Job, past: Past, display: Display, phases: Phases) -> int | Non
             tune.run(
                 tune.with_parameters(TrialActor, job=shared),
                 name=files.RAY,
-                storage_path=str(run.resolve() / files.CHECKPOINTS),
+                **run.for_ray(can_pause(study)),
                 search_alg=NumberedSearcher(study, past),
                 scheduler=scheduler,
                 num_samples=left,
@@ -404,14 +414,14 @@ def _quiet_ray() -> Iterator[None]:
 
 def _test(job: _Job, display: Display) -> None:
     """The test part is touched here, once, by best weights; then the winner's are saved as best/."""
-    study, run = job.study, job.run
-    results = Results.load(run)
+    study, folder = job.study, job.run.folder
+    results = Results.load(folder)
     if results.best is not None:
         from tune_mlp.tuning.winner import Examiner, save_steps
 
-        examiner = Examiner(study, job.problem, job.engine, run / files.CHECKPOINTS, results)
+        examiner = Examiner(study, job.problem, job.engine, job.run.files, results)
         ranked = [int(trial) for trial in results.ranked["trial"]]
-        before = {event.trial for event in read(run / JOURNAL) if isinstance(event, Tested)}
+        before = {event.trial for event in read(folder / JOURNAL) if isinstance(event, Tested)}
         for trial in ranked if study.tested == "all" else ranked[:1]:
             if trial in before:  # in a run that was extended, and then its model is in best/
                 continue
@@ -421,18 +431,17 @@ def _test(job: _Job, display: Display) -> None:
             if examined.scores:
                 job.journal.append(Tested(trial, examined.scores))
             if trial == ranked[0]:
-                examiner.save(examined, run / "best")
+                examiner.save(examined, folder / "best")
         if study.step_losses != "none":
-            save_steps(results, len(job.problem.folds), run)
-    for left in (run / files.CHECKPOINTS).iterdir():  # nothing is left to go on with
-        shutil.rmtree(left) if left.is_dir() else left.unlink()
+            save_steps(results, len(job.problem.folds), job.run.files, folder)
+    job.run.files.clear()  # nothing is left to go on with
 
 
-def _no_winner(results: Results) -> str:
+def _no_winner(results: Results, run: whereabouts.Run) -> str:
     counts = results.trials["state"].value_counts()
     ends = ", ".join(f"{count} {state}" for state, count in counts.items())
     errors = [error for error in results.trials["error"] if error]
     reason = f"; the first failure: {errors[0]}" if errors else ""
     if not len(results.trials):
-        return f"no trial succeeded: none was started in time; see {results.path}"
-    return f"no trial succeeded: all of {len(results.trials)} ended without a finite metric ({ends}){reason}; see {results.path}"
+        return f"no trial succeeded: none was started in time; see {run.where}"
+    return f"no trial succeeded: all of {len(results.trials)} ended without a finite metric ({ends}){reason}; see {run.where}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tune_mlp.records import TrialState
+from tune_mlp.results.place import inside
 from tune_mlp.results.results import Results
 from tune_mlp.tuning.progress import STYLES, clock, count, described, score
 
@@ -57,13 +59,15 @@ def show_summary(console: Console, results: Results, csv: Path | None) -> None:
     if results.stand_in_for:
         dataset = results.trials.attrs["dataset"]
         console.print(Text(f"!!! Learnt on {dataset}, which STOOD IN for {results.stand_in_for}.", "bold red"))
-    run = results.path
-    again = f"python -m tune_mlp.search --space {run / 'study.yaml'} --seed {results.manifest.get('seed', 0) + 1}"
+    run = results.where
+    again = (
+        f"python -m tune_mlp.search --space {results.path / 'study.yaml'} --seed {results.manifest.get('seed', 0) + 1}"
+    )
     lines = {
-        "table": f"{csv or run / 'trials.csv'}",
-        "winner": f"{run / 'best'} (model.pt, trial.json)",
+        "table": f"{csv or inside(run, 'trials.csv')}",
+        "winner": f"{inside(run, 'best')} (model.pt, trial.json)",
         "all of it": f"{run}",
-        "next": f"tune-mlp export {run} --to xlsx",
+        "next": f"tune-mlp export {shlex.quote(str(run))} --to xlsx",
         "": f"{again}   # drawn anew",
     }
     console.print()

@@ -17,8 +17,9 @@ import ray
 from ray import tune
 
 from tune_mlp.data.dataset import Problem
-from tune_mlp.errors import RunError, StorageError, one_line
+from tune_mlp.errors import RunError, StorageError, StoreError, one_line
 from tune_mlp.records import EpochRecord, Mode, TrialState, mean_metrics
+from tune_mlp.results.place import Place
 from tune_mlp.space.space import to_config
 from tune_mlp.tuning.past import WORST
 
@@ -45,36 +46,36 @@ class Job:
     milestones: tuple[int, ...]
     threads: int
     gpu: bool
-    weights_folder: Path
-    """Where the best epoch's weights of each trial are left for the winner to be chosen from."""
+    kept: Place
+    """Where trials leave what they go on from, and the best epoch's weights for the winner to be chosen from."""
     seeds: int = 1
     keep_steps: bool = False
 
 
-def weights_file(folder: Path, trial: int, epoch: int) -> Path:
-    """Where the weights of a trial's best epoch lie. A worker that was thought lost and comes back, on a node that stood
-    still, is at an older epoch, and so writes over nothing that counts."""
-    return folder / f"best-{trial:05d}-{epoch:06d}.pt"
+def weights_file(trial: int, epoch: int) -> str:
+    """The name of the weights of a trial's best epoch. A worker that was thought lost and comes back, on a node that
+    stood still, is at an older epoch, and so writes over nothing that counts."""
+    return f"best-{trial:05d}-{epoch:06d}.pt"
 
 
-def weights_files(folder: Path, trial: int) -> list[Path]:
-    """All of a trial's, oldest first; the newest is its best, unless such a worker was at work."""
-    return sorted(folder.glob(f"best-{trial:05d}-*.pt"))
+def weights_files(trial: int) -> str:
+    """Of all of a trial's, oldest first; the newest is its best, unless such a worker was at work."""
+    return f"best-{trial:05d}-*.pt"
 
 
-def state_file(folder: Path, trial: int) -> Path:
-    """Where a trial lies that isn't over, to go on from."""
-    return folder / f"state-{trial:05d}.pt"
+def state_file(trial: int) -> str:
+    """Of what a trial that isn't over goes on from."""
+    return f"state-{trial:05d}.pt"
 
 
-def steps_file(folder: Path, trial: int, epoch: int) -> Path:
-    """Where the losses of an epoch's steps lie."""
-    return folder / f"steps-{trial:05d}-{epoch:06d}.pt"
+def steps_file(trial: int, epoch: int) -> str:
+    """Of the losses of an epoch's steps."""
+    return f"steps-{trial:05d}-{epoch:06d}.pt"
 
 
-def step_files(folder: Path, trial: int) -> list[Path]:
-    """All of a trial's."""
-    return sorted(folder.glob(f"steps-{trial:05d}-*.pt"))
+def step_files(trial: int) -> str:
+    """Of all of a trial's."""
+    return f"steps-{trial:05d}-*.pt"
 
 
 @contextlib.contextmanager
@@ -122,6 +123,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         """Of these, what a state that was found says, and the journal may not."""
         self._note = ""
         """What a person should know of how it began."""
+        self._by_hand = False
+        self._in_hand: dict[str, bytes] = {}
         self._started = time.monotonic()
 
     def _ready(self) -> Trainer:
@@ -151,16 +154,20 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         read, which is said."""
         from tune_mlp.training import checkpoint
 
-        path = state_file(self._job.weights_folder, self._trial)
-        if not path.exists():
-            return
+        name = state_file(self._trial)
         try:
-            left = checkpoint.load(path)
+            content = self._job.kept.read(name)
+            if content is None:
+                return
+            left = checkpoint.unpacked(content, f"{self._job.kept}/{name}")
         except RunError as error:
+            self._by_hand = isinstance(error, StoreError)
             self._note = f"trial {self._trial} begins anew: {error}"
             return
         if left.get("config") != _plain(self._config):
-            self._note = f"trial {self._trial} begins anew: {path} is of another trial or of other settings"
+            self._note = (
+                f"trial {self._trial} begins anew: {self._job.kept}/{name} is of another trial or of other settings"
+            )
         else:
             trainer.load_state(left["trainer"])
             self._records = [EpochRecord(**record) for record in left["records"]]
@@ -175,7 +182,18 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
             "trainer": trainer.state(),
             "records": [asdict(record) for record in self._records],
         }
-        checkpoint.save(state_file(self._job.weights_folder, self._trial), left)
+        self._leave(state_file(self._trial), checkpoint.packed(left))
+
+    def _leave(self, name: str, content: bytes) -> None:
+        """Where all nodes find it or, when that store can't be reached, with the driver. A trial doesn't change back: of
+        two files of one name nobody could tell which is the newer."""
+        if not self._by_hand:
+            try:
+                return self._job.kept.write(name, content)
+            except StoreError:
+                self._by_hand = True
+        self._in_hand[name] = content
+        return None
 
     def step(self) -> dict[str, Any]:
         try:
@@ -202,6 +220,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
     ) -> dict[str, Any]:
         """`state` is what the trial's is if nothing more is heard of it: stopped, unless it says otherwise. An error
         without a failed state is the run's."""
+        in_hand, self._in_hand = self._in_hand, {}
         by_epoch = {record.epoch: [r for r in records if r.epoch == record.epoch] for record in records}
         curve = [(number, mean_metrics(group)[self._job.metric]) for number, group in by_epoch.items()]
         value = curve[-1][1] if curve else math.nan
@@ -221,6 +240,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
             "seconds": time.monotonic() - self._started,
             "error": error,
             "note": note,
+            "files": in_hand,
         }
 
     def _keep_best(self, trainer: Trainer) -> None:
@@ -228,12 +248,19 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         from tune_mlp.training import checkpoint
 
         if trainer.best_epoch is not None and trainer.best_epoch != self._saved_epoch and not trainer.diverged:
-            path = weights_file(self._job.weights_folder, self._trial, trainer.best_epoch)
-            checkpoint.save(path, {"epoch": trainer.best_epoch, "folds": trainer.best_weights()})
+            name = weights_file(self._trial, trainer.best_epoch)
+            best = {"epoch": trainer.best_epoch, "folds": trainer.best_weights()}
+            self._leave(name, checkpoint.packed(best))
             self._saved_epoch = trainer.best_epoch
-            for older in weights_files(path.parent, self._trial):
-                if older.name < path.name:
-                    older.unlink(missing_ok=True)
+            if not self._by_hand:
+                self._remove_older(name)
+
+    def _remove_older(self, newest: str) -> None:
+        """Of a trial's weights."""
+        with contextlib.suppress(StoreError):  # they go when the trial has ended
+            for name in self._job.kept.names(weights_files(self._trial)):
+                if name < newest:
+                    self._job.kept.remove(name)
 
     def _keep_step_losses(self, trainer: Trainer) -> None:
         """A file an epoch, so that an epoch that is trained again, after a crash, replaces its own."""
@@ -245,7 +272,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         for step in trainer.take_step_losses():
             by_epoch.setdefault(step.epoch, []).append(torch.from_numpy(step.losses))
         for epoch, losses in by_epoch.items():
-            checkpoint.save(steps_file(self._job.weights_folder, self._trial, epoch), {"epoch": epoch, "runs": losses})
+            self._leave(steps_file(self._trial, epoch), checkpoint.packed({"epoch": epoch, "runs": losses}))
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         from tune_mlp.training import checkpoint

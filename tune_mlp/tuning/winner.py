@@ -17,13 +17,13 @@ from tune_mlp.engines.choose import engine as engine_named
 from tune_mlp.errors import RunError
 from tune_mlp.records import metric_names
 from tune_mlp.results.export import export
+from tune_mlp.results.place import Place
 from tune_mlp.results.results import STEPS, Results
 from tune_mlp.space.domains import as_value
 from tune_mlp.space.space import to_config
 from tune_mlp.training import checkpoint
 from tune_mlp.training.retrain import retrain, whole
 from tune_mlp.training.trainer import Trainer, Weights, test_weights
-from tune_mlp.tuning.folder import CHECKPOINTS
 from tune_mlp.tuning.study import Study
 from tune_mlp.tuning.trainable import step_files, threads, weights_file
 
@@ -47,10 +47,10 @@ class Examined:
 class Examiner:
     """Tests trials of a study that has ended."""
 
-    def __init__(self, study: Study, problem: Problem, engine: str, weights_folder: Path, results: Results) -> None:
+    def __init__(self, study: Study, problem: Problem, engine: str, files: Place, results: Results) -> None:
         self._study, self._problem, self._results = study, problem, results
         self._engine = engine_named(engine)
-        self._weights_folder = weights_folder
+        self._files = files
         self._rows = results.trials.set_index("trial")
 
     @cached_property
@@ -85,8 +85,11 @@ class Examiner:
     def _kept(self, trial: int, config: TrialConfig) -> tuple[list[Weights], str]:
         """The trial's best weights, and what to say of them. A file that was lost or damaged costs its training."""
         best_epoch = int(self._rows["best_epoch"][trial])
+        name = weights_file(trial, best_epoch)
         try:
-            return checkpoint.load(weights_file(self._weights_folder, trial, best_epoch))["folds"], ""
+            if (content := self._files.read(name)) is None:
+                raise RunError(f"{name} isn't in {self._files}")
+            return checkpoint.unpacked(content, f"{self._files}/{name}")["folds"], ""
         except (RunError, KeyError) as error:
             lost = str(error)
         study, (metric, mode) = self._study, self._study.ranking
@@ -143,12 +146,12 @@ class Examiner:
         )
 
 
-def save_steps(results: Results, folds: int, run: Path) -> None:
+def save_steps(results: Results, folds: int, files: Place, run: Path) -> None:
     """steps.parquet: a row a step, of the trials whose steps were kept."""
     parts: list[pd.DataFrame] = []
     for trial in results.trials["trial"]:
-        for path in step_files(run / CHECKPOINTS, int(trial)):
-            epoch = checkpoint.load(path)
+        for name in files.names(step_files(int(trial))):
+            epoch = checkpoint.unpacked(files.read(name) or b"", f"{files}/{name}")
             for place, losses in enumerate(epoch["runs"]):
                 repeat, fold = divmod(place, folds)
                 part = pd.DataFrame({"step": np.arange(1, len(losses) + 1), "loss": losses.numpy()})
