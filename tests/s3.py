@@ -61,7 +61,10 @@ class Bucket:
         """All below, by their names from there; what is empty marks a folder."""
         client = self.client()
         found = client.list_objects_v2(Bucket="runs", Prefix=f"{prefix}/").get("Contents", [])
-        files = {item["Key"]: client.get_object(Bucket="runs", Key=item["Key"])["Body"].read() for item in found}
+        files = {}
+        for item in found:
+            with contextlib.suppress(client.exceptions.NoSuchKey):  # it has just gone
+                files[item["Key"]] = client.get_object(Bucket="runs", Key=item["Key"])["Body"].read()
         return {key.removeprefix(f"{prefix}/"): content for key, content in files.items() if content}
 
     def copy(self, prefix: str, to: str) -> None:

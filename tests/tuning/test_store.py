@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +17,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.s3 import SECRET, Bucket
+from tests.s3 import KEY, SECRET, Bucket
 from tests.studies import Memory, study
+from tests.test_search import SEARCH, environment
 from tune_mlp import cli, search
 from tune_mlp.errors import LostRun, RunError, RunFolderError, UsageError
 from tune_mlp.results.copies import spool
@@ -277,3 +282,38 @@ def test_of_two_journals_the_one_that_goes_on_from_the_other_is_the_run(
     assert agreed(journal, journal[: line + 9]) == journal, "a torn line says nothing"
     with pytest.raises(UsageError, match="have gone on differently from the same run"):
         agreed(journal, journal[:line] + b"another line\n")
+
+
+@pytest.mark.slow
+def test_a_driver_that_is_killed_with_its_machine_is_gone_on_with_on_another(s3: Bucket, tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text(
+        "data: {name: digits}\nspace: {lr: {log: [0.001, 0.1]}, batch_size: 1}\ntrials: 6\nepochs: 12\n"
+        "engine: eager\nconcurrent: 2\nscheduler: {median: {grace_period: 99}}\n"
+    )
+    keys = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}  # workers have them from their machine's Ray
+    home = {
+        **environment(tmp_path),
+        **keys,
+        "XDG_STATE_HOME": str(tmp_path / "one"),
+        "XDG_CACHE_HOME": str(tmp_path / "c"),
+    }
+    address, _, path = s3.uri("killed").partition("@")
+    uri = f"s3://{path}"
+    assert SECRET in address
+    search = [*SEARCH, "--space", "s.yaml", "--out", uri]
+    assert subprocess.run([*search, "--name", "whole"], cwd=tmp_path, env=home).returncode == 0
+    with subprocess.Popen([*search, "--name", "cut"], cwd=tmp_path, env=home) as driver:
+        while s3.files("killed/cut").get("journal.jsonl", b"").count(b"trained") < 4:
+            time.sleep(0.2)
+        driver.kill()
+    run = uri.replace("killed?", "killed/cut?")
+    resume = [sys.executable, "-m", "tune_mlp", "resume", run]
+    other = {**home, "XDG_STATE_HOME": str(tmp_path / "two")}
+    early = subprocess.run(resume, cwd=tmp_path, env=other, capture_output=True, text=True)
+    assert early.returncode == 2
+    assert "at work on it, last heard of" in early.stderr
+    time.sleep(claim.SECONDS)
+    assert subprocess.run(resume, cwd=tmp_path, env=other).returncode == 0
+    tables = [pd.read_csv(io.BytesIO(s3.files(f"killed/{name}")["trials.csv"])) for name in ("cut", "whole")]
+    pd.testing.assert_frame_equal(*(table.drop(columns=VARYING) for table in tables), check_exact=True)
+    assert s3.files("killed/cut")["best/model.pt"] == s3.files("killed/whole")["best/model.pt"]
