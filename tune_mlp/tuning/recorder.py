@@ -129,7 +129,7 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         """The actor itself was lost, as often as we were ready to try again; or it couldn't be set aside."""
         if trial.config["trial"] not in self._params:
             self._begin(trial)  # not one of its workers came so far, and the table has it all the same
-        error = getattr(trial, "lost_to", None) or trial.get_pickled_error() or RuntimeError("the worker was lost")
+        error = getattr(trial, "lost_to", None) or trial.get_pickled_error() or RuntimeError("nobody knows why")
         if cause := _storage(error):
             raise StorageError(str(cause))
         self._end(trial.config["trial"], TrialState.FAILED, _short(error))
@@ -190,4 +190,4 @@ def _short(error: BaseException) -> str:
         if start >= 0:
             text = text[start:]
             break
-    return text[:200]
+    return f"the worker was lost: {text}"[:200]
