@@ -100,9 +100,11 @@ def test_a_study_whose_driver_is_killed_at_random_ends_as_the_undisturbed_one(
     tmp_path: Path, scheduler: str, ray: str, kills: int, request: pytest.FixtureRequest
 ) -> None:
     (tmp_path / "s.yaml").write_text(STUDY + scheduler)
-    env, where = environment(tmp_path), []
+    where = []
     if ray == "joined":  # one that is there already: a driver is at work sooner
-        request.getfixturevalue("local_ray")
+        request.getfixturevalue("local_ray")  # it says in the environment that tokens are in use
+    env = environment(tmp_path)
+    if ray == "joined":
         where = ["--address", get_runtime_context().gcs_address]
         env["HOME"] = os.environ["HOME"]  # where that Ray's token is
     search = [*SEARCH, "--space", "s.yaml", "--quiet", *where]

@@ -13,6 +13,8 @@ from typing import Any
 
 from ray.tune import Stopper
 
+STOPPING = "stopping after the epochs under way; once more ends at once, and loses no more than these"
+
 
 class Deadline(Stopper):  # type: ignore[misc]  # ray ships no types
     """Ray asks it, between any two results, whether everything is to stop."""
@@ -46,7 +48,8 @@ class Deadline(Stopper):  # type: ignore[misc]  # ray ships no types
             if self.signal_number is not None:
                 raise KeyboardInterrupt
             self.signal_number = number
-            say("stopping after the epochs under way; once more ends at once, and loses no more than these")
+            # In a thread, since it may be a print that the signal interrupts.
+            threading.Thread(target=say, args=(STOPPING,), daemon=True).start()
 
         for number in before:
             signal.signal(number, stop)
