@@ -24,6 +24,7 @@ from random import Random
 RAY = str(Path(sys.executable).with_name("ray"))
 START_SECONDS = 60
 END_SECONDS = 120
+"""A node's two agents try for a minute, a figure of Ray's own, to tell a head that is gone of their node's end."""
 CHUNK = 2**20
 COUNTS = {"RAY_object_manager_default_chunk_size": str(CHUNK), "RAY_debug_dump_period_milliseconds": "500"}
 """Objects are sent in pieces of this size, and Node.chunks_received is half a second old at most."""

@@ -8,7 +8,6 @@ import random
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import pandas as pd
 import pytest
 from ray import get_runtime_context
 
-from tests.nodes import left_of_ray
+from tests.nodes import left_of_ray, none_left_of
 from tests.test_search import SEARCH, environment
 from tune_mlp.results.journal import Ended, Trained, read
 from tune_mlp.results.results import Results
@@ -151,8 +150,4 @@ def test_a_killed_driver_leaves_no_process_of_its_ray(tmp_path: Path) -> None:
         assert left_of_ray(session)
         process.kill()
         process.communicate(timeout=30)
-        for _ in range(60):
-            if not left_of_ray(session):
-                return
-            time.sleep(0.5)
-        pytest.fail(f"still there: {left_of_ray(session)}")
+        assert none_left_of(session), left_of_ray(session)
