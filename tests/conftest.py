@@ -16,8 +16,9 @@ def _ray() -> Iterator[None]:
         warnings.simplefilter("ignore")  # Ray's own, of its future versions
         import ray
 
-        # Four logical CPUs whatever the machine has: what runs at once is part of what is tested.
-        ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
+        # Two logical CPUs whatever the machine has: what runs at once is part of what is tested, and the start of a worker
+        # for each is most of a test's time.
+        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="CRITICAL")
         yield
         ray.shutdown()
 

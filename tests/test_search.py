@@ -93,13 +93,13 @@ def test_quiet_prints_the_best_row_only(tmp_path: Path) -> None:
 def test_a_terminal_shows_a_live_view_that_leaves_only_the_result(tmp_path: Path) -> None:
     seen: list[list[str]] = []
     terminal = Terminal(columns=100, lines=30)
-    command = [*SEARCH, "--space", "digits_quick", "--trials", "6", "--epochs", "100"]
+    command = [*SEARCH, "--space", "digits_quick", "--trials", "6", "--epochs", "40"]
     command += ["--scheduler", "fifo", "--engine", "eager", "--set", "batch_size=4"]  # slow enough to be watched
     assert terminal.run(command, tmp_path, environment(tmp_path), seen.append) == 0
     live = [lines for lines in seen if any("/6" in line for line in lines)]
     assert live
     assert any(
-        re.search(r"trial \d+ +epoch \d+/100 +val_accuracy 0\.\d+ +lr ", line) for lines in live for line in lines
+        re.search(r"trial \d+ +epoch \d+/40 +val_accuracy 0\.\d+ +lr ", line) for lines in live for line in lines
     )
     assert any("best" in line for lines in live for line in lines)
     assert not any("/6" in line for line in terminal.lines), "the live view is gone at the end"

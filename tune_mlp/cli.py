@@ -11,14 +11,11 @@ from tempfile import TemporaryDirectory
 
 from tune_mlp.errors import RunError, StudyError, UsageError, did_you_mean
 from tune_mlp.space.files import read_file, shipped
-from tune_mlp.terminal import OneLineParser, guarded
+from tune_mlp.terminal import OneLineParser, guarded, make_console
 from tune_mlp.version import __version__
 
 FORMATS = {"csv": "csv", "parquet": "parquet", "json": "json", "xlsx": "xlsx", "markdown": "md"}
 """What a table can be exported to, with the file's ending."""
-
-PIPE_WIDTH = 160
-"""Where there is no terminal to ask, lines are not broken at 80."""
 
 EXAMPLE = """\
 examples:
@@ -81,14 +78,12 @@ def _export(args: argparse.Namespace) -> None:
 
 def _resume(args: argparse.Namespace) -> None:
     """Go on with a run."""
-    from rich.console import Console
-
     from tune_mlp.results.results import find_run
     from tune_mlp.tuning.progress import make_display
     from tune_mlp.tuning.run import More, Request, resume_study  # late: ray, pandas
     from tune_mlp.tuning.summary import show_summary
 
-    console = Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
+    console = make_console()
     run = find_run(args.run)
     request = Request(
         address=args.address,
@@ -106,13 +101,11 @@ def _plan(args: argparse.Namespace) -> None:
     from tune_mlp.options import named_study
 
     study = named_study(args)
-    from rich.console import Console
-
     from tune_mlp.tuning.forewords import show_plan
     from tune_mlp.tuning.plan import plan_study  # late: ray
     from tune_mlp.tuning.progress import make_display
 
-    console = Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
+    console = make_console()
     plan = plan_study(study, args.address, args.data_dir, make_display(console, quiet=False))
     show_plan(console, plan)
 
@@ -132,23 +125,13 @@ def _schema(args: argparse.Namespace) -> None:
 
 def _doctor(args: argparse.Namespace) -> None:
     """Look at this machine, or at all nodes of a Ray."""
-    from rich.console import Console
-
+    from tune_mlp.options import overrides
+    from tune_mlp.results.place import location
     from tune_mlp.tuning.doctor.show import doctor  # late: ray, pandas
-    from tune_mlp.tuning.study import Override, Study
+    from tune_mlp.tuning.study import Study
 
-    options: list[Override] = []
-    for path, value, said in (
-        ("data.name", args.dataset, f"--dataset {args.dataset}"),
-        ("resources.cpu", args.cpus, f"--cpus {args.cpus}"),
-        ("resources.gpu", args.gpus, f"--gpus {args.gpus}"),
-    ):
-        if value is not None:
-            options.append((path.split("."), value, said))
-    if args.dataset is not None:
-        options.append((["data", "offline"], None, f"--dataset {args.dataset}"))
-    study = Study.load("mnist_asha", (), options)
-    doctor(study, args.address, args.out, args.data_dir, Console())
+    study = Study.load("mnist_asha", (), overrides(args))
+    doctor(study, args.address, location(args.out), args.data_dir, make_console())
 
 
 def _reproduce(args: argparse.Namespace) -> None:
@@ -158,16 +141,14 @@ def _reproduce(args: argparse.Namespace) -> None:
 
         print(listing())
         return
-    from rich.console import Console
-
     from tune_mlp.published.reproduce import Options, reproduce
     from tune_mlp.results.place import Store, location
 
-    if isinstance(location(args.out), Store):
+    out = location(args.out)
+    if isinstance(out, Store):
         raise UsageError("--out: what is reproduced goes to a folder of this machine, not to an object store")
-    args.out = location(args.out)
-    options = Options(args.quick, tuple(args.only), args.out, args.data_dir, args.engine)
-    result = reproduce(args.names, options, Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH))
+    options = Options(args.quick, tuple(args.only), out, args.data_dir, args.engine)
+    result = reproduce(args.names, options, make_console())
     if result.failed:
         raise RunError(
             f"without a figure: {result.failed} of {len(result.table)} rows; the first, {result.first_failure}"
@@ -254,7 +235,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add = doctor.add_argument
     add("--address", metavar="auto|ADDR", help="A running Ray to look at; left out, one is started on this machine.")
-    add("--out", type=Path, default=Path("runs"), metavar="DIR", help="Where runs are to be kept (default: runs/).")
+    add("--out", default="runs", metavar="DIR|URI", help="Where runs are to be kept (default: runs/).")
     add("--data-dir", type=Path, metavar="DIR", help="Where datasets are looked for first.")
     add("--dataset", metavar="NAME", help="The dataset that is to be there (default: mnist).")
     add("--cpus", type=float, metavar="F", help="CPU cores that a trial takes (default: 1).")

@@ -72,14 +72,14 @@ def named_study(args: argparse.Namespace) -> Study:
 
 
 def overrides(args: argparse.Namespace) -> list[Override]:
-    """The options that stand for settings, as such."""
+    """The options that stand for settings, as such; a command need not have all of them."""
     found: list[Override] = []
     for option, path in OPTIONS.items():
-        value = getattr(args, option.removeprefix("--").replace("-", "_"))
+        value = getattr(args, option.removeprefix("--").replace("-", "_"), None)
         if value is not None:
             found.append((path.split("."), value, " ".join(f"{option} {value}".split())))
     if args.dataset is not None:
         found.append((["data", "offline"], None, f"--dataset {args.dataset}"))
-    if args.metric is not None and args.mode is None:
+    if getattr(args, "metric", None) is not None and args.mode is None:
         found.append((["mode"], None, f"--metric {args.metric}"))
     return found

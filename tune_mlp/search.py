@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tune_mlp.options import add_study_options, named_study
-from tune_mlp.terminal import OneLineParser, guarded
+from tune_mlp.terminal import OneLineParser, guarded, make_console
 
 EXAMPLE = """\
 examples:
@@ -21,8 +21,6 @@ fault, 2 bad usage, space file or data, 130 or 143 interrupted.
 """
 
 
-PIPE_WIDTH = 160
-"""Where there is no terminal to ask, lines are not broken at 80."""
 PROG = "python -m tune_mlp.search"
 
 
@@ -59,13 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _search(args: argparse.Namespace, command: tuple[str, ...]) -> None:
     study = named_study(args)
     # Late: these import ray and pandas, which a mistake above needn't wait for.
-    from rich.console import Console
-
     from tune_mlp.tuning.progress import make_display
     from tune_mlp.tuning.run import Request, run_study
     from tune_mlp.tuning.summary import best_line, show_summary
 
-    console = Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
+    console = make_console()
     request = Request(args.out, args.name, args.address, args.data_dir, args.csv, command)
     results = run_study(study, request, make_display(console, args.quiet))
     if args.quiet:

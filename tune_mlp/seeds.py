@@ -5,6 +5,11 @@ from __future__ import annotations
 import hashlib
 
 
+def trial_seed(study_seed: int, number: int) -> int:
+    """Of a study's trial; short, so that any tool that reads the table keeps all its digits."""
+    return derive(study_seed, "trial", number) >> 32
+
+
 def repeated(seed: int, repeat: int) -> int:
     """The seed of a trial's repetition; the first has the trial's own."""
     return derive(seed, "repeat", repeat) if repeat else seed

@@ -8,9 +8,15 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tune_mlp.errors import Interrupted, TuneMlpError, one_line
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PIPE_WIDTH = 160
+"""Where there is no terminal to ask, lines are not broken at 80."""
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -27,6 +33,13 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {' '.join(message.split())} (see --help)\n")
+
+
+def make_console() -> Console:
+    """To say things on."""
+    from rich.console import Console  # late: a mistake on the command line needn't wait for it
+
+    return Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
 
 
 def guarded(job: Callable[[], None]) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import pytest
 from rich.console import Console
 
 from tests.nodes import nodes
+from tests.s3 import SECRET, Bucket
 from tune_mlp import cli
 from tune_mlp.errors import RunError
 from tune_mlp.tuning.cluster import knock
@@ -243,6 +246,41 @@ def test_a_real_ray_is_asked_and_nothing_is_left_behind(local_ray: None, tmp_pat
     assert facts.data == Data("digits", "digits", 1797, facts.data.size)
     subjects = {finding.subject for finding in diagnose(facts) if finding.level == "problem"}
     assert subjects <= {"token", "disk", "memory"}, "the rest doesn't depend on the machine"
+
+
+def test_every_node_writes_and_reads_a_store(
+    local_ray: None, s3: Bucket, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["doctor", "--dataset", "digits", "--out"]
+    cli.main([*arguments, s3.uri("doctored")])
+    said = capsys.readouterr()
+    assert re.search(r"^ok +storage +s3://runs/doctored\S*: written and read by \S", said.out, re.MULTILINE), said.out
+    assert SECRET not in said.out + said.err
+    assert s3.files("doctored") == {}, "nothing is left behind"
+
+    monkeypatch.setattr(probe, "LATE_SECONDS", 0.0)
+    send = gathering._sent_whole
+
+    @contextlib.contextmanager
+    def elsewhere() -> Iterator[Any]:
+        """Nodes whose store is another."""
+        with send() as sent:
+            yield lambda node, function, *given: sent(
+                node,
+                function,
+                *(one.replace("/doctored", "/elsewhere") if isinstance(one, str) else one for one in given),
+            )
+
+    monkeypatch.setattr(gathering, "_sent_whole", elsewhere)
+    assert cli.main([*arguments, s3.uri("doctored")]) == 1
+    said = capsys.readouterr()
+    assert re.search(
+        r"^problem +storage +(\S+: )?s3://\S+: can't read there .* → let every node reach", said.out, re.MULTILINE
+    )
+    assert SECRET not in said.out + said.err
+
+    assert cli.main([*arguments, s3.uri("doctored", bucket="nothing")]) == 1
+    assert "bucket does not exist" in capsys.readouterr().out
 
 
 def test_a_node_that_does_not_answer_is_a_finding(

@@ -18,6 +18,7 @@ from tune_mlp import cli
 from tune_mlp.config import DataSettings, TrialConfig
 from tune_mlp.data.sources import load_dataset
 from tune_mlp.data.split import make_problem
+from tune_mlp.seeds import trial_seed
 from tune_mlp.tuning import calibration, forecast
 from tune_mlp.tuning import plan as planning
 from tune_mlp.tuning.calibration import Draw, Measured, line_through
@@ -328,7 +329,7 @@ def test_draws_that_are_measured_are_those_that_a_run_would_make() -> None:
     searcher = NumberedSearcher(a_study)
     suggested = [searcher.suggest(str(i)) for i in range(3)]
     assert [one["params"] for one in suggested] == list(itertools.islice(a_study.draws(), 3))
-    assert [one["seed"] for one in suggested] == [planning.trial_seed(a_study, i) for i in range(3)]
+    assert [one["seed"] for one in suggested] == [trial_seed(a_study.seed, i) for i in range(3)]
 
 
 def test_a_single_way_stands_for_itself() -> None:

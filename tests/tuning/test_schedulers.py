@@ -6,9 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.tune.experiment import Trial
 
 from tests.studies import study
 from tune_mlp.space.domains import Choice, Int, Log, Uniform
+from tune_mlp.tuning.forecast import Cost, _Controller, _Simulated, simulate
 from tune_mlp.tuning.schedulers import MILESTONES, SCHEDULERS, make_scheduler, milestones, neighbour
 from tune_mlp.tuning.settings import Scheduler
 
@@ -43,6 +45,43 @@ def test_ashas_own_rungs_are_the_milestones() -> None:
     rungs = sorted(rung for rung, _ in make_scheduler(a_study)._brackets[0]._rungs)
     assert rungs == [3, 6]
     assert milestones(a_study)[:-1] == (3, 6)
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3, 8, 40])
+def test_hyperband_halves_whole_brackets_however_few_run_at_once(slots: int) -> None:
+    """40 trials of which each is better than those before: brackets of 4, 6, 12 and, of 27, the 18 that are left."""
+    a_study = study(scheduler="hyperband", trials=40, epochs=27).bound("classification")
+    found = simulate(a_study, [Cost(0.01)] * 40, slots, lambda number, epoch: number).epochs
+    assert found[:4] == (27,) * 4
+    assert found[4:10] == (9,) * 4 + (27,) * 2
+    assert found[10:22] == (3,) * 8 + (9,) * 2 + (27,) * 2
+    assert found[22:] == (1,) * 9 + (3,) * 6 + (9,) * 2 + (27,)
+
+
+def test_hyperband_goes_on_when_the_last_trial_that_others_wait_for_ends() -> None:
+    """Of a bracket of nine three go on to epoch 3. Two are there when the third ends at 2 by itself, as by patience."""
+    a_study = study(scheduler="hyperband", trials=17, epochs=9).bound("classification")
+    scheduler = make_scheduler(a_study)
+    controller = _Controller(scheduler)
+    trials = [_Simulated(number) for number in range(17)]
+    for trial in trials:
+        controller.add(trial)
+
+    def report(number: int, epoch: int) -> None:
+        trials[number].status = Trial.RUNNING
+        decision = scheduler.on_trial_result(controller, trials[number], {"epoch": epoch, "val_accuracy": number})
+        trials[number].status = {"PAUSE": Trial.PAUSED, "STOP": Trial.TERMINATED}.get(decision, Trial.RUNNING)
+
+    last = range(8, 17)
+    for number in last:
+        report(number, 1)
+    for number in (14, 15):
+        report(number, 3)
+    assert trials[15].status == Trial.PAUSED
+    trials[16].status = Trial.RUNNING
+    scheduler.on_trial_complete(controller, trials[16], {"epoch": 2, "val_accuracy": 0.0})
+    chosen = {number for number in last if trials[number] in scheduler._trial_info[trials[number]][0].trials_to_unpause}
+    assert chosen == {15}
 
 
 def test_a_neighbour_is_the_next_value_or_a_fifth_away_and_never_outside() -> None:

@@ -15,6 +15,7 @@ from tune_mlp.errors import RunFolderError
 from tune_mlp.results.place import Folder, Store
 
 JOURNAL = "journal.jsonl"
+RUN_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 FILES = (
     "study.yaml",
     "run.json",
@@ -56,7 +57,7 @@ def fetch(store: Store, folder: Path) -> None:
 
 def _key(store: Store) -> Path:
     """Runs of one name on two stores are two; who reads them doesn't matter."""
-    name = store.name if re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]{0,63}", store.name) else "run"
+    name = store.name if RUN_NAME.fullmatch(store.name) else "run"
     return Path(hashlib.blake2b(str(store).encode(), digest_size=8).hexdigest()) / name
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from tune_mlp.data.dataset import Dataset
 from tune_mlp.errors import RunFolderError, StorageError, UsageError, one_line
+from tune_mlp.results.copies import RUN_NAME
 from tune_mlp.results.place import without_secrets
 from tune_mlp.results.results import Results
 from tune_mlp.tuning.cluster import Cluster
@@ -29,7 +30,6 @@ from tune_mlp.version import __version__
 CHECKPOINTS = "checkpoints"
 RAY = "ray"
 """In checkpoints/: what Ray Tune writes for itself. Nothing of it is ever read again."""
-NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 PACKAGES = ("ray", "torch", "torchvision", "numpy", "pandas", "optuna", "scikit-learn", "pyarrow")
 
 
@@ -56,7 +56,7 @@ def check_writable(csv: Path) -> None:
 
 def check_name(name: str | None) -> None:
     """A run's name is part of its path, and no other path."""
-    if name is not None and not NAME.fullmatch(name):
+    if name is not None and not RUN_NAME.fullmatch(name):
         raise RunFolderError(
             f"--name {name!r}: a run's name is 1 to 64 letters, digits, dots, dashes or underscores, a letter or digit first"
         )

@@ -146,8 +146,8 @@ def simulate(study: Study, costs: Sequence[Cost], slots: int, score: Callable[[i
     sign = 1 if mode == "max" else -1
     ends = milestones(study)
     controller = _Controller(scheduler)
-    ahead = len(costs) if can_pause(study) else 1
-    """So many wait. HyperBand's brackets are filled at once: Ray draws on while trials are set aside."""
+    ahead = slots if can_pause(study) else 1
+    """So many wait: Ray draws on while trials are set aside."""
     running: list[tuple[float, int, _Simulated, int]] = []
     epochs, drawn, driver, last = [0] * len(costs), 0, 0.0, 0.0
 

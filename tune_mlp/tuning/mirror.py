@@ -20,9 +20,9 @@ from tune_mlp.errors import LostRun, RunError, StoreError, one_line
 from tune_mlp.results.copies import JOURNAL
 from tune_mlp.results.place import Data, Folder, Place, Store
 from tune_mlp.tuning.claim import Claim
+from tune_mlp.tuning.folder import CHECKPOINTS
 from tune_mlp.tuning.progress import Display
 
-CHECKPOINTS = "checkpoints"
 SECONDS = 2.0
 SHARE = 9
 """Bringing things takes a tenth of the time at the most: a long journal is brought less often."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from tune_mlp.data.dataset import Problem
 from tune_mlp.errors import RunError
-from tune_mlp.seeds import derive
+from tune_mlp.seeds import trial_seed
 from tune_mlp.space.space import Params, to_config
 from tune_mlp.tuning import forecast
 from tune_mlp.tuning.calibration import Draw, Measured, Task, Workers
@@ -129,7 +129,7 @@ def plan_study(study: Study, address: str | None, data_dir: Path | None, display
     ready = prepare(study, data_dir, display)
     study, problem, engine = ready.study, ready.problem, ready.engine
     params = tuple(itertools.islice(study.draws(), min(study.number_of_trials, DRAWS)))
-    draws = [Draw(i, to_config(drawn), trial_seed(study, i)) for i, drawn in enumerate(params)]
+    draws = [Draw(i, to_config(drawn), trial_seed(study.seed, i)) for i, drawn in enumerate(params)]
     phases.over("data")
     with cluster_for(study, address, engine, display, phases) as cluster, display.waiting("Calibrating"):
         slots = cluster.slots(study.resources, study.concurrent)
@@ -171,15 +171,10 @@ def plan_study(study: Study, address: str | None, data_dir: Path | None, display
     )
 
 
-def trial_seed(study: Study, number: int) -> int:
-    """As the searcher gives it."""
-    return derive(study.seed, "trial", number) >> 32
-
-
 def candidates(study: Study, cluster: Cluster, busy: int) -> list[Layout]:
     """The study's own; one trial alone; and where only CPUs are asked for, those that fill each node with trials of one
     thread, of as many as a node has cores, and of half as many."""
-    own = Layout(busy, max(1, math.floor(study.resources.cpu)))
+    own = Layout(busy, study.resources.threads)
     found = [own, Layout(1, own.threads)]
     if not study.resources.gpu:
         cores = max(1, math.floor(max(node.get("CPU", 0.0) for node in cluster.nodes)))

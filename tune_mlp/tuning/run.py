@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
-import math
 import os
 import re
 import signal
@@ -289,7 +288,7 @@ def _train(job: _Job, past: Past, display: Display, phases: Phases) -> int | Non
         epochs=study.epochs,
         patience=study.patience,
         milestones=milestones(study),
-        threads=max(1, math.floor(study.resources.cpu)),
+        threads=study.resources.threads,
         gpu=study.resources.gpu > 0,
         kept=run.shared,
         seeds=study.seeds,
@@ -314,13 +313,14 @@ def _train(job: _Job, past: Past, display: Display, phases: Phases) -> int | Non
         if best is not None and better(best, board.best[1] if board.best else None, mode):
             board.best = (number, best, past.params(number))
     display.begin(board)
-    scheduler = make_scheduler(study)
+    left = study.number_of_trials - len(past.ended)
+    scheduler = make_scheduler(study, left)
     if isinstance(scheduler, Replaying):
         patience = Patience(study.patience, mode)
         at_their_ends = [number for number in past.open if past.at_its_end(number, study.epochs, patience)]
         for number in sorted(scheduler.replay(past.before_their_ends(at_their_ends), metric, mode)):
             past = recorder.stopped_before(past, number)
-    left = study.number_of_trials - len(past.ended)
+            left -= 1
     try:
         with _quiet_ray(), mended_controller(), stopper.on_signals(display.say):
             # Not tune.Tuner, which pickles all of this into the run's folder to resume from: the journal serves there.

@@ -14,6 +14,7 @@ from ray.tune.schedulers import (
     PopulationBasedTraining,
     TrialScheduler,
 )
+from ray.tune.schedulers.hyperband import _Bracket
 from ray.tune.schedulers.pbt import _PBTTrialState
 
 from tune_mlp.records import Mode
@@ -26,9 +27,12 @@ TIME = "epoch"
 """What schedulers count time in: a key of every result."""
 
 
-def make_scheduler(study: Study) -> TrialScheduler:
-    """Ray's scheduler for a bound study."""
-    return SCHEDULERS[study.scheduler.name](study)
+def make_scheduler(study: Study, trials: int | None = None) -> TrialScheduler:
+    """Ray's scheduler for a bound study, of which so many trials are still to be run."""
+    scheduler = SCHEDULERS[study.scheduler.name](study)
+    if isinstance(scheduler, _HyperBand) and trials is not None:
+        scheduler.to_come = trials
+    return scheduler
 
 
 class _StandIn:
@@ -120,13 +124,42 @@ def _asha(study: Study) -> TrialScheduler:
     )
 
 
-def _hyperband(study: Study) -> TrialScheduler:
-    assert study.scheduler.hyperband
-    return HyperBandScheduler(
-        **_common(study),
-        max_t=study.epochs,
-        reduction_factor=study.scheduler.hyperband.reduction_factor,
-    )
+class _WholeBracket(_Bracket):  # type: ignore[misc]  # ray ships no types
+    """Ray's has room again when one of its trials has ended, and so, where few run at once, may take them all."""
+
+    def filled(self) -> bool:
+        return bool(len(self._all_trials) >= self._n0)
+
+
+class _HyperBand(HyperBandScheduler):  # type: ignore[misc]  # ray ships no types
+    """Ray's halves a bracket as soon as those of its trials that are there have come to its milestone. Where few run at
+    once, that is before the others have come, and then none is stopped: this one waits for them. So what it decides
+    doesn't depend on how many run at once."""
+
+    def __init__(self, study: Study) -> None:
+        assert study.scheduler.hyperband
+        super().__init__(
+            **_common(study),
+            max_t=study.epochs,
+            reduction_factor=study.scheduler.hyperband.reduction_factor,
+        )
+        self.to_come = study.number_of_trials
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        self.to_come -= 1
+        super().on_trial_add(tune_controller, trial)
+
+    def _create_bracket(self, s: int) -> _WholeBracket:
+        first = self._get_r0(s)
+        return _WholeBracket(self._time_attr, self._get_n0(s), first, self._max_t_attr, self._eta, s)
+
+    def _process_bracket(self, tune_controller: Any, bracket: Any) -> str:
+        if not bracket.filled() and self.to_come > 0:
+            return str(TrialScheduler.PAUSE)
+        try:
+            return str(super()._process_bracket(tune_controller, bracket))
+        finally:
+            bracket.is_being_processed = False  # Ray forgets it, and the end of its last runner would then go unnoticed
 
 
 def _median(study: Study) -> TrialScheduler:
@@ -203,7 +236,7 @@ def neighbour(domain: Domain, value: Value, up: bool) -> Value:
 
 SCHEDULERS: dict[str, Callable[[Study], TrialScheduler]] = {
     "asha": _asha,
-    "hyperband": _hyperband,
+    "hyperband": _HyperBand,
     "median": _median,
     "pbt": _Population,
     "fifo": lambda study: FIFOScheduler(),

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from ray.tune.search import Searcher
 
 from tune_mlp.records import TrialState
-from tune_mlp.seeds import derive
+from tune_mlp.seeds import derive, trial_seed
 from tune_mlp.space.choosers import asked_values, optuna_chooser
 from tune_mlp.space.space import Params, resolve
 from tune_mlp.tuning.past import NOTHING, Past
@@ -151,8 +151,7 @@ class NumberedSearcher(Searcher):  # type: ignore[misc]  # ray ships no types
             known = max(self._curves[trial_id], default=0)
             return {"trial": number, "seed": self._past.drawn[number].seed, "params": params, "known": known}
         params = self._source.draw(number)
-        # a short seed, so that any tool that reads the table keeps all its digits
-        return {"trial": number, "seed": derive(self._seed, "trial", number) >> 32, "params": params}
+        return {"trial": number, "seed": trial_seed(self._seed, number), "params": params}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         curve = self._curves.setdefault(trial_id, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any, Self
 
@@ -128,6 +129,11 @@ class Resources(Settings):
     """CPU cores; a trial computes with as many threads, at least one."""
     gpu: Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_whole_above_one)] = 0.0
     """GPUs: a fraction below 1, or a whole number."""
+
+    @property
+    def threads(self) -> int:
+        """That a trial computes with."""
+        return max(1, math.floor(self.cpu))
 
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -86,9 +86,11 @@ def threads(count: int) -> Iterator[None]:
 
     before = torch.get_num_threads()
     torch.set_num_threads(count)
-    with threadpool_limits(count):
-        yield
-    torch.set_num_threads(before)
+    try:
+        with threadpool_limits(count):
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types

@@ -93,9 +93,7 @@ class Examiner:
         except (RunError, KeyError) as error:
             lost = str(error)
         study, (metric, mode) = self._study, self._study.ranking
-        with threads(
-            max(1, math.floor(study.resources.cpu))
-        ):  # as its worker did: what rounding comes to depends on it
+        with threads(study.resources.threads):  # as its worker did: what rounding comes to depends on it
             trainer = Trainer(
                 config,
                 self._problem,

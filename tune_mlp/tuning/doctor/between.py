@@ -111,6 +111,8 @@ def check_storage(subject: str, facts: Facts) -> list[Finding]:
     if folder.fault:
         return [Finding(subject, "", "problem", f"can't write to {folder.path}: {folder.fault}", "give another --out")]
     remedy = f"mount one folder at {folder.path} on all nodes, or give the path of one as --out"
+    if folder.is_store:
+        remedy = f"let every node reach {folder.path}, with keys in its environment or in the URI"
     for node in facts.nodes:
         if shared := node.shared:
             faults = {
@@ -123,7 +125,7 @@ def check_storage(subject: str, facts: Facts) -> list[Finding]:
                 found.append(Finding(subject, node.name, "problem", f"{folder.path}: {said}", remedy))
     if found or not facts.answered:
         return found
-    alone = len({machine.system for _, machine in facts.answered} | {facts.driver.system}) == 1
+    alone = len({machine.system for _, machine in facts.answered} | {facts.driver.system}) == 1 and not folder.is_store
     what = "one machine, where any folder does" if alone else f"written and read by {everywhere(facts)}"
     return [Finding(subject, "", "ok", f"{folder.path}: {what}")]
 

@@ -83,8 +83,14 @@ class Folder:
     """Where runs are to lie; `fault` is why the driver can't write there."""
 
     path: str
+    """Or a URI, without its secrets."""
     fault: str = ""
     disk: tuple[int, int] | None = None
+
+    @property
+    def is_store(self) -> bool:
+        """Is it no folder?"""
+        return "://" in self.path
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,6 +13,8 @@ from typing import Any
 
 from tune_mlp.data.sources import load_dataset
 from tune_mlp.errors import DataError, RunError, one_line
+from tune_mlp.results.place import Folder as Kept
+from tune_mlp.results.place import Store
 from tune_mlp.tuning import folder as files
 from tune_mlp.tuning.cluster import ANSWER_SECONDS, connected
 from tune_mlp.tuning.doctor import probe
@@ -29,14 +30,15 @@ Send = Callable[..., Any]
 
 
 def gather(
-    study: Study, address: str | None, out: Path, data_dir: Path | None, patience: float = ANSWER_SECONDS
+    study: Study, address: str | None, out: Path | Store, data_dir: Path | None, patience: float = ANSWER_SECONDS
 ) -> Facts:
     """Ask all there is to ask for a study like this one. Nothing is left behind in `out`."""
-    files.check_place(out, None)
+    if isinstance(out, Path):
+        files.check_place(out, None)
     data: Data | None = None
     nodes: tuple[Node, ...] = ()
     gone, fault = 0, ""
-    with _meeting(out.absolute()) as meeting:
+    with _meeting(out) as meeting:
         try:
             with connected(study, address, patience), _sent_whole() as send:
                 import ray
@@ -59,29 +61,37 @@ def gather(
 
 @dataclass(frozen=True)
 class _Meeting:
-    """A folder of ours in the folder for runs, where driver and nodes leave files for each other."""
+    """Where runs are to lie, and the files in which driver and nodes leave word for each other there."""
 
     folder: Folder
     place: str = ""
+    """A path or a URI; empty where the driver can't write."""
+    prefix: str = ""
     content: str = ""
 
 
 @contextlib.contextmanager
-def _meeting(out: Path) -> Iterator[_Meeting]:
-    """Made as a run's folder is, and removed with all that had to be made for it."""
-    made = [folder for folder in (out, *out.parents) if not folder.exists()]
-    place = out / f".doctor-{secrets.token_hex(8)}"
-    content = secrets.token_hex(512)
+def _meeting(out: Path | Store) -> Iterator[_Meeting]:
+    """A folder is made as a run's is, and nothing is left of it that wasn't there before."""
+    place = out if isinstance(out, Store) else Kept(out.absolute())
+    where = place.uri if isinstance(place, Store) else str(place)
+    folders = [] if isinstance(place, Store) else [place.path, *place.path.parents]
+    made = [folder for folder in folders if not folder.exists()]
+    prefix, content = f"doctor-{secrets.token_hex(8)}-", secrets.token_hex(512)
     try:
+        fault = ""
         try:
-            place.mkdir(parents=True)
-            (place / FROM_DRIVER).write_text(content, encoding="ascii")
-            meeting = _Meeting(Folder(str(out), disk=probe.disk(str(out))), str(place), content)
+            if made:
+                made[0].mkdir(parents=True)
         except OSError as error:
-            meeting = _Meeting(Folder(str(out), error.strerror or str(error)))
-        yield meeting
+            fault = error.strerror or str(error)
+        if fault := fault or probe.unwritten_of(where, prefix + FROM_DRIVER, content):
+            yield _Meeting(Folder(str(place), fault))
+        else:
+            yield _Meeting(Folder(str(place), disk=probe.disk(where) if folders else None), where, prefix, content)
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        with contextlib.suppress(OSError, RunError):
+            place.remove(f"{prefix}*")
         with contextlib.suppress(OSError):  # somebody has begun to use it meanwhile
             for folder in made:
                 folder.rmdir()
@@ -120,7 +130,14 @@ class _Asked:
         gpu = study.resources.gpu > 0 or node["Resources"].get("GPU", 0) > 0
         self._look = send(self._id, probe.look, session, gpu)
         self._share = (
-            send(self._id, probe.share, meeting.place, FROM_DRIVER, meeting.content, self._id)
+            send(
+                self._id,
+                probe.share,
+                meeting.place,
+                meeting.prefix + FROM_DRIVER,
+                meeting.content,
+                meeting.prefix + self._id,
+            )
             if meeting.place
             else None
         )
@@ -162,7 +179,9 @@ class _Asked:
         if self._share not in ready:
             return Shared(unread="no answer: its file system hangs")
         said, meeting = ray.get(self._share), self._meeting
-        unreturned = "" if said["unwritten"] else probe.unread_of(meeting.place, self._id, meeting.content)
+        unreturned = (
+            "" if said["unwritten"] else probe.unread_of(meeting.place, meeting.prefix + self._id, meeting.content)
+        )
         return Shared(said["unread"], said["unwritten"], unreturned)
 
 

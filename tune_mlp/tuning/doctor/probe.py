@@ -60,29 +60,49 @@ def now() -> float:
     return time.time()
 
 
-def share(folder: str, theirs: str, content: str, ours: str) -> dict[str, str]:
-    """Read the file that the driver has written into the folder, and leave one there for it to read; says why not."""
-    unread = unread_of(folder, theirs, content)
+def share(place: str, theirs: str, content: str, ours: str) -> dict[str, str]:
+    """Read the file that the driver has written into a folder or a store, and leave one there for it to read; says why
+    not."""
+    return {"unread": unread_of(place, theirs, content), "unwritten": unwritten_of(place, ours, content)}
+
+
+def unwritten_of(place: str, name: str, content: str) -> str:
+    """Why a file can't be written, or nothing once it is."""
     try:
-        (Path(folder) / ours).write_text(content, encoding="ascii")
-    except OSError as error:
-        return {"unread": unread, "unwritten": error.strerror or str(error)}
-    return {"unread": unread, "unwritten": ""}
+        if "://" in place:
+            _store(place).write(name, content.encode())
+        else:
+            (Path(place) / name).write_text(content, encoding="ascii")
+    except Exception as error:  # noqa: BLE001  # a store's, where the package is missing, are of any kind
+        return _said(error)
+    return ""
 
 
-def unread_of(folder: str, name: str, content: str) -> str:
+def unread_of(place: str, name: str, content: str) -> str:
     """Why a file can't be read with this content, or nothing when it can."""
     end = time.monotonic() + LATE_SECONDS
     while True:
         try:
-            if (Path(folder) / name).read_text(encoding="ascii") == content:
+            found = _store(place).read(name) if "://" in place else (Path(place) / name).read_bytes()
+            if found == content.encode():
                 return ""
-            reason = "another content than was written"
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
+            reason = "No such file" if found is None else "another content than was written"
+        except Exception as error:  # noqa: BLE001  # as above
+            reason = _said(error)
         if time.monotonic() > end:
             return reason
         time.sleep(0.1)
+
+
+def _store(uri: str) -> Any:
+    """Only the package knows what keeps runs on stores."""
+    from tune_mlp.results.place import Store
+
+    return Store(uri)
+
+
+def _said(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def disk(folder: str) -> tuple[int, int] | None:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tune_mlp.errors import RunError
+from tune_mlp.results.place import Store
 from tune_mlp.tuning.doctor.diagnose import diagnose
 from tune_mlp.tuning.doctor.finding import Finding, Level
 from tune_mlp.tuning.doctor.gather import gather
@@ -24,7 +25,7 @@ MARKS: dict[Level, tuple[str, str, str]] = {
 """In a terminal, in a pipe, and its style."""
 
 
-def doctor(study: Study, address: str | None, out: Path, data_dir: Path | None, console: Console) -> None:
+def doctor(study: Study, address: str | None, out: Path | Store, data_dir: Path | None, console: Console) -> None:
     """Ask, judge and print; a problem ends it with an error that counts them."""
     with console.status("Asking this machine" if address is None else f"Asking the nodes of Ray at {address}"):
         facts = gather(study, address, out, data_dir)

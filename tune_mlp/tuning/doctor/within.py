@@ -30,7 +30,7 @@ def check_slots(subject: str, facts: Facts) -> list[Finding]:
 
 
 def check_threads(subject: str, facts: Facts) -> list[Finding]:
-    found, threads = [], max(1, math.floor(facts.resources.cpu))
+    found, threads = [], facts.resources.threads
     for together in by_machine(facts):
         nodes, machine = [node for node, _ in together], together[0][1]
         name = named([node.name for node in nodes], facts)
