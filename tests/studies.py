@@ -19,9 +19,10 @@ SPACE: dict[str, Any] = {
 
 
 def study(**settings: Any) -> Study:
-    """A study of digits that takes a second or two; two trials at once, where that can be had for the asking."""
+    """A study of digits that takes a second or two, one trial at a time where that can be had for the asking: the start of
+    a worker is most of it. With a scheduler of its own, as many as the Ray has room for."""
     if settings.get("scheduler") not in ("hyperband", "pbt") and "resources" not in settings:
-        settings.setdefault("concurrent", None if isinstance(settings.get("scheduler"), dict) else 2)
+        settings.setdefault("concurrent", None if isinstance(settings.get("scheduler"), dict) else 1)
     data = {"name": "digits", **settings.pop("data", {})}
     return Study.model_validate({"name": "small", "data": data, "space": SPACE, "trials": 4, "epochs": 3, **settings})
 
