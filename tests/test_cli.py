@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -236,3 +237,19 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
     ran = subprocess.run(["bash", "-c", words], capture_output=True, text=True, check=True, timeout=120)
     assert ran.stdout == "{"
     assert ran.stderr == ""
+
+
+def test_a_process_that_leaves_says_and_does_all_it_had_to() -> None:
+    code = (
+        "import atexit; from tune_mlp.terminal import leave; atexit.register(print, 'last'); print('first'); leave(3)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (3, "first\nlast\n", "")
+    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env=buffered, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        process.stdout.close()  # nobody reads
+        assert process.stderr
+        assert (process.wait(30), process.stderr.read()) == (3, b"")

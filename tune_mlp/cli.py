@@ -8,10 +8,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NoReturn
 
 from tune_mlp.errors import RunError, StudyError, UsageError, did_you_mean
 from tune_mlp.space.files import read_file, shipped
-from tune_mlp.terminal import OneLineParser, guarded, make_console
+from tune_mlp.terminal import OneLineParser, guarded, leave, make_console
 from tune_mlp.version import __version__
 
 FORMATS = {"csv": "csv", "parquet": "parquet", "json": "json", "xlsx": "xlsx", "markdown": "md"}
@@ -255,3 +256,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = make_parser().parse_args(arguments)
     args.command = ("tune-mlp", *arguments)
     return guarded(lambda: args.job(args))
+
+
+def command() -> NoReturn:
+    """The process of `tune-mlp`."""
+    leave(main())

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tune_mlp.options import add_study_options, named_study
-from tune_mlp.terminal import OneLineParser, guarded, make_console
+from tune_mlp.terminal import OneLineParser, guarded, leave, make_console
 
 EXAMPLE = """\
 examples:
@@ -71,4 +71,4 @@ def _search(args: argparse.Namespace, command: tuple[str, ...]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

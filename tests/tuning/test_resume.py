@@ -26,7 +26,13 @@ from tune_mlp.tuning.trainable import state_file
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 
-LONG: dict[str, Any] = {"epochs": 20, "trials": 4, "space": {**SPACE, "batch_size": 1}, "engine": "eager", "concurrent": 2}
+LONG: dict[str, Any] = {
+    "epochs": 20,
+    "trials": 4,
+    "space": {**SPACE, "batch_size": 1},
+    "engine": "eager",
+    "concurrent": 2,
+}
 """Trials of some seconds, so that each reports more than once though nobody wants to decide on it."""
 
 

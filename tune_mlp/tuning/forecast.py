@@ -25,7 +25,7 @@ from tune_mlp.tuning.schedulers import can_pause, make_scheduler, milestones
 from tune_mlp.tuning.study import Study
 from tune_mlp.tuning.trainable import PATIENT_SECONDS
 
-RESULT_SECONDS, BEGIN_SECONDS = 0.003, 0.004
+RESULT_SECONDS, BEGIN_SECONDS = 0.006, 0.006
 """What the driver, one for all slots, is busy with a result and with a new trial: benchmarks/RECORDS.md, "what a trial
 costs beside its training"."""
 STEP_AS_PRODUCTS = 50_000

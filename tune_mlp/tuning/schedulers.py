@@ -146,7 +146,8 @@ class _HyperBand(HyperBandScheduler):  # type: ignore[misc]  # ray ships no type
         self.to_come = study.number_of_trials
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        self.to_come -= 1
+        if trial not in self._trial_info:  # else it lost its worker
+            self.to_come -= 1
         super().on_trial_add(tune_controller, trial)
 
     def _create_bracket(self, s: int) -> _WholeBracket:
