@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.studies import ROOT, SPACES
 from benchmarks.tables import Table, at_most
+from tune_mlp.tuning.memory import family, proportional
 
 PAUSE = 0.1
 """Seconds between two looks."""
@@ -54,7 +53,7 @@ def _watch(concurrent: int, trials: str) -> Peak:
         with said.open("w") as file:
             search = subprocess.Popen([sys.executable, *words], cwd=ROOT, stdout=file, stderr=file)
         while search.poll() is None:
-            sizes = {pid: megabytes(pid) for pid in process_tree(search.pid)}
+            sizes = {pid: proportional(pid) / 1e6 for pid in family(search.pid)}
             workers = [size for pid, size in sizes.items() if is_worker(command_line(pid))]
             if len(workers) == concurrent:
                 peak.all = max(peak.all, sum(sizes.values()))
@@ -63,35 +62,6 @@ def _watch(concurrent: int, trials: str) -> Peak:
         if search.returncode:
             raise RuntimeError(f"{' '.join(words)} ended with {search.returncode}:\n{said.read_text()[-2000:]}")
     return peak
-
-
-def process_tree(root: int) -> Iterator[int]:
-    """A process and all that descend from it."""
-    children: dict[int, list[int]] = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            children.setdefault(_parent(int(entry)), []).append(int(entry))
-    waiting = [root]
-    while waiting:
-        pid = waiting.pop()
-        yield pid
-        waiting += children.get(pid, [])
-
-
-def _parent(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except (OSError, IndexError):
-        return 0  # it has ended
-
-
-def megabytes(pid: int) -> float:
-    """Its proportional set size."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return next((int(line.split()[1]) / 1000 * 1.024 for line in lines if line.startswith("Pss:")), 0.0)
 
 
 def is_worker(name: str) -> bool:

@@ -107,20 +107,24 @@ def test_a_terminal_shows_a_live_view_that_leaves_only_the_result(tmp_path: Path
     assert max(len(lines) for lines in live) < 30, "it fits the screen"
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_a_search_with_all_saved(number: int, status: int, tmp_path: Path) -> None:
+def search_until(said: str, folder: Path, *words: str) -> subprocess.Popen[str]:
+    """A search that has come to the line that begins so."""
     process = subprocess.Popen(
-        [*SEARCH, "--space", "digits_quick", "--trials", "3000", "--name", "cut"],
-        cwd=tmp_path,
-        env=environment(tmp_path),
+        [*SEARCH, *words],
+        cwd=folder,
+        env=environment(folder),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     assert process.stdout
-    for line in process.stdout:
-        if line.startswith("[10/"):
-            break
+    assert any(line.startswith(said) for line in process.stdout)
+    return process
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_search_with_all_saved(number: int, status: int, tmp_path: Path) -> None:
+    process = search_until("[10/", tmp_path, "--space", "digits_quick", "--trials", "3000", "--name", "cut")
     process.send_signal(number)
     _, complaint = process.communicate(timeout=60)
     assert process.returncode == status
@@ -144,18 +148,7 @@ def test_a_second_signal_does_not_wait_for_the_epoch_and_loses_nothing(
     number: int, status: int, tmp_path: Path
 ) -> None:
     (tmp_path / "s.yaml").write_text(TWO_QUICK_THEN_SLOW)
-    process = subprocess.Popen(
-        [*SEARCH, "--space", "s.yaml", "--name", "cut"],
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout
-    for line in process.stdout:
-        if line.startswith("[2/"):
-            break
+    process = search_until("[2/", tmp_path, "--space", "s.yaml", "--name", "cut")
     while b'"trial":2' not in (tmp_path / "runs" / "cut" / "journal.jsonl").read_bytes():
         time.sleep(0.1)
     process.send_signal(number)
@@ -173,16 +166,7 @@ def test_a_second_signal_does_not_wait_for_the_epoch_and_loses_nothing(
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_while_ray_starts_is_answered_in_one_line(number: int, status: int, tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [*SEARCH, *QUICK],
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout
-    assert process.stdout.readline().startswith("warning: asha stops nothing")  # the last line before Ray is started
+    process = search_until("warning: asha stops nothing", tmp_path, *QUICK)  # the last line before Ray is started
     time.sleep(1)
     process.send_signal(number)
     _, complaint = process.communicate(timeout=60)

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.memory import command_line, is_worker, megabytes, process_tree
+from tests.nodes import below, left_of_ray, none_left_of, workers
 from tests.test_search import environment
 from tune_mlp.results.journal import Ended, read
+from tune_mlp.tuning.memory import proportional
 
 TRIALS = 2000
 SETTLED = 200
@@ -57,17 +58,15 @@ def test_two_thousand_trials_take_no_more_memory_and_files_than_two_hundred(tmp_
         )
         processes: set[int] = set()
         while search.poll() is None:
-            tree = list(process_tree(search.pid))
-            processes.update(tree)
-            workers = [megabytes(pid) for pid in tree if is_worker(command_line(pid))]
-            if workers and (run / "journal.jsonl").exists():
+            processes.update(below(search.pid))
+            sizes = [proportional(pid) / 1e6 for pid in workers(search.pid)]
+            if sizes and (run / "journal.jsonl").exists():
                 done = sum(isinstance(event, Ended) for event in read(run / "journal.jsonl"))
                 files = sum(len(list(folder.rglob("*"))) for folder in (run, Path(session)))
-                seen.append((done, megabytes(search.pid), max(workers), files))
+                seen.append((done, proportional(search.pid) / 1e6, max(sizes), files))
             time.sleep(0.5)
         assert search.returncode == 0
-        time.sleep(2)  # for what ends by itself once its driver has gone
-        left = [command_line(pid) for pid in processes if session in command_line(pid)]
+        assert none_left_of(session), left_of_ray(session)
     trials, driver, worker, files = (list(column) for column in zip(*seen, strict=True))
     slopes = slope(trials, driver), slope(trials, worker)
     print(
@@ -79,4 +78,3 @@ def test_two_thousand_trials_take_no_more_memory_and_files_than_two_hundred(tmp_
     assert slopes[0] < DRIVER_SLOPE
     assert slopes[1] < WORKER_SLOPE
     assert max(files) < FILES
-    assert not left

@@ -20,6 +20,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from tests.nodes import free_ports
+
 ROOT = Path(__file__).parents[2]
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 MISSING = [name for name in ("ssh", "ssh-keygen", "rsync", "nc", "pgrep") if not shutil.which(name)]
@@ -72,14 +74,6 @@ def processes_of(home: Path) -> list[int]:
                     state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
                     found += [int(folder.name)] if state != "Z" else []
     return found
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 def listens(port: int) -> bool:

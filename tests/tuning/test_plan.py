@@ -275,7 +275,7 @@ def test_what_was_not_foreseen_is_said() -> None:
 def test_memory_is_that_of_this_process_and_its_children() -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
-        assert {os.getpid(), child.pid} <= set(family())
+        assert {os.getpid(), child.pid} <= set(family(os.getpid()))
     finally:
         child.communicate(b"\n")
     assert proportional(os.getpid()) > 20 << 20

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -17,8 +16,8 @@ def proportional(pid: int) -> int:
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
-def family() -> list[int]:
-    """This process and all that descend from it."""
+def family(root: int) -> list[int]:
+    """A process and all that descend from it."""
     parents: dict[int, int] = {}
     for folder in PROC.glob("[0-9]*"):
         try:
@@ -26,7 +25,7 @@ def family() -> list[int]:
             parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
         except (OSError, IndexError):
             continue
-    found = [os.getpid()]
+    found = [root]
     for one in found:
         found += [child for child, parent in parents.items() if parent == one]
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -273,7 +274,8 @@ def dataset_bytes(problem: Problem) -> int:
 
 def _memory(workers: Workers, busy: int, data: int, here: bool) -> Memory:
     each = workers.memory()
-    others = sum(map(proportional, family())) - sum(each) if here else proportional(family()[0])
+    own = os.getpid()
+    others = sum(map(proportional, family(own))) - sum(each) if here else proportional(own)
     return Memory(int(np.mean(each)), max(others, 0), data, here)
 
 
