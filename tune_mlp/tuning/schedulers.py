@@ -254,6 +254,19 @@ def _rungs(study: Study) -> tuple[int, ...]:
     return (*dict.fromkeys(found), study.epochs)
 
 
+def _halvings(study: Study) -> tuple[int, ...]:
+    """HyperBand's: where a bracket begins, it halves for the first time, and each time that many times later."""
+    assert study.scheduler.hyperband
+    factor, found = study.scheduler.hyperband.reduction_factor, {study.epochs}
+    brackets = HyperBandScheduler(max_t=study.epochs, reduction_factor=factor)
+    for s in range(brackets._s_max_1):
+        rung = brackets._get_r0(s)
+        for _ in range(s if rung else 0):
+            found.add(rung)
+            rung = int(min(rung * factor, study.epochs))
+    return tuple(sorted(found))
+
+
 def _every_epoch(study: Study) -> tuple[int, ...]:
     return tuple(range(1, study.epochs + 1))
 
@@ -265,7 +278,7 @@ def _every_interval(study: Study) -> tuple[int, ...]:
 
 MILESTONES: dict[str, Callable[[Study], tuple[int, ...]]] = {
     "asha": _rungs,
-    "hyperband": _every_epoch,
+    "hyperband": _halvings,
     "median": _every_epoch,
     "pbt": _every_interval,
     "fifo": lambda study: (study.epochs,),
