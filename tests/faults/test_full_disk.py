@@ -156,7 +156,7 @@ class NoCluster:
         pass
 
     def __enter__(self) -> Any:
-        return SimpleNamespace(slots=lambda resources, concurrent: 1, nodes=(), release=lambda: None)
+        return SimpleNamespace(slots=lambda resources, concurrent: 1, nodes=())
 
     def __exit__(self, *args: Any) -> None:
         pass
