@@ -8,9 +8,8 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tune_mlp.errors import ResourceError, RunError, UsageError, one_line
@@ -42,9 +41,6 @@ class Cluster:
     """What the nodes offer."""
 
     nodes: tuple[dict[str, float], ...]
-    release: Callable[[], None] = lambda: None
-    """To be called when there is no more work for it: Ray ends beside what else there is to do. It takes a second, most of
-    which it waits for one of its processes after the other."""
 
     @property
     def has_slots(self) -> bool:
@@ -80,17 +76,12 @@ def connected(study: Study, address: str | None, patience: float = ANSWER_SECOND
         warnings.simplefilter("ignore")  # Ray's own, of its future versions
         import ray
 
-        already, ending = ray.is_initialized(), threading.Thread(target=ray.shutdown)
-
-        def release() -> None:
-            if not already and ending.ident is None:
-                ending.start()
-
+        already = ray.is_initialized()
         if not already:
             _init(study, address, patience)
         try:
             nodes = tuple(dict(node["Resources"]) for node in ray.nodes() if node["Alive"])
-            cluster = Cluster(nodes, release)
+            cluster = Cluster(nodes)
             if study.concurrent and can_pause(study) and not cluster.has_slots:
                 raise UsageError(
                     f"{study.scheduler.name} sets trials aside, so concurrent={study.concurrent} can't be held on a Ray "
@@ -98,9 +89,8 @@ def connected(study: Study, address: str | None, patience: float = ANSWER_SECOND
                 )
             yield cluster
         finally:
-            release()
             if not already:
-                ending.join()
+                ray.shutdown()
 
 
 def _init(study: Study, address: str | None, patience: float) -> None:

@@ -205,7 +205,6 @@ def _carry_out(job: _Job, past: Past, csv: Path | None, display: Display, phases
     try:
         signal_number = _train(job, past, display, phases)
         phases.over("trials")
-        job.cluster.release()
         if signal_number is None:
             _test(job, display)
         phases.over("test")
