@@ -60,6 +60,14 @@ def test_hyperband_halves_whole_brackets_however_few_run_at_once(slots: int) -> 
     assert found[22:] == (1,) * 9 + (3,) * 6 + (9,) * 2 + (27,)
 
 
+def test_hyperband_does_not_wait_for_draws_that_a_plan_leaves_out() -> None:
+    def found(trials: int) -> tuple[int, ...]:
+        a_study = study(scheduler="hyperband", trials=trials, epochs=27).bound("classification")
+        return simulate(a_study, [Cost(0.01)] * 15, 2, lambda number, epoch: number).epochs
+
+    assert found(5000) == found(15)
+
+
 def test_hyperband_goes_on_when_the_last_trial_that_others_wait_for_ends() -> None:
     """Of a bracket of nine three go on to epoch 3. Two are there when the third ends at 2 by itself, as by patience."""
     a_study = study(scheduler="hyperband", trials=17, epochs=9).bound("classification")

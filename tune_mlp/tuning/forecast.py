@@ -141,7 +141,7 @@ class _Controller:
 def simulate(study: Study, costs: Sequence[Cost], slots: int, score: Callable[[int, int], float]) -> Simulated:
     """Let a bound study's scheduler decide, on the clock of these costs; draws start in order, as slots become free.
     Population-based training ends nothing early, and what it changes on the way isn't foreseen."""
-    scheduler = FIFOScheduler() if study.scheduler.pbt else make_scheduler(study)
+    scheduler = FIFOScheduler() if study.scheduler.pbt else make_scheduler(study, len(costs))
     metric, mode = study.ranking
     sign = 1 if mode == "max" else -1
     ends = milestones(study)
