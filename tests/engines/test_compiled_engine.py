@@ -20,7 +20,7 @@ from tune_mlp.data.dataset import Dataset, Problem
 from tune_mlp.data.split import make_problem
 from tune_mlp.engines.base import Run
 from tune_mlp.engines.choose import engine
-from tune_mlp.engines.compiled.blas import multiply
+from tune_mlp.engines.compiled.products import multiply, transpose
 from tune_mlp.engines.denormals import denormals_as_zero
 from tune_mlp.engines.tally import Tally
 
@@ -236,16 +236,40 @@ def test_denormals_are_zero_only_where_asked_for() -> None:
     assert denormal() > 0
 
 
-def test_products_are_added_to_what_is_there() -> None:
-    add = numba.njit(lambda x, y, alpha, beta, out: multiply(x, y, alpha, beta, out))
+@pytest.mark.parametrize("turned", [False, True])
+def test_products_of_any_size(turned: bool) -> None:
+    """Sizes on both sides of each edge: a register's width, a tile's rows, and the inner index's part."""
+    multiplied = numba.njit(lambda x, y, alpha, add, out: multiply(x, y, alpha, add, out))
     rng = np.random.default_rng(0)
-    for turned in itertools.product((False, True), repeat=2):
-        x, y = (rng.normal(size=shape).astype(np.float32) for shape in ((7, 5), (5, 9)))
-        x, y = (np.asfortranarray(a) if turn else a for a, turn in zip((x, y), turned, strict=True))
-        out = rng.normal(size=(7, 9)).astype(np.float32)
-        expected = out - np.float32(0.5) * (x @ y)
-        add(x, y, np.float32(-0.5), np.float32(1), out)
-        assert out == pytest.approx(expected, abs=1e-6)
+    sizes = (1, 2, 5, 6, 7, 8, 9, 16, 17, 32, 33), (1, 3, 511, 512, 513), (1, 10, 15, 16, 17, 33, 48, 63, 64, 65, 130)
+    for m, k, n in itertools.product(*sizes):
+        x, y = (rng.normal(size=shape).astype(np.float32) for shape in ((m, k), (k, n)))
+        x = np.asfortranarray(x) if turned else x
+        before = rng.normal(size=(m, n)).astype(np.float32)
+        wide = x.astype(np.float64) @ y
+        for add in (False, True):
+            around = np.full(m * n + 2, 7, np.float32)  # what lies before and behind stays as it is
+            out = around[1:-1].reshape(m, n)
+            out[:] = before
+            multiplied(x, y, np.float32(-0.5), add, out)
+            assert out == pytest.approx(before * add - 0.5 * wide, abs=1e-4), (m, k, n, add)
+            assert around[0] == around[-1] == 7
+
+
+def test_a_product_overwrites_what_was_not_a_number() -> None:
+    multiplied = numba.njit(lambda x, y, alpha, add, out: multiply(x, y, alpha, add, out))
+    out = np.full((3, 5), np.nan, np.float32)
+    multiplied(np.ones((3, 2), np.float32), np.ones((2, 5), np.float32), np.float32(1), False, out)
+    assert (out == 2).all()
+
+
+def test_matrices_of_any_size_are_transposed() -> None:
+    transposed = numba.njit(lambda x, out: transpose(x, out))
+    for rows, columns in itertools.product((1, 4, 8, 15, 16, 17, 33), repeat=2):
+        x = np.arange(rows * columns, dtype=np.float32).reshape(rows, columns)
+        out = np.empty((columns, rows), np.float32)
+        transposed(x, out)
+        assert (out == x.T).all(), (rows, columns)
 
 
 def python(code: str, **environment: str) -> str:
@@ -265,14 +289,6 @@ def test_kernels_lie_in_a_folder_of_their_sources_whoever_imported_numba_first(t
     assert Path(folder).parent == tmp_path
     assert Path(folder) in Path(kept).parents
     assert others == str(tmp_path)
-
-
-def test_the_engine_loads_the_blas_that_it_calls_so_that_a_limit_of_threads_holds() -> None:
-    code = (
-        "from tune_mlp.engines.choose import engine; engine('compiled'); from threadpoolctl import threadpool_info; "
-        "print([library['filepath'] for library in threadpool_info()])"
-    )
-    assert "scipy" in python(code)
 
 
 @pytest.mark.slow

@@ -173,8 +173,13 @@ class CompiledRun:
 
     def _room_for(self, size: int) -> Floats:
         """What the kernels write on, for batches of `size`."""
-        units, outputs, first = int(self._hidden[-1]), int(self._dims[-1]), int(self._dims[1])
-        length = size * (4 * units + outputs) + 2 * units + 2 * first
+        units, outputs, first, widest = (
+            int(self._hidden[-1]),
+            int(self._dims[-1]),
+            int(self._dims[1]),
+            max(self._dims[1:]),
+        )
+        length = size * (4 * units + outputs) + 2 * units + 2 * first + 2 * size * int(widest)
         if len(self._work) < length:
             self._work = np.empty(length, np.float32)
         return self._work

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
-import scipy.linalg.cython_blas  # noqa: F401  # what kernels multiply by: loaded now, so that a limit of threads holds
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 
 from tune_mlp.engines.compiled.cache import cache_folder

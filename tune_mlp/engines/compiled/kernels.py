@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from tune_mlp.engines.compiled import between, losses, optimisers
-from tune_mlp.engines.compiled.blas import multiply
 from tune_mlp.engines.compiled.jit import kernel
-from tune_mlp.engines.compiled.layers import column_sums, first_sums, fold, layer_sums, matrix, vector
+from tune_mlp.engines.compiled.layers import back_through, column_sums, first_sums, fold, layer_sums, matrix, vector
+from tune_mlp.engines.compiled.products import multiply
 from tune_mlp.engines.compiled.sparse import add_outer
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
@@ -33,7 +33,7 @@ def run_batches(
     units. masks [n, hidden units]: what dropout keeps, empty without dropout. count: how many of p are weights; behind
     them stand zeros, for the biases that layers under batch norm don't have. work: 4 arrays of [size, hidden units]
     (sums, outputs, what batch norm scales, gradients), then one of [size, outputs], batch norm's centre and 1/deviation
-    of each hidden unit, and the first layer's u and s.
+    of each hidden unit, the first layer's u and s, and room for two layers' gradients, [units, size].
     """
     n = outputs.shape[0]
     layers = dims.shape[0] - 1
@@ -48,6 +48,7 @@ def run_batches(
     at += 2 * units
     u = work[at : at + dims[1]]
     s = work[at + dims[1] : at + 2 * dims[1]]
+    turned = work[at + 2 * dims[1] :]
     lean = sparse and plain
     w0 = matrix(p, places, dims, 0)
     lr = F(numbers[optimisers.LR])
@@ -114,13 +115,15 @@ def run_batches(
             if layer > 0:
                 low_at, high_at = size * hidden[layer - 1], size * hidden[layer - 1] + b * n_above
                 above, d_above = hs[low_at:high_at].reshape(b, n_above), ds[low_at:high_at].reshape(b, n_above)
-                multiply(d, w.T, ONE, ZERO, d_above)
+                back_through(
+                    d, w, d_above, turned[: b * width].reshape(width, b), turned[-b * n_above :].reshape(n_above, b)
+                )
             begin = places[layer, 0]
             if plain:
                 if layer > 0:
-                    multiply(above.T, d, -lr, ONE, w)
+                    multiply(above.T, d, -lr, True, w)
                 elif not sparse:
-                    multiply(x[low:high].T, d, -lr, ONE, w)
+                    multiply(x[low:high].T, d, -lr, True, w)
                 else:
                     for r in range(b):
                         row = rows[low + r]
@@ -135,9 +138,9 @@ def run_batches(
             else:
                 gw = matrix(g, places, dims, layer)
                 if layer > 0:
-                    multiply(above.T, d, ONE, ZERO, gw)
+                    multiply(above.T, d, ONE, False, gw)
                 elif not sparse:
-                    multiply(x[low:high].T, d, ONE, ZERO, gw)
+                    multiply(x[low:high].T, d, ONE, False, gw)
                 else:
                     for i in range(n_above):
                         for j in range(width):

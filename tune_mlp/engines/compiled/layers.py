@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from tune_mlp.engines.compiled.blas import multiply
 from tune_mlp.engines.compiled.jit import inline
+from tune_mlp.engines.compiled.products import multiply, transpose
 from tune_mlp.engines.compiled.sparse import add_rows
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
@@ -24,9 +24,7 @@ Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
 ZERO, ONE = np.float32(0), np.float32(1)
 
 SMALL_BATCH = 4
-"""Up to so many samples a matrix product by rows beats a call of BLAS."""
-SPLIT_BATCH, SMALL_PRODUCT = 32, 1_000_000
-"""Up to so many samples several small products beat a larger one: OpenBLAS packs no matrix for so few multiplications."""
+"""Up to so many samples a product of matrices is slower than walking the weights' rows."""
 
 
 @inline
@@ -44,7 +42,14 @@ def vector(p: Array, places: Array, dims: Array, layer: Any, which: Any) -> Arra
 
 
 @inline
-def product(x: Array, w: Array, z: Array) -> None:
+def copy(values: Array, row: Array) -> None:
+    """As row[:] = values, for which numba compiles three seconds of messages about shapes."""
+    for j in range(row.shape[0]):
+        row[j] = values[j]
+
+
+@inline
+def add_by_rows(x: Array, w: Array, z: Array) -> None:
     """z += x @ w by rows, skipping zeros of x."""
     for r in range(x.shape[0]):
         row = z[r]
@@ -59,15 +64,28 @@ def product(x: Array, w: Array, z: Array) -> None:
 def layer_sums(x: Array, w: Array, bias: Array, z: Array) -> None:
     """z = x @ w + bias."""
     for r in range(z.shape[0]):
-        z[r, :] = bias
-    b = x.shape[0]
-    if b <= SMALL_BATCH:
-        product(x, w, z)
+        copy(bias, z[r])
+    if x.shape[0] <= SMALL_BATCH:
+        add_by_rows(x, w, z)
+    else:
+        multiply(x, w, ONE, True, z)
+
+
+@inline
+def back_through(d: Array, w: Array, d_above: Array, d_turned: Array, d_above_turned: Array) -> None:
+    """d_above = d @ w.T; the turned ones are room for d.T and d_above.T, small beside w, which is read as it stands."""
+    if d.shape[0] > SMALL_BATCH:
+        transpose(d, d_turned)
+        multiply(w, d_turned, ONE, False, d_above_turned)
+        transpose(d_above_turned, d_above)
         return
-    together = max(1, SMALL_PRODUCT // w.size) if b <= SPLIT_BATCH else b
-    for low in range(0, b, together):
-        high = min(low + together, b)
-        multiply(x[low:high], w, ONE, ONE, z[low:high])
+    for i in range(w.shape[0]):
+        row = w[i]
+        for r in range(d.shape[0]):
+            total = ZERO
+            for j in range(row.shape[0]):
+                total += d[r, j] * row[j]
+            d_above[r, i] = total
 
 
 @inline

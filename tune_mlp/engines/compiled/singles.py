@@ -8,7 +8,7 @@ import numpy as np
 
 from tune_mlp.engines.compiled import activations, losses
 from tune_mlp.engines.compiled.jit import inline, kernel
-from tune_mlp.engines.compiled.layers import column_sums, fold, matrix, vector
+from tune_mlp.engines.compiled.layers import column_sums, copy, fold, matrix, vector
 from tune_mlp.engines.compiled.sparse import add_four, add_one, add_outer, add_rows
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
@@ -112,7 +112,7 @@ def train_singles(
             else:
                 above = x[r] if layer == 0 else hs[hidden[layer - 1] : hidden[layer - 1] + dims[layer]]
                 w = matrix(p, places, dims, layer)
-                z[:] = bias
+                copy(bias, z)
                 begin = hidden[layer - 1] if layer > 0 else 0
                 used = listed[begin : begin + dims[layer]] if layer > 0 else features
                 count = list_rows(above, used, skips or layer == 0)
