@@ -236,10 +236,14 @@ def test_denormals_are_zero_only_where_asked_for() -> None:
     assert denormal() > 0
 
 
+multiplied = numba.njit(
+    lambda x, y, low, high, listed, alpha, add, out: multiply(x, y, low, high, listed, alpha, add, out)
+)
+
+
 @pytest.mark.parametrize("turned", [False, True])
 def test_products_of_any_size(turned: bool) -> None:
     """Sizes on both sides of each edge: a register's width, a tile's rows, and the inner index's part."""
-    multiplied = numba.njit(lambda x, y, alpha, add, out: multiply(x, y, alpha, add, out))
     rng = np.random.default_rng(0)
     sizes = (1, 2, 5, 6, 7, 8, 9, 16, 17, 32, 33), (1, 3, 511, 512, 513), (1, 10, 15, 16, 17, 33, 48, 63, 64, 65, 130)
     for m, k, n in itertools.product(*sizes):
@@ -251,15 +255,31 @@ def test_products_of_any_size(turned: bool) -> None:
             around = np.full(m * n + 2, 7, np.float32)  # what lies before and behind stays as it is
             out = around[1:-1].reshape(m, n)
             out[:] = before
-            multiplied(x, y, np.float32(-0.5), add, out)
+            multiplied(x, y, 0, m, np.arange(k), np.float32(-0.5), add, out)
             assert out == pytest.approx(before * add - 0.5 * wide, abs=1e-4), (m, k, n, add)
             assert around[0] == around[-1] == 7
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_product_over_what_is_listed_in_some_of_its_rows(turned: bool) -> None:
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(size=shape).astype(np.float32) for shape in ((9, 700), (700, 21)))
+    listed = np.flatnonzero(rng.random(700) < 0.8)
+    x = np.asfortranarray(x) if turned else x
+    out = np.ones((9, 21), np.float32)
+    multiplied(x, y, 3, 8, listed, np.float32(2), True, out)
+    assert (out[:3] == 1).all()
+    assert (out[8:] == 1).all()
+    assert out[3:8] == pytest.approx(1 + 2 * (x[3:8, listed] @ y[listed]), abs=1e-4)
+    kept = out.copy()
+    multiplied(x, y, 3, 8, listed[:0], np.float32(2), True, out)
+    assert (out == kept).all()
+
+
 def test_a_product_overwrites_what_was_not_a_number() -> None:
-    multiplied = numba.njit(lambda x, y, alpha, add, out: multiply(x, y, alpha, add, out))
     out = np.full((3, 5), np.nan, np.float32)
-    multiplied(np.ones((3, 2), np.float32), np.ones((2, 5), np.float32), np.float32(1), False, out)
+    x, y = np.ones((3, 2), np.float32), np.ones((2, 5), np.float32)
+    multiplied(x, y, 0, 3, np.arange(2), np.float32(1), False, out)
     assert (out == 2).all()
 
 

@@ -19,7 +19,7 @@ from tune_mlp.engines.compiled import activations, losses, optimisers
 from tune_mlp.engines.compiled.kernels import run_batches
 from tune_mlp.engines.compiled.layers import SMALL_BATCH
 from tune_mlp.engines.compiled.singles import train_singles
-from tune_mlp.engines.compiled.sparse import Pixels, without_zeros
+from tune_mlp.engines.compiled.sparse import Pixels, read_only, without_zeros
 from tune_mlp.engines.denormals import denormals_as_zero
 from tune_mlp.engines.tally import Tally, no_scores
 from tune_mlp.models.dropout import draw_masks, mask_generator
@@ -35,6 +35,7 @@ LOOKED_AT, FEW_PIXELS, LARGE_BATCH = 500, 0.3, 256
 NO_ROWS = np.empty(0, np.int64)
 NO_FLOATS = np.empty((0, 0), np.float32)
 NO_MASKS = np.empty((0, 0), np.uint8)
+NO_PICTURES = read_only(np.empty((0, 0), np.uint8))
 NO_PIXELS = Pixels(np.zeros(1, np.int64), np.empty(0, np.uint32), np.empty(0, np.uint8), np.empty(0, np.float32))
 
 
@@ -110,15 +111,15 @@ class CompiledRun:
         batch_losses: NDArray[np.float64],
     ) -> int:
         config = self._config
-        first = self._first_layer(self._dataset.x, rows)
         classes, values = _targets(wanted)
         if size == 1 and self._plain and not config.batch_norm and masks is None:
             done = train_singles(
-                *first, classes, values, self._dims, self._places, self._hidden, self._p,
+                *self._single_pictures(rows), classes, values, self._dims, self._places, self._hidden, self._p,
                 activations.NUMBERS[config.activation], losses.NUMBERS[config.loss], _single(config.lr),
                 self._room_for(1), outputs, batch_losses,
             )  # fmt: skip
         else:
+            first = self._first_layer(self._dataset.x, rows)
             done = self._run_batches(True, first, classes, values, size, masks, outputs, batch_losses)
         self._steps += done
         return int(done)
@@ -160,16 +161,18 @@ class CompiledRun:
         return tally.scores()
 
     def _first_layer(self, x: NDArray[Any], rows: NDArray[np.int64]) -> tuple[Any, ...]:
-        """What the kernels' first layer reads: pixels without zeros, or scaled rows."""
-        if not self._sparse:
-            pixels, rows, scaled = NO_PIXELS, NO_ROWS, self._fold.inputs.apply(x.take(rows, axis=0))
-        elif x is self._dataset.x:
-            pixels, scaled = _pixels_of(x), NO_FLOATS
-        else:  # the test part, met once
-            pixels, rows, scaled = without_zeros(x[rows]), np.arange(len(rows)), NO_FLOATS
-        return (
-            self._sparse, rows, pixels.start, pixels.places, pixels.values, pixels.sums, self._a, self._c, scaled,
-        )  # fmt: skip
+        """What the kernel's first layer reads: rows of pictures, or scaled rows."""
+        if self._sparse:
+            return True, rows, read_only(x), self._a, self._c, NO_FLOATS
+        return False, NO_ROWS, NO_PICTURES, self._a, self._c, self._fold.inputs.apply(x.take(rows, axis=0))
+
+    def _single_pictures(self, rows: NDArray[np.int64]) -> tuple[Any, ...]:
+        """As `_first_layer`, for one sample at a time: pixels without zeros, or scaled rows."""
+        if self._sparse:
+            pixels, scaled = _pixels_of(self._dataset.x), NO_FLOATS
+        else:
+            pixels, rows, scaled = NO_PIXELS, NO_ROWS, self._fold.inputs.apply(self._dataset.x.take(rows, axis=0))
+        return self._sparse, rows, pixels.start, pixels.places, pixels.values, pixels.sums, self._a, self._c, scaled
 
     def _room_for(self, size: int) -> Floats:
         """What the kernels write on, for batches of `size`."""

@@ -8,9 +8,17 @@ import numpy as np
 
 from tune_mlp.engines.compiled import between, losses, optimisers
 from tune_mlp.engines.compiled.jit import kernel
-from tune_mlp.engines.compiled.layers import back_through, column_sums, first_sums, fold, layer_sums, matrix, vector
-from tune_mlp.engines.compiled.products import multiply
-from tune_mlp.engines.compiled.sparse import add_outer
+from tune_mlp.engines.compiled.layers import (
+    back_through,
+    column_sums,
+    first_sums,
+    fold,
+    layer_sums,
+    matrix,
+    outer,
+    vector,
+)
+from tune_mlp.engines.compiled.sparse import FEW, add_pictures_outer, spread
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
 
@@ -20,7 +28,7 @@ ZERO, ONE = F(0), F(1)
 
 @kernel
 def run_batches(
-    learn: bool, sparse: bool, rows: Array, start: Array, pixels: Array, values: Array, sums: Array, a: Any, c: Any, x: Array,
+    learn: bool, sparse: bool, rows: Array, pictures: Array, a: Any, c: Any, x: Array,
     classes: Array, targets: Array, size: Any,
     dims: Array, places: Array, hidden: Array, p: Array, mean: Array, var: Array,
     activation: Any, loss: Any, norm: bool, masks: Array, keep: Any,
@@ -29,7 +37,7 @@ def run_batches(
 ) -> Any:  # fmt: skip
     """Train the batches of one chunk, n samples in batches of `size`, or only evaluate them. Returns how many there were.
 
-    sparse: samples are `rows` of the pixels; else the rows of x. hidden: where each hidden layer begins among all hidden
+    sparse: samples are `rows` of the pictures; else the rows of x. hidden: where each hidden layer begins among all hidden
     units. masks [n, hidden units]: what dropout keeps, empty without dropout. count: how many of p are weights; behind
     them stand zeros, for the biases that layers under batch norm don't have. work: 4 arrays of [size, hidden units]
     (sums, outputs, what batch norm scales, gradients), then one of [size, outputs], batch norm's centre and 1/deviation
@@ -49,7 +57,12 @@ def run_batches(
     u = work[at : at + dims[1]]
     s = work[at + dims[1] : at + 2 * dims[1]]
     turned = work[at + 2 * dims[1] :]
+    every = np.arange(max(size, dims.max()))
     lean = sparse and plain
+    features = dims[0] if sparse else 0
+    all_near, sums, seen = np.empty(size * features, F), np.empty(size, F), np.empty(features, F)
+    used, listed = np.empty((size, (features + FEW - 1) // FEW), np.uint8), np.empty(max(size, features), np.int64)
+    near = all_near[:0].reshape(0, 0)
     w0 = matrix(p, places, dims, 0)
     lr = F(numbers[optimisers.LR])
     l1 = F(numbers[optimisers.L1])
@@ -72,13 +85,15 @@ def run_batches(
                 z = zs[at : at + b * width].reshape(b, width)
             bias = vector(p, places, dims, layer, 1)
             if layer == 0 and sparse:
-                first_sums(rows[low:high], start, pixels, values, sums, a, c, w0, u, s, bias, z)
+                near = all_near[: b * features].reshape(b, features)
+                spread(pictures, rows[low:high], near, sums, used)
+                first_sums(near, sums, a, c, w0, u, s, bias, z, seen, listed)
             elif layer == 0:
-                layer_sums(x[low:high], w0, bias, z)
+                layer_sums(x[low:high], w0, bias, z, every)
             else:
                 at = size * hidden[layer - 1]
                 above = hs[at : at + b * dims[layer]].reshape(b, dims[layer])
-                layer_sums(above, matrix(p, places, dims, layer), bias, z)
+                layer_sums(above, matrix(p, places, dims, layer), bias, z, every)
             if last:
                 break
             begin, end = hidden[layer], hidden[layer + 1]
@@ -116,19 +131,23 @@ def run_batches(
                 low_at, high_at = size * hidden[layer - 1], size * hidden[layer - 1] + b * n_above
                 above, d_above = hs[low_at:high_at].reshape(b, n_above), ds[low_at:high_at].reshape(b, n_above)
                 back_through(
-                    d, w, d_above, turned[: b * width].reshape(width, b), turned[-b * n_above :].reshape(n_above, b)
+                    d,
+                    w,
+                    d_above,
+                    turned[: b * width].reshape(width, b),
+                    turned[-b * n_above :].reshape(n_above, b),
+                    every,
                 )
             begin = places[layer, 0]
             if plain:
                 if layer > 0:
-                    multiply(above.T, d, -lr, True, w)
+                    outer(above, d, -lr, True, w, every)
                 elif not sparse:
-                    multiply(x[low:high].T, d, -lr, True, w)
+                    outer(x[low:high], d, -lr, True, w, every)
                 else:
+                    add_pictures_outer(near, used, -lr * a, d, w, listed)
                     for r in range(b):
-                        row = rows[low + r]
-                        add_outer(start[row], start[row + 1], pixels, values, -lr * a, d[r], w)
-                        share = lr * (a * sums[row] + c * F(n_above))
+                        share = lr * (a * sums[r] + c * F(n_above))
                         for j in range(width):
                             s[j] -= share * d[r, j]
                     for j in range(width):
@@ -138,16 +157,14 @@ def run_batches(
             else:
                 gw = matrix(g, places, dims, layer)
                 if layer > 0:
-                    multiply(above.T, d, ONE, False, gw)
+                    outer(above, d, ONE, False, gw, every)
                 elif not sparse:
-                    multiply(x[low:high].T, d, ONE, False, gw)
+                    outer(x[low:high], d, ONE, False, gw, every)
                 else:
                     for i in range(n_above):
                         for j in range(width):
                             gw[i, j] = c * g_bias[j]
-                    for r in range(b):
-                        row = rows[low + r]
-                        add_outer(start[row], start[row + 1], pixels, values, a, d[r], gw)
+                    add_pictures_outer(near, used, a, d, gw, listed)
                 if l1 > ZERO:
                     for i in range(begin, begin + n_above * width):
                         g[i] += l1 * (ONE if p[i] > ZERO else (-ONE if p[i] < ZERO else p[i]))

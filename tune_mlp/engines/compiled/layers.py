@@ -17,7 +17,7 @@ import numpy as np
 
 from tune_mlp.engines.compiled.jit import inline
 from tune_mlp.engines.compiled.products import multiply, transpose
-from tune_mlp.engines.compiled.sparse import add_rows
+from tune_mlp.engines.compiled.sparse import add_pictures
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
 
@@ -61,22 +61,22 @@ def add_by_rows(x: Array, w: Array, z: Array) -> None:
 
 
 @inline
-def layer_sums(x: Array, w: Array, bias: Array, z: Array) -> None:
+def layer_sums(x: Array, w: Array, bias: Array, z: Array, every: Array) -> None:
     """z = x @ w + bias."""
     for r in range(z.shape[0]):
         copy(bias, z[r])
     if x.shape[0] <= SMALL_BATCH:
         add_by_rows(x, w, z)
     else:
-        multiply(x, w, ONE, True, z)
+        multiply(x, w, 0, z.shape[0], every[: w.shape[0]], ONE, True, z)
 
 
 @inline
-def back_through(d: Array, w: Array, d_above: Array, d_turned: Array, d_above_turned: Array) -> None:
+def back_through(d: Array, w: Array, d_above: Array, d_turned: Array, d_above_turned: Array, every: Array) -> None:
     """d_above = d @ w.T; the turned ones are room for d.T and d_above.T, small beside w, which is read as it stands."""
     if d.shape[0] > SMALL_BATCH:
         transpose(d, d_turned)
-        multiply(w, d_turned, ONE, False, d_above_turned)
+        multiply(w, d_turned, 0, w.shape[0], every[: w.shape[1]], ONE, False, d_above_turned)
         transpose(d_above_turned, d_above)
         return
     for i in range(w.shape[0]):
@@ -89,16 +89,31 @@ def back_through(d: Array, w: Array, d_above: Array, d_turned: Array, d_above_tu
 
 
 @inline
+def outer(x: Array, d: Array, factor: Any, add: bool, w: Array, every: Array) -> None:
+    """w = factor * x.T @ d, added to what is there if `add`."""
+    multiply(x.T, d, 0, w.shape[0], every[: d.shape[0]], factor, add, w)
+
+
+@inline
 def first_sums(
-    rows: Array, start: Array, places: Array, values: Array, sums: Array, a: Any, c: Any, w: Array, u: Array, s: Array,
-    bias: Array, z: Array,
-) -> None:  # fmt: skip
-    """z = bias + (a*x + c) @ (w + u), over the non-zero pixels of samples `rows`; s is the columns' sum of w + u."""
-    for r in range(rows.shape[0]):
-        row = z[r]
-        row[:] = ZERO
-        add_rows(start[rows[r]], start[rows[r] + 1], places, values, w, row)
-        total = sums[rows[r]]
+    x: Array,
+    sums: Array,
+    a: Any,
+    c: Any,
+    w: Array,
+    u: Array,
+    s: Array,
+    bias: Array,
+    z: Array,
+    seen: Array,
+    listed: Array,
+) -> None:
+    """z = bias + (a*x + c) @ (w + u), over pictures x; s is the columns' sum of w + u."""
+    for r in range(z.shape[0]):
+        z[r][:] = ZERO
+    add_pictures(x, w, z, seen, listed)
+    for r in range(z.shape[0]):
+        row, total = z[r], sums[r]
         for j in range(row.shape[0]):
             row[j] = a * (row[j] + total * u[j]) + c * s[j] + bias[j]
 

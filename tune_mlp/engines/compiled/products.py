@@ -7,7 +7,7 @@ Each sum is taken in the order of k, whatever the tiles.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,7 +22,7 @@ from tune_mlp.engines.compiled.jit import inline
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer: float32, by rows or a transpose of such
 
 BIT, INT, SIZE, FLOAT, VOID = ir.IntType(1), ir.IntType(32), ir.IntType(64), ir.FloatType(), ir.VoidType()
-FLOATS = FLOAT.as_pointer()
+FLOATS, NUMBERS = FLOAT.as_pointer(), SIZE.as_pointer()
 FUSED = ("contract",)
 """A product and the sum after it may be one instruction."""
 DEEP = 512
@@ -59,15 +59,15 @@ def _counting(builder: Any, high: Any, step: int) -> Iterator[Any]:
     builder.position_at_end(end)
 
 
-def _choose(builder: Any, value: Any, cases: dict[int, Callable[[], None]]) -> None:
-    """The one of the cases that is `value`'s."""
+def _choose(builder: Any, value: Any, numbers: Iterable[int], case: Callable[[int], None]) -> None:
+    """The case of the one of the numbers that is the value."""
     end = builder.append_basic_block("end")
     choice = builder.switch(value, end)
-    for number, case in cases.items():
+    for number in numbers:
         block = builder.append_basic_block(f"case_{number}")
         choice.add_case(_number(number), block)
         builder.position_at_end(block)
-        case()
+        case(number)
         builder.branch(end)
     builder.position_at_end(end)
 
@@ -137,8 +137,9 @@ def _once(module: Any, name: str, kind: Any) -> tuple[Any, bool]:
     return function, fresh
 
 
-PRODUCT = ir.FunctionType(VOID, [SIZE, SIZE, SIZE, FLOAT, FLOATS, SIZE, SIZE, FLOATS, BIT, FLOATS])
-"""m, n, k, alpha, x, the way from a row of x to the next and from a column to the next, y, add, out."""
+PRODUCT = ir.FunctionType(VOID, [SIZE, SIZE, SIZE, NUMBERS, FLOAT, FLOATS, SIZE, SIZE, FLOATS, BIT, FLOATS])
+"""m, n, how many are listed, the listed, alpha, x, the way from a row of x to the next and from a column to the next, y,
+add, out."""
 
 
 def _product(context: Any, module: Any) -> Any:
@@ -147,7 +148,7 @@ def _product(context: Any, module: Any) -> Any:
     if not fresh:
         return function
     builder = ir.IRBuilder(function.append_basic_block("entry"))
-    m, n, all_k, alpha, all_x, x_row, x_column, all_y, given, out = function.args
+    m, n, all_listed, listed, alpha, x, x_row, x_column, y, given, out = function.args
     lanes, tiles = _registers(context)
     vectors = _Vectors(builder, lanes)
     widest = max(tiles)
@@ -155,9 +156,8 @@ def _product(context: Any, module: Any) -> Any:
     def at(start: Any, steps: Any) -> Any:
         return builder.gep(start, [steps])
 
-    with _counting(builder, all_k, DEEP) as deep:
-        k = _least(builder, builder.sub(all_k, deep), _number(DEEP))
-        x, y = at(all_x, builder.mul(deep, x_column)), at(all_y, builder.mul(deep, n))
+    with _counting(builder, all_listed, DEEP) as deep:
+        count, these = _least(builder, builder.sub(all_listed, deep), _number(DEEP)), at(listed, deep)
         add = builder.or_(given, builder.icmp_signed(">", deep, _number(0)))
 
         def tile(height: int, width: int, row: Any, column: Any, mask: Any) -> None:
@@ -167,8 +167,9 @@ def _product(context: Any, module: Any) -> Any:
                 builder.store(vectors.zero, place)
             masks = [None] * (width - 1) + [mask]
             x_first, y_first = at(x, builder.mul(row, x_row)), at(y, column)
-            with _counting(builder, k, 1) as step:
-                x_at, y_at = at(x_first, builder.mul(step, x_column)), at(y_first, builder.mul(step, n))
+            with _counting(builder, count, 1) as step:
+                k = builder.load(at(these, step))
+                x_at, y_at = at(x_first, builder.mul(k, x_column)), at(y_first, builder.mul(k, n))
                 across = [vectors.load(at(y_at, _number(v * lanes)), masks[v]) for v in range(width)]
                 for r, line in enumerate(places):
                     value = vectors.all_of(builder.load(at(x_at, builder.mul(_number(r), x_row))))
@@ -186,28 +187,29 @@ def _product(context: Any, module: Any) -> Any:
             """A column of tiles of nearly the same height: a last one of a row or two would wait for its own sums."""
             mask = vectors.first(builder.sub(builder.sub(n, column), _number((width - 1) * lanes)))
             highest = tiles[width]
-            count = builder.sdiv(builder.add(m, _number(highest - 1)), _number(highest))
-            height, higher = builder.sdiv(m, count), builder.srem(m, count)
+            number_of_tiles = builder.sdiv(builder.add(m, _number(highest - 1)), _number(highest))
+            height, higher = builder.sdiv(m, number_of_tiles), builder.srem(m, number_of_tiles)
             place = cgutils.alloca_once(builder, SIZE)
             builder.store(_number(0), place)
-            with _counting(builder, count, 1) as number:
+            with _counting(builder, number_of_tiles, 1) as number:
                 row = builder.load(place)
                 now = builder.add(height, builder.zext(builder.icmp_signed("<", number, higher), SIZE))
-                cases = {h: lambda h=h: tile(h, width, row, column, mask) for h in range(1, highest + 1)}  # type: ignore[misc]
-                _choose(builder, now, cases)
+                _choose(builder, now, range(1, highest + 1), lambda height: tile(height, width, row, column, mask))
                 builder.store(builder.add(row, now), place)
 
         with _counting(builder, n, widest * lanes) as column:
             left = builder.sdiv(builder.add(builder.sub(n, column), _number(lanes - 1)), _number(lanes))
-            cases = {width: lambda width=width: tiles_below(width, column) for width in tiles}  # type: ignore[misc]
-            _choose(builder, _least(builder, left, _number(widest)), cases)
+            _choose(builder, _least(builder, left, _number(widest)), tiles, lambda width: tiles_below(width, column))
     builder.ret_void()
     return function
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # numba ships no types
-def multiply(_context: Any, x: Any, y: Any, alpha: Any, add: Any, out: Any) -> Any:
-    """out = alpha * x @ y, added to what is there if `add`. x stands by rows or is a transpose of such."""
+def multiply(_context: Any, x: Any, y: Any, low: Any, high: Any, listed: Any, alpha: Any, add: Any, out: Any) -> Any:
+    """out[low:high] = alpha * x[low:high, listed] @ y[listed], added to what is there if `add`.
+
+    x stands by rows or is a transpose of such; something must be listed where nothing is to be added.
+    """
     assert all(array.dtype == types.float32 for array in (x, y, out))
     assert x.layout in "CF"
     assert y.layout == out.layout == "C"
@@ -215,13 +217,21 @@ def multiply(_context: Any, x: Any, y: Any, alpha: Any, add: Any, out: Any) -> A
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         x_data, m, k = _unpacked(context, builder, x, arguments[0])
         y_data, _, n = _unpacked(context, builder, y, arguments[1])
-        out_data, _, _ = _unpacked(context, builder, out, arguments[4])
-        ways = (k, _number(1)) if x.layout == "C" else (_number(1), m)
+        out_data, _, _ = _unpacked(context, builder, out, arguments[7])
+        low, high, alpha, add = arguments[2], arguments[3], arguments[5], arguments[6]
+        numbers = make_array(listed)(context, builder, arguments[4])
+        count = cgutils.unpack_tuple(builder, numbers.shape)[0]
+        row, column = (k, _number(1)) if x.layout == "C" else (_number(1), m)
+        x_low, out_low = builder.gep(x_data, [builder.mul(low, row)]), builder.gep(out_data, [builder.mul(low, n)])
         function = _product(context, builder.module)
-        builder.call(function, [m, n, k, arguments[2], x_data, *ways, y_data, arguments[3], out_data])
+        builder.call(
+            function,
+            [builder.sub(high, low), n, count, numbers.data, alpha, x_low, row, column, y_data, add, out_low],
+        )
         return context.get_dummy_value()
 
-    return types.void(x, y, types.float32, types.boolean, out), generate
+    kinds = x, y, types.int64, types.int64, listed, types.float32, types.boolean, out
+    return types.void(*kinds), generate
 
 
 def _unpacked(context: Any, builder: Any, kind: Any, value: Any) -> tuple[Any, Any, Any]:

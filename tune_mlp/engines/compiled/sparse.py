@@ -1,4 +1,9 @@
-"""Pictures without their zeros: each sample's non-zero pixels, and the two things that a first layer does with them."""
+"""Pictures, most of whose pixels are zero: what a first layer does with them, leaving out the zeros.
+
+One sample at a time it walks the weights' rows of the sample's own pixels. Of a batch it takes a few samples at a time, and
+the pixels that any of them has; and for the gradient a few pixels at a time, and the samples that have any of them: tiles
+of sums stay in registers then, which is worth more than the zeros that come along.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_mlp.engines.compiled.jit import inline, kernel
+from tune_mlp.engines.compiled.products import multiply
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
 F = np.float32
+ZERO, ONE = F(0), F(1)
+FEW = 4
+"""So many samples, or pixels, at a time: with more, more zeros come along."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +34,16 @@ class Pixels:
     """Of each sample's values."""
 
 
+def read_only(x: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The same pictures as they come from Ray's object store: one compiled form serves both."""
+    shared = x.view()
+    shared.flags.writeable = False
+    return shared
+
+
 def without_zeros(x: NDArray[np.uint8]) -> Pixels:
     """The non-zero pixels of pictures [n, features]."""
-    shared = x.view()
-    shared.flags.writeable = False  # as it comes from Ray's object store: one compiled form serves both
+    shared = read_only(x)
     start = np.zeros(len(x) + 1, np.int64)
     _count(shared, start)
     places, values, sums = np.empty(start[-1], np.uint32), np.empty(start[-1], np.uint8), np.empty(len(x), np.float32)
@@ -110,3 +125,57 @@ def add_to_four(r0: Array, r1: Array, r2: Array, r3: Array, v0: Any, v1: Any, v2
         r1[j] += v1 * d[j]
         r2[j] += v2 * d[j]
         r3[j] += v3 * d[j]
+
+
+@inline
+def spread(pictures: Array, rows: Array, x: Array, sums: Array, used: Array) -> None:
+    """The pictures `rows` as numbers x, each one's sum, and which few pixels it has any of: used [rows, features / FEW]."""
+    features = x.shape[1]
+    whole = features // FEW
+    for r in range(rows.shape[0]):
+        picture = pictures[rows[r]]
+        for i in range(features):
+            x[r, i] = picture[i]
+        total = np.int32(0)
+        for i in range(features):
+            total = np.int32(total + np.int32(picture[i]))
+        sums[r] = total
+        for few in range(whole):
+            i = np.uint64(FEW * few)  # an unsigned index can't be negative, which vectorises its loop
+            used[r, few] = (
+                picture[i] | picture[i + np.uint64(1)] | picture[i + np.uint64(2)] | picture[i + np.uint64(3)]
+            )
+        if whole * FEW < features:
+            used[r, whole] = 0
+            for i in range(whole * FEW, features):
+                used[r, whole] |= picture[i]
+
+
+@inline
+def add_pictures(x: Array, w: Array, z: Array, seen: Array, listed: Array) -> None:
+    """z += x @ w. seen and listed: room for as many numbers as x has columns."""
+    rows, features = x.shape
+    for low in range(0, rows, FEW):
+        high = min(low + FEW, rows)
+        for i in range(features):
+            seen[i] = x[low, i]
+        for r in range(low + 1, high):
+            for i in range(features):
+                seen[i] += x[r, i]
+        count = 0
+        for i in range(features):
+            listed[count] = i
+            count += seen[i] != ZERO  # no branch: it couldn't be foretold
+        multiply(x, w, low, high, listed[:count], ONE, True, z)
+
+
+@inline
+def add_pictures_outer(x: Array, used: Array, factor: Any, d: Array, w: Array, listed: Array) -> None:
+    """w += factor * x.T @ d. listed: room for as many numbers as x has rows."""
+    rows, features = x.shape
+    for few in range(used.shape[1]):
+        count = 0
+        for r in range(rows):
+            listed[count] = r
+            count += used[r, few] != 0
+        multiply(x.T, d, FEW * few, min(FEW * few + FEW, features), listed[:count], factor, True, w)
