@@ -15,10 +15,8 @@ from tune_mlp.data.batches import CHUNK, epoch_order
 from tune_mlp.data.dataset import Fold, Problem
 from tune_mlp.engines.base import Trained
 from tune_mlp.engines.check import check_compiled, check_start
-from tune_mlp.engines.compiled import activations, losses, optimisers
-from tune_mlp.engines.compiled.kernels import run_batches
+from tune_mlp.engines.compiled import activations, kernels, losses, optimisers, singles
 from tune_mlp.engines.compiled.layers import SMALL_BATCH
-from tune_mlp.engines.compiled.singles import train_singles
 from tune_mlp.engines.compiled.sparse import Pixels, read_only, without_zeros
 from tune_mlp.engines.denormals import denormals_as_zero
 from tune_mlp.engines.tally import Tally, no_scores
@@ -32,7 +30,7 @@ TOGETHER = 64
 """So many samples are evaluated together: enough for a product of matrices, and few enough for the second cache."""
 LOOKED_AT, FEW_PIXELS, LARGE_BATCH = 500, 0.3, 256
 """From the pixels of so many samples it is told whether few are not zero; a batch is large from so many samples on."""
-NO_ROWS = np.empty(0, np.int64)
+NO_ROWS = read_only(np.empty(0, np.int64))
 NO_FLOATS = np.empty((0, 0), np.float32)
 NO_MASKS = np.empty((0, 0), np.uint8)
 NO_PICTURES = read_only(np.empty((0, 0), np.uint8))
@@ -61,7 +59,7 @@ class CompiledRun:
         self._steps = 0
         self._numbers = optimisers.settings(config)
         self._plain = optimisers.is_plain(config)
-        self._work = np.empty(0, np.float32)
+        self._room_size, self._room = 0, kernels.room(0, self._dims, False)
         scaler = self._fold.inputs
         self._sparse = not scaler.per_sample and _skips_zeros(self._dataset.x, config.batch_size)
         self._a, self._c = (np.float32(scaler.scale[0]), np.float32(scaler.shift[0])) if self._sparse else (
@@ -113,10 +111,10 @@ class CompiledRun:
         config = self._config
         classes, values = _targets(wanted)
         if size == 1 and self._plain and not config.batch_norm and masks is None:
-            done = train_singles(
+            done = singles.train_singles(
                 *self._single_pictures(rows), classes, values, self._dims, self._places, self._hidden, self._p,
                 activations.NUMBERS[config.activation], losses.NUMBERS[config.loss], _single(config.lr),
-                self._room_for(1), outputs, batch_losses,
+                *singles.room(self._dims), outputs, batch_losses,
             )  # fmt: skip
         else:
             first = self._first_layer(self._dataset.x, rows)
@@ -136,12 +134,12 @@ class CompiledRun:
         batch_losses: NDArray[np.float64],
     ) -> int:
         config = self._config
-        done: int = run_batches(
+        done: int = kernels.run_batches(
             learn, *first, classes, values, size, self._dims, self._places, self._hidden, self._p, *self._moments,
             activations.NUMBERS[config.activation], losses.NUMBERS[config.loss], config.batch_norm,
             NO_MASKS if masks is None else masks, np.float32(1 if masks is None else 1 - config.dropout),
             optimisers.NUMBERS[config.optimizer.name], self._numbers, self._plain, self._steps,
-            self._m, self._v, self._g, self._count, self._room_for(size), outputs, batch_losses,
+            self._m, self._v, self._g, self._count, *self._room_for(size), outputs, batch_losses,
         )  # fmt: skip
         return done
 
@@ -163,7 +161,7 @@ class CompiledRun:
     def _first_layer(self, x: NDArray[Any], rows: NDArray[np.int64]) -> tuple[Any, ...]:
         """What the kernel's first layer reads: rows of pictures, or scaled rows."""
         if self._sparse:
-            return True, rows, read_only(x), self._a, self._c, NO_FLOATS
+            return True, read_only(rows), read_only(x), self._a, self._c, NO_FLOATS
         return False, NO_ROWS, NO_PICTURES, self._a, self._c, self._fold.inputs.apply(x.take(rows, axis=0))
 
     def _single_pictures(self, rows: NDArray[np.int64]) -> tuple[Any, ...]:
@@ -172,20 +170,23 @@ class CompiledRun:
             pixels, scaled = _pixels_of(self._dataset.x), NO_FLOATS
         else:
             pixels, rows, scaled = NO_PIXELS, NO_ROWS, self._fold.inputs.apply(self._dataset.x.take(rows, axis=0))
-        return self._sparse, rows, pixels.start, pixels.places, pixels.values, pixels.sums, self._a, self._c, scaled
-
-    def _room_for(self, size: int) -> Floats:
-        """What the kernels write on, for batches of `size`."""
-        units, outputs, first, widest = (
-            int(self._hidden[-1]),
-            int(self._dims[-1]),
-            int(self._dims[1]),
-            max(self._dims[1:]),
+        return (
+            self._sparse,
+            read_only(rows),
+            pixels.start,
+            pixels.places,
+            pixels.values,
+            pixels.sums,
+            self._a,
+            self._c,
+            scaled,
         )
-        length = size * (4 * units + outputs) + 2 * units + 2 * first + 2 * size * int(widest)
-        if len(self._work) < length:
-            self._work = np.empty(length, np.float32)
-        return self._work
+
+    def _room_for(self, size: int) -> tuple[Any, ...]:
+        """What the kernel writes on, for batches of `size`."""
+        if size > self._room_size:
+            self._room_size, self._room = size, kernels.room(size, self._dims, self._sparse)
+        return self._room
 
     def state(self) -> dict[str, Any]:
         return {

@@ -12,8 +12,9 @@ from tune_mlp.engines.compiled.cache import cache_folder
 
 Function = Callable[..., Any]
 
-# Sums may be reordered, which vectorises them; NaN and infinity keep their meaning, since divergence shows by them.
-FAST = {"reassoc", "contract", "nsz", "arcp"}
+# Sums may be reordered, which vectorises them; NaN and infinity keep their meaning, since divergence shows by them. Without
+# numba's runtime nothing is allocated, and no array's references are counted, by locked instructions, at each slice of it.
+OPTIONS = {"fastmath": {"reassoc", "contract", "nsz", "arcp"}, "nogil": True, "error_model": "numpy", "_nrt": False}
 
 
 def kernel(function: Function) -> Function:
@@ -23,7 +24,7 @@ def kernel(function: Function) -> Function:
         cache_folder()
     )  # read when a function is decorated; others' caches stay where they are
     try:
-        compiled: Function = numba.njit(cache=True, fastmath=FAST, nogil=True, error_model="numpy")(function)
+        compiled: Function = numba.njit(cache=True, **OPTIONS)(function)
     finally:
         numba.config.CACHE_DIR = before
     return compiled
@@ -45,7 +46,12 @@ def inline(function: Function) -> Function:
     Its arrays must not overlap where it writes: a loop then needs no test for that, which at a batch of 1 took as long as
     the loop.
     """
-    compiled: Function = numba.njit(
-        fastmath=FAST, nogil=True, error_model="numpy", forceinline=True, pipeline_class=_Apart
-    )(function)
+    compiled: Function = numba.njit(forceinline=True, pipeline_class=_Apart, **OPTIONS)(function)
+    return compiled
+
+
+def spliced(function: Function) -> Function:
+    """A part of a kernel as if written there, never compiled for itself: for what calls the functions made of vector
+    instructions, which would be compiled along with each part."""
+    compiled: Function = numba.njit(inline="always", **OPTIONS)(function)
     return compiled

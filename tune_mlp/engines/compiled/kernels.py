@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tune_mlp.engines.compiled import between, losses, optimisers
-from tune_mlp.engines.compiled.jit import kernel
+from tune_mlp.engines.compiled.jit import inline, kernel
 from tune_mlp.engines.compiled.layers import (
     back_through,
     column_sums,
@@ -26,6 +26,25 @@ F = np.float32
 ZERO, ONE = F(0), F(1)
 
 
+def room(size: int, dims: Array, sparse: bool) -> tuple[Array, Array, Array]:
+    """What a kernel writes on, for batches of `size`: work, 4 arrays of [size, hidden units] (sums, outputs, what batch norm
+    scales, gradients), one of [size, outputs], batch norm's centre and 1/deviation of each hidden unit, the first layer's u
+    and s, room for two layers' gradients, [units, size], and for pictures as numbers, their sums, and one more; two lists;
+    and which few pixels pictures have any of."""
+    units, widest, features = int(dims[1:-1].sum()), int(dims[1:].max()), int(dims[0]) if sparse else 0
+    work = size * (4 * units + int(dims[-1]) + 2 * widest + features + 1) + 2 * units + 2 * int(dims[1]) + features
+    lists = 2 * max(size, int(dims.max()))
+    return np.empty(work, F), np.empty(lists, np.int64), np.empty(size * -(-features // FEW), np.uint8)
+
+
+@inline
+def widest_of(dims: Array) -> Any:
+    widest = dims[1]
+    for layer in range(2, dims.shape[0]):
+        widest = max(widest, dims[layer])
+    return widest
+
+
 @kernel
 def run_batches(
     learn: bool, sparse: bool, rows: Array, pictures: Array, a: Any, c: Any, x: Array,
@@ -33,36 +52,39 @@ def run_batches(
     dims: Array, places: Array, hidden: Array, p: Array, mean: Array, var: Array,
     activation: Any, loss: Any, norm: bool, masks: Array, keep: Any,
     optimiser: Any, numbers: Array, plain: bool, step: Any, m: Array, v: Array, g: Array,
-    count: Any, work: Array, outputs: Array, batch_losses: Array,
+    count: Any, work: Array, lists: Array, used: Array, outputs: Array, batch_losses: Array,
 ) -> Any:  # fmt: skip
     """Train the batches of one chunk, n samples in batches of `size`, or only evaluate them. Returns how many there were.
 
     sparse: samples are `rows` of the pictures; else the rows of x. hidden: where each hidden layer begins among all hidden
     units. masks [n, hidden units]: what dropout keeps, empty without dropout. count: how many of p are weights; behind
-    them stand zeros, for the biases that layers under batch norm don't have. work: 4 arrays of [size, hidden units]
-    (sums, outputs, what batch norm scales, gradients), then one of [size, outputs], batch norm's centre and 1/deviation
-    of each hidden unit, the first layer's u and s, and room for two layers' gradients, [units, size].
+    them stand zeros, for the biases that layers under batch norm don't have. work, lists and used: room to write on, as
+    much as `room` says.
     """
     n = outputs.shape[0]
     layers = dims.shape[0] - 1
     units = hidden[layers - 1]
-    wide = size * units
+    longest = lists.shape[0] // 2
+    every, listed = lists[:longest], lists[longest:]
+    for i in range(longest):
+        every[i] = i
+    lean = sparse and plain
+    features = dims[0] if sparse else 0
+    wide, widest, n_out = size * units, widest_of(dims), dims[layers]
     zs, hs, xs, ds = work[:wide], work[wide : 2 * wide], work[2 * wide : 3 * wide], work[3 * wide : 4 * wide]
-    n_out = dims[layers]
     at = 4 * wide
     d_out = work[at : at + size * n_out]
     at += size * n_out
     centre, inv = work[at : at + units], work[at + units : at + 2 * units]
     at += 2 * units
-    u = work[at : at + dims[1]]
-    s = work[at + dims[1] : at + 2 * dims[1]]
-    turned = work[at + 2 * dims[1] :]
-    every = np.arange(max(size, dims.max()))
-    lean = sparse and plain
-    features = dims[0] if sparse else 0
-    all_near, sums, seen = np.empty(size * features, F), np.empty(size, F), np.empty(features, F)
-    used, listed = np.empty((size, (features + FEW - 1) // FEW), np.uint8), np.empty(max(size, features), np.int64)
-    near = all_near[:0].reshape(0, 0)
+    u, s = work[at : at + dims[1]], work[at + dims[1] : at + 2 * dims[1]]
+    at += 2 * dims[1]
+    turned, turned_above = work[at : at + size * widest], work[at + size * widest : at + 2 * size * widest]
+    at += 2 * size * widest
+    all_near, sums = work[at : at + size * features], work[at + size * features : at + size * (features + 1)]
+    seen = work[at + size * (features + 1) : at + size * (features + 1) + features]
+    fews = (features + FEW - 1) // FEW
+    near, near_used = all_near[:0].reshape(0, features), used[:0].reshape(0, fews)
     w0 = matrix(p, places, dims, 0)
     lr = F(numbers[optimisers.LR])
     l1 = F(numbers[optimisers.L1])
@@ -86,7 +108,8 @@ def run_batches(
             bias = vector(p, places, dims, layer, 1)
             if layer == 0 and sparse:
                 near = all_near[: b * features].reshape(b, features)
-                spread(pictures, rows[low:high], near, sums, used)
+                near_used = used[: b * fews].reshape(b, fews)
+                spread(pictures, rows, low, high, near, sums, near_used)
                 first_sums(near, sums, a, c, w0, u, s, bias, z, seen, listed)
             elif layer == 0:
                 layer_sums(x[low:high], w0, bias, z, every)
@@ -130,14 +153,9 @@ def run_batches(
             if layer > 0:
                 low_at, high_at = size * hidden[layer - 1], size * hidden[layer - 1] + b * n_above
                 above, d_above = hs[low_at:high_at].reshape(b, n_above), ds[low_at:high_at].reshape(b, n_above)
-                back_through(
-                    d,
-                    w,
-                    d_above,
-                    turned[: b * width].reshape(width, b),
-                    turned[-b * n_above :].reshape(n_above, b),
-                    every,
-                )
+                d_turned = turned[: b * width].reshape(width, b)
+                d_above_turned = turned_above[: b * n_above].reshape(n_above, b)
+                back_through(d, w, d_above, d_turned, d_above_turned, every)
             begin = places[layer, 0]
             if plain:
                 if layer > 0:
@@ -145,7 +163,7 @@ def run_batches(
                 elif not sparse:
                     outer(x[low:high], d, -lr, True, w, every)
                 else:
-                    add_pictures_outer(near, used, -lr * a, d, w, listed)
+                    add_pictures_outer(near, near_used, -lr * a, d, w, listed)
                     for r in range(b):
                         share = lr * (a * sums[r] + c * F(n_above))
                         for j in range(width):
@@ -164,7 +182,7 @@ def run_batches(
                     for i in range(n_above):
                         for j in range(width):
                             gw[i, j] = c * g_bias[j]
-                    add_pictures_outer(near, used, a, d, gw, listed)
+                    add_pictures_outer(near, near_used, a, d, gw, listed)
                 if l1 > ZERO:
                     for i in range(begin, begin + n_above * width):
                         g[i] += l1 * (ONE if p[i] > ZERO else (-ONE if p[i] < ZERO else p[i]))

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tune_mlp.engines.compiled.jit import inline
+from tune_mlp.engines.compiled.jit import inline, spliced
 from tune_mlp.engines.compiled.products import multiply, transpose
 from tune_mlp.engines.compiled.sparse import add_pictures
 
@@ -27,14 +27,14 @@ SMALL_BATCH = 4
 """Up to so many samples a product of matrices is slower than walking the weights' rows."""
 
 
-@inline
+@spliced
 def matrix(p: Array, places: Array, dims: Array, layer: Any) -> Array:
     """Layer l's weights, [inputs, outputs]."""
     start = places[layer, 0]
     return p[start : start + dims[layer] * dims[layer + 1]].reshape(dims[layer], dims[layer + 1])
 
 
-@inline
+@spliced
 def vector(p: Array, places: Array, dims: Array, layer: Any, which: Any) -> Array:
     """Layer l's bias (1), or its batch norm's scale (2) or shift (3)."""
     start = places[layer, which]
@@ -60,7 +60,7 @@ def add_by_rows(x: Array, w: Array, z: Array) -> None:
                     row[j] += value * w[i, j]
 
 
-@inline
+@spliced
 def layer_sums(x: Array, w: Array, bias: Array, z: Array, every: Array) -> None:
     """z = x @ w + bias."""
     for r in range(z.shape[0]):
@@ -71,7 +71,7 @@ def layer_sums(x: Array, w: Array, bias: Array, z: Array, every: Array) -> None:
         multiply(x, w, 0, z.shape[0], every[: w.shape[0]], ONE, True, z)
 
 
-@inline
+@spliced
 def back_through(d: Array, w: Array, d_above: Array, d_turned: Array, d_above_turned: Array, every: Array) -> None:
     """d_above = d @ w.T; the turned ones are room for d.T and d_above.T, small beside w, which is read as it stands."""
     if d.shape[0] > SMALL_BATCH:
@@ -88,13 +88,13 @@ def back_through(d: Array, w: Array, d_above: Array, d_turned: Array, d_above_tu
             d_above[r, i] = total
 
 
-@inline
+@spliced
 def outer(x: Array, d: Array, factor: Any, add: bool, w: Array, every: Array) -> None:
     """w = factor * x.T @ d, added to what is there if `add`."""
     multiply(x.T, d, 0, w.shape[0], every[: d.shape[0]], factor, add, w)
 
 
-@inline
+@spliced
 def first_sums(
     x: Array,
     sums: Array,

@@ -1,8 +1,8 @@
 """Pictures, most of whose pixels are zero: what a first layer does with them, leaving out the zeros.
 
-One sample at a time it walks the weights' rows of the sample's own pixels. Of a batch it takes a few samples at a time, and
-the pixels that any of them has; and for the gradient a few pixels at a time, and the samples that have any of them: tiles
-of sums stay in registers then, which is worth more than the zeros that come along.
+A lone sample walks the weights' rows of its own pixels. Of a batch a few samples are taken at a time, and the pixels that
+any of them has; and for the gradient a few pixels at a time, and the samples that have any of them: tiles of sums stay in
+registers then, which is worth more than the zeros that come along.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_mlp.engines.compiled.jit import inline, kernel
+from tune_mlp.engines.compiled.jit import inline, kernel, spliced
 from tune_mlp.engines.compiled.products import multiply
+from tune_mlp.engines.compiled.vectors import ask_for
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
 F = np.float32
@@ -34,9 +35,9 @@ class Pixels:
     """Of each sample's values."""
 
 
-def read_only(x: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The same pictures as they come from Ray's object store: one compiled form serves both."""
-    shared = x.view()
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """The same as it comes from Ray's object store: one compiled form serves both."""
+    shared = array.view()
     shared.flags.writeable = False
     return shared
 
@@ -75,65 +76,12 @@ def _fill(x: Array, start: Array, places: Array, values: Array, sums: Array) -> 
 
 
 @inline
-def add_rows(low: Any, high: Any, places: Array, values: Array, w: Array, z: Array) -> None:
-    """z += sum of value * w[place]."""
-    p, v = places[low:high], values[low:high]
-    n = p.shape[0]
-    whole = n - n % 4
-    for k in range(0, whole, 4):
-        add_four(
-            w[p[k]], w[p[k + 1]], w[p[k + 2]], w[p[k + 3]], F(v[k]), F(v[k + 1]), F(v[k + 2]), F(v[k + 3]), z
-        )  # fmt: skip
-    for k in range(whole, n):
-        add_one(w[p[k]], F(v[k]), z)
-
-
-@inline
-def add_outer(low: Any, high: Any, places: Array, values: Array, factor: Any, d: Array, w: Array) -> None:
-    """w[place] += factor * value * d for each non-zero pixel."""
-    p, v = places[low:high], values[low:high]
-    n = p.shape[0]
-    whole = n - n % 4
-    for k in range(0, whole, 4):
-        add_to_four(
-            w[p[k]], w[p[k + 1]], w[p[k + 2]], w[p[k + 3]],
-            factor * F(v[k]), factor * F(v[k + 1]), factor * F(v[k + 2]), factor * F(v[k + 3]), d,
-        )  # fmt: skip
-    for k in range(whole, n):
-        add_one(d, factor * F(v[k]), w[p[k]])
-
-
-@inline
-def add_one(row: Array, value: Any, z: Array) -> None:
-    """z += value * row."""
-    for j in range(z.shape[0]):
-        z[j] += value * row[j]
-
-
-@inline
-def add_four(r0: Array, r1: Array, r2: Array, r3: Array, v0: Any, v1: Any, v2: Any, v3: Any, z: Array) -> None:
-    """z += the sum of value * row: z is read a quarter as often as row by row."""
-    for j in range(z.shape[0]):
-        z[j] += v0 * r0[j] + v1 * r1[j] + v2 * r2[j] + v3 * r3[j]
-
-
-@inline
-def add_to_four(r0: Array, r1: Array, r2: Array, r3: Array, v0: Any, v1: Any, v2: Any, v3: Any, d: Array) -> None:
-    """Each row += its value * d."""
-    for j in range(d.shape[0]):
-        r0[j] += v0 * d[j]
-        r1[j] += v1 * d[j]
-        r2[j] += v2 * d[j]
-        r3[j] += v3 * d[j]
-
-
-@inline
-def spread(pictures: Array, rows: Array, x: Array, sums: Array, used: Array) -> None:
-    """The pictures `rows` as numbers x, each one's sum, and which few pixels it has any of: used [rows, features / FEW]."""
+def spread(pictures: Array, rows: Array, low: Any, high: Any, x: Array, sums: Array, used: Array) -> None:
+    """The pictures rows[low:high] as numbers x, each one's sum, and which few pixels it has any of: used [rows, fews]."""
     features = x.shape[1]
     whole = features // FEW
-    for r in range(rows.shape[0]):
-        picture = pictures[rows[r]]
+    for r in range(high - low):
+        picture = pictures[rows[low + r]]
         for i in range(features):
             x[r, i] = picture[i]
         total = np.int32(0)
@@ -149,27 +97,29 @@ def spread(pictures: Array, rows: Array, x: Array, sums: Array, used: Array) -> 
             used[r, whole] = 0
             for i in range(whole * FEW, features):
                 used[r, whole] |= picture[i]
+    for r in range(high, min(2 * high - low, rows.shape[0])):  # the next batch's
+        ask_for(pictures[rows[r]], 0, features)
 
 
-@inline
+@spliced
 def add_pictures(x: Array, w: Array, z: Array, seen: Array, listed: Array) -> None:
     """z += x @ w. seen and listed: room for as many numbers as x has columns."""
     rows, features = x.shape
-    for low in range(0, rows, FEW):
-        high = min(low + FEW, rows)
+    for first in range(0, rows, FEW):
+        beyond = min(first + FEW, rows)
         for i in range(features):
-            seen[i] = x[low, i]
-        for r in range(low + 1, high):
+            seen[i] = x[first, i]
+        for r in range(first + 1, beyond):
             for i in range(features):
                 seen[i] += x[r, i]
         count = 0
         for i in range(features):
             listed[count] = i
             count += seen[i] != ZERO  # no branch: it couldn't be foretold
-        multiply(x, w, low, high, listed[:count], ONE, True, z)
+        multiply(x, w, first, beyond, listed[:count], ONE, True, z)
 
 
-@inline
+@spliced
 def add_pictures_outer(x: Array, used: Array, factor: Any, d: Array, w: Array, listed: Array) -> None:
     """w += factor * x.T @ d. listed: room for as many numbers as x has rows."""
     rows, features = x.shape
