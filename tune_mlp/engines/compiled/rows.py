@@ -6,6 +6,8 @@ The rows are those of the inputs that aren't zero, and `values` are these inputs
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from llvmlite import ir
@@ -27,7 +29,7 @@ from tune_mlp.engines.compiled.vectors import (
 )
 
 NUMBERS = INT.as_pointer()
-WIDEST = {True: 8, False: 4}
+WIDEST = {True: 16, False: 4}
 """How many registers of a row at once, with 32 of them and with 16."""
 IN_FLIGHT = 8
 """So many sums at least keep a processor at work, each of which has to wait for the one before it."""
@@ -36,7 +38,85 @@ ROWS = ir.FunctionType(VOID, [SIZE, FLOATS, NUMBERS, SIZE, FLOATS, FLOATS, FLOAT
 """How many are listed, the values, the listed, a row's length, w, the one row, a factor, the results by row."""
 
 
-def _of_rows(name: str, body: Callable[..., None]) -> Any:
+@dataclass(frozen=True)
+class _Row:
+    """A listed one."""
+
+    value: Any
+    result: Any
+    blocks: list[tuple[Any, Any]]
+    """Where its registers lie in w, with their masks."""
+
+
+class _Rows:
+    """What a function does with one block of columns: as many listed rows at a time as keep the processor at work."""
+
+    def __init__(self, builder: Any, vectors: Vectors, arguments: Any, column: Any, masks: list[Any]) -> None:
+        self.builder, self.vectors, self._column, self._masks = builder, vectors, column, masks
+        self._count, self._values, self._listed, self._n, self._w, one, self.factor, self._results = arguments
+        self.one = self._blocks(builder.gep(one, [column]))
+        self.parts = max(1, IN_FLIGHT // len(masks))
+
+    def _blocks(self, start: Any) -> list[tuple[Any, Any]]:
+        return [(self.builder.gep(start, [number(v * self.vectors.lanes)]), mask) for v, mask in enumerate(self._masks)]
+
+    def each(self, body: Callable[[list[_Row]], None]) -> None:
+        """The body for all of them, some at a time and the rest one by one."""
+        builder = self.builder
+        whole = builder.sub(self._count, builder.srem(self._count, number(self.parts)))
+        with counting(builder, whole, self.parts) as step:
+            body([self._row(builder.add(step, number(part))) for part in range(self.parts)])
+        with counting(builder, self._count, 1, whole) as step:
+            body([self._row(step)])
+
+    def _row(self, step: Any) -> _Row:
+        builder = self.builder
+        row = builder.zext(builder.load(builder.gep(self._listed, [step])), SIZE)
+        start = builder.gep(self._w, [builder.add(builder.mul(row, self._n), self._column)])
+        value = builder.load(builder.gep(self._values, [step]))
+        return _Row(value, builder.gep(self._results, [row]), self._blocks(start))
+
+
+def _add(rows: _Rows) -> None:
+    """The one row += the sum of value * row."""
+    vectors = rows.vectors
+    sums = [vectors.sums(len(rows.one)) for _ in range(rows.parts)]
+
+    def body(some: list[_Row]) -> None:
+        for row, line in zip(some, sums, strict=False):
+            for place, (block, mask) in zip(line, row.blocks, strict=True):
+                vectors.add_product(place, vectors.all_of(row.value), vectors.load(block, mask))
+
+    rows.each(body)
+    for v, (block, mask) in enumerate(rows.one):
+        total = vectors.load(block, mask)
+        for line in sums:
+            total = rows.builder.fadd(total, rows.builder.load(line[v]))
+        vectors.store(total, block, mask)
+
+
+def _change(rows: _Rows, dots: bool = False) -> None:
+    """Each row += factor * value * the one row; and before that, its result += row @ the one row, if `dots`."""
+    builder, vectors = rows.builder, rows.vectors
+    one = [vectors.load(block, mask) for block, mask in rows.one]
+
+    def body(some: list[_Row]) -> None:
+        # All are read before any is written: a row may begin in the register in which the one before it ends.
+        numbers = [[vectors.load(block, mask) for block, mask in row.blocks] for row in some]
+        for row, line in zip(some, numbers, strict=True):
+            by = vectors.all_of(builder.fmul(row.value, rows.factor))
+            for (block, mask), x, d in zip(row.blocks, line, one, strict=True):
+                vectors.store(vectors.multiply_add(by, d, x), block, mask)
+            if dots:
+                dot = vectors.zero
+                for x, d in zip(line, one, strict=True):
+                    dot = vectors.multiply_add(x, d, dot)
+                builder.store(builder.fadd(builder.load(row.result), vectors.total(dot)), row.result)
+
+    rows.each(body)
+
+
+def _of_rows(name: str, body: Callable[[_Rows], None]) -> Any:
     """A function over all blocks of columns."""
 
     def written(context: Any, module: Any) -> Any:
@@ -48,7 +128,7 @@ def _of_rows(name: str, body: Callable[..., None]) -> Any:
             vectors.columns(
                 function.args[3],
                 WIDEST[many],
-                lambda width, column, masks: body(builder, vectors, function.args, column, masks),
+                lambda _, column, masks: body(_Rows(builder, vectors, function.args, column, masks)),
             )
             builder.ret_void()
         return function
@@ -56,74 +136,10 @@ def _of_rows(name: str, body: Callable[..., None]) -> Any:
     return written
 
 
-def _each(builder: Any, arguments: Any, column: Any, step: Any) -> tuple[Any, Any, Any]:
-    """The listed number `step`, its value, and where its row's block of columns begins."""
-    _, values, listed, n, w, _, _, _ = arguments
-    row = builder.zext(builder.load(builder.gep(listed, [step])), SIZE)
-    start = builder.gep(w, [builder.add(builder.mul(row, n), column)])
-    return row, builder.load(builder.gep(values, [step])), start
-
-
-def _blocks(builder: Any, vectors: Vectors, start: Any, masks: list[Any]) -> list[tuple[Any, Any]]:
-    return [(builder.gep(start, [number(v * vectors.lanes)]), mask) for v, mask in enumerate(masks)]
-
-
-def _add(builder: Any, vectors: Vectors, arguments: Any, column: Any, masks: list[Any]) -> None:
-    """The one row += the sum of value * row."""
-    count, _, _, _, _, one, _, _ = arguments
-    parts = max(1, min(4, IN_FLIGHT // len(masks)))
-    sums = [vectors.sums(len(masks)) for _ in range(parts)]
-
-    def add(step: Any, line: list[Any]) -> None:
-        _, value, start = _each(builder, arguments, column, step)
-        for place, (block, mask) in zip(line, _blocks(builder, vectors, start, masks), strict=True):
-            vectors.add_product(place, vectors.all_of(value), vectors.load(block, mask))
-
-    whole = builder.sub(count, builder.srem(count, number(parts)))
-    with counting(builder, whole, parts) as step:
-        for part, line in enumerate(sums):
-            add(builder.add(step, number(part)), line)
-    with counting(builder, count, 1, whole) as step:
-        add(step, sums[0])
-    for v, (block, mask) in enumerate(_blocks(builder, vectors, builder.gep(one, [column]), masks)):
-        total = vectors.load(block, mask)
-        for line in sums:
-            total = builder.fadd(total, builder.load(line[v]))
-        vectors.store(total, block, mask)
-
-
-def _change(builder: Any, vectors: Vectors, arguments: Any, column: Any, masks: list[Any]) -> None:
-    """Each row += factor * value * the one row."""
-    count, _, _, _, _, one, factor, _ = arguments
-    blocks = _blocks(builder, vectors, builder.gep(one, [column]), masks)
-    added = [vectors.load(block, mask) for block, mask in blocks]
-    with counting(builder, count, 1) as step:
-        _, value, start = _each(builder, arguments, column, step)
-        by = vectors.all_of(builder.fmul(value, factor))
-        for d, (block, mask) in zip(added, _blocks(builder, vectors, start, masks), strict=True):
-            vectors.store(vectors.multiply_add(by, d, vectors.load(block, mask)), block, mask)
-
-
-def _dot_and_change(builder: Any, vectors: Vectors, arguments: Any, column: Any, masks: list[Any]) -> None:
-    """Its result += row @ the one row, and then each row += factor * value * the one row."""
-    count, _, _, _, _, one, factor, results = arguments
-    blocks = _blocks(builder, vectors, builder.gep(one, [column]), masks)
-    added = [vectors.load(block, mask) for block, mask in blocks]
-    with counting(builder, count, 1) as step:
-        row, value, start = _each(builder, arguments, column, step)
-        by, dot = vectors.all_of(builder.fmul(value, factor)), vectors.zero
-        for d, (block, mask) in zip(added, _blocks(builder, vectors, start, masks), strict=True):
-            numbers = vectors.load(block, mask)
-            dot = vectors.multiply_add(numbers, d, dot)
-            vectors.store(vectors.multiply_add(by, d, numbers), block, mask)
-        result = builder.gep(results, [row])
-        builder.store(builder.fadd(builder.load(result), vectors.total(dot)), result)
-
-
 _ADD, _CHANGE, _DOT_AND_CHANGE = (
     _of_rows("add_rows", _add),
     _of_rows("change_rows", _change),
-    _of_rows("dot_and_change_rows", _dot_and_change),
+    _of_rows("dot_and_change_rows", partial(_change, dots=True)),
 )
 
 
