@@ -213,6 +213,21 @@ def published(monkeypatch):
     return lambda *mirrors: monkeypatch.setattr(source, "mirrors", list(mirrors))
 
 
+@pytest.mark.parametrize("name", mnist.FOLDERS)
+def test_classes_are_torchvisions(name):
+    its = getattr(mnist_module(), mnist.FOLDERS[name]).classes
+    assert mnist.CLASSES[name] == tuple(label.split(" - ")[0] for label in its)
+
+
+def test_pictures_and_labels_are_those_that_torchvision_reads(tmp_path):
+    put(tmp_path, idx_files())
+    ours, module = load(data_dir=tmp_path), mnist_module()
+    for kind, found in (("train", (ours.x, ours.y)), ("t10k", (ours.x_test, ours.y_test))):
+        pictures = module.read_image_file(str(tmp_path / f"{kind}-images-idx3-ubyte")).numpy()
+        assert (found[0].reshape(pictures.shape) == pictures).all()
+        assert (found[1] == module.read_label_file(str(tmp_path / f"{kind}-labels-idx1-ubyte")).numpy()).all()
+
+
 def test_a_download_lands_in_the_cache_and_is_made_once(tmp_path, published):
     said = []
     with served({f"/{name}": (content, len(content)) for name, content in archives().items()}) as mirror:

@@ -172,7 +172,17 @@ def test_what_a_worker_could_not_write_is_no_trials_failure(tmp_path: Path) -> N
     display.begin(Board("", "val_accuracy", "max", trials=9, epochs=9))
     with Journal.create(tmp_path / "journal.jsonl") as journal:
         journal.append(next(events(1)))
-        its = recorder.Recorder(journal, display, "max", Folder(tmp_path), recorder.Kept(), on_start=lambda: None)
+        its = recorder.Recorder(
+            journal,
+            display,
+            "max",
+            Folder(tmp_path),
+            recorder.Kept(),
+            on_start=lambda: None,
+            on_idle=lambda: None,
+            trials=9,
+            slots=1,
+        )
         trial = SimpleNamespace(
             config={"trial": 0, "seed": 0, "params": {}},
             get_pickled_error=Wrapped,

@@ -32,7 +32,18 @@ class Play:
         self.display.begin(Board("", "val_accuracy", "max", trials=9, epochs=9))
         self.journal = Journal.create(folder / "journal.jsonl")
         self.journal.append(Started("s", "classification", "val_accuracy", "max", 9, "eager", 10, 0, "digits", ""))
-        self.recorder = Recorder(self.journal, self.display, "max", Folder(folder), kept, on_start=lambda: None)
+        self.idle: list[list[str]] = []
+        self.recorder = Recorder(
+            self.journal,
+            self.display,
+            "max",
+            Folder(folder),
+            kept,
+            on_start=lambda: None,
+            on_idle=lambda: self.idle.append(list(self.trials()["state"])),
+            trials=3,
+            slots=2,
+        )
 
     def trial(self, number: int) -> Any:
         return SimpleNamespace(
@@ -90,6 +101,19 @@ def test_a_trial_ends_once_whatever_ray_says_later(play: Play) -> None:
     play.recorder.on_trial_error(0, [], play.trial(0))
     assert list(play.trials()["state"]) == ["finished"]
     assert play.display.states == {0: TrialState.FINISHED}
+
+
+def test_a_core_is_idle_once_no_trial_is_left_to_begin(play: Play) -> None:
+    """Of 3 trials, two at a time."""
+    play.start(0)
+    play.start(1)
+    play.result(0, 0.5, "finished")
+    assert play.idle == []
+    play.start(2)
+    play.result(1, 0.5, "finished")
+    assert play.idle == [["finished", "finished", "stopped"]]
+    play.result(2, 0.5, "finished")
+    assert len(play.idle) == 1
 
 
 def test_only_the_leaders_weights_are_kept(play: Play) -> None:

@@ -31,6 +31,17 @@ def engine(name: str) -> Engine:
     return ENGINES[name]()
 
 
+def warm(name: str) -> None:
+    """Import what the engine needs, and load its kernels where they are compiled."""
+    from tune_mlp.engines.compiled.cache import is_compiled
+
+    engine(name)
+    if name == "compiled" and is_compiled():
+        from tune_mlp.engines.compiled.warm import compile_kernels
+
+        compile_kernels()
+
+
 def choose_engine(wanted: str, gpu: bool = False, eager_only: str = "") -> tuple[str, str]:
     """The engine's name, and why it is that one, for `auto`, `eager` or `compiled`; `eager_only` is what is asked for that
     the compiled engine doesn't train, such as `a CNN`."""

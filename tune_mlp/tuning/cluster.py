@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import math
 import os
 import socket
 import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from tune_mlp.errors import ResourceError, RunError, UsageError, one_line
-from tune_mlp.tuning.schedulers import can_pause
 from tune_mlp.tuning.settings import Resources
 from tune_mlp.tuning.study import Study
 
@@ -82,7 +84,7 @@ def connected(study: Study, address: str | None, patience: float = ANSWER_SECOND
         try:
             nodes = tuple(dict(node["Resources"]) for node in ray.nodes() if node["Alive"])
             cluster = Cluster(nodes)
-            if study.concurrent and can_pause(study) and not cluster.has_slots:
+            if study.concurrent and study.scheduler.pauses and not cluster.has_slots:
                 raise UsageError(
                     f"{study.scheduler.name} sets trials aside, so concurrent={study.concurrent} can't be held on a Ray "
                     "that runs already; leave it out, or use asha, median or fifo"
@@ -99,19 +101,62 @@ def _init(study: Study, address: str | None, patience: float) -> None:
     local = address is None
     if address is not None:
         knock(address, patience)
-    options = {"resources": {SLOT: study.concurrent}} if local and study.concurrent and can_pause(study) else {}
+    options = {"resources": {SLOT: study.concurrent}} if local and study.concurrent and study.scheduler.pauses else {}
     try:
-        ray.init(
-            address="local" if local else address,
-            include_dashboard=False if local else None,
-            log_to_driver=False,
-            logging_level="CRITICAL",
-            **options,
-        )
+        with (
+            _lean() if local else contextlib.nullcontext(),
+            _importing("tune_mlp.tuning.schedulers", "tune_mlp.tuning.trainable", "tune_mlp.tuning.searchers"),
+        ):
+            ray.init(
+                address="local" if local else address,
+                include_dashboard=False if local else None,
+                log_to_driver=False,
+                logging_level="CRITICAL",
+                **options,
+            )
     except Exception as error:  # noqa: BLE001  # Ray raises many kinds here
         where = "start Ray on this machine" if local else f"connect to Ray at {address!r}"
         raise RunError(f"can't {where}: {one_line(error, 300)}") from None
     _no_news_from_ray()
+
+
+@contextlib.contextmanager
+def _importing(*modules: str) -> Iterator[None]:
+    """What is needed next, while Ray's start is waited for. An import that fails is tried again by whoever needs it."""
+
+    def go() -> None:
+        with contextlib.suppress(Exception):
+            for module in modules:
+                importlib.import_module(module)
+
+    thread = threading.Thread(target=go, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+@contextlib.contextmanager
+def _lean() -> Iterator[None]:
+    """A Ray on this machine for one study: nothing scales it, nobody reads its logs, and no dashboard shows it. Each of these
+    is a Python process that takes a second of a core to start, and the first another to end."""
+
+    from ray._private.node import Node
+
+    def nothing(node: Any, **_: Any) -> None:
+        node._webui_url = ""
+
+    # Names of Ray's own: where one is gone, Ray starts what it will.
+    helpers = [name for name in ("start_monitor", "start_log_monitor", "start_api_server") if hasattr(Node, name)]
+    before = {name: getattr(Node, name) for name in helpers}
+    for name in helpers:
+        setattr(Node, name, nothing)
+    try:
+        yield
+    finally:
+        for name, method in before.items():
+            setattr(Node, name, method)
 
 
 def _no_news_from_ray() -> None:

@@ -21,7 +21,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from tune_mlp.config import Cnn, TrialConfig
 from tune_mlp.seeds import derive
-from tune_mlp.tuning.schedulers import can_pause, make_scheduler, milestones
+from tune_mlp.tuning.schedulers import make_scheduler, milestones
 from tune_mlp.tuning.study import Study
 from tune_mlp.tuning.trainable import PATIENT_SECONDS
 
@@ -146,7 +146,7 @@ def simulate(study: Study, costs: Sequence[Cost], slots: int, score: Callable[[i
     sign = 1 if mode == "max" else -1
     ends = milestones(study)
     controller = _Controller(scheduler)
-    ahead = slots if can_pause(study) else 1
+    ahead = slots if study.scheduler.pauses else 1
     """So many wait: Ray draws on while trials are set aside."""
     running: list[tuple[float, int, _Simulated, int]] = []
     epochs, drawn, driver, last = [0] * len(costs), 0, 0.0, 0.0
@@ -230,4 +230,4 @@ def _normal_places(seen: Mapping[int, float], count: int, sign: int) -> NDArray[
 
 def may_set_aside(study: Study, slots: int) -> int:
     """How many trials may be alive at once, and lie on disk with their states."""
-    return study.number_of_trials if can_pause(study) else slots
+    return study.number_of_trials if study.scheduler.pauses else slots

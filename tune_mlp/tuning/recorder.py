@@ -40,14 +40,20 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         files: Place,
         kept: Kept,
         on_start: Callable[[], None],
+        on_idle: Callable[[], None],
+        trials: int,
+        slots: int,
         past: Past = NOTHING,
     ) -> None:
+        """on_idle: called once, when no trial is left to begin and not all `slots` are taken any more."""
         self._journal = journal
         self._display = display
         self._mode: Mode = mode
         self._files = files
         self._kept = kept
         self._on_start = on_start
+        self._on_idle: Callable[[], None] | None = on_idle
+        self._trials, self._slots = trials, slots
         self._open: dict[int, float] = {}
         """The seconds of each trial that hasn't ended, up to its last start: a trial may be set aside, or begin anew."""
         self._since: dict[int, float] = {}
@@ -152,6 +158,9 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         self._journal.append(Ended(number, state, seconds, error))
         self._display.trial_ended(number, state, error)
         self._keep_leader(number, state)
+        if self._on_idle and len(self._params) >= self._trials and len(self._training) < self._slots:
+            self._on_idle()
+            self._on_idle = None
 
     def _keep_leader(self, number: int, state: TrialState) -> None:
         """As `tables.rank` has it: of equals the one that was drawn first leads."""

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -272,7 +273,7 @@ def _train(job: _Job, past: Past, display: Display, phases: Phases) -> int | Non
 
     from tune_mlp.tuning.controller import mended_controller, one_folder
     from tune_mlp.tuning.recorder import Kept, Recorder
-    from tune_mlp.tuning.schedulers import Replaying, can_pause, make_scheduler, milestones
+    from tune_mlp.tuning.schedulers import Replaying, make_scheduler, milestones
     from tune_mlp.tuning.searchers import NumberedSearcher
     from tune_mlp.tuning.stopping import Deadline
     from tune_mlp.tuning.trainable import Job as Shared
@@ -304,7 +305,18 @@ def _train(job: _Job, past: Past, display: Display, phases: Phases) -> int | Non
         stopper.start()
 
     kept = Kept(weights=study.tested == "all", steps=study.step_losses != "winner")  # where there are none, none goes
-    recorder = Recorder(job.journal, display, mode, run.files, kept, on_start=started, past=past)
+    recorder = Recorder(
+        job.journal,
+        display,
+        mode,
+        run.files,
+        kept,
+        on_start=started,
+        on_idle=lambda: _warm_for_test(job.engine),
+        trials=study.number_of_trials,
+        slots=job.slots,
+        past=past,
+    )
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, job.slots))
     board = _board(study, job.problem, job.slots)
     board.ended.update(ended.state for ended in past.ended.values())
@@ -327,16 +339,16 @@ def _train(job: _Job, past: Past, display: Display, phases: Phases) -> int | Non
             tune.run(
                 tune.with_parameters(TrialActor, job=shared),
                 name=files.RAY,
-                **run.for_ray(can_pause(study)),
+                **run.for_ray(study.scheduler.pauses),
                 search_alg=NumberedSearcher(study, past),
                 scheduler=scheduler,
                 num_samples=left,
-                max_concurrent_trials=None if can_pause(study) else job.slots,
+                max_concurrent_trials=None if study.scheduler.pauses else job.slots,
                 resources_per_trial=tune.PlacementGroupFactory(
                     [{kind: amount for kind, amount in demand.items() if amount}]
                 ),
                 reuse_actors=True,
-                trial_dirname_creator=None if can_pause(study) else one_folder,
+                trial_dirname_creator=None if study.scheduler.pauses else one_folder,
                 callbacks=[recorder],
                 max_failures=RETRIES,
                 stop=stopper,
@@ -350,6 +362,19 @@ def _train(job: _Job, past: Past, display: Display, phases: Phases) -> int | Non
     if stopper.signal_number is None:
         recorder.close()
     return stopper.signal_number
+
+
+def _warm_for_test(engine: str) -> None:
+    """Two seconds of imports ahead of the winner's test, from when a core has nothing to train any more."""
+
+    def go() -> None:
+        with contextlib.suppress(Exception):  # the test meets it again
+            from tune_mlp.engines.choose import warm
+            from tune_mlp.tuning import winner  # noqa: F401
+
+            warm(engine)
+
+    threading.Thread(target=go, daemon=True).start()
 
 
 def _from_ray(error: Exception) -> RunError:

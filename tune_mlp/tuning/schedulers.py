@@ -104,11 +104,6 @@ def milestones(study: Study) -> tuple[int, ...]:
     return MILESTONES[study.scheduler.name](study)
 
 
-def can_pause(study: Study) -> bool:
-    """Does the scheduler set trials aside and go on with them later? Then more are alive than run."""
-    return study.scheduler.name in ("hyperband", "pbt")
-
-
 def _common(study: Study) -> dict[str, Any]:
     metric, mode = study.ranking
     return {"time_attr": TIME, "metric": metric, "mode": mode}

@@ -107,6 +107,11 @@ class Scheduler(_OneOf):
     pbt: Pbt | None = None
     fifo: Fifo | None = None
 
+    @property
+    def pauses(self) -> bool:
+        """Does it set trials aside and go on with them later? Then more are alive than run."""
+        return self.name in ("hyperband", "pbt")
+
 
 class Search(_OneOf):
     """Where the next draw comes from."""

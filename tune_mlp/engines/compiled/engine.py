@@ -292,7 +292,7 @@ _PIXELS: dict[int, tuple[NDArray[np.uint8], Pixels]] = {}
 """The last dataset's pixels, kept for the trials to come; with the array itself, so that its id stays its own."""
 
 
-def _pixels_of(x: NDArray[np.uint8]) -> Pixels:
+def _pixels_of(x: NDArray[Any]) -> Pixels:
     if id(x) not in _PIXELS:
         _PIXELS.clear()
         _PIXELS[id(x)] = (x, without_zeros(x))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 from llvmlite import ir
@@ -33,6 +33,8 @@ WIDEST = {True: 16, False: 4}
 """How many registers of a row at once, with 32 of them and with 16."""
 IN_FLIGHT = 8
 """So many sums at least keep a processor at work, each of which has to wait for the one before it."""
+DOTS = 2
+"""A row's sum is taken in so many parts, which needn't wait for one another."""
 
 ROWS = ir.FunctionType(VOID, [SIZE, FLOATS, NUMBERS, SIZE, FLOATS, FLOATS, FLOAT, FLOATS])
 """How many are listed, the values, the listed, a row's length, w, the one row, a factor, the results by row."""
@@ -100,18 +102,24 @@ def _change(rows: _Rows, dots: bool = False) -> None:
     builder, vectors = rows.builder, rows.vectors
     one = [vectors.load(block, mask) for block, mask in rows.one]
 
+    def changed(row: _Row, number_of: Callable[[int], Any]) -> None:
+        by, dots_of = vectors.all_of(builder.fmul(row.value, rows.factor)), [vectors.zero] * min(DOTS, len(one))
+        for v, ((block, mask), d) in enumerate(zip(row.blocks, one, strict=True)):
+            x = number_of(v)
+            dots_of[v % DOTS] = vectors.multiply_add(x, d, dots_of[v % DOTS]) if dots else vectors.zero
+            vectors.store(vectors.multiply_add(by, d, x), block, mask)
+        if dots:
+            dot = vectors.total(reduce(builder.fadd, dots_of))
+            builder.store(builder.fadd(builder.load(row.result), dot), row.result)
+
     def body(some: list[_Row]) -> None:
+        if len(some) == 1:
+            changed(some[0], lambda v: vectors.load(*some[0].blocks[v]))
+            return
         # All are read before any is written: a row may begin in the register in which the one before it ends.
         numbers = [[vectors.load(block, mask) for block, mask in row.blocks] for row in some]
         for row, line in zip(some, numbers, strict=True):
-            by = vectors.all_of(builder.fmul(row.value, rows.factor))
-            for (block, mask), x, d in zip(row.blocks, line, one, strict=True):
-                vectors.store(vectors.multiply_add(by, d, x), block, mask)
-            if dots:
-                dot = vectors.zero
-                for x, d in zip(line, one, strict=True):
-                    dot = vectors.multiply_add(x, d, dot)
-                builder.store(builder.fadd(builder.load(row.result), vectors.total(dot)), row.result)
+            changed(row, line.__getitem__)
 
     rows.each(body)
 

@@ -89,14 +89,14 @@ def spread(pictures: Array, rows: Array, low: Any, high: Any, x: Array, sums: Ar
             total = np.int32(total + np.int32(picture[i]))
         sums[r] = total
         for few in range(whole):
-            i = np.uint64(FEW * few)  # an unsigned index can't be negative, which vectorises its loop
+            at = np.uint64(FEW * few)  # an unsigned index can't be negative, which vectorises its loop
             used[r, few] = (
-                picture[i] | picture[i + np.uint64(1)] | picture[i + np.uint64(2)] | picture[i + np.uint64(3)]
+                picture[at] | picture[at + np.uint64(1)] | picture[at + np.uint64(2)] | picture[at + np.uint64(3)]
             )
         if whole * FEW < features:
             used[r, whole] = 0
-            for i in range(whole * FEW, features):
-                used[r, whole] |= picture[i]
+            for rest in range(whole * FEW, features):
+                used[r, whole] |= picture[rest]
     for r in range(high, min(2 * high - low, rows.shape[0])):  # the next batch's
         ask_for(pictures[rows[r]], 0, features)
 
