@@ -55,7 +55,7 @@ class CompiledRun:
         self._count = sum(parameter.numel() for parameter in self._model.parameters())
         self._norms = [layer for layer in self._model if isinstance(layer, nn.BatchNorm1d)]
         self._moments = _shared_moments(self._norms)
-        self._m, self._v, self._g = (np.zeros_like(self._p) for _ in range(3))
+        self._m, self._v, self._g = (torch.zeros_like(self._flat).numpy() for _ in range(3))
         self._steps = 0
         self._numbers = optimisers.settings(config)
         self._plain = optimisers.is_plain(config)

@@ -6,15 +6,26 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
+import numpy as np
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numpy.typing import NDArray
 
 from tune_mlp.engines.compiled.cache import cache_folder
 
 Function = Callable[..., Any]
+LINE = 64
+"""Bytes in a line of the cache."""
 
 # Sums may be reordered, which vectorises them; NaN and infinity keep their meaning, since divergence shows by them. Without
 # numba's runtime nothing is allocated, and no array's references are counted, by locked instructions, at each slice of it.
 OPTIONS = {"fastmath": {"reassoc", "contract", "nsz", "arcp"}, "nogil": True, "error_model": "numpy", "_nrt": False}
+
+
+def aligned(count: int) -> NDArray[np.float32]:
+    """So many numbers to write on; no register's worth of them lies across two lines of the cache, as NumPy's own may."""
+    room = np.empty(count + LINE // 4, np.float32)
+    start = -room.ctypes.data % LINE // 4
+    return room[start : start + count]
 
 
 def kernel(function: Function) -> Function:

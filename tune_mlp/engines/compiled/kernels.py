@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tune_mlp.engines.compiled import between, losses, optimisers
-from tune_mlp.engines.compiled.jit import inline, kernel
+from tune_mlp.engines.compiled.jit import aligned, inline, kernel
 from tune_mlp.engines.compiled.layers import (
     back_through,
     column_sums,
@@ -34,7 +34,7 @@ def room(size: int, dims: Array, sparse: bool) -> tuple[Array, Array, Array]:
     units, widest, features = int(dims[1:-1].sum()), int(dims[1:].max()), int(dims[0]) if sparse else 0
     work = size * (4 * units + int(dims[-1]) + 2 * widest + features + 1) + 2 * units + 2 * int(dims[1]) + features
     lists = 2 * max(size, int(dims.max()))
-    return np.empty(work, F), np.empty(lists, np.int64), np.empty(size * -(-features // FEW), np.uint8)
+    return aligned(work), np.empty(lists, np.int64), np.empty(size * -(-features // FEW), np.uint8)
 
 
 @inline

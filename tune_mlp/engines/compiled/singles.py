@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tune_mlp.engines.compiled import activations, losses
-from tune_mlp.engines.compiled.jit import inline, kernel
+from tune_mlp.engines.compiled.jit import aligned, inline, kernel
 from tune_mlp.engines.compiled.layers import column_sums, copy, fold, matrix, vector
 from tune_mlp.engines.compiled.rows import add_rows, change_rows, dot_and_change_rows
 from tune_mlp.engines.compiled.vectors import ask_for
@@ -34,7 +34,7 @@ def room(dims: Array) -> tuple[Array, Array]:
     first layer's u and s, and the inputs and outputs that aren't zero; lists, of these, and how many they are."""
     units, features = int(dims[1:-1].sum()), int(dims[0])
     work = 4 * units + int(dims[-1]) + 2 * int(dims[1]) + features
-    return np.empty(work, F), np.empty(features + units + len(dims), np.uint32)
+    return aligned(work), np.empty(features + units + len(dims), np.uint32)
 
 
 @kernel

@@ -12,6 +12,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
+from tune_mlp.engines.compiled.jit import LINE
+
 BIT, INT, SIZE, FLOAT, VOID = ir.IntType(1), ir.IntType(32), ir.IntType(64), ir.FloatType(), ir.VoidType()
 FLOATS = FLOAT.as_pointer()
 FUSED = ("contract",)
@@ -160,8 +162,6 @@ class Vectors:
 
 
 PREFETCH = ir.FunctionType(VOID, [ir.IntType(8).as_pointer(), INT, INT, INT])
-LINE = 64
-"""Bytes that come into the first cache together."""
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # numba ships no types
