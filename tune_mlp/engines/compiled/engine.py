@@ -16,7 +16,6 @@ from tune_mlp.data.dataset import Fold, Problem
 from tune_mlp.engines.base import Trained
 from tune_mlp.engines.check import check_compiled, check_start
 from tune_mlp.engines.compiled import activations, kernels, losses, optimisers, singles
-from tune_mlp.engines.compiled.layers import SMALL_BATCH
 from tune_mlp.engines.compiled.sparse import Pixels, read_only, without_zeros
 from tune_mlp.engines.denormals import denormals_as_zero
 from tune_mlp.engines.tally import Tally, no_scores
@@ -28,8 +27,6 @@ Floats = NDArray[np.float32]
 
 TOGETHER = 64
 """So many samples are evaluated together: enough for a product of matrices, and few enough for the second cache."""
-LOOKED_AT, FEW_PIXELS, LARGE_BATCH = 500, 0.3, 256
-"""From the pixels of so many samples it is told whether few are not zero; a batch is large from so many samples on."""
 NO_ROWS = read_only(np.empty(0, np.int64))
 NO_FLOATS = np.empty((0, 0), np.float32)
 NO_MASKS = np.empty((0, 0), np.uint8)
@@ -61,7 +58,7 @@ class CompiledRun:
         self._plain = optimisers.is_plain(config)
         self._room_size, self._room = 0, kernels.room(0, self._dims, False)
         scaler = self._fold.inputs
-        self._sparse = not scaler.per_sample and _skips_zeros(self._dataset.x, config.batch_size)
+        self._sparse = self._dataset.x.dtype == np.uint8 and not scaler.per_sample
         self._a, self._c = (np.float32(scaler.scale[0]), np.float32(scaler.shift[0])) if self._sparse else (
             np.float32(1), np.float32(0))  # fmt: skip
 
@@ -225,16 +222,6 @@ class CompiledEngine:
         check_start(config, problem.dataset)
         check_compiled(config)
         return CompiledRun(config, problem, fold, seed)
-
-
-def _skips_zeros(x: NDArray[Any], batch_size: int) -> bool:
-    """Is a first layer that walks the rows of non-zero pixels faster than a dense product? By measurement on digits, half
-    of whose pixels are zero, and MNIST, with four fifths: at 32 samples twice as fast there, at 1,024 a quarter slower."""
-    if x.dtype != np.uint8:
-        return False
-    some = x[:: max(1, len(x) // LOOKED_AT)]
-    few = np.count_nonzero(some) <= FEW_PIXELS * some.size
-    return bool(batch_size <= SMALL_BATCH or (few and batch_size < LARGE_BATCH))
 
 
 def _single(value: float) -> np.float32:

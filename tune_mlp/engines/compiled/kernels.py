@@ -18,7 +18,7 @@ from tune_mlp.engines.compiled.layers import (
     outer,
     vector,
 )
-from tune_mlp.engines.compiled.sparse import FEW, add_pictures_outer, spread
+from tune_mlp.engines.compiled.sparse import FEW_PIXELS, add_pictures_outer, spread
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
 
@@ -29,12 +29,12 @@ ZERO, ONE = F(0), F(1)
 def room(size: int, dims: Array, sparse: bool) -> tuple[Array, Array, Array]:
     """What a kernel writes on, for batches of `size`: work, 4 arrays of [size, hidden units] (sums, outputs, what batch norm
     scales, gradients), one of [size, outputs], batch norm's centre and 1/deviation of each hidden unit, the first layer's u
-    and s, room for two layers' gradients, [units, size], and for pictures as numbers, their sums, and one more; two lists;
-    and which few pixels pictures have any of."""
+    and s, room for two layers' gradients, [units, size], and for pictures as numbers, and their sums; two lists; and
+    which few pixels pictures have any of, and which each few pictures have."""
     units, widest, features = int(dims[1:-1].sum()), int(dims[1:].max()), int(dims[0]) if sparse else 0
-    work = size * (4 * units + int(dims[-1]) + 2 * widest + features + 1) + 2 * units + 2 * int(dims[1]) + features
+    work = size * (4 * units + int(dims[-1]) + 2 * widest + features + 1) + 2 * units + 2 * int(dims[1])
     lists = 2 * max(size, int(dims.max()))
-    return aligned(work), np.empty(lists, np.int64), np.empty(size * -(-features // FEW), np.uint8)
+    return aligned(work), np.empty(lists, np.int64), np.empty(size * -(-features // FEW_PIXELS) + features, np.uint8)
 
 
 @inline
@@ -82,8 +82,8 @@ def run_batches(
     turned, turned_above = work[at : at + size * widest], work[at + size * widest : at + 2 * size * widest]
     at += 2 * size * widest
     all_near, sums = work[at : at + size * features], work[at + size * features : at + size * (features + 1)]
-    seen = work[at + size * (features + 1) : at + size * (features + 1) + features]
-    fews = (features + FEW - 1) // FEW
+    fews = (features + FEW_PIXELS - 1) // FEW_PIXELS
+    seen = used[size * fews :]
     near, near_used = all_near[:0].reshape(0, features), used[:0].reshape(0, fews)
     w0 = matrix(p, places, dims, 0)
     lr = F(numbers[optimisers.LR])
@@ -110,7 +110,7 @@ def run_batches(
                 near = all_near[: b * features].reshape(b, features)
                 near_used = used[: b * fews].reshape(b, fews)
                 spread(pictures, rows, low, high, near, sums, near_used)
-                first_sums(near, sums, a, c, w0, u, s, bias, z, seen, listed)
+                first_sums(pictures, rows, low, near, sums, a, c, w0, u, s, bias, z, seen, listed)
             elif layer == 0:
                 layer_sums(x[low:high], w0, bias, z, every)
             else:

@@ -19,9 +19,11 @@ from tune_mlp.engines.compiled.vectors import ask_for
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
 F = np.float32
-ZERO, ONE = F(0), F(1)
-FEW = 4
-"""So many samples, or pixels, at a time: with more, more zeros come along."""
+ONE = F(1)
+FEW_SAMPLES, FEW_PIXELS = 6, 4
+"""So many at a time: with more, more zeros come along, and with fewer, weights are read more often."""
+AHEAD = 4
+"""A picture is asked for while the one so many before it is read: memory takes as long as that to answer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +81,10 @@ def _fill(x: Array, start: Array, places: Array, values: Array, sums: Array) -> 
 def spread(pictures: Array, rows: Array, low: Any, high: Any, x: Array, sums: Array, used: Array) -> None:
     """The pictures rows[low:high] as numbers x, each one's sum, and which few pixels it has any of: used [rows, fews]."""
     features = x.shape[1]
-    whole = features // FEW
+    whole = features // FEW_PIXELS
     for r in range(high - low):
+        if low + r + AHEAD < rows.shape[0]:
+            ask_for(pictures[rows[low + r + AHEAD]], 0, features)
         picture = pictures[rows[low + r]]
         for i in range(features):
             x[r, i] = picture[i]
@@ -89,33 +93,35 @@ def spread(pictures: Array, rows: Array, low: Any, high: Any, x: Array, sums: Ar
             total = np.int32(total + np.int32(picture[i]))
         sums[r] = total
         for few in range(whole):
-            at = np.uint64(FEW * few)  # an unsigned index can't be negative, which vectorises its loop
+            at = np.uint64(FEW_PIXELS * few)  # an unsigned index can't be negative, which vectorises its loop
             used[r, few] = (
                 picture[at] | picture[at + np.uint64(1)] | picture[at + np.uint64(2)] | picture[at + np.uint64(3)]
             )
-        if whole * FEW < features:
+        if whole * FEW_PIXELS < features:
             used[r, whole] = 0
-            for rest in range(whole * FEW, features):
+            for rest in range(whole * FEW_PIXELS, features):
                 used[r, whole] |= picture[rest]
-    for r in range(high, min(2 * high - low, rows.shape[0])):  # the next batch's
-        ask_for(pictures[rows[r]], 0, features)
 
 
 @spliced
-def add_pictures(x: Array, w: Array, z: Array, seen: Array, listed: Array) -> None:
-    """z += x @ w. seen and listed: room for as many numbers as x has columns."""
-    rows, features = x.shape
-    for first in range(0, rows, FEW):
-        beyond = min(first + FEW, rows)
+def add_pictures(
+    pictures: Array, rows: Array, low: Any, x: Array, w: Array, z: Array, seen: Array, listed: Array
+) -> None:
+    """z += x @ w, where x are the pictures rows[low:]. seen, bytes, and listed: room for as many as x has columns."""
+    count_of_rows, features = x.shape
+    for first in range(0, count_of_rows, FEW_SAMPLES):
+        beyond = min(first + FEW_SAMPLES, count_of_rows)
+        picture = pictures[rows[low + first]]
         for i in range(features):
-            seen[i] = x[first, i]
+            seen[i] = picture[i]
         for r in range(first + 1, beyond):
+            picture = pictures[rows[low + r]]
             for i in range(features):
-                seen[i] += x[r, i]
+                seen[i] |= picture[i]
         count = 0
         for i in range(features):
             listed[count] = i
-            count += seen[i] != ZERO  # no branch: it couldn't be foretold
+            count += seen[i] != 0  # no branch: it couldn't be foretold
         multiply(x, w, first, beyond, listed[:count], ONE, True, z)
 
 
@@ -128,4 +134,6 @@ def add_pictures_outer(x: Array, used: Array, factor: Any, d: Array, w: Array, l
         for r in range(rows):
             listed[count] = r
             count += used[r, few] != 0
-        multiply(x.T, d, FEW * few, min(FEW * few + FEW, features), listed[:count], factor, True, w)
+        multiply(
+            x.T, d, FEW_PIXELS * few, min(FEW_PIXELS * few + FEW_PIXELS, features), listed[:count], factor, True, w
+        )
