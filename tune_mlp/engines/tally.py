@@ -26,7 +26,8 @@ class Classification:
         self._right = 0
 
     def add(self, outputs: torch.Tensor, y: torch.Tensor) -> None:
-        self._right += int((outputs.argmax(dim=1) == y).sum().item())
+        # The same as argmax, which takes three times as long on a CPU.
+        self._right += int((outputs.max(dim=1).indices == y).sum().item())
 
     def scores(self, n: int) -> dict[str, float]:
         return {"accuracy": self._right / n}
