@@ -134,11 +134,11 @@ def race(repeats: int, console: Console) -> list[Table]:
 
 
 PHASES = {
-    "data": "reading and checking the data, with torch and torchvision",
-    "ray": "starting and ending Ray, with its import",
+    "data": "reading and checking the data",
+    "ray": "starting and ending Ray, with Ray Tune's import meanwhile",
     "kernels": "looking for compiled kernels",
     "folder": "the run's folder",
-    "workers": "importing Ray Tune, and starting the first worker with its own imports",
+    "workers": "starting the first worker, with its imports",
     "test": "the winner's test",
     "tables": "writing the tables",
 }
