@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -309,6 +310,25 @@ def test_kernels_lie_in_a_folder_of_their_sources_whoever_imported_numba_first(t
     assert Path(folder).parent == tmp_path
     assert Path(folder) in Path(kept).parents
     assert others == str(tmp_path)
+
+
+AVX2 = "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+lzcnt,+movbe"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the processors compiled for here are of its kind")
+@pytest.mark.parametrize(("processor", "features", "lanes"), [("haswell", AVX2, 8), ("generic", "", 4)])
+def test_narrower_registers_compute_the_same(tmp_path: Path, processor: str, features: str, lanes: int) -> None:
+    """On this machine, compiled for an older one."""
+    code = (
+        "from tests.engines.test_compiled_engine import *; from numba.core.registry import cpu_target; "
+        "from tune_mlp.engines.compiled.vectors import lanes_of; print(lanes_of(cpu_target.target_context)[0]); "
+        "[test_products_of_any_size(turned) for turned in (False, True)]; test_matrices_of_any_size_are_transposed(); "
+        "[assert_alike(settings(optimizer, batch_size=batch, batch_norm=norm), pictures()) "
+        "for optimizer in ('sgd', 'adam') for batch in (1, 7, 32) for norm in (False, True)]"
+    )
+    environment = {"NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": features}
+    assert python(code, **environment) == str(lanes)
 
 
 @pytest.mark.slow
