@@ -22,6 +22,7 @@ from tune_mlp.data.split import make_problem
 from tune_mlp.engines.base import Run
 from tune_mlp.engines.choose import engine
 from tune_mlp.engines.compiled.products import multiply, transpose
+from tune_mlp.engines.compiled.rows import add_rows, change_rows, dot_and_change_rows
 from tune_mlp.engines.denormals import denormals_as_zero
 from tune_mlp.engines.tally import Tally
 
@@ -277,6 +278,35 @@ def test_a_product_over_what_is_listed_in_some_of_its_rows(turned: bool) -> None
     assert (out == kept).all()
 
 
+def test_sums_and_changes_of_a_lone_samples_rows() -> None:
+    """Rows as long as a register, shorter and longer, beside which nothing is touched; as many as are taken at a time."""
+    added = numba.njit(lambda values, listed, w, z: add_rows(values, listed, w, z))
+    changed = numba.njit(lambda values, listed, w, d, factor: change_rows(values, listed, w, d, factor))
+    both_ways = numba.njit(
+        lambda values, listed, w, d, factor, dots: dot_and_change_rows(values, listed, w, d, factor, dots)
+    )
+    rng = np.random.default_rng(0)
+    for count, n in itertools.product((0, 1, 3, 8, 19), (1, 10, 15, 16, 17, 31, 64, 130, 256, 257, 300)):
+        listed = np.sort(rng.permutation(20)[:count]).astype(np.uint32)
+        values, one, w = (rng.normal(size=shape).astype(np.float32) for shape in (count, n, (20, n)))
+        around = np.full(n + 2, 7, np.float32)
+        z = around[1:-1]
+        z[:] = one
+        added(values, listed, w, z)
+        assert z == pytest.approx(one + values @ w[listed], abs=1e-4), (count, n)
+        assert around[0] == around[-1] == 7
+        expected = w.copy()
+        expected[listed] += np.float32(0.5) * np.outer(values, one)
+        first, second, dots = w.copy(), w.copy(), np.ones(20, np.float32)
+        changed(values, listed, first, one, np.float32(0.5))
+        both_ways(values, listed, second, one, np.float32(0.5), dots)
+        assert first == pytest.approx(expected, abs=1e-5), (count, n)
+        assert (first == second).all()
+        expected_dots = np.ones(20)
+        expected_dots[listed] += w[listed] @ one
+        assert dots == pytest.approx(expected_dots, abs=1e-4), (count, n)
+
+
 def test_a_product_overwrites_what_was_not_a_number() -> None:
     out = np.full((3, 5), np.nan, np.float32)
     x, y = np.ones((3, 2), np.float32), np.ones((2, 5), np.float32)
@@ -310,6 +340,26 @@ def test_kernels_lie_in_a_folder_of_their_sources_whoever_imported_numba_first(t
     assert Path(folder).parent == tmp_path
     assert Path(folder) in Path(kept).parents
     assert others == str(tmp_path)
+
+
+def test_what_is_compiled_ahead_serves_arrays_as_they_come_from_rays_store() -> None:
+    """Those can't be written to, which is another type to numba: a worker would compile for itself."""
+    code = (
+        "from tests.engines.test_compiled_engine import *; from dataclasses import replace; "
+        "from tune_mlp.engines.compiled import kernels, singles; "
+        "from tune_mlp.engines.compiled.warm import compile_kernels; compile_kernels()\n"
+        "def shared(array):\n"
+        "    array = array.copy(); array.setflags(write=False); return array\n"
+        "on = pictures()\n"
+        "for kind in (np.uint8, np.float32):\n"
+        "    dataset = replace(on.dataset, x=shared(on.dataset.x.astype(kind)), y=shared(on.dataset.y))\n"
+        "    fold = replace(on.folds[0], train=shared(on.folds[0].train), validation=shared(on.folds[0].validation))\n"
+        "    for batch in (1, 4, 32):\n"
+        "        run = engine('compiled').start(settings('sgd', batch_size=batch), Problem(dataset, (fold,)), 0, 5)\n"
+        "        run.train_epoch(1); run.evaluate(dataset.x, dataset.y, fold.validation); run.evaluate(dataset.x, dataset.y)\n"
+        "print(len(kernels.run_batches.signatures), len(singles.train_singles.signatures))"
+    )
+    assert python(code) == "1 1"
 
 
 AVX2 = "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+lzcnt,+movbe"
