@@ -17,7 +17,7 @@ from tests.test_search import environment
 from tune_mlp.results.journal import Ended, read
 from tune_mlp.tuning.memory import proportional
 
-TRIALS = 2000
+TRIALS, AT_ONCE = 2000, 2
 SETTLED = 200
 """Trials after which memory is to be flat."""
 STUDY = f"""\
@@ -29,7 +29,7 @@ space:
   batch_size: 50
 trials: {TRIALS}
 epochs: 3
-concurrent: 2
+concurrent: {AT_ONCE}
 scheduler: {{asha: {{grace_period: 1, reduction_factor: 3}}}}
 """
 DRIVER_SLOPE = 25.0
@@ -63,7 +63,8 @@ def test_two_thousand_trials_take_no_more_memory_and_files_than_two_hundred(tmp_
             if sizes and (run / "journal.jsonl").exists():
                 done = sum(isinstance(event, Ended) for event in read(run / "journal.jsonl"))
                 files = sum(len(list(folder.rglob("*"))) for folder in (run, Path(session)))
-                seen.append((done, proportional(search.pid) / 1e6, max(sizes), files))
+                if done <= TRIALS - AT_ONCE:  # then the driver imports PyTorch, for the winner's test
+                    seen.append((done, proportional(search.pid) / 1e6, max(sizes), files))
             time.sleep(0.5)
         assert search.returncode == 0
         assert none_left_of(session), left_of_ray(session)
