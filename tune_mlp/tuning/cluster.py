@@ -141,7 +141,6 @@ def _importing(*modules: str) -> Iterator[None]:
 def _lean() -> Iterator[None]:
     """A Ray on this machine for one study: nothing scales it, nobody reads its logs, and no dashboard shows it. Each of these
     is a Python process that takes a second of a core to start, and the first another to end."""
-
     from ray._private.node import Node
 
     def nothing(node: Any, **_: Any) -> None:

@@ -103,7 +103,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         from tune_mlp.engines.choose import engine
 
         threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-        self._engine = engine(job.engine)  # first: a BLAS that it loads is limited, too
+        self._engine = engine(job.engine)
         torch.set_num_threads(job.threads)
         threadpool_limits(job.threads)
         self._job = job
