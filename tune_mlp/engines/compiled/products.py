@@ -81,9 +81,9 @@ def _product(context: Any, module: Any) -> Any:
                     before = builder.select(add, vectors.load(target, mask), vectors.zero)
                     vectors.store(vectors.multiply_add(scale, builder.load(place), before), target, mask)
 
-        def tiles_below(width: int, column: Any, masks: list[Any]) -> None:
+        def tiles_below(column: Any, masks: list[Any]) -> None:
             """A column of tiles of nearly the same height: a last one of a row or two would wait for its own sums."""
-            highest = tiles[width]
+            highest = tiles[len(masks)]
             number_of_tiles = builder.sdiv(builder.add(m, number(highest - 1)), number(highest))
             height, higher = builder.sdiv(m, number_of_tiles), builder.srem(m, number_of_tiles)
             place = cgutils.alloca_once(builder, SIZE)

@@ -136,7 +136,7 @@ def _of_rows(name: str, body: Callable[[_Rows], None]) -> Any:
             vectors.columns(
                 function.args[3],
                 WIDEST[many],
-                lambda _, column, masks: body(_Rows(builder, vectors, function.args, column, masks)),
+                lambda column, masks: body(_Rows(builder, vectors, function.args, column, masks)),
             )
             builder.ret_void()
         return function

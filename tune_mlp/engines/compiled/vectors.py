@@ -88,12 +88,12 @@ class Vectors:
         self.type, self._mask = ir.VectorType(FLOAT, lanes), ir.VectorType(BIT, lanes)
         self.zero = ir.Constant(self.type, [0.0] * lanes)
 
-    def columns(self, n: Any, widest: int, case: Callable[[int, Any, list[Any]], None]) -> None:
-        """The case for each block of columns: its width in registers, its first column, and its registers' masks."""
+    def columns(self, n: Any, widest: int, case: Callable[[Any, list[Any]], None]) -> None:
+        """The case for each block of columns: its first column, and a mask for each of its registers."""
 
         def block(width: int, column: Any) -> None:
             left = self._builder.sub(self._builder.sub(n, column), number((width - 1) * self.lanes))
-            case(width, column, [None] * (width - 1) + [self._first(left)])
+            case(column, [None] * (width - 1) + [self._first(left)])
 
         with counting(self._builder, n, widest * self.lanes) as column:
             left = self._builder.add(self._builder.sub(n, column), number(self.lanes - 1))
