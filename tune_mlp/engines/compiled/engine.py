@@ -16,7 +16,8 @@ from tune_mlp.data.dataset import Fold, Problem
 from tune_mlp.engines.base import Trained
 from tune_mlp.engines.check import check_compiled, check_start
 from tune_mlp.engines.compiled import activations, kernels, losses, optimisers, singles
-from tune_mlp.engines.compiled.sparse import Pixels, read_only, without_zeros
+from tune_mlp.engines.compiled.alike import alike
+from tune_mlp.engines.compiled.sparse import read_only
 from tune_mlp.engines.denormals import denormals_as_zero
 from tune_mlp.engines.tally import Tally, no_scores
 from tune_mlp.models.dropout import draw_masks, mask_generator
@@ -25,13 +26,12 @@ from tune_mlp.seeds import derive
 
 Floats = NDArray[np.float32]
 
-TOGETHER = 64
+TOGETHER = 60
 """So many samples are evaluated together: enough for a product of matrices, and few enough for the second cache."""
 NO_ROWS = read_only(np.empty(0, np.int64))
 NO_FLOATS = np.empty((0, 0), np.float32)
 NO_MASKS = np.empty((0, 0), np.uint8)
 NO_PICTURES = read_only(np.empty((0, 0), np.uint8))
-NO_PIXELS = Pixels(np.zeros(1, np.int64), np.empty(0, np.uint32), np.empty(0, np.uint8), np.empty(0, np.float32))
 
 
 class CompiledRun:
@@ -71,7 +71,7 @@ class CompiledRun:
         config, fold = self._config, self._fold
         masks = mask_generator(self._seed, self._fold_number, epoch)
         order = fold.train[epoch_order(len(fold.train), self._seed, self._fold_number, epoch)]
-        tally = Tally(self._dataset.task, fold.targets)
+        tally = Tally(self._dataset.task, fold.targets, _best_outputs)
         size = min(config.batch_size, len(order))
         chunk = max(1, CHUNK // config.batch_size) * config.batch_size
         steps, by_chunk = 0, []
@@ -107,14 +107,14 @@ class CompiledRun:
     ) -> int:
         config = self._config
         classes, values = _targets(wanted)
+        first = self._first_layer(self._dataset.x, rows)
         if size == 1 and self._plain and not config.batch_norm and masks is None:
             done = singles.train_singles(
-                *self._single_pictures(rows), classes, values, self._dims, self._places, self._hidden, self._p,
+                *first, classes, values, self._dims, self._places, self._hidden, self._p,
                 activations.NUMBERS[config.activation], losses.NUMBERS[config.loss], _single(config.lr),
                 *singles.room(self._dims), outputs, batch_losses,
             )  # fmt: skip
         else:
-            first = self._first_layer(self._dataset.x, rows)
             done = self._run_batches(True, first, classes, values, size, masks, outputs, batch_losses)
         self._steps += done
         return int(done)
@@ -142,8 +142,11 @@ class CompiledRun:
 
     @denormals_as_zero()
     def evaluate(self, x: NDArray[Any], y: NDArray[Any], index: NDArray[Any] | None = None) -> dict[str, float]:
-        index = np.arange(len(x)) if index is None else index
-        tally = Tally(self._dataset.task, self._fold.targets)
+        if index is None:
+            index = np.arange(len(x))
+        elif self._sparse:  # what is met again each epoch
+            index = alike(x, index)
+        tally = Tally(self._dataset.task, self._fold.targets, _best_outputs)
         for low in range(0, len(index), CHUNK):
             rows = index[low : low + CHUNK]
             wanted = self._fold.targets.apply(y.take(rows, axis=0))
@@ -160,24 +163,6 @@ class CompiledRun:
         if self._sparse:
             return True, read_only(rows), read_only(x), self._a, self._c, NO_FLOATS
         return False, NO_ROWS, NO_PICTURES, self._a, self._c, self._fold.inputs.apply(x.take(rows, axis=0))
-
-    def _single_pictures(self, rows: NDArray[np.int64]) -> tuple[Any, ...]:
-        """As `_first_layer`, for one sample at a time: pixels without zeros, or scaled rows."""
-        if self._sparse:
-            pixels, scaled = _pixels_of(self._dataset.x), NO_FLOATS
-        else:
-            pixels, rows, scaled = NO_PIXELS, NO_ROWS, self._fold.inputs.apply(self._dataset.x.take(rows, axis=0))
-        return (
-            self._sparse,
-            read_only(rows),
-            pixels.start,
-            pixels.places,
-            pixels.values,
-            pixels.sums,
-            self._a,
-            self._c,
-            scaled,
-        )
 
     def _room_for(self, size: int) -> tuple[Any, ...]:
         """What the kernel writes on, for batches of `size`."""
@@ -268,19 +253,14 @@ def _shared_moments(norms: list[nn.BatchNorm1d]) -> Floats:
     return moments
 
 
+def _best_outputs(outputs: torch.Tensor) -> torch.Tensor:
+    found = np.empty(len(outputs), np.int64)
+    losses.best_outputs(outputs.numpy(), found)
+    return torch.from_numpy(found)
+
+
 def _targets(wanted: NDArray[Any]) -> tuple[NDArray[np.int64], Floats]:
     """Classes and values, one of them empty."""
     if wanted.dtype == np.int64:
         return wanted, NO_FLOATS
     return np.zeros(len(wanted), np.int64), wanted
-
-
-_PIXELS: dict[int, tuple[NDArray[np.uint8], Pixels]] = {}
-"""The last dataset's pixels, kept for the trials to come; with the array itself, so that its id stays its own."""
-
-
-def _pixels_of(x: NDArray[Any]) -> Pixels:
-    if id(x) not in _PIXELS:
-        _PIXELS.clear()
-        _PIXELS[id(x)] = (x, without_zeros(x))
-    return _PIXELS[id(x)][1]

@@ -18,6 +18,7 @@ from tune_mlp.engines.compiled.layers import (
     outer,
     vector,
 )
+from tune_mlp.engines.compiled.lists import SLACK
 from tune_mlp.engines.compiled.sparse import FEW_PIXELS, add_pictures_outer, spread
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
@@ -33,8 +34,9 @@ def room(size: int, dims: Array, sparse: bool) -> tuple[Array, Array, Array]:
     which few pixels pictures have any of, and which each few pictures have."""
     units, widest, features = int(dims[1:-1].sum()), int(dims[1:].max()), int(dims[0]) if sparse else 0
     work = size * (4 * units + int(dims[-1]) + 2 * widest + features + 1) + 2 * units + 2 * int(dims[1])
-    lists = 2 * max(size, int(dims.max()))
-    return aligned(work), np.empty(lists, np.int64), np.empty(size * -(-features // FEW_PIXELS) + features, np.uint8)
+    lists = 2 * (max(size, int(dims.max())) + SLACK)
+    seen = size * -(-features // FEW_PIXELS) + features + SLACK
+    return aligned(work), np.empty(lists, np.uint32), np.empty(seen, np.uint8)
 
 
 @inline
@@ -109,7 +111,7 @@ def run_batches(
             if layer == 0 and sparse:
                 near = all_near[: b * features].reshape(b, features)
                 near_used = used[: b * fews].reshape(b, fews)
-                spread(pictures, rows, low, high, near, sums, near_used)
+                spread(pictures, rows, low, high, near, sums, learn, near_used)
                 first_sums(pictures, rows, low, near, sums, a, c, w0, u, s, bias, z, seen, listed)
             elif layer == 0:
                 layer_sums(x[low:high], w0, bias, z, every)

@@ -9,7 +9,7 @@ import numpy as np
 
 from tune_mlp.config import LOSSES
 from tune_mlp.engines.compiled.activations import exp
-from tune_mlp.engines.compiled.jit import inline
+from tune_mlp.engines.compiled.jit import inline, kernel
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
 
@@ -85,3 +85,15 @@ def gradient(kind: Any, z: Array, classes: Array, values: Array, d: Array) -> An
                 total += size - HALF
                 d[r, j] = sign * share
     return total / (b * outputs)
+
+
+@kernel
+def best_outputs(z: Array, found: Array) -> None:
+    """Each row's largest output, the first of them: without branches, which couldn't be foretold."""
+    for r in range(z.shape[0]):
+        top, place = z[r, 0], 0
+        for j in range(1, z.shape[1]):
+            higher = z[r, j] > top
+            place = j if higher else place
+            top = z[r, j] if higher else top
+        found[r] = place

@@ -18,6 +18,7 @@ from tune_mlp.engines.compiled.vectors import (
     BIT,
     FLOAT,
     FLOATS,
+    INT,
     SIZE,
     VOID,
     Vectors,
@@ -32,7 +33,7 @@ from tune_mlp.engines.compiled.vectors import (
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer: float32, by rows or a transpose of such
 
-NUMBERS = SIZE.as_pointer()
+NUMBERS = INT.as_pointer()
 DEEP = 512
 """So many of the listed at once: what a column of tiles reads of y then stays in the second cache, however large."""
 TILES = {True: {4: 6, 3: 6, 2: 8, 1: 8}, False: {2: 5, 1: 8}}
@@ -66,7 +67,7 @@ def _product(context: Any, module: Any) -> Any:
             sums = [vectors.sums(len(masks)) for _ in range(height)]
             x_first, y_first = at(x, builder.mul(row, x_row)), at(y, column)
             with counting(builder, count, 1) as step:
-                k = builder.load(at(these, step))
+                k = builder.zext(builder.load(at(these, step)), SIZE)
                 x_at, y_at = at(x_first, builder.mul(k, x_column)), at(y_first, builder.mul(k, n))
                 across = [vectors.load(at(y_at, number(v * lanes)), mask) for v, mask in enumerate(masks)]
                 for r, line in enumerate(sums):
@@ -108,7 +109,7 @@ def multiply(_context: Any, x: Any, y: Any, low: Any, high: Any, listed: Any, al
     assert all(array.dtype == types.float32 for array in (x, y, out))
     assert x.layout in "CF"
     assert y.layout == out.layout == listed.layout == "C"
-    assert listed.dtype == types.int64
+    assert listed.dtype == types.uint32
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         x_data, m, k = unpacked(context, builder, x, arguments[0])

@@ -9,90 +9,92 @@ import numpy as np
 from tune_mlp.engines.compiled import activations, losses
 from tune_mlp.engines.compiled.jit import aligned, inline, kernel
 from tune_mlp.engines.compiled.layers import column_sums, copy, fold, matrix, vector
-from tune_mlp.engines.compiled.rows import add_rows, change_rows, dot_and_change_rows
+from tune_mlp.engines.compiled.lists import SLACK, list_new_rows, list_rows
+from tune_mlp.engines.compiled.rows import add_rows, change_and_add_rows, dot_and_change_rows
 from tune_mlp.engines.compiled.vectors import ask_for
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
 
 F = np.float32
 ZERO = F(0)
-
-
-@inline
-def list_rows(values: Array, listed: Array, kept: Array, skips: bool) -> Any:
-    """List the values' places, and the values, without the zeros if `skips`; returns how many there are."""
-    count = 0
-    for i in range(values.shape[0]):
-        listed[count] = i
-        kept[count] = values[i]
-        count += 1 if not skips else values[i] != ZERO  # no branch: it couldn't be foretold
-    return count
+AHEAD = 3
+"""A sample is asked for while the one so many before it is trained: memory takes as long as that to answer."""
 
 
 def room(dims: Array) -> tuple[Array, Array]:
-    """What the kernel writes on: work, 3 arrays of all hidden units (sums, outputs, gradients), one of the outputs, the
-    first layer's u and s, and the inputs and outputs that aren't zero; lists, of these, and how many they are."""
+    """What the kernel writes on: work, two samples as numbers, the inputs and outputs that aren't zero, 3 arrays of all
+    hidden units (sums, outputs, gradients), one of the outputs, the first layer's sums, u and s; and lists, of how many
+    are listed of each layer's inputs, and of these."""
     units, features = int(dims[1:-1].sum()), int(dims[0])
-    work = 4 * units + int(dims[-1]) + 2 * int(dims[1]) + features
-    return aligned(work), np.empty(features + units + len(dims), np.uint32)
+    work = 3 * (features + SLACK) + 4 * units + SLACK + int(dims[-1]) + 3 * int(dims[1])
+    return aligned(work), np.empty(len(dims) + features + units + 2 * SLACK, np.uint32)
+
+
+@inline
+def read(sparse: bool, pictures: Array, rows: Array, x: Array, r: Any, sample: Array) -> Any:
+    """Sample r as numbers; returns a picture's sum."""
+    total = np.int32(0)
+    if sparse:
+        picture = pictures[rows[r]]
+        for i in range(picture.shape[0]):
+            sample[i] = picture[i]
+        for i in range(picture.shape[0]):
+            total = np.int32(total + np.int32(picture[i]))
+    else:
+        copy(x[r], sample)
+    return F(total)
 
 
 @kernel
 def train_singles(
-    sparse: bool, rows: Array, start: Array, pixels: Array, values: Array, sums: Array, a: Any, c: Any, x: Array,
-    classes: Array, targets: Array, dims: Array, places: Array, hidden: Array, p: Array,
-    activation: Any, loss: Any, lr: Any, work: Array, lists: Array, outputs: Array, batch_losses: Array,
+    sparse: bool, rows: Array, pictures: Array, a: Any, c: Any, x: Array, classes: Array, targets: Array,
+    dims: Array, places: Array, hidden: Array, p: Array, activation: Any, loss: Any, lr: Any,
+    work: Array, lists: Array, outputs: Array, batch_losses: Array,
 ) -> Any:  # fmt: skip
     """Train n batches of one sample by plain SGD: each row of weights is read once more on the way back, and changed in
-    the same pass. No gradient is stored. work and lists: room to write on, as much as `room` says."""
+    the same pass. A row of the first layer is then in the sums of the sample to come, too. No gradient is stored.
+
+    sparse: samples are `rows` of the pictures; else the rows of x. work and lists: room to write on, as much as `room` says.
+    """
     n = outputs.shape[0]
     layers = dims.shape[0] - 1
-    units = hidden[layers - 1]
-    zs, hs, ds = work[:units], work[units : 2 * units], work[2 * units : 3 * units]
-    d_out = work[3 * units : 3 * units + dims[layers]].reshape(1, dims[layers])
-    at = 3 * units + dims[layers]
-    u = work[at : at + dims[1]]
-    s = work[at + dims[1] : at + 2 * dims[1]]
+    units, features, wide = hidden[layers - 1], dims[0], dims[0] + SLACK
+    even, odd, inputs = work[:features], work[wide : wide + features], work[2 * wide : 3 * wide]
+    at = 3 * wide
+    kept = work[at : at + units + SLACK]
+    at += units + SLACK
+    zs, hs, ds = work[at : at + units], work[at + units : at + 2 * units], work[at + 2 * units : at + 3 * units]
+    at += 3 * units
+    d_out = work[at : at + dims[layers]].reshape(1, dims[layers])
+    at += dims[layers]
+    first, u, s = work[at : at + dims[1]], work[at + dims[1] : at + 2 * dims[1]], work[at + 2 * dims[1] :]
+    counts, listed_inputs, listed = lists[:layers], lists[layers : layers + wide], lists[layers + wide :]
     w0 = matrix(p, places, dims, 0)
     skips = activation == activations.RELU  # a unit that is 0 has no gradient either
-    features, listed, counts = lists[: dims[0]], lists[dims[0] : dims[0] + units], lists[dims[0] + units :]
-    at += 2 * dims[1]
-    inputs, kept = work[at : at + dims[0]], work[at + dims[0] : at + dims[0] + units]
+    first[:] = ZERO
     u[:] = ZERO
+    s[:] = ZERO
     if sparse:
         column_sums(w0, s)
-    total = ZERO
+    total = read(sparse, pictures, rows, x, 0, even)
+    count = list_rows(even, True, listed_inputs, inputs)
+    add_rows(inputs[:count], listed_inputs[:count], w0, first)
     for r in range(n):
-        if sparse and r + 2 < n:
-            soon = rows[r + 2]
-            ask_for(start, soon, soon + 2)
-            ask_for(sums, soon, soon + 1)
-            soon = rows[r + 1]
-            ask_for(pixels, start[soon], start[soon + 1])
-            ask_for(values, start[soon], start[soon + 1])
+        if sparse and r + AHEAD < n:
+            ask_for(pictures[rows[r + AHEAD]], 0, features)
+        sample, coming = (even, odd) if r % 2 == 0 else (odd, even)
         for layer in range(layers):
             width = dims[layer + 1]
             last = layer == layers - 1
             z = outputs[r] if last else zs[hidden[layer] : hidden[layer] + width]
             bias = vector(p, places, dims, layer, 1)
-            if layer == 0 and sparse:
-                low, high = start[rows[r]], start[rows[r] + 1]
-                its_values = values[low:high]
-                for k in range(its_values.shape[0]):
-                    inputs[k] = its_values[k]
-                total = sums[rows[r]]
-                z[:] = ZERO
-                add_rows(inputs[: high - low], pixels[low:high], w0, z)
+            if layer == 0:
                 for j in range(width):
-                    z[j] = a * (z[j] + total * u[j]) + c * s[j] + bias[j]
-            elif layer == 0:
-                copy(bias, z)
-                counts[0] = list_rows(x[r], features, inputs, True)
-                add_rows(inputs[: counts[0]], features[: counts[0]], w0, z)
+                    z[j] = a * (first[j] + total * u[j]) + c * s[j] + bias[j]
             else:
                 copy(bias, z)
-                begin = hidden[layer - 1]
-                count = list_rows(hs[begin : begin + dims[layer]], listed[begin:], kept[begin:], skips)
+                begin, end = hidden[layer - 1], hidden[layer - 1] + dims[layer]
+                count = list_rows(hs[begin:end], skips, listed[begin:], kept[begin:])
                 add_rows(kept[begin : begin + count], listed[begin : begin + count], matrix(p, places, dims, layer), z)
                 counts[layer] = count
             if not last:
@@ -110,17 +112,22 @@ def train_singles(
                 d_above = ds[begin:end]
                 d_above[:] = ZERO
                 its_kept, its_listed = kept[begin : begin + counts[layer]], listed[begin : begin + counts[layer]]
-                dot_and_change_rows(its_kept, its_listed, matrix(p, places, dims, layer), d, -lr, d_above)
+                dot_and_change_rows(its_kept, its_listed, matrix(p, places, dims, layer), d, d_above, -lr)
                 activations.backward(activation, zs[begin:end], hs[begin:end], d_above)
                 d = d_above
-            elif sparse:
-                low, high = start[rows[r]], start[rows[r] + 1]
-                change_rows(inputs[: high - low], pixels[low:high], w0, d, -lr * a)
-                share = lr * (a * total + c * F(dims[0]))
-                for j in range(width):
-                    u[j] -= lr * c * d[j]
-                    s[j] -= share * d[j]
+                continue
+            share = lr * (a * total + c * F(features))
+            for j in range(width):
+                u[j] -= lr * c * d[j]
+                s[j] -= share * d[j]
+            if r + 1 < n:
+                total = read(sparse, pictures, rows, x, r + 1, coming)
             else:
-                change_rows(inputs[: counts[0]], features[: counts[0]], w0, d, -lr)
+                coming[:] = ZERO
+            first[:] = ZERO
+            count = list_rows(sample, True, listed_inputs, inputs)
+            change_and_add_rows(inputs[:count], listed_inputs[:count], w0, d, coming, first, -lr * a)
+            count = list_new_rows(coming, sample, listed_inputs, inputs)
+            add_rows(inputs[:count], listed_inputs[:count], w0, first)
     fold(w0, u)
     return n

@@ -7,34 +7,23 @@ registers then, which is worth more than the zeros that come along.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_mlp.engines.compiled.jit import inline, kernel, spliced
+from tune_mlp.engines.compiled.jit import inline, spliced
+from tune_mlp.engines.compiled.lists import list_seen
 from tune_mlp.engines.compiled.products import multiply
 from tune_mlp.engines.compiled.vectors import ask_for
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
 F = np.float32
-ONE = F(1)
+ZERO, ONE = F(0), F(1)
 FEW_SAMPLES, FEW_PIXELS = 6, 4
 """So many at a time: with more, more zeros come along, and with fewer, weights are read more often."""
 AHEAD = 4
 """A picture is asked for while the one so many before it is read: memory takes as long as that to answer."""
-
-
-@dataclass(frozen=True, eq=False)
-class Pixels:
-    """Sample r has the values `values[start[r]:start[r + 1]]` at the places `places[...]`, in order."""
-
-    start: NDArray[np.int64]
-    places: NDArray[np.uint32]
-    values: NDArray[np.uint8]
-    sums: NDArray[np.float32]
-    """Of each sample's values."""
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
@@ -44,42 +33,10 @@ def read_only(array: NDArray[Any]) -> NDArray[Any]:
     return shared
 
 
-def without_zeros(x: NDArray[np.uint8]) -> Pixels:
-    """The non-zero pixels of pictures [n, features]."""
-    shared = read_only(x)
-    start = np.zeros(len(x) + 1, np.int64)
-    _count(shared, start)
-    places, values, sums = np.empty(start[-1], np.uint32), np.empty(start[-1], np.uint8), np.empty(len(x), np.float32)
-    _fill(shared, start, places, values, sums)
-    return Pixels(start, places, values, sums)
-
-
-@kernel
-def _count(x: Array, start: Array) -> None:
-    for r in range(x.shape[0]):
-        found = 0
-        for i in range(x.shape[1]):
-            found += x[r, i] != 0
-        start[r + 1] = start[r] + found
-
-
-@kernel
-def _fill(x: Array, start: Array, places: Array, values: Array, sums: Array) -> None:
-    for r in range(x.shape[0]):
-        k = start[r]
-        total = 0
-        for i in range(x.shape[1]):
-            if x[r, i] != 0:
-                places[k] = i
-                values[k] = x[r, i]
-                total += x[r, i]
-                k += 1
-        sums[r] = total
-
-
 @inline
-def spread(pictures: Array, rows: Array, low: Any, high: Any, x: Array, sums: Array, used: Array) -> None:
-    """The pictures rows[low:high] as numbers x, each one's sum, and which few pixels it has any of: used [rows, fews]."""
+def spread(pictures: Array, rows: Array, low: Any, high: Any, x: Array, sums: Array, learn: bool, used: Array) -> None:
+    """The pictures rows[low:high] as numbers x, each one's sum, and to learn which few pixels it has any of: used [rows,
+    fews]."""
     features = x.shape[1]
     whole = features // FEW_PIXELS
     for r in range(high - low):
@@ -89,6 +46,9 @@ def spread(pictures: Array, rows: Array, low: Any, high: Any, x: Array, sums: Ar
         for i in range(features):
             x[r, i] = picture[i]
         total = np.int32(0)
+        if not learn:
+            sums[r] = ZERO
+            continue
         for i in range(features):
             total = np.int32(total + np.int32(picture[i]))
         sums[r] = total
@@ -118,10 +78,7 @@ def add_pictures(
             picture = pictures[rows[low + r]]
             for i in range(features):
                 seen[i] |= picture[i]
-        count = 0
-        for i in range(features):
-            listed[count] = i
-            count += seen[i] != 0  # no branch: it couldn't be foretold
+        count = list_seen(seen[:features], listed)
         multiply(x, w, first, beyond, listed[:count], ONE, True, z)
 
 

@@ -103,13 +103,11 @@ class Vectors:
     def _first(self, count: Any) -> Any:
         """A mask, true for the first `count` lanes."""
         kind = ir.VectorType(SIZE, self.lanes)
-        return self._builder.icmp_signed("<", ir.Constant(kind, list(range(self.lanes))), self._all(count, kind))
+        return self._builder.icmp_signed("<", ir.Constant(kind, list(range(self.lanes))), self.all_of(count))
 
     def all_of(self, value: Any) -> Any:
-        return self._all(value, self.type)
-
-    def _all(self, value: Any, kind: Any) -> Any:
-        nothing = ir.Constant(kind, ir.Undefined)
+        """The value in every lane."""
+        nothing = ir.Constant(ir.VectorType(value.type, self.lanes), ir.Undefined)
         first = self._builder.insert_element(nothing, value, ir.Constant(INT, 0))
         return self.mixed(first, nothing, [0] * self.lanes)
 
@@ -124,6 +122,15 @@ class Vectors:
             x = self._builder.fadd(x, self.mixed(x, x, [i ^ apart for i in range(self.lanes)]))
             apart //= 2
         return self._builder.extract_element(x, ir.Constant(INT, 0))
+
+    def pieces(self, n: Any, case: Callable[[Any, Any], None]) -> None:
+        """The case for each register's worth of n numbers: where it begins, and a mask where it isn't whole."""
+        rest = self._builder.srem(n, number(self.lanes))
+        whole = self._builder.sub(n, rest)
+        with counting(self._builder, whole, self.lanes) as start:
+            case(start, None)
+        with self._builder.if_then(self._builder.icmp_signed(">", rest, number(0))):
+            case(whole, self._first(rest))
 
     def load(self, place: Any, mask: Any = None) -> Any:
         if mask is None:

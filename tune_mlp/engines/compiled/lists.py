@@ -1,0 +1,123 @@
+"""Which of an array's numbers aren't zero: as many at a time as a register holds, moved together by one instruction.
+
+Whole registers are read and written: behind the end of each array here there must be room for `SLACK` numbers more, which
+an array has that is a part of another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from tune_mlp.engines.compiled.vectors import INT, SIZE, Vectors, lanes_of, number, unpacked
+
+SLACK = 16
+BYTE = ir.IntType(8)
+
+
+def _written(
+    context: Any, builder: Any, n: Any, wanted: Callable[[Any], Any], listed: Any, values: Any = None, kept: Any = None
+) -> Any:
+    """List the wanted ones of n places, and their values; returns how many there are. wanted: which of a register's."""
+    lanes, _ = lanes_of(context)
+    vectors, places = Vectors(builder, lanes), ir.VectorType(INT, lanes)
+    count = cgutils.alloca_once_value(builder, number(0))
+
+    def piece(start: Any, mask: Any) -> None:
+        these = wanted(start) if mask is None else builder.and_(wanted(start), mask)
+        end = builder.load(count)
+        first = vectors.all_of(builder.trunc(start, INT))
+        pack(builder.add(first, ir.Constant(places, list(range(lanes)))), these, builder.gep(listed, [end]))
+        if values is not None:
+            pack(vectors.load(builder.gep(values, [start])), these, builder.gep(kept, [end]))
+        found = builder.ctpop(builder.bitcast(these, ir.IntType(lanes)))
+        builder.store(builder.add(end, builder.zext(found, SIZE)), count)
+
+    def pack(numbers: Any, these: Any, out: Any) -> None:
+        """The wanted numbers, one behind the other."""
+        kind = numbers.type
+        name = f"llvm.experimental.vector.compress.v{lanes}{'i32' if kind == places else 'f32'}"
+        signature = ir.FunctionType(kind, [kind, these.type, kind])
+        packed = builder.call(
+            cgutils.get_or_insert_function(builder.module, signature, name),
+            [numbers, these, ir.Constant(kind, ir.Undefined)],
+        )
+        builder.store(packed, builder.bitcast(out, kind.as_pointer()), align=4)
+
+    vectors.pieces(n, piece)
+    return builder.load(count)
+
+
+def _not_zero(context: Any, builder: Any, values: Any, start: Any) -> Any:
+    """Which of a register's worth of floats or bytes, from `start` on; a NaN isn't zero."""
+    lanes, _ = lanes_of(context)
+    kind = ir.VectorType(values.type.pointee, lanes)
+    found = builder.load(builder.bitcast(builder.gep(values, [start]), kind.as_pointer()), align=1)
+    nothing = ir.Constant(kind, [0] * lanes)
+    return (
+        builder.icmp_signed("!=", found, nothing)
+        if kind.element == BYTE
+        else builder.fcmp_unordered("!=", found, nothing)
+    )
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # numba ships no types
+def list_seen(_context: Any, seen: Any, listed: Any) -> Any:
+    """List the places of bytes that aren't zero; returns how many there are."""
+    assert seen.dtype == types.uint8
+    assert listed.dtype == types.uint32
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        (data, n), (places, _) = (unpacked(context, builder, *pair) for pair in zip((seen, listed), arguments))
+        return _written(context, builder, n, lambda start: _not_zero(context, builder, data, start), places)
+
+    return types.int64(seen, listed), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # numba ships no types
+def list_rows(_context: Any, values: Any, skips: Any, listed: Any, kept: Any) -> Any:
+    """List the values' places, and the values, without the zeros if `skips`; returns how many there are."""
+    assert values.dtype == kept.dtype == types.float32
+    assert listed.dtype == types.uint32
+    kinds = values, types.boolean, listed, kept
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data, n = unpacked(context, builder, values, arguments[0])
+        places, _ = unpacked(context, builder, listed, arguments[2])
+        out, _ = unpacked(context, builder, kept, arguments[3])
+        lanes, _ = lanes_of(context)
+        vectors = Vectors(builder, lanes)
+        everything = vectors.all_of(builder.not_(arguments[1]))
+
+        def wanted(start: Any) -> Any:
+            return builder.or_(_not_zero(context, builder, data, start), everything)
+
+        return _written(context, builder, n, wanted, places, data, out)
+
+    return types.int64(*kinds), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # numba ships no types
+def list_new_rows(_context: Any, values: Any, before: Any, listed: Any, kept: Any) -> Any:
+    """As `list_rows`, of those that aren't zero where `before` is."""
+    assert values.dtype == before.dtype == kept.dtype == types.float32
+    assert listed.dtype == types.uint32
+    kinds = values, before, listed, kept
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        (data, n), (others, _), (places, _), (out, _) = (
+            unpacked(context, builder, kind, value) for kind, value in zip(kinds, arguments, strict=True)
+        )
+
+        def wanted(start: Any) -> Any:
+            seen = _not_zero(context, builder, others, start)
+            return builder.and_(_not_zero(context, builder, data, start), builder.not_(seen))
+
+        return _written(context, builder, n, wanted, places, data, out)
+
+    return types.int64(*kinds), generate
