@@ -14,6 +14,7 @@ import numba
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from tests.builders import config, problem
 from tune_mlp.config import ACTIVATIONS, LOSSES, NORMALIZE, OPTIMIZERS, REGRESSION_LOSSES, DataSettings, TrialConfig
@@ -21,8 +22,11 @@ from tune_mlp.data.dataset import Dataset, Problem
 from tune_mlp.data.split import make_problem
 from tune_mlp.engines.base import Run
 from tune_mlp.engines.choose import engine
+from tune_mlp.engines.compiled import alike as alike_module
+from tune_mlp.engines.compiled.alike import MOST_KEPT, alike
+from tune_mlp.engines.compiled.lists import SLACK, list_new_rows, list_rows, list_seen
 from tune_mlp.engines.compiled.products import multiply, transpose
-from tune_mlp.engines.compiled.rows import add_rows, change_rows, dot_and_change_rows
+from tune_mlp.engines.compiled.rows import add_rows, change_and_add_rows, dot_and_change_rows
 from tune_mlp.engines.denormals import denormals_as_zero
 from tune_mlp.engines.tally import Tally
 
@@ -257,7 +261,7 @@ def test_products_of_any_size(turned: bool) -> None:
             around = np.full(m * n + 2, 7, np.float32)  # what lies before and behind stays as it is
             out = around[1:-1].reshape(m, n)
             out[:] = before
-            multiplied(x, y, 0, m, np.arange(k), np.float32(-0.5), add, out)
+            multiplied(x, y, 0, m, np.arange(k, dtype=np.uint32), np.float32(-0.5), add, out)
             assert out == pytest.approx(before * add - 0.5 * wide, abs=1e-4), (m, k, n, add)
             assert around[0] == around[-1] == 7
 
@@ -266,7 +270,7 @@ def test_products_of_any_size(turned: bool) -> None:
 def test_a_product_over_what_is_listed_in_some_of_its_rows(turned: bool) -> None:
     rng = np.random.default_rng(0)
     x, y = (rng.normal(size=shape).astype(np.float32) for shape in ((9, 700), (700, 21)))
-    listed = np.flatnonzero(rng.random(700) < 0.8)
+    listed = np.flatnonzero(rng.random(700) < 0.8).astype(np.uint32)
     x = np.asfortranarray(x) if turned else x
     out = np.ones((9, 21), np.float32)
     multiplied(x, y, 3, 8, listed, np.float32(2), True, out)
@@ -281,36 +285,94 @@ def test_a_product_over_what_is_listed_in_some_of_its_rows(turned: bool) -> None
 def test_sums_and_changes_of_a_lone_samples_rows() -> None:
     """Rows as long as a register, shorter and longer, beside which nothing is touched; as many as are taken at a time."""
     added = numba.njit(lambda values, listed, w, z: add_rows(values, listed, w, z))
-    changed = numba.njit(lambda values, listed, w, d, factor: change_rows(values, listed, w, d, factor))
+    changed = numba.njit(
+        lambda values, listed, w, d, coming, z, factor: change_and_add_rows(values, listed, w, d, coming, z, factor)
+    )
     both_ways = numba.njit(
-        lambda values, listed, w, d, factor, dots: dot_and_change_rows(values, listed, w, d, factor, dots)
+        lambda values, listed, w, d, dots, factor: dot_and_change_rows(values, listed, w, d, dots, factor)
     )
     rng = np.random.default_rng(0)
     for count, n in itertools.product((0, 1, 3, 8, 19), (1, 10, 15, 16, 17, 31, 64, 130, 256, 257, 300)):
         listed = np.sort(rng.permutation(20)[:count]).astype(np.uint32)
-        values, one, w = (rng.normal(size=shape).astype(np.float32) for shape in (count, n, (20, n)))
+        values, one, w, coming = (rng.normal(size=shape).astype(np.float32) for shape in (count, n, (20, n), 20))
         around = np.full(n + 2, 7, np.float32)
         z = around[1:-1]
         z[:] = one
         added(values, listed, w, z)
         assert z == pytest.approx(one + values @ w[listed], abs=1e-4), (count, n)
-        assert around[0] == around[-1] == 7
         expected = w.copy()
         expected[listed] += np.float32(0.5) * np.outer(values, one)
         first, second, dots = w.copy(), w.copy(), np.ones(20, np.float32)
-        changed(values, listed, first, one, np.float32(0.5))
-        both_ways(values, listed, second, one, np.float32(0.5), dots)
+        z[:] = one
+        changed(values, listed, first, one, coming, z, np.float32(0.5))
+        both_ways(values, listed, second, one, dots, np.float32(0.5))
         assert first == pytest.approx(expected, abs=1e-5), (count, n)
         assert (first == second).all()
+        assert z == pytest.approx(one + coming[listed] @ expected[listed], abs=1e-4), (count, n)
+        assert around[0] == around[-1] == 7
         expected_dots = np.ones(20)
         expected_dots[listed] += w[listed] @ one
         assert dots == pytest.approx(expected_dots, abs=1e-4), (count, n)
 
 
+def test_what_is_not_zero_is_listed() -> None:
+    """Of any length, whatever stands behind the end; a NaN isn't zero."""
+    seen_listed = numba.njit(lambda seen, listed: list_seen(seen, listed))
+    rows_listed = numba.njit(lambda values, listed, kept, skips: list_rows(values, listed, kept, skips))
+    new_listed = numba.njit(lambda values, before, listed, kept: list_new_rows(values, before, listed, kept))
+    rng = np.random.default_rng(0)
+    for n in (0, 1, 3, 4, 5, 8, 15, 16, 17, 100, 784):
+        values, before = rng.normal(size=(2, n + SLACK)).astype(np.float32) * (rng.random((2, n + SLACK)) < 0.3)
+        values[: n // 50] = np.nan
+        values, before = values.astype(np.float32), before.astype(np.float32)
+        seen = (values != 0).astype(np.uint8) << np.arange(n + SLACK, dtype=np.uint8) % 8
+        listed, kept = np.empty(n + SLACK, np.uint32), np.empty(n + SLACK, np.float32)
+        there, all_of_them = np.flatnonzero(values[:n]), np.arange(n)
+        count = seen_listed(seen[:n], listed)
+        assert (listed[:count] == there).all()
+        for skips, wanted in ((True, there), (False, all_of_them)):
+            count = rows_listed(values[:n], listed, kept, skips)
+            assert (listed[:count] == wanted).all()
+            assert np.array_equal(kept[:count], values[wanted], equal_nan=True)
+        count = new_listed(values[:n], before[:n], listed, kept)
+        new = there[before[there] == 0]
+        assert (listed[:count] == new).all()
+        assert np.array_equal(kept[:count], values[new], equal_nan=True)
+
+
+def test_pictures_with_pixels_in_the_same_places_are_evaluated_side_by_side() -> None:
+    rng = np.random.default_rng(0)
+    kinds = rng.random((10, 200)) < 0.2
+    rows = rng.permutation(900)[:600]
+    pictures = (kinds[rng.integers(10, size=900)] & (rng.random((900, 200)) < 0.9)).astype(np.uint8) * 255
+
+    def pixels_together(order: NDArray[np.int64]) -> float:
+        return float((pictures[order].reshape(100, 6, 200) != 0).any(axis=1).sum(axis=1).mean())
+
+    found = alike(pictures, rows)
+    assert sorted(found) == sorted(rows)
+    assert pixels_together(found) < 0.6 * pixels_together(rows)
+    assert alike(pictures, rows) is found
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 6, 13])
+def test_few_pictures_or_the_same_ones_stand_side_by_side_too(count: int) -> None:
+    rows = np.arange(count)
+    assert sorted(alike(np.full((20, 7), 3, np.uint8), rows)) == list(range(count))
+
+
+def test_no_more_orders_are_kept_than_some() -> None:
+    pictures = np.eye(8, dtype=np.uint8)
+    asked = [np.arange(8) for _ in range(3 * MOST_KEPT)]
+    for rows in asked:
+        alike(pictures, rows)
+    assert len(alike_module._KEPT) <= MOST_KEPT
+
+
 def test_a_product_overwrites_what_was_not_a_number() -> None:
     out = np.full((3, 5), np.nan, np.float32)
     x, y = np.ones((3, 2), np.float32), np.ones((2, 5), np.float32)
-    multiplied(x, y, 0, 3, np.arange(2), np.float32(1), False, out)
+    multiplied(x, y, 0, 3, np.arange(2, dtype=np.uint32), np.float32(1), False, out)
     assert (out == 2).all()
 
 
@@ -411,18 +473,3 @@ def test_kernels_compute_the_same_where_they_were_compiled_and_where_they_are_lo
     )
     compiled, loaded = (python(code, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2))
     assert compiled == loaded
-
-
-def test_inputs_without_zeros_are_all_there() -> None:
-    from tune_mlp.engines.compiled.sparse import without_zeros
-
-    x = pictures().dataset.x
-    x = x.copy()
-    x[3] = 0
-    pixels = without_zeros(x)
-    back = np.zeros_like(x)
-    for row in range(len(x)):
-        part = slice(pixels.start[row], pixels.start[row + 1])
-        back[row, pixels.places[part]] = pixels.values[part]
-    assert np.array_equal(pixels.sums, x.sum(axis=1))
-    assert np.array_equal(back, x)

@@ -35,6 +35,8 @@ def alike(pictures: NDArray[np.uint8], rows: NDArray[Any]) -> Rows:
 
 def _order(pictures: NDArray[np.uint8], rows: NDArray[Any]) -> Rows:
     """By where they lie along their first principal components."""
+    if len(rows) <= FEW_SAMPLES:
+        return np.arange(len(rows))
     some = _seen(pictures, rows[:: max(1, len(rows) // SOME)])
     some -= some.mean(axis=0)
     _, mixtures = np.linalg.eigh(some @ some.T)
@@ -64,4 +66,5 @@ def _halved(points: NDArray[np.float32]) -> Rows:
 
 def _seen(pictures: NDArray[np.uint8], rows: NDArray[Any]) -> NDArray[np.float32]:
     """1 where a picture has a pixel."""
-    return (pictures[rows] != 0).astype(np.float32)
+    seen: NDArray[np.float32] = (pictures[rows] != 0).astype(np.float32)
+    return seen

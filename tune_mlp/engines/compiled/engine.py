@@ -147,8 +147,9 @@ class CompiledRun:
         elif self._sparse:  # what is met again each epoch
             index = alike(x, index)
         tally = Tally(self._dataset.task, self._fold.targets, _best_outputs)
-        for low in range(0, len(index), CHUNK):
-            rows = index[low : low + CHUNK]
+        chunk = max(1, len(index)) if self._sparse else CHUNK  # pictures are read where they stand
+        for low in range(0, len(index), chunk):
+            rows = index[low : low + chunk]
             wanted = self._fold.targets.apply(y.take(rows, axis=0))
             outputs = np.empty((len(rows), self._dims[-1]), np.float32)
             batch_losses = np.empty(-(-len(rows) // TOGETHER))

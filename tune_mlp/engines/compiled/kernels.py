@@ -19,7 +19,7 @@ from tune_mlp.engines.compiled.layers import (
     vector,
 )
 from tune_mlp.engines.compiled.lists import SLACK
-from tune_mlp.engines.compiled.sparse import FEW_PIXELS, add_pictures_outer, spread
+from tune_mlp.engines.compiled.sparse import FEW_PIXELS, add_pictures_outer
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
 
@@ -85,7 +85,7 @@ def run_batches(
     at += 2 * size * widest
     all_near, sums = work[at : at + size * features], work[at + size * features : at + size * (features + 1)]
     fews = (features + FEW_PIXELS - 1) // FEW_PIXELS
-    seen = used[size * fews :]
+    seen = used[size * fews : size * fews + features]
     near, near_used = all_near[:0].reshape(0, features), used[:0].reshape(0, fews)
     w0 = matrix(p, places, dims, 0)
     lr = F(numbers[optimisers.LR])
@@ -111,8 +111,7 @@ def run_batches(
             if layer == 0 and sparse:
                 near = all_near[: b * features].reshape(b, features)
                 near_used = used[: b * fews].reshape(b, fews)
-                spread(pictures, rows, low, high, near, sums, learn, near_used)
-                first_sums(pictures, rows, low, near, sums, a, c, w0, u, s, bias, z, seen, listed)
+                first_sums(pictures, rows, low, learn, near, sums, near_used, a, c, w0, u, s, bias, z, seen, listed)
             elif layer == 0:
                 layer_sums(x[low:high], w0, bias, z, every)
             else:

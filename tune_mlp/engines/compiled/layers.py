@@ -96,13 +96,13 @@ def outer(x: Array, d: Array, factor: Any, add: bool, w: Array, every: Array) ->
 
 @spliced
 def first_sums(
-    pictures: Array, rows: Array, low: Any, x: Array, sums: Array, a: Any, c: Any, w: Array, u: Array, s: Array,
-    bias: Array, z: Array, seen: Array, listed: Array,
+    pictures: Array, rows: Array, low: Any, learn: bool, x: Array, sums: Array, used: Array, a: Any, c: Any, w: Array,
+    u: Array, s: Array, bias: Array, z: Array, seen: Array, listed: Array,
 ) -> None:  # fmt: skip
-    """z = bias + (a*x + c) @ (w + u), where x are the pictures rows[low:]; s is the columns' sum of w + u."""
+    """z = bias + (a*x + c) @ (w + u), where x become the pictures rows[low:]; s is the columns' sum of w + u."""
     for r in range(z.shape[0]):
         z[r][:] = ZERO
-    add_pictures(pictures, rows, low, x, w, z, seen, listed)
+    add_pictures(pictures, rows, low, learn, x, sums, used, w, z, seen, listed)
     for r in range(z.shape[0]):
         row, total = z[r], sums[r]
         for j in range(row.shape[0]):

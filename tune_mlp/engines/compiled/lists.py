@@ -6,7 +6,8 @@ an array has that is a part of another one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from llvmlite import ir
@@ -66,40 +67,43 @@ def _not_zero(context: Any, builder: Any, values: Any, start: Any) -> Any:
     )
 
 
+def _given(context: Any, builder: Any, kinds: Any, arguments: Any) -> Iterator[Any]:
+    """How long the first array is, and where each of them begins."""
+    arrays = [unpacked(context, builder, kind, value) for kind, value in zip(kinds, arguments, strict=True)]
+    return itertools.chain([arrays[0][1]], (data for data, _ in arrays))
+
+
 @intrinsic  # type: ignore[untyped-decorator]  # numba ships no types
 def list_seen(_context: Any, seen: Any, listed: Any) -> Any:
     """List the places of bytes that aren't zero; returns how many there are."""
     assert seen.dtype == types.uint8
     assert listed.dtype == types.uint32
+    kinds = seen, listed
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        (data, n), (places, _) = (unpacked(context, builder, *pair) for pair in zip((seen, listed), arguments))
-        return _written(context, builder, n, lambda start: _not_zero(context, builder, data, start), places)
+        n, seen, listed = _given(context, builder, kinds, arguments)
+        return _written(context, builder, n, lambda start: _not_zero(context, builder, seen, start), listed)
 
-    return types.int64(seen, listed), generate
+    return types.int64(*kinds), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # numba ships no types
-def list_rows(_context: Any, values: Any, skips: Any, listed: Any, kept: Any) -> Any:
+def list_rows(_context: Any, values: Any, listed: Any, kept: Any, skips: Any) -> Any:
     """List the values' places, and the values, without the zeros if `skips`; returns how many there are."""
     assert values.dtype == kept.dtype == types.float32
     assert listed.dtype == types.uint32
-    kinds = values, types.boolean, listed, kept
+    kinds = values, listed, kept
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data, n = unpacked(context, builder, values, arguments[0])
-        places, _ = unpacked(context, builder, listed, arguments[2])
-        out, _ = unpacked(context, builder, kept, arguments[3])
-        lanes, _ = lanes_of(context)
-        vectors = Vectors(builder, lanes)
-        everything = vectors.all_of(builder.not_(arguments[1]))
+        n, values, listed, kept = _given(context, builder, kinds, arguments[:-1])
+        everything = Vectors(builder, lanes_of(context)[0]).all_of(builder.not_(arguments[-1]))
 
         def wanted(start: Any) -> Any:
-            return builder.or_(_not_zero(context, builder, data, start), everything)
+            return builder.or_(_not_zero(context, builder, values, start), everything)
 
-        return _written(context, builder, n, wanted, places, data, out)
+        return _written(context, builder, n, wanted, listed, values, kept)
 
-    return types.int64(*kinds), generate
+    return types.int64(*kinds, types.boolean), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # numba ships no types
@@ -110,14 +114,12 @@ def list_new_rows(_context: Any, values: Any, before: Any, listed: Any, kept: An
     kinds = values, before, listed, kept
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        (data, n), (others, _), (places, _), (out, _) = (
-            unpacked(context, builder, kind, value) for kind, value in zip(kinds, arguments, strict=True)
-        )
+        n, values, before, listed, kept = _given(context, builder, kinds, arguments)
 
         def wanted(start: Any) -> Any:
-            seen = _not_zero(context, builder, others, start)
-            return builder.and_(_not_zero(context, builder, data, start), builder.not_(seen))
+            there_before = _not_zero(context, builder, before, start)
+            return builder.and_(_not_zero(context, builder, values, start), builder.not_(there_before))
 
-        return _written(context, builder, n, wanted, places, data, out)
+        return _written(context, builder, n, wanted, listed, values, kept)
 
     return types.int64(*kinds), generate

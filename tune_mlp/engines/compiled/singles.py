@@ -77,7 +77,7 @@ def train_singles(
     if sparse:
         column_sums(w0, s)
     total = read(sparse, pictures, rows, x, 0, even)
-    count = list_rows(even, True, listed_inputs, inputs)
+    count = list_rows(even, listed_inputs, inputs, True)
     add_rows(inputs[:count], listed_inputs[:count], w0, first)
     for r in range(n):
         if sparse and r + AHEAD < n:
@@ -94,7 +94,7 @@ def train_singles(
             else:
                 copy(bias, z)
                 begin, end = hidden[layer - 1], hidden[layer - 1] + dims[layer]
-                count = list_rows(hs[begin:end], skips, listed[begin:], kept[begin:])
+                count = list_rows(hs[begin:end], listed[begin:], kept[begin:], skips)
                 add_rows(kept[begin : begin + count], listed[begin : begin + count], matrix(p, places, dims, layer), z)
                 counts[layer] = count
             if not last:
@@ -125,7 +125,7 @@ def train_singles(
             else:
                 coming[:] = ZERO
             first[:] = ZERO
-            count = list_rows(sample, True, listed_inputs, inputs)
+            count = list_rows(sample, listed_inputs, inputs, True)
             change_and_add_rows(inputs[:count], listed_inputs[:count], w0, d, coming, first, -lr * a)
             count = list_new_rows(coming, sample, listed_inputs, inputs)
             add_rows(inputs[:count], listed_inputs[:count], w0, first)

@@ -22,7 +22,7 @@ F = np.float32
 ZERO, ONE = F(0), F(1)
 FEW_SAMPLES, FEW_PIXELS = 6, 4
 """So many at a time: with more, more zeros come along, and with fewer, weights are read more often."""
-AHEAD = 4
+AHEAD = 6
 """A picture is asked for while the one so many before it is read: memory takes as long as that to answer."""
 
 
@@ -34,17 +34,22 @@ def read_only(array: NDArray[Any]) -> NDArray[Any]:
 
 
 @inline
-def spread(pictures: Array, rows: Array, low: Any, high: Any, x: Array, sums: Array, learn: bool, used: Array) -> None:
-    """The pictures rows[low:high] as numbers x, each one's sum, and to learn which few pixels it has any of: used [rows,
-    fews]."""
+def spread(
+    pictures: Array, rows: Array, low: Any, x: Array, sums: Array, seen: Array, learn: bool, used: Array
+) -> None:
+    """A few of the pictures, rows[low:], as numbers x, and which pixels any of them has; and to learn each one's sum, and
+    which few pixels it has any of: used [rows, fews]."""
     features = x.shape[1]
     whole = features // FEW_PIXELS
-    for r in range(high - low):
+    seen[:] = 0
+    for r in range(x.shape[0]):
         if low + r + AHEAD < rows.shape[0]:
             ask_for(pictures[rows[low + r + AHEAD]], 0, features)
         picture = pictures[rows[low + r]]
         for i in range(features):
             x[r, i] = picture[i]
+        for i in range(features):
+            seen[i] |= picture[i]
         total = np.int32(0)
         if not learn:
             sums[r] = ZERO
@@ -65,20 +70,15 @@ def spread(pictures: Array, rows: Array, low: Any, high: Any, x: Array, sums: Ar
 
 @spliced
 def add_pictures(
-    pictures: Array, rows: Array, low: Any, x: Array, w: Array, z: Array, seen: Array, listed: Array
-) -> None:
-    """z += x @ w, where x are the pictures rows[low:]. seen, bytes, and listed: room for as many as x has columns."""
-    count_of_rows, features = x.shape
-    for first in range(0, count_of_rows, FEW_SAMPLES):
-        beyond = min(first + FEW_SAMPLES, count_of_rows)
-        picture = pictures[rows[low + first]]
-        for i in range(features):
-            seen[i] = picture[i]
-        for r in range(first + 1, beyond):
-            picture = pictures[rows[low + r]]
-            for i in range(features):
-                seen[i] |= picture[i]
-        count = list_seen(seen[:features], listed)
+    pictures: Array, rows: Array, low: Any, learn: bool, x: Array, sums: Array, used: Array, w: Array, z: Array,
+    seen: Array, listed: Array,
+) -> None:  # fmt: skip
+    """z += x @ w, where x become the pictures rows[low:]; sums and used as `spread` has them. seen and listed: room for as
+    many as x has columns, and slack."""
+    for first in range(0, x.shape[0], FEW_SAMPLES):
+        beyond = min(first + FEW_SAMPLES, x.shape[0])
+        spread(pictures, rows, low + first, x[first:beyond], sums[first:beyond], seen, learn, used[first:beyond])
+        count = list_seen(seen, listed)
         multiply(x, w, first, beyond, listed[:count], ONE, True, z)
 
 

@@ -185,7 +185,7 @@ def ask_for(_context: Any, array: Any, low: Any, high: Any) -> Any:
         low, high = (builder.mul(argument, number(size)) for argument in arguments[1:])
         with counting(builder, high, LINE, low) as place:
             # To be read, and soon; of data.
-            builder.call(prefetch, [builder.gep(start, [place]), *(ir.Constant(INT, value) for value in (0, 3, 1))])
+            builder.call(prefetch, [builder.gep(start, [place]), *(ir.Constant(INT, value) for value in (0, 2, 1))])
         return context.get_dummy_value()
 
     return types.void(array, types.int64, types.int64), generate
