@@ -11,6 +11,9 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+for kind in (np.float32, np.float64):
+    np.finfo(kind)  # NumPy before 2.4 warns where it first looks at a kind while denormals are zero
+
 
 @contextlib.contextmanager
 def denormals_as_zero() -> Iterator[None]:
