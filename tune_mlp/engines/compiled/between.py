@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tune_mlp.engines.compiled import activations
+from tune_mlp.engines.compiled.activations import ELU, SELU, SIGMOID, TANH
 from tune_mlp.engines.compiled.jit import inline
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
@@ -54,25 +55,34 @@ def batch_moments(z: Array, mean: Array, var: Array, centre: Array, inv: Array) 
 
 
 @inline
-def forward(
-    kind: Any, norm: bool, keep: Any, zs: Array, hs: Array, xs: Array, b: Any, n: Any,
-    scale: Array, shift: Array, centre: Array, inv: Array, masks: Array, begin: Any,
-) -> None:  # fmt: skip
-    """h = dropout(activation(norm(z))) of b rows of n units, all flat; z becomes norm(z), and x what norm scales.
+def normed(z: Array, centre: Array, inv: Array, scale: Array, shift: Array, near: Array) -> None:
+    """near, flat, becomes what batch norm makes of z."""
+    n = z.shape[1]
+    for r in range(z.shape[0]):
+        row = near[r * n : r * n + n]
+        for j in range(n):
+            row[j] = (z[r, j] - centre[j]) * inv[j] * scale[j] + shift[j]
 
-    masks [b, hidden units]: what dropout keeps; this layer's units stand there from `begin`.
+
+@inline
+def forward(
+    kind: Any, norm: bool, keep: Any, zs: Array, hs: Array, b: Any, n: Any,
+    scale: Array, shift: Array, centre: Array, inv: Array, masks: Array, begin: Any, near: Array,
+) -> None:  # fmt: skip
+    """h = dropout(activation(norm(z))) of b rows of n units, all flat.
+
+    masks [b, hidden units]: what dropout keeps; this layer's units stand there from `begin`. near: room to write on.
     """
-    z, h, x = zs.reshape(b, n), hs.reshape(b, n), xs.reshape(b, n)
+    z, h = zs.reshape(b, n), hs.reshape(b, n)
     together = max(1, NEAR // n)
     raised, first = ONE / keep, np.uint64(begin)  # an unsigned index can't be negative, which vectorises its loop
     for low in range(0, b, together):
         high = min(low + together, b)
+        its_z = zs[low * n : high * n]
         if norm:
-            for r in range(low, high):
-                for j in range(n):
-                    x[r, j] = (z[r, j] - centre[j]) * inv[j]
-                    z[r, j] = x[r, j] * scale[j] + shift[j]
-        activations.forward(kind, zs[low * n : high * n], hs[low * n : high * n])
+            its_z = near[: (high - low) * n]
+            normed(z[low:high], centre, inv, scale, shift, its_z)
+        activations.forward(kind, its_z, hs[low * n : high * n])
         if keep < ONE:
             for r in range(low, high):
                 for j in range(n):
@@ -81,29 +91,40 @@ def forward(
 
 @inline
 def backward(
-    kind: Any, norm: bool, keep: Any, zs: Array, hs: Array, xs: Array, ds: Array, b: Any, n: Any,
-    scale: Array, inv: Array, masks: Array, begin: Any, g_scale: Array, g_shift: Array,
+    kind: Any, norm: bool, keep: Any, zs: Array, hs: Array, ds: Array, b: Any, n: Any,
+    scale: Array, shift: Array, centre: Array, inv: Array, masks: Array, begin: Any, near: Array,
+    g_scale: Array, g_shift: Array,
 ) -> None:  # fmt: skip
-    """d, the gradient of h, becomes that of the layer's sums; on the way the gradients of batch norm's scale and shift."""
-    h, x, d = hs.reshape(b, n), xs.reshape(b, n), ds.reshape(b, n)
+    """d, the gradient of h, becomes that of the layer's sums; on the way the gradients of batch norm's scale and shift.
+    What norm made of z is worked out again: to write it down and read it took longer."""
+    z, d = zs.reshape(b, n), ds.reshape(b, n)
     together = max(1, NEAR // n)
     raised, first = ONE / keep, np.uint64(begin)  # an unsigned index can't be negative, which vectorises its loop
+    undropped = keep < ONE and (kind == TANH or kind == SIGMOID or kind == ELU or kind == SELU)
     if norm:
         g_scale[:] = ZERO
         g_shift[:] = ZERO
     for low in range(0, b, together):
         high = min(low + together, b)
+        count = (high - low) * n
+        its_z, its_h = zs[low * n : high * n], hs[low * n : high * n]
         if keep < ONE:
             for r in range(low, high):
                 for j in range(n):
                     d[r, j] *= raised * F(masks[r, first + np.uint64(j)])
-                    h[r, j] *= keep  # as it was before dropout; where that dropped it, d is 0 and h of no account
-        activations.backward(kind, zs[low * n : high * n], hs[low * n : high * n], ds[low * n : high * n])
+        if undropped:  # where dropout dropped it, d is 0 and h of no account
+            its_h = near[count : 2 * count]
+            for i in range(count):
+                its_h[i] = hs[low * n + i] * keep
+        if norm:
+            its_z = near[:count]
+            normed(z[low:high], centre, inv, scale, shift, its_z)
+        activations.backward(kind, its_z, its_h, ds[low * n : high * n])
         if norm:
             for r in range(low, high):
                 for j in range(n):
                     g_shift[j] += d[r, j]
-                    g_scale[j] += d[r, j] * x[r, j]
+                    g_scale[j] += d[r, j] * ((z[r, j] - centre[j]) * inv[j])
     if not norm:
         return
     if b == 1:  # by the running moments, which are constants
@@ -113,4 +134,5 @@ def backward(
     share = ONE / F(b)
     for r in range(b):
         for j in range(n):
-            d[r, j] = scale[j] * inv[j] * (d[r, j] - share * (g_shift[j] + x[r, j] * g_scale[j]))
+            x = (z[r, j] - centre[j]) * inv[j]
+            d[r, j] = scale[j] * inv[j] * (d[r, j] - share * (g_shift[j] + x * g_scale[j]))

@@ -28,12 +28,13 @@ ZERO, ONE = F(0), F(1)
 
 
 def room(size: int, dims: Array, sparse: bool) -> tuple[Array, Array, Array]:
-    """What a kernel writes on, for batches of `size`: work, 4 arrays of [size, hidden units] (sums, outputs, what batch norm
-    scales, gradients), one of [size, outputs], batch norm's centre and 1/deviation of each hidden unit, the first layer's u
-    and s, room for two layers' gradients, [units, size], and for pictures as numbers, and their sums; two lists; and
+    """What a kernel writes on, for batches of `size`: work, 3 arrays of [size, hidden units] (sums, outputs, gradients), one
+    of [size, outputs], batch norm's centre and 1/deviation of each hidden unit, the first layer's u and s, room for two
+    layers' gradients, [units, size], for pictures as numbers, and their sums, and for what stays near; two lists; and
     which few pixels pictures have any of, and which each few pictures have."""
     units, widest, features = int(dims[1:-1].sum()), int(dims[1:].max()), int(dims[0]) if sparse else 0
-    work = size * (4 * units + int(dims[-1]) + 2 * widest + features + 1) + 2 * units + 2 * int(dims[1])
+    work = size * (3 * units + int(dims[-1]) + 2 * widest + features + 1) + 2 * units + 2 * int(dims[1])
+    work += 2 * max(between.NEAR, widest)
     lists = 2 * (max(size, int(dims.max())) + SLACK)
     seen = size * -(-features // FEW_PIXELS) + features + SLACK
     return aligned(work), np.empty(lists, np.uint32), np.empty(seen, np.uint8)
@@ -73,17 +74,18 @@ def run_batches(
     lean = sparse and plain
     features = dims[0] if sparse else 0
     wide, widest, n_out = size * units, widest_of(dims), dims[layers]
-    zs, hs, xs, ds = work[:wide], work[wide : 2 * wide], work[2 * wide : 3 * wide], work[3 * wide : 4 * wide]
-    at = 4 * wide
+    zs, hs, ds = work[:wide], work[wide : 2 * wide], work[2 * wide : 3 * wide]
+    at = 3 * wide
     d_out = work[at : at + size * n_out]
     at += size * n_out
     centre, inv = work[at : at + units], work[at + units : at + 2 * units]
     at += 2 * units
     u, s = work[at : at + dims[1]], work[at + dims[1] : at + 2 * dims[1]]
     at += 2 * dims[1]
-    turned, turned_above = work[at : at + size * widest], work[at + size * widest : at + 2 * size * widest]
+    turned = work[at : at + 2 * size * widest]
     at += 2 * size * widest
     all_near, sums = work[at : at + size * features], work[at + size * features : at + size * (features + 1)]
+    here = work[at + size * (features + 1) :]
     fews = (features + FEW_PIXELS - 1) // FEW_PIXELS
     seen = used[size * fews : size * fews + features]
     near, near_used = all_near[:0].reshape(0, features), used[:0].reshape(0, fews)
@@ -127,9 +129,9 @@ def run_batches(
                 between.running_moments(mean[begin:end], var[begin:end], centre[begin:end], inv[begin:end])
             low_at, high_at = size * begin, size * begin + b * width
             between.forward(
-                activation, norm, keep, zs[low_at:high_at], hs[low_at:high_at], xs[low_at:high_at], b, width,
+                activation, norm, keep, zs[low_at:high_at], hs[low_at:high_at], b, width,
                 vector(p, places, dims, layer, 2), vector(p, places, dims, layer, 3), centre[begin:end], inv[begin:end],
-                masks[low:high], begin,
+                masks[low:high], begin, here,
             )  # fmt: skip
         d = d_out[: b * n_out].reshape(b, n_out)
         batch_losses[batch] = losses.gradient(loss, outputs[low:high], classes[low:high], targets[low:high], d)
@@ -154,9 +156,7 @@ def run_batches(
             if layer > 0:
                 low_at, high_at = size * hidden[layer - 1], size * hidden[layer - 1] + b * n_above
                 above, d_above = hs[low_at:high_at].reshape(b, n_above), ds[low_at:high_at].reshape(b, n_above)
-                d_turned = turned[: b * width].reshape(width, b)
-                d_above_turned = turned_above[: b * n_above].reshape(n_above, b)
-                back_through(d, w, d_above, d_turned, d_above_turned, every)
+                back_through(d, w, d_above, turned, every)
             begin = places[layer, 0]
             if plain:
                 if layer > 0:
@@ -192,9 +192,10 @@ def run_batches(
             if layer > 0:
                 first, last_one = hidden[layer - 1], hidden[layer]
                 between.backward(
-                    activation, norm, keep, zs[low_at:high_at], hs[low_at:high_at], xs[low_at:high_at],
-                    ds[low_at:high_at], b, n_above, vector(p, places, dims, layer - 1, 2), inv[first:last_one],
-                    masks[low:high], first, vector(g, places, dims, layer - 1, 2), vector(g, places, dims, layer - 1, 3),
+                    activation, norm, keep, zs[low_at:high_at], hs[low_at:high_at], ds[low_at:high_at], b, n_above,
+                    vector(p, places, dims, layer - 1, 2), vector(p, places, dims, layer - 1, 3),
+                    centre[first:last_one], inv[first:last_one], masks[low:high], first, here,
+                    vector(g, places, dims, layer - 1, 2), vector(g, places, dims, layer - 1, 3),
                 )  # fmt: skip
                 d = d_above
         if sparse and not lean and c != ZERO:

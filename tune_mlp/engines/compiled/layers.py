@@ -72,11 +72,20 @@ def layer_sums(x: Array, w: Array, bias: Array, z: Array, every: Array) -> None:
 
 
 @spliced
-def back_through(d: Array, w: Array, d_above: Array, d_turned: Array, d_above_turned: Array, every: Array) -> None:
-    """d_above = d @ w.T; the turned ones are room for d.T and d_above.T, small beside w, which is read as it stands."""
-    if d.shape[0] > SMALL_BATCH:
+def back_through(d: Array, w: Array, d_above: Array, turned: Array, every: Array) -> None:
+    """d_above = d @ w.T. turned: room for d.T and d_above.T, or for w.T where that is smaller."""
+    b, width = d.shape
+    n_above = w.shape[0]
+    if n_above * width <= b * (n_above + width):
+        w_turned = turned[: n_above * width].reshape(width, n_above)
+        transpose(w, w_turned)
+        multiply(d, w_turned, 0, b, every[:width], ONE, False, d_above)
+        return
+    if b > SMALL_BATCH:
+        d_turned = turned[: b * width].reshape(width, b)
+        d_above_turned = turned[b * width : b * (width + n_above)].reshape(n_above, b)
         transpose(d, d_turned)
-        multiply(w, d_turned, 0, w.shape[0], every[: w.shape[1]], ONE, False, d_above_turned)
+        multiply(w, d_turned, 0, n_above, every[:width], ONE, False, d_above_turned)
         transpose(d_above_turned, d_above)
         return
     for i in range(w.shape[0]):
