@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import numpy as np
@@ -61,11 +62,22 @@ def test_dropout_drops_what_its_mask_says() -> None:
     assert torch.equal(layer.eval()(x), x)
 
 
-@pytest.mark.parametrize("p", [0.1, 0.25, 0.5, 0.9])
+@pytest.mark.parametrize("p", [0.001, 0.1, 0.25, 0.3, 0.5, 0.9, 0.998, 0.9999])
 def test_masks_keep_the_share_that_was_asked_for(p: float) -> None:
-    masks = draw_masks(mask_generator(1, 0, 1), 2000, 500, p)
+    """Not a neighbouring multiple of 1/256, which is what a byte alone could tell."""
+    masks = draw_masks(mask_generator(1, 0, 1), 20_000, 500, p)
     assert set(np.unique(masks)) == {0, 1}
-    assert masks.mean() == pytest.approx(1 - p, abs=0.002)
+    assert masks.mean() == pytest.approx(1 - p, abs=5 * math.sqrt(p * (1 - p) / masks.size))
+
+
+def test_masks_of_units_and_samples_have_nothing_to_do_with_each_other() -> None:
+    masks = draw_masks(mask_generator(1, 0, 1), 5000, 40, 0.3).astype(float)
+    units = np.corrcoef(masks.T)[~np.eye(40, dtype=bool)]
+    assert abs(units).max() < 6 / math.sqrt(5000)
+    samples = np.corrcoef(masks[:-1].ravel(), masks[1:].ravel())[0, 1]
+    assert abs(samples) < 6 / math.sqrt(masks.size)
+    # Were units of a sample kept or dropped together, its number of them would vary by more.
+    assert masks.sum(axis=1).var() == pytest.approx(40 * 0.3 * 0.7, rel=6 * math.sqrt(2 / 5000))
 
 
 def test_masks_depend_on_seed_fold_and_epoch_alone() -> None:

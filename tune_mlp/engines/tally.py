@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
 from tune_mlp.data.transforms import TargetScaler
 from tune_mlp.records import SCORES, Task
+
+Floats = NDArray[np.floating[Any]]
+Best = Callable[[Floats], NDArray[np.int64]]
+"""Of each row the place of its largest number, the first of them."""
 
 
 class Measure(Protocol):
     """The scores of one task beside the loss."""
 
-    def add(self, outputs: torch.Tensor, y: torch.Tensor) -> None: ...
+    def add(self, outputs: Floats, y: NDArray[Any]) -> None: ...
 
     def scores(self, n: int) -> dict[str, float]: ...
 
 
-Best = Callable[[torch.Tensor], torch.Tensor]
-
-
-def best_outputs(outputs: torch.Tensor) -> torch.Tensor:
-    """Each row's largest output, the first of them: as argmax, which takes three times as long on a CPU."""
-    return outputs.max(dim=1).indices
+def _best(outputs: Floats) -> NDArray[np.int64]:
+    found: NDArray[np.int64] = outputs.argmax(axis=1)
+    return found
 
 
 class Classification:
@@ -35,8 +37,8 @@ class Classification:
         self._best = best
         self._right = 0
 
-    def add(self, outputs: torch.Tensor, y: torch.Tensor) -> None:
-        self._right += int((self._best(outputs) == y).sum().item())
+    def add(self, outputs: Floats, y: NDArray[Any]) -> None:
+        self._right += int(np.count_nonzero(self._best(outputs) == y))
 
     def scores(self, n: int) -> dict[str, float]:
         return {"accuracy": self._right / n}
@@ -49,33 +51,29 @@ class Regression:
     """
 
     def __init__(self, scaler: TargetScaler, best: Best) -> None:
-        self._std = torch.from_numpy(scaler.std.copy()).double()
+        self._std = scaler.std.astype(np.float64)
         outputs = len(scaler.std)
-        self._shift: torch.Tensor | None = None
-        self._residual = torch.zeros(outputs, dtype=torch.float64)
-        self._sum = torch.zeros(outputs, dtype=torch.float64)
-        self._square = torch.zeros(outputs, dtype=torch.float64)
-        self._low = torch.full((outputs,), math.inf, dtype=torch.float64)
-        self._high = torch.full((outputs,), -math.inf, dtype=torch.float64)
+        self._shift: NDArray[np.float64] | None = None
+        self._residual, self._sum, self._square = np.zeros((3, outputs))
+        self._low, self._high = np.full(outputs, math.inf), np.full(outputs, -math.inf)
 
-    def add(self, outputs: torch.Tensor, y: torch.Tensor) -> None:
-        predicted, wanted = outputs.cpu().double(), y.cpu().double()
-        self._residual += (predicted - wanted).square().sum(dim=0)
-        self._low = torch.minimum(self._low, wanted.amin(dim=0))
-        self._high = torch.maximum(self._high, wanted.amax(dim=0))
+    def add(self, outputs: Floats, y: NDArray[Any]) -> None:
+        predicted, wanted = outputs.astype(np.float64), y.astype(np.float64)
+        self._residual += np.square(predicted - wanted).sum(axis=0)
+        self._low = np.minimum(self._low, wanted.min(axis=0))
+        self._high = np.maximum(self._high, wanted.max(axis=0))
         if self._shift is None:  # unscaled targets may be far from 0, where the spread would be lost in rounding
-            self._shift = wanted.mean(dim=0)
+            self._shift = wanted.mean(axis=0)
         centred = wanted - self._shift
-        self._sum += centred.sum(dim=0)
-        self._square += centred.square().sum(dim=0)
+        self._sum += centred.sum(axis=0)
+        self._square += np.square(centred).sum(axis=0)
 
     def scores(self, n: int) -> dict[str, float]:
-        rmse = math.sqrt((self._residual * self._std.square()).mean().item() / n)
+        rmse = math.sqrt(float((self._residual * np.square(self._std)).mean()) / n)
         varies = self._high > self._low  # by range: the difference of two sums needn't come to 0
-        spread = torch.where(varies, self._square - self._sum.square() / n, 1.0)
-        constant = (self._residual == 0).double()
-        r2 = torch.where(varies, 1.0 - self._residual / spread, constant)
-        return {"rmse": rmse, "r2": r2.mean().item()}
+        spread = np.where(varies, self._square - np.square(self._sum) / n, 1.0)
+        r2 = np.where(varies, 1.0 - self._residual / spread, self._residual == 0)
+        return {"rmse": rmse, "r2": float(r2.mean())}
 
 
 MEASURES: dict[Task, type[Classification] | type[Regression]] = {
@@ -87,23 +85,22 @@ MEASURES: dict[Task, type[Classification] | type[Regression]] = {
 class Tally:
     """The loss and a task's own scores so far; all of them are NaN once a loss or an output was non-finite."""
 
-    def __init__(self, task: Task, scaler: TargetScaler, best: Best = best_outputs) -> None:
+    def __init__(self, task: Task, scaler: TargetScaler, best: Best = _best) -> None:
         self._task = task
         self._measure: Measure = MEASURES[task](scaler, best)
         self._loss = 0.0
         self._n = 0
         self.finite = True
 
-    def add(self, outputs: torch.Tensor, y: torch.Tensor, losses: torch.Tensor, batch_size: int) -> None:
+    def add(self, outputs: Floats, y: NDArray[Any], losses: Floats, batch_size: int) -> None:
         """Samples in batches of `batch_size` (the last may be short) and the mean loss of each batch."""
         n = len(y)
         last = n - (len(losses) - 1) * batch_size
         # In doubles: a sum of large but finite float32 losses is finite.
-        values = losses.double()
-        self._loss += (values[:-1].sum() * batch_size + values[-1] * last).item()
+        self._loss += float(losses[:-1].sum(dtype=np.float64)) * batch_size + float(losses[-1]) * last
         self._n += n
         # The loss alone won't do: multi_margin's is finite for NaN outputs.
-        if math.isfinite(self._loss) and bool(torch.stack(outputs.aminmax()).isfinite().all()):
+        if math.isfinite(self._loss) and np.isfinite(outputs).all():
             self._measure.add(outputs, y)
         else:
             self.finite = False

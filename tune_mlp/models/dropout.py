@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,18 +24,24 @@ def mask_generator(seed: int, fold: int, epoch: int) -> np.random.Generator:
 
 
 def draw_masks(generator: np.random.Generator, samples: int, units: int, p: float) -> NDArray[np.uint8]:
-    """[samples, units of all hidden layers]: 1 where a unit is kept; p is met to within 1/65536."""
-    count = samples * units
-    drawn = generator.bit_generator.random_raw(-(-count // 4)).view(np.uint16)[:count]
-    return (drawn >= round(p * LEVELS)).view(np.uint8).reshape(samples, units)
+    """[samples, units of all hidden layers]: 1 where a unit is kept.
+
+    A byte is drawn for each unit, and one more for each sample, which says whether the sample's p is the multiple of 1/256
+    below p or the one above: over all samples p is met to within 1/65536.
+    """
+    words = units // 8 + 1
+    drawn = generator.bit_generator.random_raw(samples * words).view(np.uint8).reshape(samples, 8 * words)
+    below, rest = divmod(round(p * LEVELS), 256)
+    least: NDArray[Any] = np.array(below, np.uint8 if below < 255 else np.uint16) + (drawn[:, :1] < rest)
+    kept: NDArray[np.bool_] = drawn[:, 1 : units + 1] >= least
+    return kept.view(np.uint8)
 
 
 def draw_by_batch(
     generator: np.random.Generator, samples: int, batch_size: int, units: int, p: float
 ) -> Iterator[NDArray[np.uint8]]:
     """What `draw_masks` gives for all samples, batch by batch and never much of it at a time."""
-    four = 4 * batch_size  # four units are drawn from one number: a multiple of that leaves none of it over
-    piece = four * max(1, TOGETHER // (four * units))
+    piece = batch_size * max(1, TOGETHER // (batch_size * units))
     for start in range(0, samples, piece):
         drawn = draw_masks(generator, min(piece, samples - start), units, p)
         for low in range(0, len(drawn), batch_size):

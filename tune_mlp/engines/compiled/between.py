@@ -100,7 +100,7 @@ def backward(
     z, d = zs.reshape(b, n), ds.reshape(b, n)
     together = max(1, NEAR // n)
     raised, first = ONE / keep, np.uint64(begin)  # an unsigned index can't be negative, which vectorises its loop
-    undropped = keep < ONE and (kind == TANH or kind == SIGMOID or kind == ELU or kind == SELU)
+    undropped = keep < ONE and kind in (TANH, SIGMOID, ELU, SELU)
     if norm:
         g_scale[:] = ZERO
         g_shift[:] = ZERO

@@ -84,7 +84,7 @@ class CompiledRun:
             done = self._train_chunk(rows, wanted, size, kept, outputs, batch_losses)
             steps += done
             by_chunk.append(batch_losses[:done])
-            tally.add(torch.from_numpy(outputs), torch.from_numpy(wanted), torch.from_numpy(batch_losses), size)
+            tally.add(outputs, wanted, batch_losses, size)
             if not tally.finite:
                 break
         for layer in self._norms:
@@ -156,7 +156,7 @@ class CompiledRun:
             self._run_batches(
                 False, self._first_layer(x, rows), *_targets(wanted), TOGETHER, None, outputs, batch_losses
             )
-            tally.add(torch.from_numpy(outputs), torch.from_numpy(wanted), torch.from_numpy(batch_losses), TOGETHER)
+            tally.add(outputs, wanted, batch_losses, TOGETHER)
         return tally.scores()
 
     def _first_layer(self, x: NDArray[Any], rows: NDArray[np.int64]) -> tuple[Any, ...]:
@@ -254,10 +254,10 @@ def _shared_moments(norms: list[nn.BatchNorm1d]) -> Floats:
     return moments
 
 
-def _best_outputs(outputs: torch.Tensor) -> torch.Tensor:
+def _best_outputs(outputs: NDArray[Any]) -> NDArray[np.int64]:
     found = np.empty(len(outputs), np.int64)
-    losses.best_outputs(outputs.numpy(), found)
-    return torch.from_numpy(found)
+    losses.best_outputs(outputs, found)
+    return found
 
 
 def _targets(wanted: NDArray[Any]) -> tuple[NDArray[np.int64], Floats]:

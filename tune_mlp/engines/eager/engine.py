@@ -64,7 +64,7 @@ class EagerRun:
             masks = self._masks(generator, len(x)) if self._dropouts else None
             outputs, losses = self._train_batches(torch.from_numpy(x).to(self._device), labels, masks)
             by_chunk.append(torch.stack(losses))
-            tally.add(torch.cat(outputs), labels, by_chunk[-1], size)
+            tally.add(torch.cat(outputs).cpu().numpy(), y, by_chunk[-1].cpu().numpy(), size)
             if not tally.finite:
                 break
         scores = tally.scores() if self._weights_are_finite() else no_scores(self._dataset.task)
@@ -127,7 +127,7 @@ class EagerRun:
                 labels = torch.from_numpy(wanted).to(self._device)
                 outputs = self._outputs(torch.from_numpy(scaled).to(self._device))
                 loss = self._loss(outputs, loss_targets(self._config.loss, labels, self._dataset.outputs))
-                tally.add(outputs, labels, loss.reshape(1), len(labels))
+                tally.add(outputs.cpu().numpy(), wanted, loss.reshape(1).cpu().numpy(), len(wanted))
         return tally.scores()
 
     def _outputs(self, x: torch.Tensor) -> torch.Tensor:
