@@ -24,7 +24,7 @@ from tune_mlp.engines.base import Run
 from tune_mlp.engines.choose import engine
 from tune_mlp.engines.compiled import alike as alike_module
 from tune_mlp.engines.compiled.alike import MOST_KEPT, alike
-from tune_mlp.engines.compiled.lists import SLACK, list_new_rows, list_rows, list_seen
+from tune_mlp.engines.compiled.lists import SLACK, list_all, list_new
 from tune_mlp.engines.compiled.products import multiply, transpose
 from tune_mlp.engines.compiled.rows import add_rows, change_and_add_rows, dot_and_change_rows
 from tune_mlp.engines.denormals import denormals_as_zero
@@ -294,14 +294,14 @@ def test_sums_and_changes_of_a_lone_samples_rows() -> None:
     rng = np.random.default_rng(0)
     for count, n in itertools.product((0, 1, 3, 8, 19), (1, 10, 15, 16, 17, 31, 64, 130, 256, 257, 300)):
         listed = np.sort(rng.permutation(20)[:count]).astype(np.uint32)
-        values, one, w, coming = (rng.normal(size=shape).astype(np.float32) for shape in (count, n, (20, n), 20))
+        values, one, w, coming = (rng.normal(size=shape).astype(np.float32) for shape in (20, n, (20, n), 20))
         around = np.full(n + 2, 7, np.float32)
         z = around[1:-1]
         z[:] = one
         added(values, listed, w, z)
-        assert z == pytest.approx(one + values @ w[listed], abs=1e-4), (count, n)
+        assert z == pytest.approx(one + values[listed] @ w[listed], abs=1e-4), (count, n)
         expected = w.copy()
-        expected[listed] += np.float32(0.5) * np.outer(values, one)
+        expected[listed] += np.float32(0.5) * np.outer(values[listed], one)
         first, second, dots = w.copy(), w.copy(), np.ones(20, np.float32)
         z[:] = one
         changed(values, listed, first, one, coming, z, np.float32(0.5))
@@ -317,27 +317,21 @@ def test_sums_and_changes_of_a_lone_samples_rows() -> None:
 
 def test_what_is_not_zero_is_listed() -> None:
     """Of any length, whatever stands behind the end; a NaN isn't zero."""
-    seen_listed = numba.njit(lambda seen, listed: list_seen(seen, listed))
-    rows_listed = numba.njit(lambda values, listed, kept, skips: list_rows(values, listed, kept, skips))
-    new_listed = numba.njit(lambda values, before, listed, kept: list_new_rows(values, before, listed, kept))
+    all_listed = numba.njit(lambda values, listed, zeros: list_all(values, listed, zeros))
+    new_listed = numba.njit(lambda values, before, listed: list_new(values, before, listed))
     rng = np.random.default_rng(0)
     for n in (0, 1, 3, 4, 5, 8, 15, 16, 17, 100, 784):
-        values, before = rng.normal(size=(2, n + SLACK)).astype(np.float32) * (rng.random((2, n + SLACK)) < 0.3)
+        values, before = (rng.normal(size=(2, n + SLACK)) * (rng.random((2, n + SLACK)) < 0.3)).astype(np.float32)
         values[: n // 50] = np.nan
-        values, before = values.astype(np.float32), before.astype(np.float32)
         seen = (values != 0).astype(np.uint8) << np.arange(n + SLACK, dtype=np.uint8) % 8
-        listed, kept = np.empty(n + SLACK, np.uint32), np.empty(n + SLACK, np.float32)
-        there, all_of_them = np.flatnonzero(values[:n]), np.arange(n)
-        count = seen_listed(seen[:n], listed)
-        assert (listed[:count] == there).all()
-        for skips, wanted in ((True, there), (False, all_of_them)):
-            count = rows_listed(values[:n], listed, kept, skips)
-            assert (listed[:count] == wanted).all()
-            assert np.array_equal(kept[:count], values[wanted], equal_nan=True)
-        count = new_listed(values[:n], before[:n], listed, kept)
-        new = there[before[there] == 0]
-        assert (listed[:count] == new).all()
-        assert np.array_equal(kept[:count], values[new], equal_nan=True)
+        listed = np.empty(n + SLACK, np.uint32)
+        there = np.flatnonzero(values[:n])
+        for numbers in (values, seen):
+            for zeros, wanted in ((False, there), (True, np.arange(n))):
+                count = all_listed(numbers[:n], listed, zeros)
+                assert np.array_equal(listed[:count], wanted)
+        count = new_listed(values[:n], before[:n], listed)
+        assert np.array_equal(listed[:count], there[before[there] == 0])
 
 
 def test_pictures_with_pixels_in_the_same_places_are_evaluated_side_by_side() -> None:

@@ -21,34 +21,27 @@ SLACK = 16
 BYTE = ir.IntType(8)
 
 
-def _written(
-    context: Any, builder: Any, n: Any, wanted: Callable[[Any], Any], listed: Any, values: Any = None, kept: Any = None
-) -> Any:
-    """List the wanted ones of n places, and their values; returns how many there are. wanted: which of a register's."""
+def _written(context: Any, builder: Any, n: Any, wanted: Callable[[Any], Any], listed: Any) -> Any:
+    """List the wanted ones of n places; returns how many there are. wanted: which of a register's."""
     lanes, _ = lanes_of(context)
     vectors, places = Vectors(builder, lanes), ir.VectorType(INT, lanes)
+    chosen = ir.VectorType(ir.IntType(1), lanes)
+    pack = cgutils.get_or_insert_function(
+        builder.module,
+        ir.FunctionType(places, [places, chosen, places]),
+        f"llvm.experimental.vector.compress.v{lanes}i32",
+    )
     count = cgutils.alloca_once_value(builder, number(0))
 
     def piece(start: Any, mask: Any) -> None:
         these = wanted(start) if mask is None else builder.and_(wanted(start), mask)
-        end = builder.load(count)
         first = vectors.all_of(builder.trunc(start, INT))
-        pack(builder.add(first, ir.Constant(places, list(range(lanes)))), these, builder.gep(listed, [end]))
-        if values is not None:
-            pack(vectors.load(builder.gep(values, [start])), these, builder.gep(kept, [end]))
+        numbers = builder.add(first, ir.Constant(places, list(range(lanes))))
+        packed = builder.call(pack, [numbers, these, ir.Constant(places, ir.Undefined)])
+        end = builder.load(count)
+        builder.store(packed, builder.bitcast(builder.gep(listed, [end]), places.as_pointer()), align=4)
         found = builder.ctpop(builder.bitcast(these, ir.IntType(lanes)))
         builder.store(builder.add(end, builder.zext(found, SIZE)), count)
-
-    def pack(numbers: Any, these: Any, out: Any) -> None:
-        """The wanted numbers, one behind the other."""
-        kind = numbers.type
-        name = f"llvm.experimental.vector.compress.v{lanes}{'i32' if kind == places else 'f32'}"
-        signature = ir.FunctionType(kind, [kind, these.type, kind])
-        packed = builder.call(
-            cgutils.get_or_insert_function(builder.module, signature, name),
-            [numbers, these, ir.Constant(kind, ir.Undefined)],
-        )
-        builder.store(packed, builder.bitcast(out, kind.as_pointer()), align=4)
 
     vectors.pieces(n, piece)
     return builder.load(count)
@@ -74,52 +67,40 @@ def _given(context: Any, builder: Any, kinds: Any, arguments: Any) -> Iterator[A
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # numba ships no types
-def list_seen(_context: Any, seen: Any, listed: Any) -> Any:
-    """List the places of bytes that aren't zero; returns how many there are."""
-    assert seen.dtype == types.uint8
+def list_all(_context: Any, values: Any, listed: Any, zeros: Any) -> Any:
+    """List the places of bytes or floats that aren't zero, and of the others, too, if `zeros`; returns how many there are."""
+    assert values.dtype in (types.uint8, types.float32)
     assert listed.dtype == types.uint32
-    kinds = seen, listed
+    kinds = values, listed
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        n, seen, listed = _given(context, builder, kinds, arguments)
-        return _written(context, builder, n, lambda start: _not_zero(context, builder, seen, start), listed)
-
-    return types.int64(*kinds), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]  # numba ships no types
-def list_rows(_context: Any, values: Any, listed: Any, kept: Any, skips: Any) -> Any:
-    """List the values' places, and the values, without the zeros if `skips`; returns how many there are."""
-    assert values.dtype == kept.dtype == types.float32
-    assert listed.dtype == types.uint32
-    kinds = values, listed, kept
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        n, values, listed, kept = _given(context, builder, kinds, arguments[:-1])
-        everything = Vectors(builder, lanes_of(context)[0]).all_of(builder.not_(arguments[-1]))
-
-        def wanted(start: Any) -> Any:
-            return builder.or_(_not_zero(context, builder, values, start), everything)
-
-        return _written(context, builder, n, wanted, listed, values, kept)
+        n, values, listed = _given(context, builder, kinds, arguments[:-1])
+        everything = Vectors(builder, lanes_of(context)[0]).all_of(arguments[-1])
+        return _written(
+            context,
+            builder,
+            n,
+            lambda start: builder.or_(_not_zero(context, builder, values, start), everything),
+            listed,
+        )
 
     return types.int64(*kinds, types.boolean), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # numba ships no types
-def list_new_rows(_context: Any, values: Any, before: Any, listed: Any, kept: Any) -> Any:
-    """As `list_rows`, of those that aren't zero where `before` is."""
-    assert values.dtype == before.dtype == kept.dtype == types.float32
+def list_new(_context: Any, values: Any, before: Any, listed: Any) -> Any:
+    """List the places of floats that aren't zero, and were before; returns how many there are."""
+    assert values.dtype == before.dtype == types.float32
     assert listed.dtype == types.uint32
-    kinds = values, before, listed, kept
+    kinds = values, before, listed
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        n, values, before, listed, kept = _given(context, builder, kinds, arguments)
+        n, values, before, listed = _given(context, builder, kinds, arguments)
 
         def wanted(start: Any) -> Any:
             there_before = _not_zero(context, builder, before, start)
             return builder.and_(_not_zero(context, builder, values, start), builder.not_(there_before))
 
-        return _written(context, builder, n, wanted, listed, values, kept)
+        return _written(context, builder, n, wanted, listed)
 
     return types.int64(*kinds), generate

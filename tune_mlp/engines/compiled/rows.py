@@ -1,6 +1,6 @@
 """One sample and a layer's weights: sums over some of their rows, and changes of these, as wide as the machine's registers.
 
-The rows are those of the inputs that aren't zero, and `values` are these inputs, in the order of the list.
+`values` are its inputs, one for each row, and listed are the rows of those that aren't zero.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PARTS = 2
 """While rows are written, too, sums are taken in so many parts, which needn't wait for one another."""
 
 ROWS = ir.FunctionType(VOID, [SIZE, FLOATS, NUMBERS, SIZE, FLOATS, FLOATS, FLOAT, FLOATS, FLOATS])
-"""How many are listed, the values, the listed, a row's length, w, d, a factor, numbers for each row of w, z."""
+"""How many are listed, the values, the listed, a row's length, w, d, a factor, other numbers for each row, z."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class _Rows:
         builder = self.builder
         row = builder.zext(builder.load(builder.gep(self._listed, [step])), SIZE)
         start = builder.gep(self._w, [builder.add(builder.mul(row, self._n), self._column)])
-        value = builder.load(builder.gep(self._values, [step]))
+        value = builder.load(builder.gep(self._values, [row]))
         return _Row(value, builder.gep(self._own, [row]), self._blocks(start))
 
 

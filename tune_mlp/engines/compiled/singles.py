@@ -9,7 +9,7 @@ import numpy as np
 from tune_mlp.engines.compiled import activations, losses
 from tune_mlp.engines.compiled.jit import aligned, inline, kernel
 from tune_mlp.engines.compiled.layers import column_sums, copy, fold, matrix, vector
-from tune_mlp.engines.compiled.lists import SLACK, list_new_rows, list_rows
+from tune_mlp.engines.compiled.lists import SLACK, list_all, list_new
 from tune_mlp.engines.compiled.rows import add_rows, change_and_add_rows, dot_and_change_rows
 from tune_mlp.engines.compiled.vectors import ask_for
 
@@ -22,11 +22,11 @@ AHEAD = 3
 
 
 def room(dims: Array) -> tuple[Array, Array]:
-    """What the kernel writes on: work, two samples as numbers, the inputs and outputs that aren't zero, 3 arrays of all
-    hidden units (sums, outputs, gradients), one of the outputs, the first layer's sums, u and s; and lists, of how many
-    are listed of each layer's inputs, and of these."""
+    """What the kernel writes on: work, two samples as numbers, 3 arrays of all hidden units (sums, outputs, gradients),
+    one of the outputs, the first layer's sums, u and s; and lists, of how many are listed of each layer's inputs, and of
+    these."""
     units, features = int(dims[1:-1].sum()), int(dims[0])
-    work = 3 * (features + SLACK) + 4 * units + SLACK + int(dims[-1]) + 3 * int(dims[1])
+    work = 2 * (features + SLACK) + 3 * units + SLACK + int(dims[-1]) + 3 * int(dims[1])
     return aligned(work), np.empty(len(dims) + features + units + 2 * SLACK, np.uint32)
 
 
@@ -59,26 +59,24 @@ def train_singles(
     n = outputs.shape[0]
     layers = dims.shape[0] - 1
     units, features, wide = hidden[layers - 1], dims[0], dims[0] + SLACK
-    even, odd, inputs = work[:features], work[wide : wide + features], work[2 * wide : 3 * wide]
-    at = 3 * wide
-    kept = work[at : at + units + SLACK]
-    at += units + SLACK
+    even, odd = work[:features], work[wide : wide + features]
+    at = 2 * wide
     zs, hs, ds = work[at : at + units], work[at + units : at + 2 * units], work[at + 2 * units : at + 3 * units]
-    at += 3 * units
+    at += 3 * units + SLACK
     d_out = work[at : at + dims[layers]].reshape(1, dims[layers])
     at += dims[layers]
     first, u, s = work[at : at + dims[1]], work[at + dims[1] : at + 2 * dims[1]], work[at + 2 * dims[1] :]
     counts, listed_inputs, listed = lists[:layers], lists[layers : layers + wide], lists[layers + wide :]
     w0 = matrix(p, places, dims, 0)
-    skips = activation == activations.RELU  # a unit that is 0 has no gradient either
+    zeros = activation != activations.RELU  # one of its units that is 0 has no gradient either
     first[:] = ZERO
     u[:] = ZERO
     s[:] = ZERO
     if sparse:
         column_sums(w0, s)
     total = read(sparse, pictures, rows, x, 0, even)
-    count = list_rows(even, listed_inputs, inputs, True)
-    add_rows(inputs[:count], listed_inputs[:count], w0, first)
+    count = list_all(even, listed_inputs, False)
+    add_rows(even, listed_inputs[:count], w0, first)
     for r in range(n):
         if sparse and r + AHEAD < n:
             ask_for(pictures[rows[r + AHEAD]], 0, features)
@@ -94,8 +92,8 @@ def train_singles(
             else:
                 copy(bias, z)
                 begin, end = hidden[layer - 1], hidden[layer - 1] + dims[layer]
-                count = list_rows(hs[begin:end], listed[begin:], kept[begin:], skips)
-                add_rows(kept[begin : begin + count], listed[begin : begin + count], matrix(p, places, dims, layer), z)
+                count = list_all(hs[begin:end], listed[begin:], zeros)
+                add_rows(hs[begin:end], listed[begin : begin + count], matrix(p, places, dims, layer), z)
                 counts[layer] = count
             if not last:
                 activations.forward(activation, z, hs[hidden[layer] : hidden[layer] + width])
@@ -111,8 +109,8 @@ def train_singles(
                 begin, end = hidden[layer - 1], hidden[layer - 1] + dims[layer]
                 d_above = ds[begin:end]
                 d_above[:] = ZERO
-                its_kept, its_listed = kept[begin : begin + counts[layer]], listed[begin : begin + counts[layer]]
-                dot_and_change_rows(its_kept, its_listed, matrix(p, places, dims, layer), d, d_above, -lr)
+                its_listed = listed[begin : begin + counts[layer]]
+                dot_and_change_rows(hs[begin:end], its_listed, matrix(p, places, dims, layer), d, d_above, -lr)
                 activations.backward(activation, zs[begin:end], hs[begin:end], d_above)
                 d = d_above
                 continue
@@ -125,9 +123,9 @@ def train_singles(
             else:
                 coming[:] = ZERO
             first[:] = ZERO
-            count = list_rows(sample, listed_inputs, inputs, True)
-            change_and_add_rows(inputs[:count], listed_inputs[:count], w0, d, coming, first, -lr * a)
-            count = list_new_rows(coming, sample, listed_inputs, inputs)
-            add_rows(inputs[:count], listed_inputs[:count], w0, first)
+            count = list_all(sample, listed_inputs, False)
+            change_and_add_rows(sample, listed_inputs[:count], w0, d, coming, first, -lr * a)
+            count = list_new(coming, sample, listed_inputs)
+            add_rows(coming, listed_inputs[:count], w0, first)
     fold(w0, u)
     return n

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_mlp.engines.compiled.jit import inline, spliced
-from tune_mlp.engines.compiled.lists import list_seen
+from tune_mlp.engines.compiled.lists import list_all
 from tune_mlp.engines.compiled.products import multiply
 from tune_mlp.engines.compiled.vectors import ask_for
 
@@ -78,7 +78,7 @@ def add_pictures(
     for first in range(0, x.shape[0], FEW_SAMPLES):
         beyond = min(first + FEW_SAMPLES, x.shape[0])
         spread(pictures, rows, low + first, x[first:beyond], sums[first:beyond], seen, learn, used[first:beyond])
-        count = list_seen(seen, listed)
+        count = list_all(seen, listed, False)
         multiply(x, w, first, beyond, listed[:count], ONE, True, z)
 
 
