@@ -26,6 +26,8 @@ assert tuple(NUMBERS) == LOSSES
 
 F = np.float32
 ONE, ZERO, HALF, TWO = F(1), F(0), F(0.5), F(2)
+LARGE = 1e200
+"""A product that may be this large still has room for one more sum over outputs."""
 
 
 @inline
@@ -35,21 +37,29 @@ def gradient(kind: Any, z: Array, classes: Array, values: Array, d: Array) -> An
     b, outputs = z.shape
     total = 0.0
     if kind in (CROSS_ENTROPY, NLL):  # the same function: nll's log-softmax is the model's last layer
-        share = ONE / F(b)
         for r in range(b):
             top = z[r, 0]
             for j in range(1, outputs):
                 top = max(top, z[r, j])
+            total += float(top) - float(z[r, classes[r]])
+            for j in range(outputs):
+                d[r, j] = z[r, j] - top
+        flat = d.reshape(b * outputs)  # one loop over all is vectorised, and a row's is too short for that
+        for i in range(b * outputs):
+            flat[i] = exp(flat[i])
+        share, product = ONE / F(b), 1.0
+        for r in range(b):
             summed = ZERO
             for j in range(outputs):
-                d[r, j] = exp(z[r, j] - top)
                 summed += d[r, j]
-            wanted = classes[r]
-            total += math.log(summed) + float(top) - float(z[r, wanted])
+            product *= summed  # each is 1 at least: a logarithm of many factors takes as long as of one
+            if product > LARGE:
+                total += math.log(product)
+                product = 1.0
             for j in range(outputs):
                 d[r, j] *= share / summed
-            d[r, wanted] -= share
-        return total / b
+            d[r, classes[r]] -= share
+        return (total + math.log(product)) / b
     if kind == MULTI_MARGIN:
         share = ONE / F(b * outputs)
         for r in range(b):
