@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tune_mlp.engines.compiled import activations
-from tune_mlp.engines.compiled.activations import ELU, SELU, SIGMOID, TANH
+from tune_mlp.engines.compiled.activations import ELU, LEAKY_RELU, RELU, SELU, SIGMOID, TANH
 from tune_mlp.engines.compiled.jit import inline
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
@@ -116,7 +116,9 @@ def backward(
             its_h = near[count : 2 * count]
             for i in range(count):
                 its_h[i] = hs[low * n + i] * keep
-        if norm:
+        if kind in (RELU, LEAKY_RELU):  # which only ask for its sign, and h has the same
+            its_z = its_h
+        elif norm:
             its_z = near[:count]
             normed(z[low:high], centre, inv, scale, shift, its_z)
         activations.backward(kind, its_z, its_h, ds[low * n : high * n])

@@ -50,8 +50,8 @@ class CompiledRun:
         self._places, self._flat = _flatten(self._model, len(self._dims) - 1)
         self._p = self._flat.numpy()
         self._count = sum(parameter.numel() for parameter in self._model.parameters())
-        self._norms = [layer for layer in self._model if isinstance(layer, nn.BatchNorm1d)]
-        self._moments = _shared_moments(self._norms)
+        norms = [layer for layer in self._model if isinstance(layer, nn.BatchNorm1d)]
+        self._moments, self._tracked = _shared_moments(norms)
         self._m, self._v, self._g = (torch.zeros_like(self._flat).numpy() for _ in range(3))
         self._steps = 0
         self._numbers = optimisers.settings(config)
@@ -87,9 +87,7 @@ class CompiledRun:
             tally.add(outputs, wanted, batch_losses, size)
             if not tally.finite:
                 break
-        for layer in self._norms:
-            assert layer.num_batches_tracked is not None
-            layer.num_batches_tracked += steps - (steps if size == 1 else int(len(order) % size == 1))
+        self._tracked += steps - (steps if size == 1 else int(len(order) % size == 1))
         with np.errstate(over="ignore"):
             step_losses = np.concatenate(by_chunk).astype(np.float32)
         if not (np.isfinite(self._p).all() and np.isfinite(self._moments).all()):
@@ -239,8 +237,8 @@ def _flatten(model: nn.Sequential, layers: int) -> tuple[NDArray[np.int64], torc
     return places, flat
 
 
-def _shared_moments(norms: list[nn.BatchNorm1d]) -> Floats:
-    """Batch norm's running means and variances as two flat arrays that the module shares."""
+def _shared_moments(norms: list[nn.BatchNorm1d]) -> tuple[Floats, NDArray[np.int64]]:
+    """Batch norm's running means and variances as two flat arrays, and of how many batches, all shared by the module."""
     widths = [layer.num_features for layer in norms]
     flat = torch.empty(2, sum(widths))
     at = 0
@@ -250,8 +248,10 @@ def _shared_moments(norms: list[nn.BatchNorm1d]) -> Floats:
             view.copy_(getattr(layer, name))
             setattr(layer, name, view)
         at += width
-    moments: Floats = flat.numpy()
-    return moments
+    tracked = torch.zeros(len(norms), dtype=torch.int64)
+    for number, layer in enumerate(norms):
+        layer.num_batches_tracked = tracked[number]
+    return flat.numpy(), tracked.numpy()
 
 
 def _best_outputs(outputs: NDArray[Any]) -> NDArray[np.int64]:
