@@ -52,7 +52,7 @@ def gradient(kind: Any, z: Array, classes: Array, values: Array, d: Array) -> An
             summed = ZERO
             for j in range(outputs):
                 summed += d[r, j]
-            product *= summed  # each is 1 at least: a logarithm of many factors takes as long as of one
+            product *= float(summed)  # each is 1 at least: a logarithm of many factors takes as long as of one
             if product > LARGE:
                 total += math.log(product)
                 product = 1.0
