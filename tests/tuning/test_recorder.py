@@ -32,7 +32,7 @@ class Play:
         self.display.begin(Board("", "val_accuracy", "max", trials=9, epochs=9))
         self.journal = Journal.create(folder / "journal.jsonl")
         self.journal.append(Started("s", "classification", "val_accuracy", "max", 9, "eager", 10, 0, "digits", ""))
-        self.idle: list[list[str]] = []
+        self.last_started: list[list[str]] = []
         self.recorder = Recorder(
             self.journal,
             self.display,
@@ -40,9 +40,8 @@ class Play:
             Folder(folder),
             kept,
             on_start=lambda: None,
-            on_idle=lambda: self.idle.append(list(self.trials()["state"])),
+            on_last_start=lambda: self.last_started.append(list(self.trials()["state"])),
             trials=3,
-            slots=2,
         )
 
     def trial(self, number: int) -> Any:
@@ -103,17 +102,17 @@ def test_a_trial_ends_once_whatever_ray_says_later(play: Play) -> None:
     assert play.display.states == {0: TrialState.FINISHED}
 
 
-def test_a_core_is_idle_once_no_trial_is_left_to_begin(play: Play) -> None:
-    """Of 3 trials, two at a time."""
+def test_it_is_said_once_that_the_last_trial_has_begun(play: Play) -> None:
     play.start(0)
     play.start(1)
     play.result(0, 0.5, "finished")
-    assert play.idle == []
+    assert play.last_started == []
     play.start(2)
+    assert play.last_started == [["finished", "stopped", "stopped"]]
     play.result(1, 0.5, "finished")
-    assert play.idle == [["finished", "finished", "stopped"]]
+    play.start(2)
     play.result(2, 0.5, "finished")
-    assert len(play.idle) == 1
+    assert len(play.last_started) == 1
 
 
 def test_only_the_leaders_weights_are_kept(play: Play) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tune_mlp.engines.check import not_compiled
 from tune_mlp.errors import UsageError, did_you_mean
+from tune_mlp.imports import large_imports
 
 if TYPE_CHECKING:
     from tune_mlp.engines.base import Engine
@@ -28,7 +29,8 @@ ENGINES: dict[str, Callable[[], Engine]] = {"eager": _eager, "compiled": _compil
 
 
 def engine(name: str) -> Engine:
-    return ENGINES[name]()
+    with large_imports():
+        return ENGINES[name]()
 
 
 def warm(name: str) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tune_mlp.errors import ResourceError, RunError, UsageError, one_line
+from tune_mlp.imports import large_imports
 from tune_mlp.tuning.settings import Resources
 from tune_mlp.tuning.study import Study
 
@@ -76,7 +77,8 @@ def connected(study: Study, address: str | None, patience: float = ANSWER_SECOND
     the study."""
     with _environment(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Ray's own, of its future versions
-        import ray
+        with large_imports():
+            import ray
 
         already = ray.is_initialized()
         if not already:
@@ -125,7 +127,7 @@ def _importing(*modules: str) -> Iterator[None]:
     """What is needed next, while Ray's start is waited for. An import that fails is tried again by whoever needs it."""
 
     def go() -> None:
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception), large_imports():
             for module in modules:
                 importlib.import_module(module)
 

@@ -40,20 +40,19 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         files: Place,
         kept: Kept,
         on_start: Callable[[], None],
-        on_idle: Callable[[], None],
+        on_last_start: Callable[[], None],
         trials: int,
-        slots: int,
         past: Past = NOTHING,
     ) -> None:
-        """on_idle: called once, when no trial is left to begin and not all `slots` are taken any more."""
+        """on_last_start: called once, when the last of the `trials` has begun."""
         self._journal = journal
         self._display = display
         self._mode: Mode = mode
         self._files = files
         self._kept = kept
         self._on_start = on_start
-        self._on_idle: Callable[[], None] | None = on_idle
-        self._trials, self._slots = trials, slots
+        self._on_last_start: Callable[[], None] | None = on_last_start
+        self._trials = trials
         self._open: dict[int, float] = {}
         """The seconds of each trial that hasn't ended, up to its last start: a trial may be set aside, or begin anew."""
         self._since: dict[int, float] = {}
@@ -80,6 +79,9 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         self._training.add(trial.config["trial"])
         self._lost_at_start = 0
         self._begin(trial)
+        if self._on_last_start and len(self._params) >= self._trials:
+            self._on_last_start()
+            self._on_last_start = None
 
     def _begin(self, trial: Any) -> None:
         trial.run_metadata._n_steps = ()  # no averages of last results: half of what Ray keeps of a trial that has ended
@@ -158,9 +160,6 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         self._journal.append(Ended(number, state, seconds, error))
         self._display.trial_ended(number, state, error)
         self._keep_leader(number, state)
-        if self._on_idle and len(self._params) >= self._trials and len(self._training) < self._slots:
-            self._on_idle()
-            self._on_idle = None
 
     def _keep_leader(self, number: int, state: TrialState) -> None:
         """As `tables.rank` has it: of equals the one that was drawn first leads."""

@@ -312,9 +312,8 @@ def _train(job: _Job, past: Past, display: Display, phases: Phases) -> int | Non
         run.files,
         kept,
         on_start=started,
-        on_idle=lambda: _warm_for_test(job.engine),
+        on_last_start=lambda: _warm_for_test(job.engine),
         trials=study.number_of_trials,
-        slots=job.slots,
         past=past,
     )
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, job.slots))
@@ -365,7 +364,7 @@ def _train(job: _Job, past: Past, display: Display, phases: Phases) -> int | Non
 
 
 def _warm_for_test(engine: str) -> None:
-    """Two seconds of imports ahead of the winner's test, from when a core has nothing to train any more."""
+    """Two seconds of imports ahead of the winner's test, while the last trials train: a core may be without one by then."""
 
     def go() -> None:
         with contextlib.suppress(Exception):  # the test meets it again

@@ -14,14 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray import tune
 
 from tune_mlp.data.dataset import Problem
 from tune_mlp.errors import RunError, StorageError, StoreError, one_line
+from tune_mlp.imports import large_imports
 from tune_mlp.records import EpochRecord, Mode, TrialState, mean_metrics
 from tune_mlp.results.place import Place
 from tune_mlp.space.space import to_config
 from tune_mlp.tuning.past import WORST
+
+with large_imports():
+    from ray import tune
 
 if TYPE_CHECKING:  # torch takes two seconds to import, and the driver can do without until the end
     from tune_mlp.training.trainer import Trainer
@@ -97,13 +100,13 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
     """Trains one trial after the other. A trial's metrics depend on its config, its seed and the data alone."""
 
     def setup(self, config: dict[str, Any], job: Job) -> None:
-        import torch
-        from threadpoolctl import threadpool_limits
-
         from tune_mlp.engines.choose import engine
 
         threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
         self._engine = engine(job.engine)
+        import torch
+        from threadpoolctl import threadpool_limits
+
         torch.set_num_threads(job.threads)
         threadpool_limits(job.threads)
         self._job = job
