@@ -179,7 +179,8 @@ def test_what_a_worker_could_not_write_is_no_trials_failure(tmp_path: Path) -> N
             Folder(tmp_path),
             recorder.Kept(),
             on_start=lambda: None,
-            on_last_start=lambda: None,
+            on_last_starts=lambda: None,
+            slots=1,
             trials=9,
         )
         trial = SimpleNamespace(

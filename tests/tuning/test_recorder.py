@@ -26,13 +26,13 @@ LEADER_ALONE = Kept()
 class Play:
     """Plays Ray's part."""
 
-    def __init__(self, folder: Path, kept: Kept = LEADER_ALONE) -> None:
+    def __init__(self, folder: Path, kept: Kept = LEADER_ALONE, slots: int = 1) -> None:
         self.folder = folder
         self.display = Memory()
         self.display.begin(Board("", "val_accuracy", "max", trials=9, epochs=9))
         self.journal = Journal.create(folder / "journal.jsonl")
         self.journal.append(Started("s", "classification", "val_accuracy", "max", 9, "eager", 10, 0, "digits", ""))
-        self.last_started: list[list[str]] = []
+        self.said: list[str] = []
         self.recorder = Recorder(
             self.journal,
             self.display,
@@ -40,8 +40,9 @@ class Play:
             Folder(folder),
             kept,
             on_start=lambda: None,
-            on_last_start=lambda: self.last_started.append(list(self.trials()["state"])),
+            on_last_starts=lambda: self.said.append("last starts"),
             trials=3,
+            slots=slots,
         )
 
     def trial(self, number: int) -> Any:
@@ -102,17 +103,18 @@ def test_a_trial_ends_once_whatever_ray_says_later(play: Play) -> None:
     assert play.display.states == {0: TrialState.FINISHED}
 
 
-def test_it_is_said_once_that_the_last_trial_has_begun(play: Play) -> None:
-    play.start(0)
-    play.start(1)
-    play.result(0, 0.5, "finished")
-    assert play.last_started == []
-    play.start(2)
-    assert play.last_started == [["finished", "stopped", "stopped"]]
-    play.result(1, 0.5, "finished")
-    play.start(2)
-    play.result(2, 0.5, "finished")
-    assert len(play.last_started) == 1
+def test_it_is_said_once_that_the_last_trials_begin(tmp_path: Path) -> None:
+    """Of 3 trials, which are 2 at a time or more: not of the first ones, while workers start."""
+    for slots, number in ((1, 1), (2, 2), (3, 2), (9, 2)):
+        folder = tmp_path / str(slots)
+        folder.mkdir()
+        play = Play(folder, slots=slots)
+        for started in range(3):
+            assert (play.said != []) == (started > number)
+            play.start(started)
+            play.result(started, 0.5, "finished")
+        play.start(2)
+        assert play.said == ["last starts"]
 
 
 def test_only_the_leaders_weights_are_kept(play: Play) -> None:

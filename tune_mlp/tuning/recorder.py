@@ -40,19 +40,21 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         files: Place,
         kept: Kept,
         on_start: Callable[[], None],
-        on_last_start: Callable[[], None],
+        on_last_starts: Callable[[], None],
         trials: int,
+        slots: int,
         past: Past = NOTHING,
     ) -> None:
-        """on_last_start: called once, when the last of the `trials` has begun."""
+        """on_last_starts: called once, when a trial has begun in the place of one that ended, and no more of the `trials` are
+        left to begin than there are slots; or when all have."""
         self._journal = journal
         self._display = display
         self._mode: Mode = mode
         self._files = files
         self._kept = kept
         self._on_start = on_start
-        self._on_last_start: Callable[[], None] | None = on_last_start
-        self._trials = trials
+        self._on_last_starts: Callable[[], None] | None = on_last_starts
+        self._trials, self._slots = trials, slots
         self._open: dict[int, float] = {}
         """The seconds of each trial that hasn't ended, up to its last start: a trial may be set aside, or begin anew."""
         self._since: dict[int, float] = {}
@@ -79,9 +81,11 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         self._training.add(trial.config["trial"])
         self._lost_at_start = 0
         self._begin(trial)
-        if self._on_last_start and len(self._params) >= self._trials:
-            self._on_last_start()
-            self._on_last_start = None
+        begun = len(self._params)
+        few_left = self._trials - begun <= self._slots < begun
+        if self._on_last_starts and (few_left or begun >= self._trials):
+            self._on_last_starts()
+            self._on_last_starts = None
 
     def _begin(self, trial: Any) -> None:
         trial.run_metadata._n_steps = ()  # no averages of last results: half of what Ray keeps of a trial that has ended

@@ -312,8 +312,9 @@ def _train(job: _Job, past: Past, display: Display, phases: Phases) -> int | Non
         run.files,
         kept,
         on_start=started,
-        on_last_start=lambda: _warm_for_test(job.engine),
+        on_last_starts=lambda: _warm_for_test(job.engine),
         trials=study.number_of_trials,
+        slots=job.slots,
         past=past,
     )
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, job.slots))
