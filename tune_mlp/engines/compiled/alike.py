@@ -1,6 +1,6 @@
 """An order for pictures that are evaluated again and again: next to one another those with pixels in the same places.
 
-A few of them are taken at a time, over all pixels that any of them has; of MNIST, 250 of 784 then, and 339 as they come.
+A few of them are taken at a time, over all pixels that any of them has; of MNIST 240 of 784 then, and 339 as they come.
 """
 
 from __future__ import annotations
