@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from tune_mlp.engines.compiled.sparse import FEW_SAMPLES
 
-SOME = 128
-"""So many pictures tell in what directions they differ most,"""
-DIRECTIONS = 16
-"""and by their sides of so many of these all are sorted."""
+SOME, DIRECTIONS = 128, 16
+"""So many pictures tell in what directions they differ most, and so many of these are looked at."""
 TOGETHER = 1024
+"""So many pictures are numbers at a time: there may be many."""
 
 Rows = NDArray[np.int64]
 _KEPT: dict[int, tuple[NDArray[Any], Rows]] = {}
