@@ -103,7 +103,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         from tune_mlp.engines.choose import engine
 
         threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-        self._engine = engine(job.engine)
+        self._engine = engine(job.engine)  # first: it imports PyTorch, too, and faster
         import torch
         from threadpoolctl import threadpool_limits
 

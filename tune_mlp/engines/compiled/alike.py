@@ -51,10 +51,10 @@ def _halved(points: NDArray[np.float32]) -> Rows:
     """The points' order when they are halved along the direction in which they differ most, and the halves again, and so
     on, down to a few each; all parts of a size at once."""
     count, parts = len(points), 1
-    smallest = -(-count // 2 ** (count // FEW_SAMPLES).bit_length())
-    order = np.arange(smallest * 2 ** (count // FEW_SAMPLES).bit_length())
+    smallest_parts = 2 ** (count // FEW_SAMPLES).bit_length()
+    order = np.arange(-(-count // smallest_parts) * smallest_parts)
     points = points[np.minimum(order, count - 1)]  # those behind the last are left out again
-    while len(order) > parts * smallest:
+    while parts < smallest_parts:
         by_part = points[order].reshape(parts, -1, points.shape[1])
         widest = by_part.var(axis=1).argmax(axis=1)
         places = np.take_along_axis(by_part, widest[:, None, None], axis=2)[:, :, 0].argsort(axis=1)

@@ -15,7 +15,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from tune_mlp.engines.compiled.vectors import INT, SIZE, Vectors, lanes_of, number, unpacked
+from tune_mlp.engines.compiled.vectors import BIT, INT, SIZE, Vectors, lanes_of, number, unpacked
 
 SLACK = 16
 BYTE = ir.IntType(8)
@@ -25,10 +25,9 @@ def _written(context: Any, builder: Any, n: Any, wanted: Callable[[Any], Any], l
     """List the wanted ones of n places; returns how many there are. wanted: which of a register's."""
     lanes, _ = lanes_of(context)
     vectors, places = Vectors(builder, lanes), ir.VectorType(INT, lanes)
-    chosen = ir.VectorType(ir.IntType(1), lanes)
     pack = cgutils.get_or_insert_function(
         builder.module,
-        ir.FunctionType(places, [places, chosen, places]),
+        ir.FunctionType(places, [places, ir.VectorType(BIT, lanes), places]),
         f"llvm.experimental.vector.compress.v{lanes}i32",
     )
     count = cgutils.alloca_once_value(builder, number(0))
@@ -89,7 +88,7 @@ def list_all(_context: Any, values: Any, listed: Any, zeros: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]  # numba ships no types
 def list_new(_context: Any, values: Any, before: Any, listed: Any) -> Any:
-    """List the places of floats that aren't zero, and were before; returns how many there are."""
+    """List the places of floats that aren't zero where `before` is; returns how many there are."""
     assert values.dtype == before.dtype == types.float32
     assert listed.dtype == types.uint32
     kinds = values, before, listed
