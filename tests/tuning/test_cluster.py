@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
+from tests import studies
 from tune_mlp.errors import ResourceError
-from tune_mlp.tuning.cluster import Cluster
+from tune_mlp.tuning.changed import changed
+from tune_mlp.tuning.cluster import Cluster, _all_workers_train
 from tune_mlp.tuning.settings import Resources
 
+CORES = os.cpu_count() or 1
 LAPTOP = {"CPU": 2.0}
 BOX = {"CPU": 16.0, "GPU": 2.0}
 
@@ -60,11 +65,74 @@ def test_a_ray_of_our_own_starts_no_process_that_nobody_needs_and_what_runs_late
         "    print(*sorted(worker._global_node.all_processes), len(cluster.nodes), 'ray.tune' in sys.modules)\n"
         "print(before == dict(vars(node.Node)))\n"
     )
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # a short path, for Ray's sockets
-        done = subprocess.run(
-            [sys.executable, "-c", f"import os; os.environ['RAY_TMPDIR'] = {folder!r}\n{code}"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    assert done.stdout.split() == ["gcs_server", "raylet", "1", "True", "True"]
+    with short_folder() as folder:
+        assert python(folder, "-c", code).split() == ["gcs_server", "raylet", "1", "True", "True"]
+
+
+@pytest.mark.parametrize("trains", [True, False])
+def test_workers_of_a_ray_of_our_own_make_ready_for_trials_as_soon_as_they_run(trains: bool) -> None:
+    code = (
+        "import os, sys, ray\n"
+        "from tune_mlp.tuning.cluster import connected\n"
+        "from tune_mlp.tuning.study import Study\n"
+        "study = Study.load('digits_quick').with_options([(['trials'], os.cpu_count(), '')])\n"
+        f"with connected(study, None, trains={trains}):\n"
+        "    print(ray.get(ray.remote(lambda: 'torch' in sys.modules and 'ray.tune' in sys.modules).remote()))\n"
+        "print(*(name for name in os.environ if 'preload' in name or 'connect_timeout' in name))\n"
+    )
+    with short_folder() as folder:
+        assert python(folder, "-c", code).split() == [str(trains)]
+
+
+def test_trials_have_the_workers_that_ray_started_first() -> None:
+    """And no others are started for them."""
+    words = ("--space", "digits_quick", "--engine", "eager", "--trials", str(2 * CORES), "--epochs", "1", "--quiet")
+    with short_folder() as folder:
+        python(folder, "-m", "tune_mlp.search", *words, "--out", f"{folder}/runs")
+        assert len(list(Path(folder).glob("ray/session_2*/logs/worker-*.out"))) == CORES
+
+
+@pytest.mark.parametrize(
+    ("trials", "concurrent", "resources", "all_train"),
+    [
+        (4, None, {}, True),
+        (5, 4, {"cpu": 0.5}, True),
+        (3, None, {}, False),
+        (100, 3, {}, False),
+        (100, None, {"cpu": 2}, False),
+        (100, None, {"gpu": 0.1}, False),
+    ],
+)
+def test_a_worker_that_will_have_no_trial_makes_ready_for_none(
+    trials: int,
+    concurrent: int | None,
+    resources: dict[str, float],
+    all_train: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    study = studies.study(trials=trials, concurrent=concurrent, resources=resources)
+    assert _all_workers_train(study) is all_train
+
+
+def test_a_name_that_ray_no_longer_has_stays_away_and_one_that_it_has_comes_back() -> None:
+    class Owner:
+        here = 1
+
+    with changed(Owner, here=2, gone=3):
+        assert Owner.here == 2
+        assert not hasattr(Owner, "gone")
+    assert Owner.here == 1
+
+
+def short_folder() -> tempfile.TemporaryDirectory[str]:
+    """With a short path, for Ray's sockets."""
+    return tempfile.TemporaryDirectory(dir="/tmp")
+
+
+def python(folder: str, *arguments: str) -> str:
+    """What it printed, with Ray's files in that folder."""
+    environment = {**os.environ, "RAY_TMPDIR": folder}
+    return subprocess.run(
+        [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=True
+    ).stdout

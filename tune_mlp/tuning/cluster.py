@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import math
 import os
 import socket
 import subprocess
 import sys
-import threading
+import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from tune_mlp.errors import ResourceError, RunError, UsageError, one_line
-from tune_mlp.imports import large_imports
+from tune_mlp.imports import import_ahead, large_imports
+from tune_mlp.tuning.changed import changed
 from tune_mlp.tuning.settings import Resources
 from tune_mlp.tuning.study import Study
 
@@ -35,8 +35,17 @@ ENVIRONMENT = {
     "TUNE_WARN_THRESHOLD_S": "3600",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
+    # Ray's processes look for one another's sockets every so often, not every second, and for ten seconds, as before.
+    "RAY_raylet_client_connect_timeout_milliseconds": "20",
+    "RAY_raylet_client_num_connect_attempts": "500",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a CPU trial's worker needn't have its GPUs hidden
 }
+
+NEEDED = ("tune_mlp.tuning.schedulers", "tune_mlp.tuning.trainable", "tune_mlp.tuning.searchers")
+"""What the driver imports once Ray runs, and Ray Tune with it."""
+
+PRELOAD = {"RAY_preload_python_modules": "tune_mlp.tuning.preload"}
+"""Read by a Ray that is started here, for all its workers."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +81,13 @@ def _fits(node: dict[str, float], resources: Resources) -> int:
 
 
 @contextlib.contextmanager
-def connected(study: Study, address: str | None, patience: float = ANSWER_SECONDS) -> Iterator[Cluster]:
+def connected(
+    study: Study, address: str | None, patience: float = ANSWER_SECONDS, trains: bool = True
+) -> Iterator[Cluster]:
     """A Ray for the time of a study: the session's own where one is running in this process, else one that ends with
-    the study."""
-    with _environment(), warnings.catch_warnings():
+    the study. Where it `trains`, workers make ready for trials as soon as they run."""
+    variables = ENVIRONMENT | (PRELOAD if trains and _all_workers_train(study) else {})
+    with _environment(variables), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Ray's own, of its future versions
         with large_imports():
             import ray
@@ -97,6 +109,14 @@ def connected(study: Study, address: str | None, patience: float = ANSWER_SECOND
                 ray.shutdown()
 
 
+def _all_workers_train(study: Study) -> bool:
+    """A Ray that is started here has a worker for each core at once. Is there a trial for each? Others needn't import
+    anything."""
+    cores = os.cpu_count() or 1
+    at_once = min(study.number_of_trials, study.concurrent or cores)
+    return study.resources.cpu <= 1 and not study.resources.gpu and at_once >= cores
+
+
 def _init(study: Study, address: str | None, patience: float) -> None:
     import ray
 
@@ -104,11 +124,9 @@ def _init(study: Study, address: str | None, patience: float) -> None:
     if address is not None:
         knock(address, patience)
     options = {"resources": {SLOT: study.concurrent}} if local and study.concurrent and study.scheduler.pauses else {}
+    imports = import_ahead(*NEEDED)
     try:
-        with (
-            _lean() if local else contextlib.nullcontext(),
-            _importing("tune_mlp.tuning.schedulers", "tune_mlp.tuning.trainable", "tune_mlp.tuning.searchers"),
-        ):
+        with _lean() if local else contextlib.nullcontext():
             ray.init(
                 address="local" if local else address,
                 include_dashboard=False if local else None,
@@ -120,44 +138,37 @@ def _init(study: Study, address: str | None, patience: float) -> None:
         where = "start Ray on this machine" if local else f"connect to Ray at {address!r}"
         raise RunError(f"can't {where}: {one_line(error, 300)}") from None
     _no_news_from_ray()
-
-
-@contextlib.contextmanager
-def _importing(*modules: str) -> Iterator[None]:
-    """What is needed next, while Ray's start is waited for. An import that fails is tried again by whoever needs it."""
-
-    def go() -> None:
-        with contextlib.suppress(Exception), large_imports():
-            for module in modules:
-                importlib.import_module(module)
-
-    thread = threading.Thread(target=go, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
+    imports.join()
 
 
 @contextlib.contextmanager
 def _lean() -> Iterator[None]:
     """A Ray on this machine for one study: nothing scales it, nobody reads its logs, and no dashboard shows it. Each of these
     is a Python process that takes a second of a core to start, and the first another to end."""
+    from ray._private import services
     from ray._private.node import Node
+    from ray._private.state import GlobalState
 
     def nothing(node: Any, **_: Any) -> None:
         node._webui_url = ""
 
-    # Names of Ray's own: where one is gone, Ray starts what it will.
-    helpers = [name for name in ("start_monitor", "start_log_monitor", "start_api_server") if hasattr(Node, name)]
-    before = {name: getattr(Node, name) for name in helpers}
-    for name in helpers:
-        setattr(Node, name, nothing)
-    try:
+    get_node = services.get_node
+
+    def get_node_soon(gcs_address: str, node_id: str) -> Any:
+        """Ray's own looks once a second."""
+        with contextlib.suppress(Exception):
+            state = GlobalState()
+            state._initialize_global_state(services._get_gcs_client_options(gcs_address))
+            until = time.monotonic() + CONNECT_SECONDS
+            while time.monotonic() < until and all(node["NodeID"] != node_id for node in state.node_table()):
+                time.sleep(0.02)
+        return get_node(gcs_address, node_id)
+
+    with (
+        changed(Node, start_monitor=nothing, start_log_monitor=nothing, start_api_server=nothing),
+        changed(services, get_node=get_node_soon),
+    ):
         yield
-    finally:
-        for name, method in before.items():
-            setattr(Node, name, method)
 
 
 def _no_news_from_ray() -> None:
@@ -198,9 +209,9 @@ def _check_reachable(address: str) -> None:
 
 
 @contextlib.contextmanager
-def _environment() -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in ENVIRONMENT}
-    os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update({name: value for name, value in variables.items() if name not in os.environ})
     try:
         yield
     finally:

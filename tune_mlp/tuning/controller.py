@@ -9,7 +9,9 @@ from typing import Any
 from ray.air.execution._internal import RayActorManager
 from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.tune import tune as ray_tune
-from ray.tune.execution import tune_controller
+from ray.tune.execution import class_cache, tune_controller
+
+from tune_mlp.tuning.changed import changed
 
 
 class ActorManager(RayActorManager):  # type: ignore[misc]  # ray ships no types
@@ -42,13 +44,15 @@ class Controller(tune_controller.TuneController):  # type: ignore[misc]  # ray s
 
 @contextlib.contextmanager
 def mended_controller() -> Iterator[None]:
-    """tune.run takes the controller from its module, and the controller what manages actors from its own."""
-    before, before_it = ray_tune.TuneController, tune_controller.RayActorManager
-    ray_tune.TuneController, tune_controller.RayActorManager = Controller, ActorManager
-    try:
+    """tune.run takes the controller from its module, and the controller what manages actors from its own. Its actors have an
+    environment variable of their own, for PyTorch Lightning: with that they can't have the workers that Ray has started
+    by then, which stand idle while others start."""
+    with (
+        changed(ray_tune, TuneController=Controller),
+        changed(tune_controller, RayActorManager=ActorManager),
+        changed(class_cache, DEFAULT_ENV_VARS={}),
+    ):
         yield
-    finally:
-        ray_tune.TuneController, tune_controller.RayActorManager = before, before_it
 
 
 def one_folder(trial: Any) -> str:

@@ -13,7 +13,8 @@ from tune_mlp.data.split import make_problem
 from tune_mlp.engines.choose import choose_engine
 from tune_mlp.engines.compiled.cache import is_compiled
 from tune_mlp.errors import StudyError
-from tune_mlp.tuning.cluster import Cluster, connected
+from tune_mlp.imports import import_ahead
+from tune_mlp.tuning.cluster import NEEDED, Cluster, connected
 from tune_mlp.tuning.phases import Phases
 from tune_mlp.tuning.progress import Display
 from tune_mlp.tuning.study import Study
@@ -33,7 +34,7 @@ class Ready:
 
 def prepare(study: Study, data_dir: Path | None, display: Display) -> Ready:
     """Read the data, and refuse what can't be trained on them."""
-    dataset = load_dataset(study.data, data_dir, None, say=display.say)
+    dataset = read_data(study, data_dir, display)
     try:
         study = study.bound(dataset.task)
         study.check_models(dataset)
@@ -43,6 +44,12 @@ def prepare(study: Study, data_dir: Path | None, display: Display) -> Ready:
     problem = make_problem(dataset, study.data, study.seed)
     announce(study, dataset, display)
     return Ready(study, dataset, problem, engine, why)
+
+
+def read_data(study: Study, data_dir: Path | None, display: Display) -> Dataset:
+    """Ray, which comes next, is imported meanwhile."""
+    import_ahead("ray", *NEEDED)
+    return load_dataset(study.data, data_dir, None, say=display.say)
 
 
 def announce(study: Study, dataset: Dataset, display: Display) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tune_mlp.data.dataset import Problem
-from tune_mlp.data.sources import calls_code, load_dataset
+from tune_mlp.data.sources import calls_code
 from tune_mlp.data.split import make_problem
 from tune_mlp.engines.choose import choose_engine
 from tune_mlp.errors import (
@@ -40,7 +40,7 @@ from tune_mlp.tuning.cluster import SLOT, Cluster
 from tune_mlp.tuning.past import NOTHING, Past, past_of
 from tune_mlp.tuning.phases import Phases
 from tune_mlp.tuning.progress import Board, Display
-from tune_mlp.tuning.ready import Ready, announce, cluster_for, prepare
+from tune_mlp.tuning.ready import Ready, announce, cluster_for, prepare, read_data
 from tune_mlp.tuning.study import Override, Study
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -129,7 +129,7 @@ def resume_study(where: Path | Store, more: More, request: Request, display: Dis
                     )
             stack.enter_context(_going_on_said(run, study))
             files.tidy(run.folder)
-            dataset = load_dataset(study.data, request.data_dir, None, say=display.say)
+            dataset = read_data(study, request.data_dir, display)
             problem = make_problem(dataset, study.data, study.seed)
             files.check_same_data(manifest, problem.dataset)
             engine, _ = choose_engine(manifest.facts["engine"]["name"], gpu=study.resources.gpu > 0)

@@ -40,7 +40,7 @@ def gather(
     gone, fault = 0, ""
     with _meeting(out) as meeting:
         try:
-            with connected(study, address, patience), _sent_whole() as send:
+            with connected(study, address, patience, trains=False), _sent_whole() as send:
                 import ray
 
                 known = ray.nodes()
