@@ -26,7 +26,7 @@ LEADER_ALONE = Kept()
 class Play:
     """Plays Ray's part."""
 
-    def __init__(self, folder: Path, kept: Kept = LEADER_ALONE, slots: int = 1) -> None:
+    def __init__(self, folder: Path, kept: Kept = LEADER_ALONE, slots: int = 1, trials: int = 3) -> None:
         self.folder = folder
         self.display = Memory()
         self.display.begin(Board("", "val_accuracy", "max", trials=9, epochs=9))
@@ -41,7 +41,7 @@ class Play:
             kept,
             on_start=lambda: None,
             on_last_starts=lambda: self.said.append("last starts"),
-            trials=3,
+            trials=trials,
             slots=slots,
         )
 
@@ -104,16 +104,16 @@ def test_a_trial_ends_once_whatever_ray_says_later(play: Play) -> None:
 
 
 def test_it_is_said_once_that_the_last_trials_begin(tmp_path: Path) -> None:
-    """Of 3 trials, which are 2 at a time or more: not of the first ones, while workers start."""
-    for slots, number in ((1, 1), (2, 2), (3, 2), (9, 2)):
+    """Two for each that runs at once, and not of the first ones, while workers start."""
+    for slots, begun in ((1, 7), (2, 5), (3, 4), (8, 9), (9, 9)):
         folder = tmp_path / str(slots)
         folder.mkdir()
-        play = Play(folder, slots=slots)
-        for started in range(3):
-            assert (play.said != []) == (started > number)
+        play = Play(folder, slots=slots, trials=9)
+        for started in range(9):
+            assert (play.said != []) == (started >= begun)
             play.start(started)
             play.result(started, 0.5, "finished")
-        play.start(2)
+        play.start(8)
         assert play.said == ["last starts"]
 
 

@@ -46,7 +46,7 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         past: Past = NOTHING,
     ) -> None:
         """on_last_starts: called once, when a trial has begun in the place of one that ended, and no more of the `trials` are
-        left to begin than there are slots; or when all have."""
+        left to begin than two for each slot; or when all have."""
         self._journal = journal
         self._display = display
         self._mode: Mode = mode
@@ -82,7 +82,7 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         self._lost_at_start = 0
         self._begin(trial)
         begun = len(self._params)
-        few_left = self._trials - begun <= self._slots < begun
+        few_left = self._trials - begun <= 2 * self._slots and begun > self._slots
         if self._on_last_starts and (few_left or begun >= self._trials):
             self._on_last_starts()
             self._on_last_starts = None
