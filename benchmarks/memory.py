@@ -15,6 +15,8 @@ from tune_mlp.tuning.memory import family, proportional
 
 PAUSE = 0.1
 """Seconds between two looks."""
+IDLE = "ray::IDLE"
+"""Ray's name for a worker that waits."""
 
 
 @dataclass
@@ -33,11 +35,12 @@ def one_more_worker(quick: bool) -> Table:
     added = peaks[2].all - peaks[1].all
     return Table(
         "Memory of one more concurrent trial",
-        ["trials at once", "all processes, MB", "largest trial worker, MB"],
+        ["trials at once", "Ray and its trials, MB", "largest trial worker, MB"],
         rows=[[str(concurrent), f"{peak.all:.0f}", f"{peak.worker:.0f}"] for concurrent, peak in peaks.items()],
         notes=[
-            f"Peaks of proportional set sizes, looked at each {PAUSE} s, of `tune_mlp.search` on the origin study's space "
-            f"({trials} trials, 1 epoch) and all processes that it started: pages that several share are divided."
+            f"Peaks of proportional set sizes, looked at each {PAUSE} s, of all processes that `tune_mlp.search` starts on the "
+            f"origin study's space ({trials} trials, 1 epoch): pages that several share are divided. Without the driver, which "
+            "imports PyTorch for the winner's test towards the end, and without workers that Ray has started and has no trial for."
         ],
         targets=[at_most(added, 400, "the second trial at once adds", " MB")],
     )
@@ -53,8 +56,9 @@ def _watch(concurrent: int, trials: str) -> Peak:
         with said.open("w") as file:
             search = subprocess.Popen([sys.executable, *words], cwd=ROOT, stdout=file, stderr=file)
         while search.poll() is None:
-            sizes = {pid: proportional(pid) / 1e6 for pid in family(search.pid)}
-            workers = [size for pid, size in sizes.items() if is_worker(command_line(pid))]
+            names = {pid: command_line(pid) for pid in family(search.pid) if pid != search.pid}
+            sizes = {pid: proportional(pid) / 1e6 for pid, name in names.items() if not name.startswith(IDLE)}
+            workers = [size for pid, size in sizes.items() if is_worker(names[pid])]
             if len(workers) == concurrent:
                 peak.all = max(peak.all, sum(sizes.values()))
                 peak.worker = max(peak.worker, *workers)

@@ -63,7 +63,7 @@ def test_two_thousand_trials_take_no_more_memory_and_files_than_two_hundred(tmp_
             if sizes and (run / "journal.jsonl").exists():
                 done = sum(isinstance(event, Ended) for event in read(run / "journal.jsonl"))
                 files = sum(len(list(folder.rglob("*"))) for folder in (run, Path(session)))
-                if done <= TRIALS - 2 * AT_ONCE:  # then the driver imports PyTorch, for the winner's test
+                if done < TRIALS - 3 * AT_ONCE:  # then the driver imports PyTorch, for the winner's test
                     seen.append((done, proportional(search.pid) / 1e6, max(sizes), files))
             time.sleep(0.5)
         assert search.returncode == 0
