@@ -35,17 +35,21 @@ ENVIRONMENT = {
     "TUNE_WARN_THRESHOLD_S": "3600",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
-    # Ray's processes look for one another's sockets every so often, not every second, and for ten seconds, as before.
-    "RAY_raylet_client_connect_timeout_milliseconds": "20",
-    "RAY_raylet_client_num_connect_attempts": "500",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a CPU trial's worker needn't have its GPUs hidden
 }
 
 NEEDED = ("tune_mlp.tuning.schedulers", "tune_mlp.tuning.trainable", "tune_mlp.tuning.searchers")
 """What the driver imports once Ray runs, and Ray Tune with it."""
 
+OF_OUR_OWN = {
+    "RAY_raylet_client_connect_timeout_milliseconds": "20",
+    "RAY_raylet_client_num_connect_attempts": "500",
+}
+"""For a Ray that is started here: its processes look for one another's sockets every so often, not every second, and for ten
+seconds, as before."""
+
 PRELOAD = {"RAY_preload_python_modules": "tune_mlp.tuning.preload"}
-"""Read by a Ray that is started here, for all its workers."""
+"""For one whose workers will all have trials."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,9 @@ def connected(
 ) -> Iterator[Cluster]:
     """A Ray for the time of a study: the session's own where one is running in this process, else one that ends with
     the study. Where it `trains`, workers make ready for trials as soon as they run."""
-    variables = ENVIRONMENT | (PRELOAD if trains and _all_workers_train(study) else {})
+    variables = ENVIRONMENT | ({} if address else OF_OUR_OWN)
+    if trains and _all_workers_train(study):
+        variables |= PRELOAD
     with _environment(variables), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Ray's own, of its future versions
         with large_imports():
