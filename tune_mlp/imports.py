@@ -33,6 +33,6 @@ def import_ahead(*modules: str) -> threading.Thread:
             for module in modules:
                 importlib.import_module(module)
 
-    thread = threading.Thread(target=go, daemon=True)
+    thread = threading.Thread(target=go)  # no daemon: a process that ends would pull a half-made package from under it
     thread.start()
     return thread

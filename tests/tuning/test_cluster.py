@@ -84,8 +84,9 @@ def test_workers_of_a_ray_of_our_own_make_ready_for_trials_as_soon_as_they_run(t
         assert python(folder, "-c", code).split() == [str(trains)]
 
 
-def test_trials_have_the_workers_that_ray_started_first() -> None:
-    """And no others are started for them."""
+def test_trials_have_the_workers_that_ray_started_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no others are started for them, though Ray Tune would hand the credentials on to these."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
     words = ("--space", "digits_quick", "--engine", "eager", "--trials", str(2 * CORES), "--epochs", "1", "--quiet")
     with short_folder() as folder:
         python(folder, "-m", "tune_mlp.search", *words, "--out", f"{folder}/runs")

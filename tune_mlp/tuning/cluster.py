@@ -57,6 +57,8 @@ class Cluster:
     """What the nodes offer."""
 
     nodes: tuple[dict[str, float], ...]
+    own: bool = False
+    """Was it started for this study? Then its workers have this process's environment."""
 
     @property
     def has_slots(self) -> bool:
@@ -103,7 +105,7 @@ def connected(
             _init(study, address, patience)
         try:
             nodes = tuple(dict(node["Resources"]) for node in ray.nodes() if node["Alive"])
-            cluster = Cluster(nodes)
+            cluster = Cluster(nodes, own=not already and address is None)
             if study.concurrent and study.scheduler.pauses and not cluster.has_slots:
                 raise UsageError(
                     f"{study.scheduler.name} sets trials aside, so concurrent={study.concurrent} can't be held on a Ray "
@@ -153,22 +155,23 @@ def _lean() -> Iterator[None]:
     is a Python process that takes a second of a core to start, and the first another to end."""
     from ray._private import services
     from ray._private.node import Node
-    from ray._private.state import GlobalState
 
     def nothing(node: Any, **_: Any) -> None:
         node._webui_url = ""
 
-    get_node = services.get_node
+    get_node = getattr(services, "get_node", None)
 
     def get_node_soon(gcs_address: str, node_id: str) -> Any:
         """Ray's own looks once a second."""
         with contextlib.suppress(Exception):
+            from ray._private.state import GlobalState
+
             state = GlobalState()
             state._initialize_global_state(services._get_gcs_client_options(gcs_address))
             until = time.monotonic() + CONNECT_SECONDS
             while time.monotonic() < until and all(node["NodeID"] != node_id for node in state.node_table()):
                 time.sleep(0.02)
-        return get_node(gcs_address, node_id)
+        return get_node(gcs_address, node_id)  # type: ignore[misc]  # where it is None, nobody calls this
 
     with (
         changed(Node, start_monitor=nothing, start_log_monitor=nothing, start_api_server=nothing),

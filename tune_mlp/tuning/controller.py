@@ -43,14 +43,17 @@ class Controller(tune_controller.TuneController):  # type: ignore[misc]  # ray s
 
 
 @contextlib.contextmanager
-def mended_controller() -> Iterator[None]:
-    """tune.run takes the controller from its module, and the controller what manages actors from its own. Its actors have an
-    environment variable of their own, for PyTorch Lightning: with that they can't have the workers that Ray has started
-    by then, which stand idle while others start."""
+def mended_controller(own_ray: bool) -> Iterator[None]:
+    """tune.run takes the controller from its module, and the controller what manages actors from its own.
+
+    Its actors have environment variables: one for PyTorch Lightning, and credentials of the driver's. With any they can't have
+    the workers that Ray has started by then, and those of `own_ray` have the driver's environment as it is.
+    """
+    variables: dict[str, Any] = {"DEFAULT_ENV_VARS": {}} | ({"ENV_VARS_TO_PROPAGATE": ()} if own_ray else {})
     with (
         changed(ray_tune, TuneController=Controller),
         changed(tune_controller, RayActorManager=ActorManager),
-        changed(class_cache, DEFAULT_ENV_VARS={}),
+        changed(class_cache, **variables),
     ):
         yield
 

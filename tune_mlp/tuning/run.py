@@ -334,7 +334,7 @@ def _train(job: _Job, past: Past, display: Display, phases: Phases) -> int | Non
             past = recorder.stopped_before(past, number)
             left -= 1
     try:
-        with _quiet_ray(), mended_controller(), stopper.on_signals(display.say):
+        with _quiet_ray(), mended_controller(job.cluster.own), stopper.on_signals(display.say):
             # Not tune.Tuner, which pickles all of this into the run's folder to resume from: the journal serves there.
             tune.run(
                 tune.with_parameters(TrialActor, job=shared),
