@@ -1,7 +1,8 @@
 """Importing large packages, ahead of their use and without looking for garbage.
 
 While they make their objects, Python looks for garbage among them again and again; there is none, and without that an import
-of Ray Tune or PyTorch takes a fifth less."""
+of Ray Tune or PyTorch takes a fifth less.
+"""
 
 from __future__ import annotations
 

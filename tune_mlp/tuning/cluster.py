@@ -39,7 +39,7 @@ ENVIRONMENT = {
 }
 
 NEEDED = ("tune_mlp.tuning.schedulers", "tune_mlp.tuning.trainable", "tune_mlp.tuning.searchers")
-"""What the driver imports once Ray runs, and Ray Tune with it."""
+"""What the driver imports ahead of its use, and Ray Tune with it."""
 
 OF_OUR_OWN = {
     "RAY_raylet_client_connect_timeout_milliseconds": "20",
@@ -152,14 +152,15 @@ def _init(study: Study, address: str | None, patience: float) -> None:
 @contextlib.contextmanager
 def _lean() -> Iterator[None]:
     """A Ray on this machine for one study: nothing scales it, nobody reads its logs, and no dashboard shows it. Each of these
-    is a Python process that takes a second of a core to start, and the first another to end."""
+    is a Python process that takes a second of a core to start, and the first another to end. Its node is looked for as
+    soon as it may be there."""
     from ray._private import services
     from ray._private.node import Node
 
     def nothing(node: Any, **_: Any) -> None:
         node._webui_url = ""
 
-    get_node = getattr(services, "get_node", None)
+    get_node: Any = getattr(services, "get_node", None)
 
     def get_node_soon(gcs_address: str, node_id: str) -> Any:
         """Ray's own looks once a second."""
@@ -171,7 +172,7 @@ def _lean() -> Iterator[None]:
             until = time.monotonic() + CONNECT_SECONDS
             while time.monotonic() < until and all(node["NodeID"] != node_id for node in state.node_table()):
                 time.sleep(0.02)
-        return get_node(gcs_address, node_id)  # type: ignore[misc]  # where it is None, nobody calls this
+        return get_node(gcs_address, node_id)
 
     with (
         changed(Node, start_monitor=nothing, start_log_monitor=nothing, start_api_server=nothing),

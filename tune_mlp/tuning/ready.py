@@ -47,8 +47,8 @@ def prepare(study: Study, data_dir: Path | None, display: Display) -> Ready:
 
 
 def read_data(study: Study, data_dir: Path | None, display: Display) -> Dataset:
-    """Ray, which comes next, is imported meanwhile."""
-    import_ahead("ray", *NEEDED)
+    """Ray Tune, which comes next, is imported meanwhile."""
+    import_ahead(*NEEDED)
     return load_dataset(study.data, data_dir, None, say=display.say)
 
 
