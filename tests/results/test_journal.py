@@ -98,9 +98,9 @@ def test_a_journal_cut_at_any_byte_gives_the_events_before_the_cut(cut: int) -> 
     whole = WHOLE[:cut].count(b"\n")
     if whole == 0:
         with pytest.raises(RunFolderError, match="the journal is empty"):
-            journal._events(WHOLE[:cut], "j")
+            journal.parse_events(WHOLE[:cut], "j")
     else:
-        assert repr(journal._events(WHOLE[:cut], "j")) == repr(a_study()[:whole])
+        assert repr(journal.parse_events(WHOLE[:cut], "j")) == repr(a_study()[:whole])
 
 
 @settings(max_examples=500, deadline=None)
@@ -109,7 +109,7 @@ def test_any_changed_byte_is_refused(at: int, flip: int) -> None:
     damaged = bytearray(WHOLE)
     damaged[at] ^= flip
     with pytest.raises(RunFolderError, match=r"^j:\d+: [^\n]+$"):
-        journal._events(bytes(damaged), "j")
+        journal.parse_events(bytes(damaged), "j")
 
 
 BAD_LINES = {
