@@ -13,8 +13,8 @@ from pydantic_core import PydanticUndefined
 
 from tune_mlp.config import BRANCHES, DataSettings, Settings, TrialConfig
 from tune_mlp.space.domains import DOMAINS
-from tune_mlp.tuning.settings import Resources, Scheduler, Search
-from tune_mlp.tuning.study import Study
+from tune_mlp.study.settings import Resources, Scheduler, Search
+from tune_mlp.study.study import Study
 
 TARGET = Path(__file__).parent / "settings.md"
 README = Path(__file__).parents[1] / "README.md"

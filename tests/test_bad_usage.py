@@ -20,7 +20,7 @@ TABLE = "a,b\n1,x\n2,y\n"
 def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty working folder, no cache, no internet, and a Ray that mustn't be started."""
     import tune_mlp.data.mnist
-    import tune_mlp.tuning.ready
+    import tune_mlp.tuning.preparation
 
     @contextlib.contextmanager
     def no_ray(*arguments: object) -> Iterator[None]:
@@ -36,7 +36,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.delenv("TUNE_MLP_DATA", raising=False)
     monkeypatch.delenv("TUNE_MLP_DEBUG", raising=False)
     monkeypatch.setattr(tune_mlp.data.mnist, "download", lambda *arguments: "no internet")
-    monkeypatch.setattr(tune_mlp.tuning.ready, "connected", no_ray)
+    monkeypatch.setattr(tune_mlp.tuning.preparation, "connected", no_ray)
     (cwd / "file").write_text("")
     (cwd / "table.csv").write_text(TABLE)
     (cwd / "taken").mkdir()

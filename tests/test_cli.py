@@ -16,13 +16,13 @@ import pytest
 from tests.published.made import STUDY
 from tests.results.journals import a_study, write
 from tune_mlp import __version__, cli, search
-from tune_mlp.options import OPTIONS
+from tune_mlp.console.study_options import OPTIONS
 from tune_mlp.published.studies import published_studies
 from tune_mlp.results.export import EXPORTS
 from tune_mlp.results.results import Results
 from tune_mlp.space.files import read_file, shipped
-from tune_mlp.tuning.settings import Scheduler, Search
-from tune_mlp.tuning.study import Study
+from tune_mlp.study.settings import Scheduler, Search
+from tune_mlp.study.study import Study
 
 
 @pytest.fixture
@@ -240,9 +240,7 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
 
 
 def test_a_process_that_leaves_says_and_does_all_it_had_to() -> None:
-    code = (
-        "import atexit; from tune_mlp.terminal import leave; atexit.register(print, 'last'); print('first'); leave(3)"
-    )
+    code = "import atexit; from tune_mlp.console.terminal import leave; atexit.register(print, 'last'); print('first'); leave(3)"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (3, "first\nlast\n", "")
     buffered = {**os.environ, "PYTHONUNBUFFERED": ""}

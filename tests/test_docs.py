@@ -14,7 +14,7 @@ import yaml
 from tune_mlp.published.studies import load, published_studies
 from tune_mlp.search import make_parser
 from tune_mlp.space.files import shipped
-from tune_mlp.tuning.study import Study
+from tune_mlp.study.study import Study
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -10,9 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NoReturn
 
+from tune_mlp.console.terminal import OneLineParser, guarded, leave, make_console
 from tune_mlp.errors import RunError, StudyError, UsageError, did_you_mean
 from tune_mlp.space.files import read_file, shipped
-from tune_mlp.terminal import OneLineParser, guarded, leave, make_console
 from tune_mlp.version import __version__
 
 FORMATS = {"csv": "csv", "parquet": "parquet", "json": "json", "xlsx": "xlsx", "markdown": "md"}
@@ -52,8 +52,8 @@ def _spaces(args: argparse.Namespace) -> None:
 def _export(args: argparse.Namespace) -> None:
     """Write a run's table as a file of another kind."""
     from tune_mlp.results.export import export
-    from tune_mlp.results.place import Store
     from tune_mlp.results.results import Results  # pandas takes 0.4 s to import
+    from tune_mlp.results.storage import ObjectStore
 
     results = Results.load(args.run)
     frame = getattr(results, args.what)
@@ -70,8 +70,8 @@ def _export(args: argparse.Namespace) -> None:
     if not path.absolute().parent.is_dir():
         raise UsageError(f"--output {path}: there is no folder {path.parent}")
     export(frame, path, args.to)
-    written: Path | Store = path
-    if isinstance(results.where, Store) and args.output is None:  # the path is then in a copy
+    written: Path | ObjectStore = path
+    if isinstance(results.where, ObjectStore) and args.output is None:  # the path is then in a copy
         results.where.write(name, path.read_bytes())
         written = results.where.within(name)
     print(f"{written}: {len(frame)} {args.what}, {len(frame.columns)} columns")
@@ -79,10 +79,10 @@ def _export(args: argparse.Namespace) -> None:
 
 def _resume(args: argparse.Namespace) -> None:
     """Go on with a run."""
+    from tune_mlp.console.live_view import make_display
+    from tune_mlp.console.summary import show_summary
     from tune_mlp.results.results import find_run
-    from tune_mlp.tuning.progress import make_display
     from tune_mlp.tuning.run import More, Request, resume_study  # late: ray, pandas
-    from tune_mlp.tuning.summary import show_summary
 
     console = make_console()
     run = find_run(args.run)
@@ -99,12 +99,12 @@ def _resume(args: argparse.Namespace) -> None:
 
 def _plan(args: argparse.Namespace) -> None:
     """Say what a study will take."""
-    from tune_mlp.options import named_study
+    from tune_mlp.console.study_options import named_study
 
     study = named_study(args)
-    from tune_mlp.tuning.forewords import show_plan
-    from tune_mlp.tuning.plan import plan_study  # late: ray
-    from tune_mlp.tuning.progress import make_display
+    from tune_mlp.console.live_view import make_display
+    from tune_mlp.planning.plan import plan_study  # late: ray
+    from tune_mlp.planning.plan_view import show_plan
 
     console = make_console()
     plan = plan_study(study, args.address, args.data_dir, make_display(console, quiet=False))
@@ -112,24 +112,24 @@ def _plan(args: argparse.Namespace) -> None:
 
 
 def _study_options(parser: OneLineParser) -> None:
-    from tune_mlp.options import add_study_options  # numpy and pydantic take 0.3 s to import
+    from tune_mlp.console.study_options import add_study_options  # numpy and pydantic take 0.3 s to import
 
     add_study_options(parser)
 
 
 def _schema(args: argparse.Namespace) -> None:
     """Print the JSON schema of study files, for editors."""
-    from tune_mlp.tuning.schema import study_schema
+    from tune_mlp.study.schema import study_schema
 
     print(json.dumps(study_schema(), indent=1, ensure_ascii=False))
 
 
 def _doctor(args: argparse.Namespace) -> None:
     """Look at this machine, or at all nodes of a Ray."""
-    from tune_mlp.options import overrides
-    from tune_mlp.results.place import location
-    from tune_mlp.tuning.doctor.show import doctor  # late: ray, pandas
-    from tune_mlp.tuning.study import Study
+    from tune_mlp.console.study_options import overrides
+    from tune_mlp.doctor.doctor_view import doctor  # late: ray, pandas
+    from tune_mlp.results.storage import location
+    from tune_mlp.study.study import Study
 
     study = Study.load("mnist_asha", (), overrides(args))
     doctor(study, args.address, location(args.out), args.data_dir, make_console())
@@ -143,10 +143,10 @@ def _reproduce(args: argparse.Namespace) -> None:
         print(listing())
         return
     from tune_mlp.published.reproduce import Options, reproduce
-    from tune_mlp.results.place import Store, location
+    from tune_mlp.results.storage import ObjectStore, location
 
     out = location(args.out)
-    if isinstance(out, Store):
+    if isinstance(out, ObjectStore):
         raise UsageError("--out: what is reproduced goes to a folder of this machine, not to an object store")
     options = Options(args.quick, tuple(args.only), out, args.data_dir, args.engine)
     result = reproduce(args.names, options, make_console())

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tune_mlp.console.study_options import add_study_options, named_study
+from tune_mlp.console.terminal import OneLineParser, guarded, leave, make_console
 from tune_mlp.imports import large_imports
-from tune_mlp.options import add_study_options, named_study
-from tune_mlp.terminal import OneLineParser, guarded, leave, make_console
 
 EXAMPLE = """\
 examples:
@@ -59,9 +59,9 @@ def _search(args: argparse.Namespace, command: tuple[str, ...]) -> None:
     study = named_study(args)
     # Late: these import ray and pandas, which a mistake above needn't wait for.
     with large_imports():
-        from tune_mlp.tuning.progress import make_display
+        from tune_mlp.console.live_view import make_display
+        from tune_mlp.console.summary import best_line, show_summary
         from tune_mlp.tuning.run import Request, run_study
-        from tune_mlp.tuning.summary import best_line, show_summary
 
     console = make_console()
     request = Request(args.out, args.name, args.address, args.data_dir, args.csv, command)

@@ -14,11 +14,13 @@ from tests.studies import study
 from tune_mlp import cli
 from tune_mlp.data.sources import load_dataset
 from tune_mlp.data.split import make_problem
-from tune_mlp.results.journal import Event, Journal, Started
+from tune_mlp.results.journal import Event, Started
+from tune_mlp.results.run_cache import JOURNAL
+from tune_mlp.runs.journal_writer import Journal
+from tune_mlp.runs.manifest import Manifest
+from tune_mlp.runs.run_folder import create
 from tune_mlp.training import checkpoint
 from tune_mlp.tuning.cluster import Cluster
-from tune_mlp.tuning.folder import Manifest, create
-from tune_mlp.tuning.run import JOURNAL
 from tune_mlp.tuning.trainable import state_file, weights_file
 
 KB = 1024

@@ -28,9 +28,9 @@ from tune_mlp.errors import RunError, RunFolderError, StudyError, TuneMlpError
 from tune_mlp.results.journal import from_line, read, to_line
 from tune_mlp.results.results import Results
 from tune_mlp.space.files import read_file
+from tune_mlp.study.study import Study
 from tune_mlp.training import checkpoint
 from tune_mlp.training.checkpoint import load_model
-from tune_mlp.tuning.study import Study
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ray calls what Python deprecates
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tune_mlp.records import EpochRecord, TrialState, metric_names
-from tune_mlp.results.journal import Drawn, Ended, Event, Journal, Param, Started, Tested, Trained
+from tune_mlp.results.journal import Drawn, Ended, Event, Param, Started, Tested, Trained
+from tune_mlp.runs.journal_writer import Journal
 
 
 def started(**changes: Any) -> Started:

@@ -18,7 +18,8 @@ from tests.results.journals import a_study, drawn, ended, record, started, train
 from tune_mlp.errors import RunError, RunFolderError
 from tune_mlp.records import EpochRecord
 from tune_mlp.results import journal
-from tune_mlp.results.journal import EVENTS, Drawn, Journal, from_line, read, to_line
+from tune_mlp.results.journal import EVENTS, Drawn, from_line, read, to_line
+from tune_mlp.runs.journal_writer import Journal
 
 LINES = [to_line(event) for event in a_study()]
 WHOLE = b"".join(LINES)

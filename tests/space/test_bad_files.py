@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tune_mlp.errors import StudyError, TuneMlpError
 from tune_mlp.space.domains import DOMAINS
 from tune_mlp.space.files import shipped
-from tune_mlp.tuning.study import Study
+from tune_mlp.study.study import Study
 
 HEAD = "data: {name: digits}\nspace:\n"
 

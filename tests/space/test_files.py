@@ -14,7 +14,7 @@ from tune_mlp.config import BRANCHES, TrialConfig
 from tune_mlp.errors import StudyError, UsageError
 from tune_mlp.space.files import Located, dump_yaml, find, read_yaml, shipped
 from tune_mlp.space.overrides import override, parse_assignment
-from tune_mlp.tuning.study import Study
+from tune_mlp.study.study import Study
 
 FILE = """\
 # the first line

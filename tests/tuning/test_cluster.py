@@ -12,9 +12,10 @@ import pytest
 
 from tests import studies
 from tune_mlp.errors import ResourceError
-from tune_mlp.tuning.changed import changed
-from tune_mlp.tuning.cluster import Cluster, _all_workers_train
-from tune_mlp.tuning.settings import Resources
+from tune_mlp.study.settings import Resources
+from tune_mlp.tuning.cluster import Cluster
+from tune_mlp.tuning.ray_compat.cluster_start import _all_workers_train
+from tune_mlp.tuning.ray_compat.patching import changed
 
 CORES = os.cpu_count() or 1
 LAPTOP = {"CPU": 2.0}
@@ -59,7 +60,7 @@ def test_a_ray_of_our_own_starts_no_process_that_nobody_needs_and_what_runs_late
         "import sys\n"
         "from ray._private import node, worker\n"
         "from tune_mlp.tuning.cluster import connected\n"
-        "from tune_mlp.tuning.study import Study\n"
+        "from tune_mlp.study.study import Study\n"
         "before = {name: value for name, value in vars(node.Node).items()}\n"
         "with connected(Study.load('digits_quick'), None) as cluster:\n"
         "    print(*sorted(worker._global_node.all_processes), len(cluster.nodes), 'ray.tune' in sys.modules)\n"
@@ -74,7 +75,7 @@ def test_workers_of_a_ray_of_our_own_make_ready_for_trials_as_soon_as_they_run(t
     code = (
         "import os, sys, ray\n"
         "from tune_mlp.tuning.cluster import connected\n"
-        "from tune_mlp.tuning.study import Study\n"
+        "from tune_mlp.study.study import Study\n"
         "study = Study.load('digits_quick').with_options([(['trials'], os.cpu_count(), '')])\n"
         f"with connected(study, None, trains={trains}):\n"
         "    print(ray.get(ray.remote(lambda: 'torch' in sys.modules and 'ray.tune' in sys.modules).remote()))\n"

@@ -17,10 +17,10 @@ from tune_mlp import cli
 from tune_mlp.errors import RunFolderError, UsageError
 from tune_mlp.results.journal import read
 from tune_mlp.results.results import Results
+from tune_mlp.runs.history import history_of
 from tune_mlp.space.choosers import asked_values, optuna_chooser, random_chooser
 from tune_mlp.space.parsing import parse_space
 from tune_mlp.space.space import resolve
-from tune_mlp.tuning.past import past_of
 from tune_mlp.tuning.run import More, Request, run_study
 from tune_mlp.tuning.trainable import state_file
 
@@ -39,7 +39,7 @@ LONG: dict[str, Any] = {
 def test_under_fifo_a_resumed_study_is_the_undisturbed_one_to_the_bit(tmp_path: Path) -> None:
     whole, folders = snapshots(tmp_path, every=4, **LONG)
     for folder in some(folders):
-        before = past_of(read(folder / "journal.jsonl"))
+        before = history_of(read(folder / "journal.jsonl"))
         resumed = go_on(folder)
         for ours, theirs in zip(comparable(resumed), comparable(whole), strict=True):
             pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
@@ -70,7 +70,7 @@ def test_what_the_scheduler_had_decided_and_nobody_written_down_is_done(tmp_path
     cut = [
         folder
         for folder in folders
-        for trial in past_of(read(folder / "journal.jsonl")).open
+        for trial in history_of(read(folder / "journal.jsonl")).open
         if states[trial] == "stopped"
     ]
     assert cut

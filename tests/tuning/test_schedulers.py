@@ -10,9 +10,10 @@ from ray.tune.experiment import Trial
 
 from tests.studies import study
 from tune_mlp.space.domains import Choice, Int, Log, Uniform
-from tune_mlp.tuning.forecast import Cost, _Controller, _Simulated, simulate
-from tune_mlp.tuning.schedulers import MILESTONES, SCHEDULERS, make_scheduler, milestones, neighbour
-from tune_mlp.tuning.settings import Scheduler
+from tune_mlp.study.settings import Scheduler
+from tune_mlp.tuning.ray_compat.schedulers import neighbour
+from tune_mlp.tuning.schedulers import MILESTONES, SCHEDULERS, make_scheduler, milestones
+from tune_mlp.tuning.simulation import Cost, _Controller, _Simulated, simulate
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ray calls what Python deprecates
 

@@ -9,8 +9,8 @@ import pytest
 
 from tests.studies import study
 from tune_mlp.space.space import to_config
+from tune_mlp.study.settings import Search
 from tune_mlp.tuning.searchers import SOURCES, NumberedSearcher
-from tune_mlp.tuning.settings import Search
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ray calls what Python deprecates
 

@@ -48,7 +48,7 @@ PIXELS = 28
 
 
 @dataclass(frozen=True)
-class Absent:
+class MissingDataset:
     """A dataset that is nowhere to be had; `reason` says where it was looked for."""
 
     reason: str
@@ -58,7 +58,9 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("tune-mlp"))
 
 
-def load_mnist(name: str, data_dir: Path | None, allow_download: bool, say: Callable[[str], None]) -> Dataset | Absent:
+def load_mnist(
+    name: str, data_dir: Path | None, allow_download: bool, say: Callable[[str], None]
+) -> Dataset | MissingDataset:
     """The first complete set of files among `data_dir`, $TUNE_MLP_DATA and the cache folder, else a download."""
     roots = [data_dir, os.environ.get("TUNE_MLP_DATA"), cache_folder()]
     places = [Path(os.path.expanduser(root)) for root in roots if root]
@@ -72,14 +74,14 @@ def load_mnist(name: str, data_dir: Path | None, allow_download: bool, say: Call
             incomplete = f"; {folder} lacks {FILES[files.index(None)]}"
     looked = f"looked in {', '.join(str(root) for root in places)}{incomplete}"
     if not allow_download:
-        return Absent(looked)
+        return MissingDataset(looked)
     reason = _download(name, cache_folder() / FOLDERS[name] / "raw", say)
     if reason:
-        return Absent(f"{looked}; download failed: {reason}")
+        return MissingDataset(f"{looked}; download failed: {reason}")
     return load_mnist(name, None, False, say)
 
 
-def not_found(name: str, absent: Absent) -> DataError:
+def not_found(name: str, absent: MissingDataset) -> DataError:
     """The error for a dataset that is absent, with what a person can do about it."""
     raw = f"{FOLDERS[name]}/raw"
     return DataError(

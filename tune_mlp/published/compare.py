@@ -47,7 +47,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class Comparison:
     """One line of the table, before its verdict."""
 
     claim: str
@@ -62,7 +62,7 @@ class Finding:
     our_number: float = math.nan
 
 
-def verdict(finding: Finding, *, quick: bool, stand_in: bool) -> Verdict:
+def verdict(finding: Comparison, *, quick: bool, stand_in: bool) -> Verdict:
     """`quick`: the experiment was scaled down. What stood in for the published data is never met."""
     if stand_in:
         return Verdict.STAND_IN
@@ -73,12 +73,12 @@ def verdict(finding: Finding, *, quick: bool, stand_in: bool) -> Verdict:
     return Verdict.MET if finding.met else Verdict.MISSED
 
 
-def measure(claim: Claim, evidence: Any) -> list[Finding]:
+def measure(claim: Claim, evidence: Any) -> list[Comparison]:
     """The claim's lines, from the tables of its run or of its check."""
     return MEASURES[claim.measure](claim, getattr(claim, claim.measure), evidence)
 
 
-def value(claim: Claim, how: Value, results: Tables) -> list[Finding]:
+def value(claim: Claim, how: Value, results: Tables) -> list[Comparison]:
     rows = matching(results, how.where)
     figures = [figure(results, row, how.column, how.epoch) for _, row in rows.iterrows()]
     picked = PICKS[how.pick](figures)
@@ -101,8 +101,8 @@ def _known(figures: list[Figure]) -> list[Figure]:
     return [one for one in figures if not math.isnan(one.number)] or figures[:1]
 
 
-def rows(claim: Claim, how: Rows, results: Tables) -> list[Finding]:
-    found: list[Finding] = []
+def rows(claim: Claim, how: Rows, results: Tables) -> list[Comparison]:
+    found: list[Comparison] = []
     for key, line in how.values.items():
         ours = figure_of(results, {**how.where, how.by: key}, how.column, line.epoch)
         found.append(_line(f"{claim.claim}: {key}", how.column, ours, line.published))
@@ -113,7 +113,7 @@ def rows(claim: Claim, how: Rows, results: Tables) -> list[Finding]:
     return [*found, replace(last, ours=distance(how.column, mean), difference="", met=met, allowed=allowed)]
 
 
-def order(claim: Claim, how: Order, results: Tables) -> list[Finding]:
+def order(claim: Claim, how: Order, results: Tables) -> list[Comparison]:
     sign = 1 if how.best == "max" else -1
     groups = [
         [(text_of(name), figure_of(results, {**how.where, how.by: name}, how.column, how.epoch)) for name in group]
@@ -134,7 +134,7 @@ def order(claim: Claim, how: Order, results: Tables) -> list[Finding]:
     seeds = several.pop() if len(several) == 1 else ""
     words = above.join(", ".join(name for name, _ in group) for group in groups)
     return [
-        Finding(
+        Comparison(
             claim.claim,
             words if claim.published is None else published_text(how.column, claim.published),
             above.join(f"{name} {one.spread(how.column)}" for name, one in ours) + seeds,
@@ -145,11 +145,11 @@ def order(claim: Claim, how: Order, results: Tables) -> list[Finding]:
     ]
 
 
-def less(claim: Claim, how: Less, results: Tables) -> list[Finding]:
+def less(claim: Claim, how: Less, results: Tables) -> list[Comparison]:
     low, high = (figure_of(results, how.where, column, None) for column in (how.low, how.high))
     met = low.number < high.number - SLACK
     return [
-        Finding(
+        Comparison(
             claim.claim,
             f"{how.low} < {how.high}" if claim.published is None else published_text(how.low, claim.published),
             f"{how.low} {low.shown(how.low)}, {how.high} {high.shown(how.high)}",
@@ -160,7 +160,7 @@ def less(claim: Claim, how: Less, results: Tables) -> list[Finding]:
     ]
 
 
-def falls(claim: Claim, how: Falls, results: Tables) -> list[Finding]:
+def falls(claim: Claim, how: Falls, results: Tables) -> list[Comparison]:
     steps: pd.DataFrame | None = getattr(results, "steps", None)
     if steps is None or steps.empty:
         raise RunError("the run has no losses of single steps")
@@ -175,7 +175,7 @@ def falls(claim: Claim, how: Falls, results: Tables) -> list[Finding]:
     epochs = f"epoch {figures.index[0]} to {figures.index[-1]}"
     published = f"its {how.statistic} falls" if claim.published is None else claim.published
     return [
-        Finding(
+        Comparison(
             claim.claim,
             published_text(how.column, published),
             f"{shown(how.column, first)} → {shown(how.column, last)} ({epochs})",
@@ -186,14 +186,14 @@ def falls(claim: Claim, how: Falls, results: Tables) -> list[Finding]:
     ]
 
 
-def gradients(claim: Claim, how: Gradients, table: pd.DataFrame) -> list[Finding]:
+def gradients(claim: Claim, how: Gradients, table: pd.DataFrame) -> list[Comparison]:
     worst = float(table["difference"].max(skipna=False))
     met, allowed = _judged(claim, worst)
     engines = " and ".join(dict.fromkeys(table["engine"]))
     compared, kinks = int(table["compared"].sum()), int(table["skipped"].sum())
     left_out = f", {kinks} at kinks left out" if kinks else ""
     return [
-        Finding(
+        Comparison(
             claim.claim,
             "" if claim.published is None else published_text("", claim.published),
             f"{worst:.1e} at worst ({engines}: {compared:,} compared{left_out})",
@@ -206,7 +206,7 @@ def gradients(claim: Claim, how: Gradients, table: pd.DataFrame) -> list[Finding
 
 
 # Any: each measure takes its own settings, as `Claim` pairs them, and what its experiment left.
-MEASURES: dict[str, Callable[[Claim, Any, Any], list[Finding]]] = {
+MEASURES: dict[str, Callable[[Claim, Any, Any], list[Comparison]]] = {
     "value": value,
     "rows": rows,
     "order": order,
@@ -216,9 +216,9 @@ MEASURES: dict[str, Callable[[Claim, Any, Any], list[Finding]]] = {
 }
 
 
-def _line(label: str, column: str, figure: Figure, published: float | str | None) -> Finding:
+def _line(label: str, column: str, figure: Figure, published: float | str | None) -> Comparison:
     number = published if isinstance(published, float) else math.nan
-    return Finding(
+    return Comparison(
         label,
         "" if published is None else published_text(column, published),
         figure.shown(column),

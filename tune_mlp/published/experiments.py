@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from tune_mlp.config import Finite, NonNegative, Settings
 from tune_mlp.space.faults import shown
-from tune_mlp.tuning.settings import Whole
+from tune_mlp.study.settings import Whole
 
 Text = Annotated[str, Field(min_length=1), AfterValidator(lambda text: " ".join(text.split()))]
 Scalar = str | int | float | bool

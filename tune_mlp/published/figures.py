@@ -20,7 +20,7 @@ SLACK = 1e-9
 """What rounding may do to a figure that is exactly at its tolerance."""
 
 
-class Absent(LookupError):
+class MissingRow(LookupError):
     """A trial or an epoch that isn't there: a fault of the claim, unless the run was scaled down."""
 
 
@@ -76,7 +76,7 @@ def matching(results: Tables, where: Mapping[str, Any]) -> pd.DataFrame:
         if all(_same(by_number.at[number, column], wanted) for column, wanted in where.items())
     ]
     if not fits:
-        raise Absent(f"no trial has {said(where)}" if where else "there are no trials")
+        raise MissingRow(f"no trial has {said(where)}" if where else "there are no trials")
     found: pd.DataFrame = by_number.loc[fits]
     return found
 
@@ -124,7 +124,7 @@ def figure(results: Tables, row: pd.Series[Any], column: str, epoch: int | None)
     if then.empty:
         if row["state"] not in RANKED:
             return Figure(math.nan)
-        raise Absent(f"trial {row['trial']} has no epoch {epoch}: it ended after {row['epochs']}")
+        raise MissingRow(f"trial {row['trial']} has no epoch {epoch}: it ended after {row['epochs']}")
     std = float(then.groupby("repeat")[column].mean().std()) if seeds > 1 else math.nan
     return Figure(float(then[column].mean(skipna=False)), std, seeds)
 

@@ -15,19 +15,21 @@ import pandas as pd
 from rich.console import Console
 from rich.text import Text
 
+from tune_mlp.console.board import Display
+from tune_mlp.console.formatting import clock, count
+from tune_mlp.console.live_view import LiveView
 from tune_mlp.engines.choose import choose_engine
 from tune_mlp.errors import Interrupted, RunError, TuneMlpError, UsageError, did_you_mean, one_line
-from tune_mlp.published.compare import Finding, Verdict, measure, verdict
+from tune_mlp.published.compare import Comparison, Verdict, measure, verdict
 from tune_mlp.published.experiments import Claim, Experiment
-from tune_mlp.published.figures import Absent, published_text
+from tune_mlp.published.figures import MissingRow, published_text
 from tune_mlp.published.studies import PublishedStudy, load, published_studies
 from tune_mlp.published.tables import Outcome, headline, to_frame, to_html, to_markdown
 from tune_mlp.results.export import write_aside, write_csv
-from tune_mlp.tuning.cluster import connected
-from tune_mlp.tuning.folder import check_place, write_text
-from tune_mlp.tuning.progress import Display, LiveView, clock, count
+from tune_mlp.runs.run_folder import check_place, write_text
+from tune_mlp.study.study import Study
+from tune_mlp.tuning.ray_compat.cluster_start import connected
 from tune_mlp.tuning.run import Request, run_study
-from tune_mlp.tuning.study import Study
 from tune_mlp.version import __version__
 
 ALL = "all"
@@ -76,7 +78,7 @@ class Reproduced:
 
 
 @dataclass(frozen=True)
-class _Job:
+class _ExperimentRun:
     """One experiment to be done."""
 
     owner: PublishedStudy
@@ -123,7 +125,7 @@ def _load(names: Sequence[str]) -> dict[str, PublishedStudy]:
     return studies
 
 
-def _jobs(studies: dict[str, PublishedStudy], options: Options) -> list[_Job]:
+def _jobs(studies: dict[str, PublishedStudy], options: Options) -> list[_ExperimentRun]:
     """Every experiment that a claim asks for, or that is named; all are built before the first is run."""
     if options.engine is not None:
         choose_engine(options.engine)
@@ -131,13 +133,13 @@ def _jobs(studies: dict[str, PublishedStudy], options: Options) -> list[_Job]:
     for name in options.only:
         if name not in known:
             raise UsageError(f"--only: no experiment is named {name!r}{did_you_mean(name, known)}")
-    jobs: list[_Job] = []
+    jobs: list[_ExperimentRun] = []
     for owner in studies.values():
         claimed = {claim.experiment for claim in owner.published.claims}
         for name, experiment in owner.published.experiments.items():
             if name in (options.only or claimed):
                 study = None if experiment.check else owner.study(name, options.quick, options.engine)
-                jobs.append(_Job(owner, name, experiment, study))
+                jobs.append(_ExperimentRun(owner, name, experiment, study))
     return jobs
 
 
@@ -155,7 +157,7 @@ def _folder(out: Path) -> Path:
     raise RunError(f"{out} is full of folders named {stamp}")
 
 
-def _one_ray(jobs: Sequence[_Job], stack: contextlib.ExitStack, console: Console) -> None:
+def _one_ray(jobs: Sequence[_ExperimentRun], stack: contextlib.ExitStack, console: Console) -> None:
     """One Ray for all runs, which each of them joins: it takes seconds to start."""
     first = next((job.study for job in jobs if job.study), None)
     if first is not None:
@@ -165,7 +167,7 @@ def _one_ray(jobs: Sequence[_Job], stack: contextlib.ExitStack, console: Console
 
 
 def _do(
-    job: _Job, folder: Path, options: Options, display: Display
+    job: _ExperimentRun, folder: Path, options: Options, display: Display
 ) -> tuple[dict[tuple[str, int], list[Outcome]], float]:
     """The experiment's rows by study and claim, and the seconds that it took."""
     began = time.monotonic()
@@ -187,7 +189,7 @@ def _do(
     }, seconds
 
 
-def _evidence(job: _Job, folder: Path, options: Options, display: Display) -> Any:
+def _evidence(job: _ExperimentRun, folder: Path, options: Options, display: Display) -> Any:
     """What the claims are measured on: a run's Results, or a check's table."""
     name = f"{job.owner.name}-{job.name}"
     if job.study is not None:
@@ -204,20 +206,22 @@ def _evidence(job: _Job, folder: Path, options: Options, display: Display) -> An
     return table
 
 
-def _rows(job: _Job, claim: Claim, evidence: Any, fault: str, seconds: float, options: Options) -> list[Outcome]:
+def _rows(
+    job: _ExperimentRun, claim: Claim, evidence: Any, fault: str, seconds: float, options: Options
+) -> list[Outcome]:
     """The claim's rows; where there is no figure, one that says why."""
     quick = options.quick and bool(job.experiment.quick)
     failed = bool(fault)
     if not fault:
         try:
             findings = measure(claim, evidence)
-        except Absent as error:
+        except MissingRow as error:
             fault, failed = str(error), not quick
         except TuneMlpError as error:
             fault, failed = one_line(error), True
     if fault:
         words = "" if claim.published is None else published_text(claim.column, claim.published)
-        findings = [Finding(claim.claim, words, "", met=False if claim.judged else None)]
+        findings = [Comparison(claim.claim, words, "", met=False if claim.judged else None)]
     stand_in = _stand_in(evidence)
     rows = []
     for finding in findings:
@@ -248,7 +252,7 @@ def _stand_in(evidence: Any) -> str:
     return f"{evidence.trials.attrs['dataset']} stood in for {wanted}" if wanted else ""
 
 
-def _command(job: _Job, options: Options) -> str:
+def _command(job: _ExperimentRun, options: Options) -> str:
     words = ["tune-mlp", "reproduce", job.owner.word, "--only", job.name]
     words += ["--quick"] if options.quick else []
     words += ["--engine", options.engine] if options.engine is not None else []
@@ -289,7 +293,7 @@ def _display(console: Console) -> Display:
     return _BoardAlone(console) if console.is_terminal and not console.is_dumb_terminal else Display()
 
 
-def _start_line(job: _Job, number: int, jobs: int, options: Options) -> Text:
+def _start_line(job: _ExperimentRun, number: int, jobs: int, options: Options) -> Text:
     scaled = " (scaled down)" if options.quick and job.experiment.quick else ""
     return Text.assemble(
         (f"[{number}/{jobs}] {job.owner.name} {job.name}", "bold"), f": {job.experiment.about}{scaled}"

@@ -13,7 +13,7 @@ from tune_mlp.published.experiments import Published
 from tune_mlp.space.faults import Path_, first_fault, shown
 from tune_mlp.space.files import Located, read_file, shipped
 from tune_mlp.space.overrides import override, parse_assignment
-from tune_mlp.tuning.study import Study
+from tune_mlp.study.study import Study
 
 FOLDER = "published"
 """Where published studies lie among the shipped files."""

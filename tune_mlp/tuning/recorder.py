@@ -8,13 +8,14 @@ from typing import Any
 
 from ray.tune import Callback
 
+from tune_mlp.console.board import Display
 from tune_mlp.errors import StorageError, one_line
 from tune_mlp.records import Mode, TrialState, better
-from tune_mlp.results.journal import Drawn, Ended, Journal, Trained
-from tune_mlp.results.place import Place
+from tune_mlp.results.journal import Drawn, Ended, Trained
+from tune_mlp.results.storage import Storage
 from tune_mlp.results.tables import RANKED
-from tune_mlp.tuning.past import NOTHING, Past
-from tune_mlp.tuning.progress import Display
+from tune_mlp.runs.history import NO_HISTORY, History
+from tune_mlp.runs.journal_writer import Journal
 from tune_mlp.tuning.trainable import state_file, step_files, weights_files
 
 LOST_AT_START = 20
@@ -22,7 +23,7 @@ LOST_AT_START = 20
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptFiles:
     """What of trials other than the leader is kept to the end."""
 
     weights: bool = False
@@ -37,13 +38,13 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         journal: Journal,
         display: Display,
         mode: Mode,
-        files: Place,
-        kept: Kept,
+        files: Storage,
+        kept: KeptFiles,
         on_start: Callable[[], None],
         on_last_starts: Callable[[], None],
         trials: int,
         slots: int,
-        past: Past = NOTHING,
+        history: History = NO_HISTORY,
     ) -> None:
         """on_last_starts: called once, when a trial has begun in the place of one that ended, and no more of the `trials` are
         left to begin than two for each slot; or when all have."""
@@ -67,12 +68,12 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         self._furthest: dict[int, int] = {}
         """The last epoch that each came to."""
         self._lost_at_start = 0
-        for number in past.drawn:
-            self._params[number] = past.params(number)
-            if (best := past.best(number, mode)) is not None:
+        for number in history.drawn:
+            self._params[number] = history.params(number)
+            if (best := history.best(number, mode)) is not None:
                 self._best[number] = best
-        self._open.update({number: past.seconds.get(number, 0.0) for number in past.open})
-        for number, ended in past.ended.items():
+        self._open.update({number: history.seconds.get(number, 0.0) for number in history.open})
+        for number, ended in history.ended.items():
             self._lead(number, ended.state)
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -146,10 +147,10 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
             raise StorageError(str(cause))
         self._end(trial.config["trial"], TrialState.FAILED, _short(error))
 
-    def stopped_before(self, past: Past, number: int) -> Past:
+    def stopped_before(self, history: History, number: int) -> History:
         """The scheduler had decided, and the driver was lost before it was written down."""
         self._end(number, TrialState.STOPPED)
-        return replace(past, ended={**past.ended, number: Ended(number, TrialState.STOPPED, 0.0, "")})
+        return replace(history, ended={**history.ended, number: Ended(number, TrialState.STOPPED, 0.0, "")})
 
     def close(self) -> None:
         """The study ends by itself or by its time budget: whatever still ran was stopped."""

@@ -19,9 +19,9 @@ from tune_mlp.data.dataset import Problem
 from tune_mlp.errors import RunError, StorageError, StoreError, one_line
 from tune_mlp.imports import large_imports
 from tune_mlp.records import EpochRecord, Mode, TrialState, mean_metrics
-from tune_mlp.results.place import Place
+from tune_mlp.results.storage import Storage
+from tune_mlp.runs.history import WORST
 from tune_mlp.space.space import to_config
-from tune_mlp.tuning.past import WORST
 
 with large_imports():
     from ray import tune
@@ -49,7 +49,7 @@ class Job:
     milestones: tuple[int, ...]
     threads: int
     gpu: bool
-    kept: Place
+    kept: Storage
     """Where trials leave what they go on from, and the best epoch's weights for the winner to be chosen from."""
     seeds: int = 1
     keep_steps: bool = False
@@ -294,7 +294,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         self._records, self._unsaid = [], []
         if state["trial"] == self._trial:  # set aside for a while
             self._saved_epoch = trainer.best_epoch
-        else:  # taken over from a better one: its past isn't this trial's
+        else:  # taken over from a better one: its history isn't this trial's
             trainer.forget_best()
 
 

@@ -184,7 +184,7 @@ _ADD, _DOT_AND_CHANGE, _CHANGE_AND_ADD = (
     _of_rows("dot_and_change_rows", _dot_and_change, WIDEST),
     _of_rows("change_and_add_rows", _change_and_add, WIDEST_OF_THREE),
 )
-NOTHING = ir.Constant(FLOATS, None)
+NO_HISTORY = ir.Constant(FLOATS, None)
 
 
 def _check(values: Any, listed: Any, w: Any, *others: Any) -> None:
@@ -208,7 +208,7 @@ def add_rows(_context: Any, values: Any, listed: Any, w: Any, z: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         rows, (z,) = _unpacked(context, builder, kinds, arguments)
-        builder.call(_ADD(context, builder.module), [*rows, NOTHING, ir.Constant(FLOAT, 1.0), NOTHING, z])
+        builder.call(_ADD(context, builder.module), [*rows, NO_HISTORY, ir.Constant(FLOAT, 1.0), NO_HISTORY, z])
         return context.get_dummy_value()
 
     return types.void(*kinds), generate
@@ -222,7 +222,7 @@ def dot_and_change_rows(_context: Any, values: Any, listed: Any, w: Any, d: Any,
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         rows, (d, dots) = _unpacked(context, builder, kinds, arguments[:-1])
-        builder.call(_DOT_AND_CHANGE(context, builder.module), [*rows, d, arguments[-1], dots, NOTHING])
+        builder.call(_DOT_AND_CHANGE(context, builder.module), [*rows, d, arguments[-1], dots, NO_HISTORY])
         return context.get_dummy_value()
 
     return types.void(*kinds, types.float32), generate

@@ -1,0 +1,93 @@
+"""What there must be before a study's first trial: its data, split, an engine, a Ray that can run it, and compiled kernels."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tune_mlp.console.board import Display
+from tune_mlp.data.dataset import Dataset, Problem
+from tune_mlp.data.sources import load_dataset
+from tune_mlp.data.split import make_problem
+from tune_mlp.engines.choose import choose_engine
+from tune_mlp.engines.compiled.cache import is_compiled
+from tune_mlp.errors import StudyError
+from tune_mlp.imports import import_ahead
+from tune_mlp.runs.phases import Phases
+from tune_mlp.study.study import BoundStudy, Study
+from tune_mlp.tuning.cluster import Cluster
+from tune_mlp.tuning.ray_compat.cluster_start import NEEDED, connected
+
+
+@dataclass(frozen=True)
+class PreparedStudy:
+    """A study that has met its data, with the engine that trains it."""
+
+    study: BoundStudy
+    dataset: Dataset
+    problem: Problem
+    engine: str
+    why: str
+    """Why this engine was chosen."""
+
+
+def prepare(study: Study, data_dir: Path | None, display: Display, engine: str | None = None) -> PreparedStudy:
+    """Read the data, and refuse what can't be trained on them. A resumed run names the `engine` that it began with."""
+    dataset = read_data(study, data_dir, display)
+    try:
+        bound = study.bound(dataset.task)
+        bound.check_models(dataset)
+    except StudyError as error:
+        raise study.located(error) from None
+    name, why = choose_engine(engine or bound.engine, gpu=bound.resources.gpu > 0, eager_only=bound.eager_only())
+    problem = make_problem(dataset, bound.data, bound.seed)
+    announce(bound, dataset, display)
+    return PreparedStudy(bound, dataset, problem, name, why)
+
+
+def read_data(study: Study, data_dir: Path | None, display: Display) -> Dataset:
+    """Ray Tune, which comes next, is imported meanwhile."""
+    import_ahead(*NEEDED)
+    return load_dataset(study.data, data_dir, None, say=display.say)
+
+
+def announce(study: BoundStudy, dataset: Dataset, display: Display) -> None:
+    """What a person must know ahead of the results."""
+    if dataset.stand_in_for:
+        display.say(
+            f"!!! {dataset.stand_in_for} was not found and can't be downloaded: {dataset.name} STANDS IN for it. These "
+            f"results are not {dataset.stand_in_for}'s. Give --data-dir or set TUNE_MLP_DATA for the real data.",
+            "bold red",
+        )
+    for note in dataset.notes:
+        display.say(note, "dim")
+    for warning in study.warnings():
+        display.say(f"warning: {warning}", "yellow")
+
+
+@contextlib.contextmanager
+def cluster_for(
+    study: BoundStudy, address: str | None, engine: str, display: Display, phases: Phases
+) -> Iterator[Cluster]:
+    """A Ray that can run a trial, and the kernels that it will need."""
+    with contextlib.ExitStack() as stack:
+        with display.waiting("Starting Ray" if address is None else f"Joining Ray at {address}"):
+            cluster = stack.enter_context(connected(study, address))
+        cluster.slots(study.resources, study.concurrent)  # refuses what no node can run, ahead of the compiling
+        phases.over("ray")
+        _compile_ahead(engine, display)
+        phases.over("kernels")
+        yield cluster
+
+
+def _compile_ahead(engine: str, display: Display) -> None:
+    """The compiled engine's kernels, where this machine hasn't any yet: on disk, before workers ask for them at once."""
+    if engine != "compiled" or is_compiled():
+        return
+    with display.waiting("Compiling the kernels, once for this machine"):
+        from tune_mlp.engines.compiled.warm import compile_kernels  # torch and numba take two seconds to import
+
+        seconds = compile_kernels()
+    display.say(f"compiled the kernels in {seconds:.0f} s, once for this machine and version", "dim")
