@@ -16,9 +16,9 @@ from tune_mlp.errors import DataError, RunError, StudyError, UsageError, did_you
 from tune_mlp.records import Mode
 from tune_mlp.space.domains import DOMAINS
 from tune_mlp.space.files import find
+from tune_mlp.study.settings import Asha, HyperBand, Median, Pbt, Resources, Scheduler, Search, Tpe
+from tune_mlp.study.study import Metric, Study
 from tune_mlp.synonyms import SYNONYMS
-from tune_mlp.tuning.settings import Asha, HyperBand, Median, Pbt, Resources, Scheduler, Search, Tpe
-from tune_mlp.tuning.study import Metric, Study
 
 ODD = ["a\nb", "a\r\nb", "a\x1b[31mb", "a\u202eb", "a\u2066b", "a\u2028b", "a\x85b", "a\x00b", "a\ud800b", "a\u200bb"]
 """Names that would make a second line, colour a terminal, turn the text round or hide a character."""

@@ -148,7 +148,7 @@ BAD_SPACE: list[tuple[str, int | None, str]] = [
     (space("activation: rellu"), 3, "unknown name 'rellu' (did you mean 'relu'?)"),
     (space("activation:", "  choice:", "    - relu", "    - tnah"), 6, "choice.1: unknown name 'tnah' (did you mean"),
     (space("activation: 3"), 3, "must be a name, got 3 (known: identity, relu"),
-    (space("loss: {grid: [mse, mee]}"), 3, "space.loss.grid.1: unknown name 'mee' (did you mean 'm"),
+    (space("loss: {grid: [mse, mee]}"), 3, "space.loss.grid.1: unknown name 'mee' (known: cross_entropy, nll"),
     (space("lr: {choice: []}"), 3, "space.lr.choice: must not be empty"),
     (space("lr: {choice: 3}"), 3, "space.lr.choice: must be a list, got 3"),
     (space("lr: {choice: {}}"), 3, "space.lr.choice: a choice needs at least one option"),

@@ -171,7 +171,7 @@ def test_set_leaves_the_file_it_changes_alone() -> None:
 def test_a_fault_in_a_set_value_names_the_option_and_others_keep_their_line(tmp_path: Path) -> None:
     path = tmp_path / "f.yaml"
     path.write_text(FILE.replace("  batch_size: 16", "  batch_size: 0"))
-    with pytest.raises(StudyError, match=r"^--set lr=-1 space.lr: must be greater than 0, got -1$"):
+    with pytest.raises(StudyError, match=r"^--set lr=-1: must be greater than 0, got -1$"):
         Study.load(path, ["lr=-1"])
     with pytest.raises(StudyError, match=r"^f.yaml:6 space.batch_size: "):
         Study.load(path, ["lr=1"])
