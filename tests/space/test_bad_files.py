@@ -62,7 +62,7 @@ NOT_YAML: list[tuple[str | bytes, int | None, str]] = [
     ("{a: " * 10_000, 1, "deeper"),
     ("- " * 10_000, 1, "deeper"),
     ("".join(f"{' ' * i}a:\n" for i in range(60)), 40, "deeper"),
-    ("x" * 2_000_000, None, "at most 200 kB"),
+    ("x" * 2_000_000, None, "at most 300 kB"),
     ("seed: 1\nseed: 2\n", 2, "'seed' is given twice"),
     (space("lr: 0.1", "width: 3", "lr: 0.2"), 5, "space: 'lr' is given twice"),
     ("? [a, b]\n: 1\n", 1, "a key must be a word or a whole number"),

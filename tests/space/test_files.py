@@ -216,4 +216,4 @@ def test_what_is_dumped_is_read_back_as_it_was(tree: Any) -> None:
     "text", ["08", "1e5", "no", "on", "1:30", "0x1f", "~", "", "null", ".inf", "2020-01-01", "1_0"]
 )
 def test_text_that_looks_like_something_else_is_quoted_for_every_reader(text: str) -> None:
-    assert dump_yaml([text]) == f"- '{text}'\n"
+    assert dump_yaml([text]) == f"['{text}']\n"

@@ -15,7 +15,8 @@ import yaml
 from tune_mlp.errors import StudyError, UsageError, did_you_mean
 from tune_mlp.space.faults import Path_, shown
 
-MAX_BYTES = 200_000
+MAX_BYTES = 300_000
+"""The size of a study file: to read so much takes a few seconds."""
 MAX_DEPTH = 40
 MAX_DIGITS = 100
 
@@ -53,6 +54,10 @@ class _Dumper(yaml.SafeDumper):
         """PyYAML folds rare line breaks, such as U+0085, into spaces unless they are escaped."""
         style = None if data.replace("\n", "").isprintable() else '"'
         return self.represent_scalar("tag:yaml.org,2002:str", data, style)
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """A list that stands in two places is written twice: our reader takes no aliases."""
+        return True
 
 
 _Dumper.add_representer(str, _Dumper.represent_str)
@@ -205,7 +210,7 @@ def plain_tree(value: Any, path: Path_ = ()) -> Any:
 
 def dump_yaml(tree: Any) -> str:
     """As YAML that `read_yaml` reads back as the same tree."""
-    return str(yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120))
+    return str(yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None))
 
 
 def read_file(path: Path) -> Located:

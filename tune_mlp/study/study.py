@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     ModelWrapValidatorHandler,
     PrivateAttr,
@@ -35,7 +36,7 @@ from tune_mlp.records import BETTER, Mode, Task, metric_names
 from tune_mlp.space.choosers import grid_draws, random_chooser
 from tune_mlp.space.domains import Domain
 from tune_mlp.space.faults import first_fault, shown
-from tune_mlp.space.files import Located, dump_yaml, find, plain_tree, read_file, read_yaml
+from tune_mlp.space.files import MAX_BYTES, Located, dump_yaml, find, plain_tree, read_file, read_yaml
 from tune_mlp.space.overrides import override, parse_assignment, parse_keyword
 from tune_mlp.space.parsing import parse_space
 from tune_mlp.space.space import EXPERIMENT, Branch, Constant, Params, Space, combinations, finite, resolve, to_config
@@ -56,6 +57,10 @@ EngineName = Literal["auto", "eager", "compiled"]
 DEFAULT_METRIC: dict[Task, Metric] = {"classification": "val_accuracy", "regression": "val_rmse"}
 DEFAULT_TRIALS = 25
 MAX_GRID = 100_000
+ROOM = 10_000
+"""Bytes that a written study may yet grow by: a table's path becomes absolute, the metric follows from the data, and a
+resume changes the number of trials."""
+PlainDict = Annotated[dict[Any, Any], BeforeValidator(plain_tree)]
 Override = tuple[list[str], Any, str]
 """A path, its new value, and the words that said so."""
 
@@ -77,7 +82,7 @@ class Study(Settings):
     """One line for `tune-mlp spaces`."""
     data: DataSettings
     """The dataset, and how it is split and scaled."""
-    space: dict[Any, Any]
+    space: PlainDict
     """The parameters: a plain value, or the domain it is drawn from. What isn't named keeps its default."""
     trials: Whole | None = None
     """How many draws are trained; left out: the whole grid in a grid search, else 25."""
@@ -112,7 +117,7 @@ class Study(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Where all randomness starts."""
 
-    published: dict[Any, Any] | None = None
+    published: PlainDict | None = None
     """What a published report says of this study, for `tune-mlp reproduce`: its citation, experiments and claims."""
 
     _located: Located | None = PrivateAttr(default=None)
@@ -151,6 +156,9 @@ class Study(Settings):
             )
         if self.scheduler.pbt and EXPERIMENT in space.nodes:
             raise StudyError("pbt mixes settings; named experiments are to be kept apart", ("space", EXPERIMENT))
+        if (size := len(self.dump().encode()) + ROOM) > MAX_BYTES:
+            rule = f"written out with all its defaults this study has {size // 1000} kB, and a study file"
+            raise StudyError(f"{rule} is at most {MAX_BYTES // 1000} kB")
         return self
 
     @classmethod
