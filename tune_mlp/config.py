@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, model_validator
 from pydantic_core import PydanticCustomError
 
-from tune_mlp.errors import did_you_mean
+from tune_mlp.errors import clipped, did_you_mean, escaped
 from tune_mlp.records import Task
 
 Activation = Literal[
@@ -41,10 +41,9 @@ class Settings(BaseModel):
             known = [field.alias or name for name, field in cls.model_fields.items()]
             for name in raw:
                 if name not in known:
-                    hint = did_you_mean(str(name), known)
-                    raise PydanticCustomError(
-                        "unknown_name", "unknown name '{name}'{hint}", {"name": name, "hint": hint}
-                    )
+                    hint = did_you_mean(str(name), known, in_study=True)
+                    context = {"name": escaped(str(name)), "shown": clipped(repr(str(name))), "hint": hint}
+                    raise PydanticCustomError("unknown_name", "unknown name {shown}{hint}", context)
         return raw
 
 
