@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.cells import NETS, Cell, engines, mlp, problem
 from benchmarks.machine import median, timed
 from benchmarks.tables import Table, at_most
-from tune_mlp.engines.base import Run
+from tune_mlp.engines.base import FoldRun
 from tune_mlp.engines.choose import engine
 
 QUICK_SAMPLES = 6000
@@ -82,7 +82,7 @@ def one_and_many(repeats: int, quick: bool) -> Table:
     return table
 
 
-def _epoch(run: Run, number: int) -> Callable[[], None]:
+def _epoch(run: FoldRun, number: int) -> Callable[[], None]:
     def work() -> None:
         assert math.isfinite(run.train_epoch(number).scores["loss"])
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from tune_mlp.config import (
-    ACTIVATIONS,
+    ACTIVATION_NAMES,
     CLASSIFICATION_LOSSES,
     REGRESSION_LOSSES,
     DataSettings,
@@ -23,7 +23,7 @@ from tune_mlp.config import (
 )
 from tune_mlp.data.dataset import Dataset, Problem
 from tune_mlp.data.split import make_problem
-from tune_mlp.engines.base import Engine, Run
+from tune_mlp.engines.base import Engine, FoldRun
 from tune_mlp.engines.choose import ENGINES, engine
 from tune_mlp.engines.eager.losses import LOSSES, loss_targets
 from tune_mlp.records import Task
@@ -51,7 +51,7 @@ class Case:
 CNN = {"name": "cnn", "channels": (3, 4), "kernel": 3, "pool": 2}
 CASES = (
     Case("linear model", "classification", {"depth": 0}),
-    *(Case(f"activation {name}", "classification", {"activation": name}) for name in ACTIVATIONS),
+    *(Case(f"activation {name}", "classification", {"activation": name}) for name in ACTIVATION_NAMES),
     *(Case(f"loss {name}", "classification", {"loss": name}) for name in CLASSIFICATION_LOSSES),
     *(Case(f"loss {name} of values", "regression", {"loss": name}) for name in REGRESSION_LOSSES),
     Case("batch norm", "classification", {"batch_norm": True}),
@@ -97,7 +97,7 @@ def _problem(case: Case) -> Problem:
     return make_problem(dataset, DataSettings(name="gradients", validation=0.25, test=0.0), seed=0)
 
 
-def _compare(run: Run, config: TrialConfig, problem: Problem) -> Iterator[tuple[tuple[str, str], float, int, int]]:
+def _compare(run: FoldRun, config: TrialConfig, problem: Problem) -> Iterator[tuple[tuple[str, str], float, int, int]]:
     """Each tensor's layer and name, its worst difference, and how many of its entries were compared and skipped."""
     fold, dataset = problem.folds[0], problem.dataset
     # In training mode: batch norm's gradient is that of the batch's own statistics.

@@ -87,7 +87,7 @@ def _compile_ahead(engine: str, display: Display) -> None:
     if engine != "compiled" or is_compiled():
         return
     with display.waiting("Compiling the kernels, once for this machine"):
-        from tune_mlp.engines.compiled.warm import compile_kernels  # torch and numba take two seconds to import
+        from tune_mlp.engines.compiled.load import load_kernels  # torch and numba take two seconds to import
 
-        seconds = compile_kernels()
+        seconds = load_kernels()
     display.say(f"compiled the kernels in {seconds:.0f} s, once for this machine and version", "dim")
