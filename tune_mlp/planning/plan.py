@@ -25,7 +25,7 @@ from tune_mlp.space.space import Params, to_config
 from tune_mlp.study.settings import Resources
 from tune_mlp.study.study import BoundStudy, Study
 from tune_mlp.tuning.cluster import Cluster
-from tune_mlp.tuning.preparation import cluster_for, prepare
+from tune_mlp.tuning.preparation import announce, cluster_for, prepare
 from tune_mlp.tuning.simulation import Cost, Simulated
 
 CALIBRATING_SECONDS = 5.0
@@ -128,6 +128,7 @@ def plan_study(study: Study, address: str | None, data_dir: Path | None, display
     before = time.process_time()  # what a search, too, computes until it gets here: imports, the study file
     clock, phases = time.monotonic(), Phases()
     prepared = prepare(study, data_dir, display)
+    announce(prepared, display)
     bound, problem, engine = prepared.study, prepared.problem, prepared.engine
     params = tuple(itertools.islice(bound.draws(), min(bound.number_of_trials, DRAWS)))
     draws = [Draw(i, to_config(drawn), trial_seed(bound.seed, i)) for i, drawn in enumerate(params)]
