@@ -93,7 +93,7 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
     def create_folder(cluster: Cluster, slots: int, stack: ExitStack) -> OpenRun:
         bound = prepared.study
         where = stack.enter_context(run_location.new_run(out, request.name, bound.name, display.say))
-        facts = RunFacts(bound, prepared.dataset, prepared.engine, prepared.why, cluster.nodes, slots)
+        facts = RunFacts(bound, prepared.problem.dataset, prepared.engine, prepared.why, cluster.nodes, slots)
         with _says_how_to_resume(where, bound):
             manifest = Manifest.begin(where.folder, facts, request.command, phases.began)
             journal = stack.enter_context(Journal.create(where.folder / JOURNAL))
@@ -126,7 +126,7 @@ def resume_study(where: Path | ObjectStore, more: More, request: Request, displa
         with _says_how_to_resume(run, study):
             run_folder.tidy(run.folder)
             prepared = prepare(study, request.data_dir, display, engine=manifest.facts["engine"]["name"])
-            check_same_data(manifest, prepared.dataset)
+            check_same_data(manifest, prepared.problem.dataset)
 
         def reopen_folder(cluster: Cluster, slots: int, stack: ExitStack) -> OpenRun:
             with _says_how_to_resume(run, study):
