@@ -155,7 +155,7 @@ def shown(column: str, number: float) -> str:
 
 
 def distance(column: str, number: float) -> str:
-    """Write a difference: accuracies in percentage points, other figures with four digits."""
+    """Write a difference: accuracies in percentage points, other figures with three digits."""
     if not math.isfinite(number):
         return "not finite"
     return f"{100 * number:.2f} points" if is_share(column) else f"{number:.3g}"
