@@ -49,6 +49,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (cwd / "file").write_text("")
     (cwd / "table.csv").write_text(TABLE)
     (cwd / "taken").mkdir()
+    os.mkfifo(cwd / "pipe")
     return cwd
 
 
@@ -71,6 +72,10 @@ SEARCH: list[tuple[str, str]] = [
     ("--space absent.yaml", "absent.yaml: can't read the study file: No such file or directory"),
     ("--space .", "no shipped space is named '.'"),
     ("--space ./taken", "taken: can't read the study file: Is a directory"),
+    ("--space ./pipe", "pipe: can't read the study file: a pipe, where a regular file is needed"),
+    ("--space /dev/zero", "/dev/zero: can't read the study file: a device, where a regular file is needed"),
+    ("--space digits_quick --dataset csv:pipe", "pipe: can't be read: a pipe, where a regular file is needed"),
+    ("--space digits_quick --dataset parquet:/dev/zero", "/dev/zero: can't be read: a device, where a regular file"),
     ("--space digits_quick --trails 3", "unrecognized arguments: --trails 3"),
     ("--space digits_quick extra", "unrecognized arguments: extra"),
     ("--space digits_quick --trials 0", "--trials 0: must be greater than or equal to 1, got 0"),

@@ -74,7 +74,7 @@ def deepest(count: int) -> dict[str, Any]:
     return inner
 
 
-@pytest.mark.parametrize("count", [10, 1000, 3000, 20_000])
+@pytest.mark.parametrize("count", [10, 1000, 6000])
 def test_whatever_is_accepted_is_read_back(count: int) -> None:
     tree = {"data": {"name": "digits"}, "space": {}, "published": deepest(count)}
     try:
@@ -84,4 +84,4 @@ def test_whatever_is_accepted_is_read_back(count: int) -> None:
         assert count > 1000
     else:
         assert Study.from_text(study.dump()).dump() == study.dump()
-        assert count < 20_000
+        assert count < 6000

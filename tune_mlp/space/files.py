@@ -13,6 +13,7 @@ from typing import Any, TypeGuard
 import yaml
 
 from tune_mlp.errors import StudyError, UsageError, did_you_mean
+from tune_mlp.regular_files import in_bytes, read_regular
 from tune_mlp.space.faults import Path_, shown
 
 MAX_BYTES = 300_000
@@ -126,7 +127,7 @@ def key_in(node: Any, part: str | int) -> str | int:
 def read_yaml(text: bytes | str, source: str) -> Located:
     """Parse a study file's text; every fault is a StudyError that names `source` and the line."""
     if len(text) > MAX_BYTES:
-        raise StudyError(f"a study file is at most {MAX_BYTES // 1000} kB", source=source)
+        raise StudyError(f"a study file is at most {in_bytes(MAX_BYTES)}", source=source)
     decoded = _decode(text, source) if isinstance(text, bytes) else text
     try:
         root = _Loader(decoded, source).get_single_node()
@@ -216,9 +217,8 @@ def dump_yaml(tree: Any) -> str:
 def read_file(path: Path) -> Located:
     """Parse the study file at `path`."""
     try:
-        with path.expanduser().open("rb") as file:
-            text = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError, RuntimeError) as error:  # ValueError: a NUL in the name; RuntimeError: no such ~user
+        text = read_regular(path.expanduser(), MAX_BYTES)
+    except (OSError, RuntimeError) as error:  # RuntimeError: there is no such ~user
         reason = error.strerror if isinstance(error, OSError) else error
         raise StudyError(f"can't read the study file: {reason or error}", source=str(path)) from None
     return read_yaml(text, path.name)

@@ -33,6 +33,7 @@ from tune_mlp.data.dataset import Dataset
 from tune_mlp.errors import StudyError
 from tune_mlp.models.pictures import check_model
 from tune_mlp.records import BETTER, Mode, Task, metric_names
+from tune_mlp.regular_files import in_bytes
 from tune_mlp.space.choosers import grid_draws, random_chooser
 from tune_mlp.space.domains import Domain
 from tune_mlp.space.faults import first_fault, shown
@@ -158,7 +159,7 @@ class Study(Settings):
             raise StudyError("pbt mixes settings; named experiments are to be kept apart", ("space", EXPERIMENT))
         if (size := len(self.dump().encode()) + ROOM) > MAX_BYTES:
             rule = f"written out with all its defaults this study has {size // 1000} kB, and a study file"
-            raise StudyError(f"{rule} is at most {MAX_BYTES // 1000} kB")
+            raise StudyError(f"{rule} is at most {in_bytes(MAX_BYTES)}")
         return self
 
     @classmethod
