@@ -24,13 +24,16 @@ class Study(study.Study):
         csv: str | Path | None = None,
         quiet: bool = False,
     ) -> Results:
-        """Run the study, as the command line does, and return its results; `address` is a running Ray's, and `out` a
-        folder or the URI of one on an object store."""
-        from rich.console import Console
+        """Run the study as the command line does, print the same summary at the end, and return the results.
 
+        `address` is a running Ray to use. `out` is a folder, or the URI of one on an object store. `quiet` prints nothing.
+        """
         from tune_mlp.console.live_view import make_display
+        from tune_mlp.console.summary import show_summary
+        from tune_mlp.console.terminal import make_console
         from tune_mlp.tuning.run import Request, run_study  # imported here, since these import ray
 
+        console = make_console()
         request = Request(
             out=out,
             name=name,
@@ -38,4 +41,7 @@ class Study(study.Study):
             data_dir=None if data_dir is None else Path(data_dir),
             csv=None if csv is None else Path(csv),
         )
-        return run_study(self, request, make_display(Console(), quiet))
+        results = run_study(self, request, make_display(console, quiet))
+        if not quiet:
+            show_summary(console, results, request.csv)
+        return results

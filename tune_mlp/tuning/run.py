@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from tune_mlp.command_line import command_line, option
 from tune_mlp.console.board import Display
 from tune_mlp.data.sources import calls_code
 from tune_mlp.errors import (
@@ -145,7 +146,7 @@ def _check_functions(study: Study, where: Path | ObjectStore, request: Request) 
     for function in calls_code(study.data):
         if function not in request.functions:
             raise UsageError(
-                f"{where}: its data come from {function}, which is code to run: if you trust it, add --dataset {function}"
+                f"{where}: its data come from {function}, which is code to run: if you trust it, add {option('--dataset', function)}"
             )
 
 
@@ -206,7 +207,8 @@ def _close(run: OpenRun, results: Results, signal_number: int | None, phases: Ph
 
 
 def _resume_line(where: RunLocation, study: Study) -> str:
-    return " ".join(["tune-mlp resume", where.words, *(f"--dataset {name}" for name in calls_code(study.data))])
+    datasets = [word for name in calls_code(study.data) for word in ("--dataset", name)]
+    return command_line("resume", where.where, *datasets)
 
 
 @contextlib.contextmanager
