@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,16 @@ if TYPE_CHECKING:
 
 class Study(study.Study):
     """A study that can run itself: `Study.load("mnist_asha").run().trials`."""
+
+    def _repr_html_(self) -> str:
+        """Show the study in a notebook: its parameters, and the settings that were given."""
+        left_out = {"name", "description", "space", "published"}
+        settings = self.model_dump(exclude=left_out, exclude_defaults=True, exclude_none=True)
+        rows = [("<b>setting</b>", "<b>value</b>"), *((name, _cell(value)) for name, value in settings.items())]
+        rows += [("<b>parameter</b>", "<b>value or domain</b>")]
+        rows += [(html.escape(str(name)), _cell(value)) for name, value in self.space.items()]
+        table = "".join(f"<tr><td>{name}</td><td>{value}</td></tr>" for name, value in rows)
+        return f"<p><b>{html.escape(self.name)}</b> {html.escape(self.description)}</p><table>{table}</table>"
 
     def run(
         self,
@@ -45,3 +56,11 @@ class Study(study.Study):
         if not quiet:
             show_summary(console, results, request.csv)
         return results
+
+
+def _cell(value: object) -> str:
+    """Write a setting as the study file does, on one line."""
+    if isinstance(value, dict):
+        given = [f"{html.escape(str(key))}: {_cell(inner)}" for key, inner in value.items() if inner is not None]
+        return f"{{{', '.join(given)}}}"
+    return html.escape(str(value))

@@ -44,7 +44,7 @@ def test_a_notebook_keeps_all_text_and_shows_one_board(outputs: list[dict[str, o
     boards = [output for output in outputs if output["output_type"] != "stream"]
     assert text.startswith("the cell's own line\n")
     assert "left out" in text
-    assert "s: table.csv, " in text, "the title"
+    assert "random search, fifo, 1 at a time" in text, "the title"
     assert text.index("left out") < text.index("Best 3 of 3 trials"), "the summary is at the end"
     assert len(boards) == 1, "no block for each trial"
     board = boards[0]["data"]

@@ -96,7 +96,7 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
         bound = prepared.study
         where = stack.enter_context(run_location.new_run(out, request.name, bound.name, display.say))
         facts = RunFacts(bound, prepared.dataset, prepared.engine, prepared.why, cluster.nodes, slots)
-        with _says_how_to_resume(where, bound):
+        with _says_how_to_resume(where, bound, request.csv):
             manifest = Manifest.begin(where.folder, facts, request.command, phases.began)
             journal = stack.enter_context(Journal.create(where.folder / JOURNAL))
             journal.append(_started(prepared))
@@ -125,14 +125,14 @@ def resume_study(where: Path | ObjectStore, more: More, request: Request, displa
                 return Results.load(where)
             raise UsageError(f"{where} has ended with all its {len(history.ended)} trials; --trials +N adds to them")
         _check_functions(study, where, request)
-        with _says_how_to_resume(run, study):
+        with _says_how_to_resume(run, study, request.csv):
             run_folder.tidy(run.folder)
             prepared = prepare(study, request.data_dir, display, engine=manifest.facts["engine"]["name"])
             check_same_data(manifest, prepared.dataset)
         phases.over("data")
 
         def reopen_folder(cluster: Cluster, slots: int, stack: ExitStack) -> OpenRun:
-            with _says_how_to_resume(run, study):
+            with _says_how_to_resume(run, study, request.csv):
                 manifest.resumed(prepared.study, request.command, phases.began)
             display.say(_going_on(history, prepared.study))
             return OpenRun(prepared, run, slots, cluster, journal, manifest, history)
@@ -160,10 +160,10 @@ def _carry_out(
             slots = cluster.slots(study.resources, study.concurrent)
             run = open_folder(cluster, slots, until_ray_has_ended)
             phases.over("folder")
-            with _says_how_to_resume(run.where, study):
+            with _says_how_to_resume(run.where, study, request.csv):
                 results, signal_number = _train_and_test(run, request.csv, display, phases)
         phases.over("ray")
-        _close(run, results, signal_number, phases)
+        _close(run, results, signal_number, request.csv, phases)
     return run.where.where
 
 
@@ -192,32 +192,33 @@ def _train_and_test(run: OpenRun, csv: Path | None, display: Display, phases: Ph
     return results, signal_number
 
 
-def _close(run: OpenRun, results: Results, signal_number: int | None, phases: Phases) -> None:
+def _close(run: OpenRun, results: Results, signal_number: int | None, csv: Path | None, phases: Phases) -> None:
     """Write how the run ended to the manifest, and raise where it didn't end well."""
     state = "interrupted" if signal_number is not None else "finished"
-    with _says_how_to_resume(run.where, run.study):
+    with _says_how_to_resume(run.where, run.study, csv):
         run.manifest.note(state=state, seconds=phases.total, phases=phases.seconds)
     if signal_number is not None:
         raise Interrupted(
-            f"interrupted; the {len(results.trials)} trials so far are saved: {_resume_line(run.where, run.study)}",
+            f"interrupted; the {len(results.trials)} trials so far are saved: {_resume_line(run.where, run.study, csv)}",
             signal_number,
         )
     if results.best is None:
         raise NoTrialSucceeded(_no_winner(results, run.where))
 
 
-def _resume_line(where: RunLocation, study: Study) -> str:
+def _resume_line(where: RunLocation, study: Study, csv: Path | None) -> str:
+    """Write the command that goes on with the run and writes the same files."""
     datasets = [word for name in calls_code(study.data) for word in ("--dataset", name)]
-    return command_line("resume", where.where, *datasets)
+    return command_line("resume", where.where, *datasets, *(("--csv", csv) if csv else ()))
 
 
 @contextlib.contextmanager
-def _says_how_to_resume(where: RunLocation, study: Study) -> Iterator[None]:
+def _says_how_to_resume(where: RunLocation, study: Study, csv: Path | None) -> Iterator[None]:
     """Add to a storage error, such as a full disk, the command that goes on with the run once there is room."""
     try:
         yield
     except StorageError as error:
-        raise StorageError(f"{error}; once it can be written: {_resume_line(where, study)}") from None
+        raise StorageError(f"{error}; once it can be written: {_resume_line(where, study, csv)}") from None
 
 
 def _going_on(history: History, study: BoundStudy) -> str:
