@@ -84,7 +84,7 @@ def _resume(args: argparse.Namespace) -> None:
     from tune_mlp.results.results import find_run
     from tune_mlp.tuning.run import More, Request, resume_study  # late: ray, pandas
 
-    console = make_console()
+    console = make_console(optional=True)
     run = find_run(args.run)
     request = Request(
         address=args.address,

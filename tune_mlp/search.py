@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    # `python -m` puts the working directory first, where a stranger's `numba.py` would be taken for the package.
+    sys.path.append(sys.path.pop(0))
+
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -63,7 +68,7 @@ def _search(args: argparse.Namespace, command: tuple[str, ...]) -> None:
         from tune_mlp.console.summary import best_line, show_summary
         from tune_mlp.tuning.run import Request, run_study
 
-    console = make_console()
+    console = make_console(optional=True)
     request = Request(args.out, args.name, args.address, args.data_dir, args.csv, command)
     results = run_study(study, request, make_display(console, args.quiet))
     if args.quiet:

@@ -12,7 +12,8 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from tune_mlp.errors import Interrupted, TuneMlpError, one_line
+from tune_mlp.console.streams import OptionalStream, open_closed_streams
+from tune_mlp.errors import ENDING, Interrupted, TuneMlpError, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,33 +38,39 @@ class OneLineParser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {' '.join(message.split())} (see --help)\n")
 
 
-def make_console() -> Console:
-    """To say things on."""
+def make_console(optional: bool = False) -> Console:
+    """Return a console on standard output. Where that is `optional`, a reader that goes away or a full disk is no error."""
     from rich.console import Console  # late: a mistake on the command line needn't wait for it
 
-    return Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
+    stream: Any = OptionalStream(sys.stdout) if optional else None
+    return Console(file=stream, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
 def guarded(job: Callable[[], None]) -> int:
     """Run a command's job and turn whatever ends it into one line and an exit status."""
-    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
+    open_closed_streams()
+    before = {number: signal.getsignal(number) for number in ENDING if signal.getsignal(number) != signal.SIG_IGN}
+    for number in before:  # one that is ignored, as `nohup` has it, stays so
+        signal.signal(number, lambda number, frame: sys.exit(number))
     try:
         job()
-        if sys.stdout:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except TuneMlpError as error:
         return _said(one_line(error, 2000), error.status)
     except KeyboardInterrupt:
         return _said("interrupted", Interrupted("", signal.SIGINT).status)
     except SystemExit as end:  # our handler's, or Ray's, which it sets in its place
-        return _said("interrupted", Interrupted("", signal.SIGTERM).status) if end.code == signal.SIGTERM else 1
+        if end.code in ENDING:
+            return _said("interrupted", Interrupted("", ENDING[ENDING.index(end.code)]).status)
+        return _said(f"ended by an imported module, with {end.code!r}", 1)
     except BrokenPipeError:  # the reader of our output has gone
-        sys.stdout = None  # nothing is left to flush at exit
+        OptionalStream(sys.stdout).flush()  # nothing is left to flush at exit
         return 1
     except Exception as error:  # noqa: BLE001  # the last resort: a user gets a line, never a traceback
         return _said(f"unexpected {one_line(error)}; TUNE_MLP_DEBUG=1 shows where", 1, error)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return 0
 
 
@@ -81,5 +88,6 @@ def leave(status: int) -> NoReturn:
 def _said(line: str, status: int, error: Exception | None = None) -> int:
     if error and os.environ.get("TUNE_MLP_DEBUG"):
         traceback.print_exception(error)
-    print(f"tune-mlp: {line}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # nobody reads it
+        print(f"tune-mlp: {line}", file=sys.stderr, flush=True)
     return status
