@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NoReturn
 
-from tune_mlp.console.terminal import OneLineParser, guarded, leave, make_console, open_standard_streams
+from tune_mlp.console.terminal import OneLineParser, guarded, leave, make_console
 from tune_mlp.errors import Interrupted, RunError, StudyError, UsageError, did_you_mean
 from tune_mlp.search import DESCRIPTION, add_search_options, search
 from tune_mlp.search import EXAMPLE as SEARCH_EXAMPLE
@@ -269,7 +269,6 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a word; returns the exit status."""
-    open_standard_streams()
     arguments = sys.argv[1:] if argv is None else list(argv)
     args = make_parser().parse_args(arguments)
     args.command = ("tune-mlp", *arguments)

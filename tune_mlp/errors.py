@@ -17,6 +17,7 @@ TuneMlpError                 1  anything that we refuse or that went wrong, said
 from __future__ import annotations
 
 import difflib
+import signal
 from collections.abc import Iterable
 
 
@@ -72,8 +73,12 @@ class LostRun(RunError):
     pass
 
 
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+"""The signals, beside Ctrl-C's, that ask a process to end."""
+
+
 class Interrupted(TuneMlpError):
-    """`signal_number` is 2 (Ctrl-C) or 15 (SIGTERM); the shell's status is 128 more."""
+    """A signal ended the work early; the shell's status is its number and 128."""
 
     def __init__(self, message: str, signal_number: int) -> None:
         self.status = 128 + signal_number

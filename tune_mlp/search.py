@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    # `python -m` puts the working directory first, where a stranger's `numba.py` would be taken for the package.
+    sys.path.append(sys.path.pop(0))
+
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from tune_mlp.console.terminal import OneLineParser, guarded, leave, make_console, open_standard_streams
+from tune_mlp.console.terminal import OneLineParser, guarded, leave, make_console
 from tune_mlp.errors import Interrupted
 from tune_mlp.imports import large_imports
 
@@ -81,7 +86,6 @@ def search(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    open_standard_streams()
     arguments = sys.argv[1:] if argv is None else list(argv)
     args = make_parser().parse_args(arguments)
     args.command = (*PROG.split(), *arguments)

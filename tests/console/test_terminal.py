@@ -15,8 +15,8 @@ from tune_mlp.command_line import command_line, option
 from tune_mlp.console.terminal import guarded, make_console
 
 SAY_TWICE = (
-    "from tune_mlp.console.terminal import guarded, leave, make_console, open_standard_streams as opened; opened(); "
-    "c = make_console(); leave(guarded(lambda: [c.print('x' * 100) for _ in range(2000)]))"
+    "from tune_mlp.console.terminal import guarded, leave, make_console; "
+    "leave(guarded(lambda: [make_console().print('x' * 100) for _ in range(2000)]))"
 )
 PRINT_MUCH = (
     "from tune_mlp.console.terminal import guarded, leave; leave(guarded(lambda: print('x' * 100_000, flush=True)))"
@@ -66,7 +66,7 @@ def _leaves(code: object) -> Callable[[], None]:
 def test_a_module_that_ends_the_process_is_said_in_one_line(code: object, capsys: pytest.CaptureFixture[str]) -> None:
     assert guarded(_leaves(code)) == 1
     assert capsys.readouterr().err == (
-        f"tune-mlp: unexpected exit with {code!r} by a module that was imported; TUNE_MLP_DEBUG=1 shows where\n"
+        f"tune-mlp: ended by an imported module, with {code!r}; TUNE_MLP_DEBUG=1 shows where\n"
     )
 
 

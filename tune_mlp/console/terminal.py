@@ -12,9 +12,10 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from tune_mlp.errors import Interrupted, TuneMlpError, one_line
+from tune_mlp.console.streams import OptionalStream, open_closed_streams
+from tune_mlp.errors import ENDING, Interrupted, TuneMlpError, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,105 +45,53 @@ class OneLineParser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {' '.join(message.split())} (see --help)\n")
 
 
-class Screen(io.TextIOBase):
-    """The standard output, for text that may be lost. When it can't be written, because its reader has gone, its disk is
-    full or it is closed, all later text is dropped and the work goes on."""
-
-    def __init__(self) -> None:
-        self._lost = sys.stdout is None
-
-    def write(self, text: str) -> int:
-        self._try(lambda: sys.stdout.write(text))
-        return len(text)
-
-    def flush(self) -> None:
-        self._try(lambda: sys.stdout.flush())
-
-    def isatty(self) -> bool:
-        return not self._lost and sys.stdout.isatty()
-
-    def fileno(self) -> int:
-        if self._lost:
-            raise OSError("there is no standard output")
-        return sys.stdout.fileno()
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        return "utf-8" if self._lost else sys.stdout.encoding
-
-    def _try(self, action: Callable[[], object]) -> None:
-        if self._lost:
-            return
-        try:
-            action()
-        except (OSError, ValueError) as error:
-            if isinstance(error, UnicodeError):  # rich answers it
-                raise
-            self._lost = True
-            _drop_output()
-
-
 def make_console() -> Console:
-    """Make the console that all commands and `Study.run` print on. It never raises because of its output."""
+    """Make the console that all commands and `Study.run` print on. A reader that goes away, a full disk or a closed output
+    is no error: later text is dropped, and the work goes on."""
     from rich.console import Console  # imported here, since a mistake on the command line needn't wait for it
 
     from tune_mlp.console.notebook import in_notebook
 
-    screen = cast("IO[str]", Screen())
+    if sys.stdout is None:  # a daemon has closed it
+        return Console(file=io.StringIO(), width=PIPE_WIDTH)
+    stream: Any = OptionalStream(sys.stdout)
     if in_notebook():  # as text with colours: rich's own way makes a block of HTML of each line
         return Console(
-            file=screen, width=NOTEBOOK_WIDTH, force_jupyter=False, force_terminal=True, color_system="standard"
+            file=stream, width=NOTEBOOK_WIDTH, force_jupyter=False, force_terminal=True, color_system="standard"
         )
-    return Console(file=screen) if screen.isatty() else Console(file=screen, width=PIPE_WIDTH)
-
-
-def open_standard_streams() -> None:
-    """Open the null device in place of each standard stream that is closed, as a daemon's are. Otherwise the next file or
-    socket that is opened would take its number, and be written to by mistake."""
-    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
-        if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
-
-
-def _drop_output() -> None:
-    """Send to the null device what the standard output still holds, or Python would complain of it at the end."""
-    with contextlib.suppress(OSError, ValueError):
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
-        os.close(null)
+    return Console(file=stream, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
 def guarded(job: Callable[[], None]) -> int:
-    """Run a command's job; answer whatever ends it early in one line, and return the exit status."""
-    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
+    """Run a command's job, answer whatever ends it early in one line, and return the exit status."""
+    open_closed_streams()
+    before = {number: signal.getsignal(number) for number in ENDING if signal.getsignal(number) != signal.SIG_IGN}
+    for number in before:  # one that is ignored, as `nohup` has it, stays so
+        signal.signal(number, lambda number, frame: sys.exit(number))
     try:
         job()
-        if sys.stdout:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except TuneMlpError as error:
         return _said(one_line(error, 2000), error.status)
     except KeyboardInterrupt:
         return _said("interrupted", Interrupted("", signal.SIGINT).status)
-    except SystemExit as end:
-        if end.code == signal.SIGTERM:  # raised by our handler, or by Ray's, which it sets in place of ours
-            return _said("interrupted", Interrupted("", signal.SIGTERM).status)
-        return _said(f"unexpected exit with {end.code!r} by a module that was imported; {DEBUG}", 1, end)
+    except SystemExit as end:  # our handler's, or Ray's, which it sets in its place
+        if end.code in ENDING:
+            return _said("interrupted", Interrupted("", ENDING[ENDING.index(end.code)]).status)
+        return _said(f"ended by an imported module, with {end.code!r}; {DEBUG}", 1, end)
     except BrokenPipeError:  # the reader of our output has gone
-        _drop_output()
+        OptionalStream(sys.stdout).flush()  # nothing is left to flush at exit
         return 1
     except OSError as error:
         if error.filename is None and error.errno in OUTPUT_ERRORS:
-            _drop_output()
+            OptionalStream(sys.stdout).flush()  # nothing is left to flush at exit
             return _said(f"the output can't be written: {error.strerror}", 1)
         return _said(f"unexpected {one_line(error)}; {DEBUG}", 1, error)
     except Exception as error:  # noqa: BLE001  # the last resort: a user gets a line, never a traceback
         return _said(f"unexpected {one_line(error)}; {DEBUG}", 1, error)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return 0
 
 
@@ -158,8 +107,8 @@ def leave(status: int) -> NoReturn:
 
 
 def _said(line: str, status: int, error: BaseException | None = None) -> int:
-    with contextlib.suppress(OSError, ValueError):  # the status says it, too
-        if error and os.environ.get("TUNE_MLP_DEBUG"):
-            traceback.print_exception(error)
-        print(f"tune-mlp: {line}", file=sys.stderr)
+    if error and os.environ.get("TUNE_MLP_DEBUG"):
+        traceback.print_exception(error)
+    with contextlib.suppress(OSError):  # nobody reads it
+        print(f"tune-mlp: {line}", file=sys.stderr, flush=True)
     return status

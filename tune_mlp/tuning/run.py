@@ -14,6 +14,7 @@ from tune_mlp.command_line import command_line, option
 from tune_mlp.console.board import Display
 from tune_mlp.data.sources import calls_code
 from tune_mlp.errors import (
+    ENDING,
     Interrupted,
     LostRun,
     NoTrialSucceeded,
@@ -35,6 +36,7 @@ from tune_mlp.runs.run_location import RunLocation
 from tune_mlp.study.study import BoundStudy, Override, Study
 from tune_mlp.tuning.cluster import Cluster
 from tune_mlp.tuning.preparation import PreparedStudy, cluster_for, prepare
+from tune_mlp.tuning.ray_compat.cluster_start import require_working_directory
 from tune_mlp.tuning.search_loop import OpenRun, test_winner, train_trials
 
 
@@ -84,6 +86,7 @@ trials at once, and a stack for what must stay open until Ray has ended."""
 
 def run_study(study: Study, request: Request, display: Display) -> Results:
     """Run a study and return what was found; the folder holds all of it, whatever happens on the way."""
+    require_working_directory()
     phases = Phases()
     out = location(request.out)
     if request.csv:
@@ -108,6 +111,7 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
 def resume_study(where: Path | ObjectStore, more: More, request: Request, display: Display) -> Results:
     """Go on with a run that was interrupted or lost its driver, or extend a run that has ended. Trials that ended stay as
     they are, trials under way go on from where they were left, and later draws are those that would have come anyway."""
+    require_working_directory()
     phases = Phases()
     if request.csv:
         run_folder.check_writable(request.csv)
@@ -176,8 +180,12 @@ def _train_and_test(run: OpenRun, csv: Path | None, display: Display, phases: Ph
         if signal_number is None:
             test_winner(run, display)
         phases.over("test")
-    except (KeyboardInterrupt, SystemExit) as stopped:  # while the winner is tested
-        signal_number = signal.SIGINT if isinstance(stopped, KeyboardInterrupt) else signal.SIGTERM
+    except KeyboardInterrupt:  # while the winner is tested
+        signal_number = signal.SIGINT
+    except SystemExit as stopped:
+        if stopped.code not in ENDING:
+            raise
+        signal_number = ENDING[ENDING.index(stopped.code)]
     except LostRun:  # the folder is another process's
         raise
     except BaseException as error:
