@@ -125,6 +125,16 @@ def test_a_state_that_cannot_be_read_costs_its_trials_epochs_and_no_more(tmp_pat
     pd.testing.assert_frame_equal(comparable(go_on(folder))[0], comparable(whole)[0], check_exact=True)
 
 
+def test_a_resume_may_lower_the_number_of_trials_to_those_that_have_ended(tmp_path: Path) -> None:
+    whole, _ = snapshots(tmp_path, trials=3, every=2)
+    folder = tmp_path / "whole"
+    manifest = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**manifest, "state": "running"}))
+    more = More(trials="1000000").applied(Study.load(folder / "study.yaml"), 3)
+    assert more.number_of_trials == 1_000_000
+    assert More(trials="3").applied(more, 3).number_of_trials == 3
+
+
 def test_a_state_of_other_settings_is_left_alone(tmp_path: Path) -> None:
     whole, folders = snapshots(tmp_path, **REPORTING)
     folder = next(folder for folder in folders if list((folder / "checkpoints").glob("state-*.pt")))
@@ -141,11 +151,12 @@ def test_what_cannot_go_on_is_refused_in_one_line_and_left_as_it_is(tmp_path: Pa
     content = journal.read_bytes()
     for more, rule in (
         (More(trials="+0"), "give a number, or"),
-        (More(trials="2"), "the run has 3 trials already"),
         (More(time_budget="soon"), "--time-budget soon"),
     ):
         with pytest.raises(UsageError, match=rule):
             go_on(folder, more)
+    with pytest.raises(UsageError, match="--trials 2: 3 trials of the run have ended already"):
+        go_on(tmp_path / "whole", More(trials="2"))
     with pytest.raises(UsageError, match=r"has ended with all its 3 trials; --trials \+N adds to them"):
         go_on(tmp_path / "whole")
     manifest = json.loads((folder / "run.json").read_text())

@@ -25,6 +25,7 @@ from tune_mlp.study.study import BoundStudy
 from tune_mlp.training.patience import Patience
 from tune_mlp.tuning.cluster import SLOT, Cluster
 from tune_mlp.tuning.preparation import PreparedStudy
+from tune_mlp.tuning.ray_compat.head_watch import watched_head
 from tune_mlp.tuning.ray_compat.patching import environment
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -84,7 +85,7 @@ def train_trials(run: OpenRun, display: Display, phases: Phases) -> int | None:
     history = _replay(run, scheduler, recorder)
     left = study.number_of_trials - len(history.ended)
     try:
-        with deadline.on_signals(display.say):
+        with deadline.on_signals(display.say), watched_head():
             _tune(run, history, left, scheduler, recorder, deadline)
     except Exception as error:  # Ray raises many kinds here
         raise _from_ray(error) from error
