@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from ray.tune import Callback
 from tune_mlp.console.board import Display
 from tune_mlp.errors import StorageError, one_line
 from tune_mlp.records import Mode, TrialState, better
-from tune_mlp.results.journal import Drawn, Ended, Trained
+from tune_mlp.results.journal import Decided, Drawn, Ended, Trained
 from tune_mlp.results.storage import Storage
 from tune_mlp.results.tables import RANKED
 from tune_mlp.runs.history import NO_HISTORY, History
@@ -45,6 +45,8 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         trials: int,
         slots: int,
         history: History = NO_HISTORY,
+        decisions: list[Decided] | None = None,
+        decided: Collection[tuple[int, int]] = (),
     ) -> None:
         """on_last_starts: called once, when a trial has begun in the place of one that ended, and no more of the `trials` are
         left to begin than two for each slot; or when all have."""
@@ -56,6 +58,10 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         self._on_start = on_start
         self._on_last_starts: Callable[[], None] | None = on_last_starts
         self._trials, self._slots = trials, slots
+        self._decisions = [] if decisions is None else decisions
+        """What the scheduler has decided and isn't written yet; the scheduler adds to it."""
+        self._decided = set(decided)
+        """The trials and epochs of decisions that are written: a resume replays them."""
         self._open: dict[int, float] = {}
         """The seconds of each trial that hasn't ended, up to its last start: a trial may be set aside, or begin anew."""
         self._since: dict[int, float] = {}
@@ -118,12 +124,21 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
             if result["epoch"] > self._furthest.get(number, 0):
                 self._furthest[number] = result["epoch"]
                 trial.run_metadata.num_failures = 0  # it got on: should its worker be lost again, that is another story
+        self.write_decisions()
         self._since[number] = result["seconds"]
         self._best.pop(number, None)
         if best is not None:
             self._best[number] = best
         if state is not TrialState.STOPPED:
             self._end(number, state, result["error"])
+
+    def write_decisions(self) -> None:
+        """Write what the scheduler has decided since the last time, each once."""
+        while self._decisions:
+            decided = self._decisions.pop(0)
+            if (decided.trial, decided.epoch) not in self._decided:
+                self._decided.add((decided.trial, decided.epoch))
+                self._journal.append(decided)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """After a result that ended the trial, or when the scheduler ends it."""

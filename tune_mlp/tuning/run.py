@@ -37,6 +37,7 @@ from tune_mlp.study.study import BoundStudy, Override, Study
 from tune_mlp.tuning.cluster import Cluster
 from tune_mlp.tuning.preparation import PreparedStudy, announce, cluster_for, prepare
 from tune_mlp.tuning.ray_compat.cluster_start import require_working_directory
+from tune_mlp.tuning.ray_compat.head_watch import RayLost
 from tune_mlp.tuning.search_loop import OpenRun, test_winner, train_trials
 
 
@@ -58,21 +59,21 @@ class Request:
 
 @dataclass(frozen=True)
 class More:
-    """What a resumed run may be given more of."""
+    """The changes to its study that a resumed run takes."""
 
     trials: str | None = None
-    """`200`, or `+200` to add to the trials that the run has."""
+    """`200` in all, or `+200` more than the run has; fewer than the run has, too, down to those that have ended."""
     time_budget: str | None = None
 
-    def applied(self, study: Study) -> Study:
-        """Return the study with these additions."""
+    def applied(self, study: Study, ended: int) -> Study:
+        """Return the study with these changes; it may be left no fewer trials than have `ended`."""
         options: list[Override] = []
         if self.trials is not None:
             if not re.fullmatch(r"\+?[1-9][0-9]{0,8}", self.trials):
                 raise UsageError(f"--trials {self.trials}: give a number, or +N to add to those that the run has")
             count = int(self.trials) + (study.number_of_trials if self.trials.startswith("+") else 0)
-            if count < study.number_of_trials:
-                raise UsageError(f"--trials {self.trials}: the run has {study.number_of_trials} trials already")
+            if count < ended:
+                raise UsageError(f"--trials {self.trials}: {ended} trials of the run have ended already")
             options.append((["trials"], count, f"--trials {self.trials}"))
         if self.time_budget is not None:
             options.append((["time_budget"], self.time_budget, f"--time-budget {self.time_budget}"))
@@ -121,8 +122,8 @@ def resume_study(where: Path | ObjectStore, more: More, request: Request, displa
         events = read(run.folder / JOURNAL)
         manifest = Manifest.load(run.folder)
         check_same_study(manifest)
-        study = more.applied(Study.load(run.folder / "study.yaml"))
         history = history_of(events)
+        study = more.applied(Study.load(run.folder / "study.yaml"), len(history.ended))
         if len(history.ended) >= study.number_of_trials and manifest.facts["state"] == "finished":
             if run.brought:  # bringing it to the store was all that was left to do
                 return Results.load(where)
@@ -222,11 +223,13 @@ def _resume_line(where: RunLocation, study: Study, csv: Path | None) -> str:
 
 @contextlib.contextmanager
 def _says_how_to_resume(where: RunLocation, study: Study, csv: Path | None) -> Iterator[None]:
-    """Add to a storage error, such as a full disk, the command that goes on with the run once there is room."""
+    """Add the command that goes on with the run to the error of a full disk or a lost Ray."""
     try:
         yield
     except StorageError as error:
         raise StorageError(f"{error}; once it can be written: {_resume_line(where, study, csv)}") from None
+    except RayLost as error:
+        raise RayLost(f"{error}; what was learnt is saved: {_resume_line(where, study, csv)}") from None
 
 
 def _going_on(history: History, study: BoundStudy) -> str:

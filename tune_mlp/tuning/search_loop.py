@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tune_mlp.console.board import NEVER_BEST, Board, Display
 from tune_mlp.errors import RunError, StorageError, one_line
-from tune_mlp.results.journal import Tested, read
+from tune_mlp.results.journal import Decided, Tested, read
 from tune_mlp.results.results import Results
 from tune_mlp.results.run_cache import JOURNAL
 from tune_mlp.runs.history import History
@@ -24,6 +24,7 @@ from tune_mlp.study.study import BoundStudy
 from tune_mlp.training.patience import Patience
 from tune_mlp.tuning.cluster import SLOT, Cluster
 from tune_mlp.tuning.preparation import PreparedStudy
+from tune_mlp.tuning.ray_compat.head_watch import watched_head
 from tune_mlp.tuning.ray_compat.patching import environment
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -65,6 +66,7 @@ def train_trials(run: OpenRun, display: Display, phases: Phases) -> int | None:
         phases.over_once("workers")
         deadline.start()
 
+    scheduler = make_scheduler(study, study.number_of_trials - len(run.history.ended))
     recorder = Recorder(
         run.journal,
         display,
@@ -76,14 +78,14 @@ def train_trials(run: OpenRun, display: Display, phases: Phases) -> int | None:
         trials=study.number_of_trials,
         slots=run.slots,
         history=run.history,
+        decisions=getattr(scheduler, "decisions", None),
+        decided={(e.trial, e.epoch) for e in read(run.where.folder / JOURNAL) if isinstance(e, Decided)},
     )
     display.begin(_board(run))
-    left = study.number_of_trials - len(run.history.ended)
-    scheduler = make_scheduler(study, left)
     history = _replay(run, scheduler, recorder)
     left = study.number_of_trials - len(history.ended)
     try:
-        with deadline.on_signals(display.say):
+        with deadline.on_signals(display.say), watched_head():
             _tune(run, history, left, scheduler, recorder, deadline)
     except Exception as error:  # Ray raises many kinds here
         raise _from_ray(error) from error
@@ -127,7 +129,9 @@ def _replay(run: OpenRun, scheduler: object, recorder: object) -> History:
     metric, mode = study.ranking
     patience = Patience(study.patience, mode)
     at_their_ends = [number for number in history.open if history.at_its_end(number, study.epochs, patience)]
-    for number in sorted(scheduler.replay(history.before_their_ends(at_their_ends), metric, mode)):
+    stopped = sorted(scheduler.replay(history.before_their_ends(at_their_ends), metric, mode))
+    recorder.write_decisions()
+    for number in stopped:
         history = recorder.stopped_before(history, number)
     return history
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
+from itertools import chain
 from typing import Any, Protocol
 
 from ray.tune.search import Searcher
@@ -134,8 +135,8 @@ class NumberedSearcher(Searcher):  # type: ignore[misc]  # ray ships no types
         self._seed = study.seed
         self._history = history
         self._source.learn(history)
-        drawn = [number for number in range(study.number_of_trials) if number not in history.drawn]
-        self._waiting = iter([*history.open, *drawn])
+        to_come = (number for number in range(study.number_of_trials) if number not in history.drawn)
+        self._waiting = chain(history.open, to_come)
         self._numbers: dict[str, int] = {}
         self._curves: dict[str, dict[int, float]] = {}
 

@@ -100,7 +100,7 @@ def simulate(study: BoundStudy, costs: Sequence[Cost], slots: int, score: Callab
         number = int(trial.trial_id)
         cost = costs[number]
         patient = math.ceil(PATIENT_SECONDS / cost.epoch) if cost.epoch > 0 else study.epochs
-        until = min(next(end for end in ends if end > trial.epoch), trial.epoch + max(1, patient))
+        until = min(ends.after(trial.epoch), trial.epoch + max(1, patient))
         if cost.ends_at_once:
             until = 1
         state = cost.state if until < study.epochs else 0.0

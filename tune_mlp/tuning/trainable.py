@@ -28,6 +28,7 @@ with large_imports():
 
 if TYPE_CHECKING:  # torch takes two seconds to import, and the driver can do without until the end
     from tune_mlp.training.trainer import Trainer
+    from tune_mlp.tuning.schedulers import Milestones
 
 PATIENT_SECONDS = 1.0
 """A step returns after the epoch in which it has trained so long, so that people see progress."""
@@ -46,7 +47,7 @@ class Job:
     mode: Mode
     epochs: int
     patience: int | None
-    milestones: tuple[int, ...]
+    milestones: Milestones
     threads: int
     gpu: bool
     kept: Storage
@@ -132,8 +133,9 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         self._in_hand: dict[str, bytes] = {}
         self._started = time.monotonic()
 
-    def _ready(self) -> Trainer:
-        """The trainer, made at the first step, so that what it raises is a trial's failure and not an actor's."""
+    def _ready(self, from_state: bool = True) -> Trainer:
+        """Return the trainer, made at the first step, so that what it raises is a trial's failure and not an actor's. It goes
+        on `from_state`, the file that the trial left, unless Ray hands it a checkpoint."""
         if self._trainer is None:
             from tune_mlp.training.trainer import Trainer
 
@@ -151,7 +153,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
                 keep_steps=job.keep_steps,
                 device="cuda" if job.gpu else "cpu",
             )
-            self._go_on(self._trainer)
+            if from_state:
+                self._go_on(self._trainer)
         return self._trainer
 
     def _go_on(self, trainer: Trainer) -> None:
@@ -205,7 +208,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
             trainer = self._ready()
             records, self._unsaid = self._unsaid, []
             if not records:
-                until = next(epoch for epoch in self._job.milestones if epoch > trainer.epoch)
+                until = self._job.milestones.after(trainer.epoch)
                 records = trainer.step(until, PATIENT_SECONDS)
                 self._records += records
             self._keep_best(trainer)
@@ -289,7 +292,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         from tune_mlp.training import checkpoint
 
         state = checkpoint.load(Path(checkpoint_dir) / STATE_FILE)
-        trainer = self._ready()
+        trainer = self._ready(from_state=False)
         trainer.load_state(state["trainer"])
         self._records, self._unsaid = [], []
         if state["trial"] == self._trial:  # set aside for a while

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -17,7 +18,9 @@ from tune_mlp.errors import RunError, UsageError, one_line
 from tune_mlp.imports import import_ahead, large_imports
 from tune_mlp.study.study import Study
 from tune_mlp.tuning.cluster import SLOT, Cluster
+from tune_mlp.tuning.ray_compat.head_watch import abandon, lost_head
 from tune_mlp.tuning.ray_compat.patching import changed, environment
+from tune_mlp.tuning.ray_compat.session_folder import session_folder
 
 CONNECT_SECONDS = 10
 ANSWER_SECONDS = 30.0
@@ -64,20 +67,39 @@ def connected(
 
         require_working_directory()
         already = ray.is_initialized()
-        if not already:
-            _init(study, address, patience)
-        try:
-            nodes = tuple(dict(node["Resources"]) for node in ray.nodes() if node["Alive"])
-            cluster = Cluster(nodes, own=not already and address is None)
-            if study.concurrent and study.scheduler.pauses and not cluster.has_slots:
-                raise UsageError(
-                    f"{study.scheduler.name} sets trials aside, so concurrent={study.concurrent} can't be held on a Ray "
-                    "that runs already; leave it out, or use asha, median or fifo"
-                )
-            yield cluster
-        finally:
-            if not already:
-                ray.shutdown()
+        own = not already and address is None
+        with session_folder() if own else contextlib.nullcontext() as temporary, _handler_of_sigterm_kept():
+            try:
+                if not already:
+                    _init(study, address, patience, temporary)
+                yield _cluster(study, own)
+            finally:
+                if not already:
+                    (abandon if lost_head() else ray.shutdown)()
+
+
+def _cluster(study: Study, own: bool) -> Cluster:
+    """Return what the nodes offer; refuse a study that needs a Ray of its own."""
+    import ray
+
+    cluster = Cluster(tuple(dict(node["Resources"]) for node in ray.nodes() if node["Alive"]), own=own)
+    if study.concurrent and study.scheduler.pauses and not cluster.has_slots:
+        raise UsageError(
+            f"{study.scheduler.name} sets trials aside, so concurrent={study.concurrent} can't be held on a Ray "
+            "that runs already; leave it out, or use asha, median or fifo"
+        )
+    return cluster
+
+
+@contextlib.contextmanager
+def _handler_of_sigterm_kept() -> Iterator[None]:
+    """Ray sets one of its own for good, where it is started in the main thread."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def require_working_directory() -> None:
@@ -96,13 +118,15 @@ def _all_workers_train(study: Study) -> bool:
     return study.resources.cpu <= 1 and not study.resources.gpu and at_once >= cores
 
 
-def _init(study: Study, address: str | None, patience: float) -> None:
+def _init(study: Study, address: str | None, patience: float, folder: str | None) -> None:
     import ray
 
     local = address is None
     if address is not None:
         knock(address, patience)
-    options = {"resources": {SLOT: study.concurrent}} if local and study.concurrent and study.scheduler.pauses else {}
+    options: dict[str, Any] = {"_temp_dir": folder} if folder else {}
+    if local and study.concurrent and study.scheduler.pauses:
+        options["resources"] = {SLOT: study.concurrent}
     imports = import_ahead(*NEEDED)
     try:
         with _signals_for_the_driver_alone(), _lean() if local else contextlib.nullcontext():
