@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from threadpoolctl import threadpool_limits
 
-PATIENCE = 300
+PATIENCE = 900
 """Seconds after which a child that hasn't answered is given up."""
 
 Work = Callable[[], object]
