@@ -22,7 +22,7 @@ from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 from tune_mlp.errors import RunFolderError
 from tune_mlp.records import EpochRecord, Mode, Task, TrialState, metric_names
-from tune_mlp.results.plain_text import checked, escaped
+from tune_mlp.results.plain_text import checked, escaped, escaped_error
 
 FORMAT = 2
 """The format that is written."""
@@ -162,7 +162,7 @@ _NAMES = {kind: name for name, kind in EVENTS.items()}
 _NON_FINITE = {repr(value): value for value in (math.nan, math.inf, -math.inf)}
 _CHECKSUM = b',"crc":"%08x"}'
 _CHECKSUM_LENGTH = len(_CHECKSUM % 0)
-_DIGEST = re.compile("[0-9a-f]{64}")
+_DIGEST = re.compile("([0-9a-f]{64})?")
 
 _T = TypeVar("_T")
 
@@ -174,10 +174,6 @@ def _exactly(*kinds: type) -> Callable[[Any], Any]:
         return value
 
     return check
-
-
-def _error_text(text: str) -> str:
-    return escaped(text, line_breaks=False)
 
 
 def _one_of(names: tuple[str, ...]) -> Callable[[Any], Any]:
@@ -239,7 +235,7 @@ _CODECS: dict[str, _Codec] = {
     "int": _Codec(_read_int, int),
     "float": _Codec(_read_float, float),
     "str": _Codec(lambda value: checked(_exactly(str)(value)), escaped),
-    "ErrorText": _Codec(lambda value: _error_text(_exactly(str)(value)), _error_text),
+    "ErrorText": _Codec(lambda value: escaped_error(_exactly(str)(value)), escaped_error),
     "Task": _Codec(_one_of(get_args(Task)), str),
     "Mode": _Codec(_one_of(get_args(Mode)), str),
     "TrialState": _Codec(TrialState, str),
@@ -309,7 +305,7 @@ def from_line(line: bytes) -> Line:
     event: Event = _read_fields(EVENTS[name], data)
     if isinstance(event, Trained) and not event.epochs:
         raise ValueError("epochs: there must be one at least")
-    if isinstance(event, Trained) and event.weights_digest and not _DIGEST.fullmatch(event.weights_digest):
+    if isinstance(event, Trained) and not _DIGEST.fullmatch(event.weights_digest):
         raise ValueError(f"weights_digest: must be empty or 64 digits of 0-9a-f, got {event.weights_digest!r:.70}")
     return Line(event, number, at)
 

@@ -9,11 +9,18 @@ UNSEEN = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\\u061c\\u200e\
 UNSEEN_OR_BREAK = re.compile(f"{UNSEEN.pattern}|[\\t\\n\\r]")
 
 
-def escaped(text: str, line_breaks: bool = True) -> str:
-    """The text with such characters as escapes, `\\x1b` for example; `line_breaks` escapes tabs and line breaks, too."""
-    return (UNSEEN_OR_BREAK if line_breaks else UNSEEN).sub(
-        lambda found: found[0].encode("unicode_escape").decode(), text
-    )
+def escaped(text: str) -> str:
+    """The text with such characters, tabs and line breaks as escapes, `\\x1b` for example."""
+    return UNSEEN_OR_BREAK.sub(_escape, text)
+
+
+def escaped_error(text: str) -> str:
+    """The text of an error with such characters as escapes; its tabs and line breaks are kept."""
+    return UNSEEN.sub(_escape, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
 
 
 def checked(text: str) -> str:
