@@ -67,8 +67,8 @@ def test_a_missing_run_is_refused_in_one_line(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_journal_that_makes_no_table_is_named(tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").write_bytes(b"".join(lines_of([started(), ended(7)])))
     with pytest.raises(RunFolderError, match=r"journal.jsonl:2: tells of trial 7, which was never drawn"):
-        (tmp_path / "journal.jsonl").write_bytes(b"".join(lines_of([started(), ended(7)])))
         Results.load(tmp_path)
 
 

@@ -13,8 +13,6 @@ from tune_mlp.results.journal import Event
 from tune_mlp.results.state import JournalFollower, RunState
 from tune_mlp.results.tables import rank, tables_of
 
-FORMAT_1 = Path(__file__).parents[1] / "fixtures" / "run_format_1"
-
 
 def epoch(number: int, accuracy: float, loss: float = 1.0) -> EpochRecord:
     return record(number, 1.0, 0.5, loss, accuracy)
