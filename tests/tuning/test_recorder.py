@@ -37,7 +37,6 @@ class Play:
         self.recorder = Recorder(
             self.journal,
             self.display,
-            "max",
             FolderStorage(folder),
             kept,
             on_start=lambda: None,

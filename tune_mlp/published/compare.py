@@ -28,7 +28,7 @@ from tune_mlp.published.figures import (
     signed,
     text_of,
 )
-from tune_mlp.results.tables import RANKED
+from tune_mlp.results.state import RANKED
 
 
 class Verdict(StrEnum):

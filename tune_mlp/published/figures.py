@@ -14,7 +14,8 @@ import pandas as pd
 from tune_mlp.errors import RunError, did_you_mean
 from tune_mlp.published.experiments import is_share
 from tune_mlp.records import Mode
-from tune_mlp.results.tables import RANKED, rank
+from tune_mlp.results.state import RANKED
+from tune_mlp.results.tables import rank
 
 SLACK = 1e-9
 """The rounding error that is forgiven where a figure is exactly at its tolerance."""

@@ -21,19 +21,17 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 from tune_mlp.errors import RunFolderError
-from tune_mlp.records import EpochRecord, Mode, Task, TrialState
+from tune_mlp.records import EpochRecord, Mode, Task, TrialState, metric_names
+from tune_mlp.results.plain_text import checked, escaped, escaped_error
 
 FORMAT = 2
 """The format that is written."""
 MAX_TRIALS = 10**9
 """Files are named by a trial's number."""
-MAX_EPOCHS = 10**9
-MAX_FOLDS = 10_000
-MAX_COUNT = 2**53
-"""No count of steps, weights or classes is larger: tables and JSON hold it exactly."""
-
 Decision = Literal["continue", "stop", "pause", "exploit"]
 """What a scheduler can decide; `exploit` takes over the weights and settings of a better trial."""
+ErrorText = str
+"""Text from anywhere; its control characters and text direction marks, but line breaks and tabs, are read as escapes."""
 Reason = Literal["", "scheduler", "time budget", "interruption", "patience"]
 """What ended a trial early; empty where it trained all its epochs, diverged or failed, or where it isn't known."""
 
@@ -110,7 +108,7 @@ class Ended:
     trial: int
     state: TrialState
     seconds: float
-    error: str
+    error: ErrorText
     reason: Reason = ""
 
 
@@ -144,13 +142,27 @@ EVENTS: dict[str, type[Event]] = {
     "ended": Ended,
     "tested": Tested,
 }
+LIMITS = {
+    "format": (1, FORMAT),
+    "trial": (0, MAX_TRIALS - 1),
+    "donor": (0, MAX_TRIALS - 1),
+    "competed": (0, MAX_TRIALS),
+    "epochs": (1, 10**9),
+    "epoch": (1, 10**9),
+    "fold": (0, 9999),
+    "repeat": (0, 9999),
+    "steps": (0, 2**53),
+    "weights": (0, 2**53),
+    "classes": (0, 2**53),
+}
+"""The lowest and the highest value of each whole number that a run can have; a seed is any number of 64 bits."""
 _NAMES = {kind: name for name, kind in EVENTS.items()}
 
 # Only metrics may be non-finite, and a metric is never text: so these words can't be mistaken for a parameter that reads "nan".
 _NON_FINITE = {repr(value): value for value in (math.nan, math.inf, -math.inf)}
 _CHECKSUM = b',"crc":"%08x"}'
 _CHECKSUM_LENGTH = len(_CHECKSUM % 0)
-_DIGEST = re.compile("[0-9a-f]{64}")
+_DIGEST = re.compile("([0-9a-f]{64})?")
 
 _T = TypeVar("_T")
 
@@ -222,7 +234,8 @@ class _Codec:
 _CODECS: dict[str, _Codec] = {
     "int": _Codec(_read_int, int),
     "float": _Codec(_read_float, float),
-    "str": _Codec(_exactly(str), str),
+    "str": _Codec(lambda value: checked(_exactly(str)(value)), escaped),
+    "ErrorText": _Codec(lambda value: escaped_error(_exactly(str)(value)), escaped_error),
     "Task": _Codec(_one_of(get_args(Task)), str),
     "Mode": _Codec(_one_of(get_args(Mode)), str),
     "TrialState": _Codec(TrialState, str),
@@ -255,7 +268,10 @@ def _read_fields(kind: type[Any], data: Any) -> Any:
     values = {}
     for name, value in data.items():
         try:
-            values[name] = _CODECS[types[name]].read(value)
+            values[name] = read = _CODECS[types[name]].read(value)
+            low, high = LIMITS.get(name, (-math.inf, math.inf))
+            if isinstance(read, int) and not low <= read <= high:
+                raise ValueError(f"must be {low} to {high}, got {read}")
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
     return kind(**values)
@@ -287,39 +303,11 @@ def from_line(line: bytes) -> Line:
     if number is not None:
         number, at = _exactly(int)(number), _read_float(at)
     event: Event = _read_fields(EVENTS[name], data)
-    check_event(event)
+    if isinstance(event, Trained) and not event.epochs:
+        raise ValueError("epochs: there must be one at least")
+    if isinstance(event, Trained) and not _DIGEST.fullmatch(event.weights_digest):
+        raise ValueError(f"weights_digest: must be empty or 64 digits of 0-9a-f, got {event.weights_digest!r:.70}")
     return Line(event, number, at)
-
-
-def _within(name: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise ValueError(f"{name}: must be {low} to {high}, got {value}")
-
-
-def check_event(event: Event) -> None:
-    """Refuse values that no run can have; a ValueError names the field and the values that are allowed."""
-    if isinstance(event, Started):
-        _within("format", event.format, 1, FORMAT)
-        _within("epochs", event.epochs, 1, MAX_EPOCHS)
-        _within("classes", event.classes, 0, MAX_COUNT)
-        return
-    _within("trial", event.trial, 0, MAX_TRIALS - 1)
-    if isinstance(event, Trained):
-        if not event.epochs:
-            raise ValueError("epochs: there must be one at least")
-        _within("weights", event.weights, 0, MAX_COUNT)
-        if event.weights_digest and not _DIGEST.fullmatch(event.weights_digest):
-            raise ValueError(f"weights_digest: must be empty or 64 digits of 0-9a-f, got {event.weights_digest!r:.70}")
-        for record in event.epochs:
-            _within("epoch", record.epoch, 1, MAX_EPOCHS)
-            _within("fold", record.fold, 0, MAX_FOLDS - 1)
-            _within("repeat", record.repeat, 0, MAX_FOLDS - 1)
-            _within("steps", record.steps, 0, MAX_COUNT)
-    elif isinstance(event, Decided):
-        _within("epoch", event.epoch, 0, MAX_EPOCHS)
-        _within("competed", event.competed, 0, MAX_TRIALS)
-        if event.donor is not None:
-            _within("donor", event.donor, 0, MAX_TRIALS - 1)
 
 
 def _seal(body: bytes) -> bytes:
@@ -363,6 +351,8 @@ class LineReader:
         self._numbered = False
         """A line of format 2 was read, so all that follow are of format 2."""
         self._drawn: set[int] = set()
+        self._metrics: set[str] = set()
+        """The names of the metrics of every epoch."""
 
     def take(self, content: bytes) -> list[Line]:
         """The whole lines at the start of `content`, which begins where a line begins."""
@@ -389,7 +379,21 @@ class LineReader:
             raise ValueError(
                 f"line {self.lines} says that it is line {line.number}; a line was deleted, doubled or moved"
             )
-        if isinstance(event, Drawn):
+        if isinstance(event, Started):
+            self._metrics = {*metric_names(event.task, "train"), *metric_names(event.task, "val")}
+            if event.metric not in self._metrics:
+                raise ValueError(f"metric: must be one of {', '.join(sorted(self._metrics))}, got {event.metric!r:.40}")
+        elif isinstance(event, Drawn):
             self._drawn.add(event.trial)
-        elif not isinstance(event, Started) and event.trial not in self._drawn:
+        elif event.trial not in self._drawn:
             raise ValueError(f"tells of trial {event.trial}, which was never drawn")
+        elif isinstance(event, Trained):
+            for record in event.epochs:
+                if record.metrics.keys() != self._metrics:
+                    raise ValueError(
+                        f"metrics: must be {', '.join(sorted(self._metrics))}, got {', '.join(record.metrics):.80}"
+                    )
+        elif isinstance(event, Tested):
+            for name in event.metrics:
+                if not name.startswith(("test_", "retrained_")):
+                    raise ValueError(f"metrics: a name begins with test_ or retrained_, got {name!r:.40}")

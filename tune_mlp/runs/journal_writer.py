@@ -13,6 +13,7 @@ from typing import Self
 
 from tune_mlp.errors import RunFolderError, StorageError
 from tune_mlp.results.journal import Ended, Event, Started, Tested, parse_lines, to_line
+from tune_mlp.results.state import RunState
 from tune_mlp.runs.lease import Lease, refused
 
 if sys.platform != "win32":
@@ -31,6 +32,8 @@ class Journal:
         self._descriptor = descriptor
         self._size = size
         self._lines = lines
+        self.state = RunState()
+        """What the journal says so far; the epochs of trials that have ended are left out."""
         self._lease = lease
 
     @classmethod
@@ -48,7 +51,7 @@ class Journal:
         lease = _leased(path, descriptor)
         try:
             content = path.read_bytes()
-            lines = len(parse_lines(content, path))
+            lines = parse_lines(content, path)
             size = content.rfind(b"\n") + 1
             os.ftruncate(descriptor, size)
         except BaseException as error:
@@ -57,7 +60,10 @@ class Journal:
             if isinstance(error, OSError):
                 raise StorageError(f"{path}: can't go on with the journal: {error.strerror or error}") from None
             raise
-        return cls(path, descriptor, size, lines, lease)
+        journal = cls(path, descriptor, size, len(lines), lease)
+        for line in lines:
+            journal._apply(line.event)
+        return journal
 
     def append(self, event: Event) -> None:
         """Writes a whole line or, where that fails, nothing."""
@@ -78,6 +84,13 @@ class Journal:
             if isinstance(error, OSError):
                 raise StorageError(f"{self.path}: can't write the journal: {error.strerror or error}") from None
             raise
+
+        self._apply(event)
+
+    def _apply(self, event: Event) -> None:
+        self.state.apply(event)
+        if isinstance(event, Ended):
+            self.state.forget_epochs(event.trial)
 
     def check(self) -> None:
         """Is the run still ours to write? See `lease`."""

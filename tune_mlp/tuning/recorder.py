@@ -10,10 +10,10 @@ from ray.tune import Callback
 
 from tune_mlp.console.board import Display
 from tune_mlp.errors import StorageError, one_line
-from tune_mlp.records import Mode, TrialState, better
+from tune_mlp.records import TrialState
 from tune_mlp.results.journal import Decided, Drawn, Ended, Trained
+from tune_mlp.results.state import RANKED
 from tune_mlp.results.storage import Storage
-from tune_mlp.results.tables import RANKED
 from tune_mlp.runs.history import NO_HISTORY, History
 from tune_mlp.runs.journal_writer import Journal
 from tune_mlp.tuning.trainable import state_file, step_files, weights_files
@@ -37,7 +37,6 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         self,
         journal: Journal,
         display: Display,
-        mode: Mode,
         files: Storage,
         kept: KeptFiles,
         on_start: Callable[[], None],
@@ -52,7 +51,6 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         left to begin than two for each slot; or when all have."""
         self._journal = journal
         self._display = display
-        self._mode: Mode = mode
         self._files = files
         self._kept = kept
         self._on_start = on_start
@@ -67,8 +65,7 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         self._since: dict[int, float] = {}
         """Its seconds since then."""
         self._params: dict[int, Any] = {}
-        self._best: dict[int, float] = {}
-        self._leader: int | None = None
+        self._leader = journal.state.leader
         self._training: set[int] = set()
         """The trials that have a worker."""
         self._furthest: dict[int, int] = {}
@@ -76,11 +73,7 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         self._lost_at_start = 0
         for number in history.drawn:
             self._params[number] = history.params(number)
-            if (best := history.best(number, mode)) is not None:
-                self._best[number] = best
         self._open.update({number: history.seconds.get(number, 0.0) for number in history.open})
-        for number, ended in history.ended.items():
-            self._lead(number, ended.state)
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Also called when a trial goes on after a pause, a crash, or with settings that it took over."""
@@ -99,7 +92,6 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         number, params = trial.config["trial"], trial.config["params"]
         if self._params.get(number) != params:
             self._params[number] = params
-            self._best.pop(number, None)  # what was best was so with other settings, and its weights are gone
             self._journal.append(Drawn(number, params, trial.config["seed"]))
         self._open[number] = self._open.get(number, 0.0) + self._since.pop(number, 0.0)
         self._display.trial_started(number, params)
@@ -126,9 +118,6 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
                 trial.run_metadata.num_failures = 0  # it got on: should its worker be lost again, that is another story
         self.write_decisions()
         self._since[number] = result["seconds"]
-        self._best.pop(number, None)
-        if best is not None:
-            self._best[number] = best
         if state is not TrialState.STOPPED:
             self._end(number, state, result["error"])
 
@@ -182,25 +171,14 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         self._keep_leader(number, state)
 
     def _keep_leader(self, number: int, state: TrialState) -> None:
-        """As `tables.rank` has it: of equals the one that was drawn first leads."""
+        """Remove the weights of the trial that doesn't lead, or leads no longer."""
         self._files.remove(state_file(number))
-        loser = self._lead(number, state)
+        before, self._leader = self._leader, self._journal.state.leader
+        loser = before if self._leader == number else number
         if loser is not None and not (self._kept.weights and state in RANKED):
             self._files.remove(weights_files(loser))
         if loser is not None and not self._kept.steps:
             self._files.remove(step_files(loser))
-
-    def _lead(self, number: int, state: TrialState) -> int | None:
-        """Make it the leader if it is; returns which trial isn't, or no longer."""
-        if state not in RANKED or number not in self._best:
-            return number
-        before = self._leader
-        lead = self._best[before] if before is not None else None
-        first = before is None or number < before
-        if better(self._best[number], lead, self._mode) or (self._best[number] == lead and first):
-            self._leader = number
-            return before
-        return number
 
 
 def _storage(error: BaseException | None) -> StorageError | None:

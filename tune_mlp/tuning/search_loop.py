@@ -59,7 +59,6 @@ def train_trials(run: OpenRun, display: Display, phases: Phases) -> int | None:
     from tune_mlp.tuning.stopping import Deadline
 
     study = run.study
-    _, mode = study.ranking
     deadline = Deadline(study.time_budget)
 
     def first_trial_started() -> None:
@@ -70,7 +69,6 @@ def train_trials(run: OpenRun, display: Display, phases: Phases) -> int | None:
     recorder = Recorder(
         run.journal,
         display,
-        mode,
         run.where.files,
         KeptFiles(weights=study.tested == "all", steps=study.step_losses != "winner"),
         on_start=first_trial_started,
@@ -109,7 +107,7 @@ def _board(run: OpenRun) -> Board:
     board = Board(title, metric, mode, study.number_of_trials, study.epochs, study.time_budget)
     board.ended.update(ended.state for ended in history.ended.values())
     for number in history.drawn:
-        best = history.best(number, mode)
+        best = history.best(number)
         ended = history.ended.get(number)
         if best is not None and not (ended and ended.state in NEVER_BEST):
             board.values[number] = (best, history.params(number))

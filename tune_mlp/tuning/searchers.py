@@ -91,7 +91,7 @@ class _Optuna:
             values = asked_values(self._space, history.params(trial))
             fixed = self._fixed(values)
             resolve(self._space, optuna_chooser(fixed))
-            complete = ended.state is TrialState.FINISHED and history.best(trial, self._mode) is not None
+            complete = ended.state is TrialState.FINISHED and history.best(trial) is not None
             stopped = ended.state is TrialState.STOPPED
             state = self._states.COMPLETE if complete else self._states.PRUNED
             self._study.add_trial(
@@ -99,7 +99,7 @@ class _Optuna:
                     state=self._states.FAIL if ended.state is TrialState.FAILED else state,
                     params=values,
                     distributions=fixed.distributions,
-                    value=history.best(trial, self._mode) if complete else None,
+                    value=history.best(trial) if complete else None,
                     intermediate_values=history.curves.get(trial, {}) if stopped else {},
                 )
             )
