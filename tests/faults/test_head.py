@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -9,7 +10,6 @@ import subprocess
 from pathlib import Path
 
 import pandas as pd
-import psutil
 import pytest
 
 from tests.test_search import search_until
@@ -17,7 +17,12 @@ from tests.test_search import search_until
 
 def head_process(driver: subprocess.Popen[str], name: str) -> int:
     """The process of that name which this very driver started."""
-    return next(child.pid for child in psutil.Process(driver.pid).children(recursive=True) if child.name() == name)
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            head, _, rest = stat.read_text().rpartition(")")
+            if head.partition("(")[2] == name and int(rest.split()[1]) == driver.pid:
+                return int(stat.parent.name)
+    raise AssertionError(f"the driver has no {name}")
 
 
 @pytest.mark.parametrize("name", ["raylet", "gcs_server"])

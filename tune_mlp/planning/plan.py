@@ -24,7 +24,7 @@ from tune_mlp.seeds import trial_seed
 from tune_mlp.space.space import Params, to_config
 from tune_mlp.study.settings import Resources
 from tune_mlp.study.study import BoundStudy, Study
-from tune_mlp.tuning.cluster import Cluster
+from tune_mlp.tuning.cluster import Cluster, fewer_than_asked
 from tune_mlp.tuning.preparation import announce, cluster_for, prepare
 from tune_mlp.tuning.simulation import Cost, Simulated
 
@@ -34,8 +34,11 @@ MOST_SECONDS, LEAST_SECONDS = 0.5, 0.05
 """The limits of the time for measuring one draw."""
 MEASURED, DRAWS = 32, 2000
 """At most so many draws are measured, and at most so many are considered; a longer study is scaled up from these."""
-PROBES, PROBE_SECONDS, PASSES = 3, 0.15, 2
-"""Layouts are compared by the most expensive draws: how many draws, the seconds for each, and how many rounds."""
+PROBES, PROBE_SECONDS, PASSES, MOST_PASSES = 3, 0.15, 2, 6
+"""How layouts are compared: by so many draws, the most costly, and all layouts in turn so many times; more often where what
+was measured can't be."""
+CACHE_GAIN = 3.0
+"""So many times as fast as its number of cores a layout may be, since each core brings a cache of its own."""
 TABLES_SECONDS = 0.5
 """The seconds for writing the run's folder, the winner's files and the tables."""
 EPOCH_BYTES = 700
@@ -135,6 +138,8 @@ def plan_study(study: Study, address: str | None, data_dir: Path | None, display
     phases.over("data")
     with cluster_for(bound, address, engine, display, phases) as cluster, display.waiting("Calibrating"):
         slots = cluster.slots(bound.resources, bound.concurrent)
+        if line := fewer_than_asked(cluster, bound.resources, bound.concurrent):
+            display.say(f"warning: {line}", "yellow")
         busy = min(slots, bound.number_of_trials)
         layouts = candidates(bound, cluster, busy)
         count = max(layout.slots for layout in layouts)
@@ -151,6 +156,11 @@ def plan_study(study: Study, address: str | None, data_dir: Path | None, display
         seen = {i: one.metric for i, one in good.items() if one.metric is not None}
         ways = forecast.simulations(bound, costs, slots, seen)
         layouts = _compared(draws, problem, workers, layouts, shares(costs, ways), good)
+        if not plausible(layouts):
+            display.say(
+                "warning: other work keeps this machine too busy to compare ways of running the trials", "yellow"
+            )
+            layouts = layouts[:1]
         phases.over("calibration")
     phases.over("ray")
     whole = phases.seconds
@@ -241,14 +251,26 @@ def _compared(
     probes = sorted(good, key=lambda i: (-parts[i], i))[:PROBES]
     some = [draws[i] for i in probes]
     weights = [max(parts[i], 1e-9) / max(good[i].epoch_seconds(*fold_sizes(problem)), 1e-9) for i in probes]
-    seconds = [0.0] * len(layouts)
-    for _ in range(PASSES):
+    best = [math.inf] * len(layouts)
+    """The seconds of each layout's quickest pass: what else runs on the machine only makes a pass longer."""
+    found = list(layouts)
+    for done in range(1, MOST_PASSES + 1):
         for place, layout in enumerate(layouts):
+            seconds = 0.0
             for results in workers.all_of_them(some, layout.slots, layout.threads, PROBE_SECONDS):
                 took = [r.epoch_seconds(*fold_sizes(problem)) if isinstance(r, Measured) else 0.0 for r in results]
-                seconds[place] += sum(w * t for w, t in zip(weights, took, strict=True)) / layout.slots
-    rates = [layout.slots / max(took, 1e-12) for layout, took in zip(layouts, seconds, strict=True)]
-    return [replace(layout, speed=rate / rates[0]) for layout, rate in zip(layouts, rates, strict=True)]
+                seconds += sum(w * t for w, t in zip(weights, took, strict=True)) / layout.slots
+            best[place] = min(best[place], seconds)
+        rates = [layout.slots / max(seconds, 1e-12) for layout, seconds in zip(layouts, best, strict=True)]
+        found = [replace(layout, speed=rate / rates[0]) for layout, rate in zip(layouts, rates, strict=True)]
+        if done >= PASSES and plausible(found):
+            break
+    return found
+
+
+def plausible(layouts: Sequence[Layout]) -> bool:
+    """Say whether no layout is measured as much faster than another than its cores can make it."""
+    return all(one.speed <= CACHE_GAIN * one.slots * one.threads * other.speed for one in layouts for other in layouts)
 
 
 def _end(

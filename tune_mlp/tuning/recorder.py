@@ -11,7 +11,7 @@ from ray.tune import Callback
 from tune_mlp.console.board import Display
 from tune_mlp.errors import StorageError, one_line
 from tune_mlp.records import TrialState
-from tune_mlp.results.journal import Decided, Drawn, Ended, Trained
+from tune_mlp.results.journal import Decided, Drawn, Ended, Reason, Trained
 from tune_mlp.results.state import RANKED
 from tune_mlp.results.storage import Storage
 from tune_mlp.runs.history import NO_HISTORY, History
@@ -46,9 +46,10 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         history: History = NO_HISTORY,
         decisions: list[Decided] | None = None,
         decided: Collection[tuple[int, int]] = (),
+        reason: Callable[[], Reason] = lambda: "scheduler",
     ) -> None:
         """on_last_starts: called once, when a trial has begun in the place of one that ended, and no more of the `trials` are
-        left to begin than two for each slot; or when all have."""
+        left to begin than two for each slot; or when all have. reason: says why a trial ends that the scheduler didn't stop."""
         self._journal = journal
         self._display = display
         self._files = files
@@ -58,6 +59,9 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         self._trials, self._slots = trials, slots
         self._decisions = [] if decisions is None else decisions
         """What the scheduler has decided and isn't written yet; the scheduler adds to it."""
+        self._reason = reason
+        self._stopped: set[int] = set()
+        """The trials that the scheduler decided to stop."""
         self._decided = set(decided)
         """The trials and epochs of decisions that are written: a resume replays them."""
         self._open: dict[int, float] = {}
@@ -119,19 +123,24 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         self.write_decisions()
         self._since[number] = result["seconds"]
         if state is not TrialState.STOPPED:
-            self._end(number, state, result["error"])
+            early = state is TrialState.FINISHED and result["epoch"] < self._display.board.epochs
+            self._end(number, state, result["error"], "patience" if early else "")
 
     def write_decisions(self) -> None:
         """Write what the scheduler has decided since the last time, each once."""
         while self._decisions:
             decided = self._decisions.pop(0)
+            if decided.decision == "stop":
+                self._stopped.add(decided.trial)
             if (decided.trial, decided.epoch) not in self._decided:
                 self._decided.add((decided.trial, decided.epoch))
                 self._journal.append(decided)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """After a result that ended the trial, or when the scheduler ends it."""
-        self._end(trial.config["trial"], TrialState.STOPPED)
+        self.write_decisions()
+        number = trial.config["trial"]
+        self._end(number, TrialState.STOPPED, reason="scheduler" if number in self._stopped else self._reason())
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Its worker was lost, and it waits for another. That is counted against the trial if it had begun with it."""
@@ -153,20 +162,22 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
 
     def stopped_before(self, history: History, number: int) -> History:
         """The scheduler had decided, and the driver was lost before it was written down."""
-        self._end(number, TrialState.STOPPED)
-        return replace(history, ended={**history.ended, number: Ended(number, TrialState.STOPPED, 0.0, "")})
+        self._end(number, TrialState.STOPPED, reason="scheduler")
+        return replace(
+            history, ended={**history.ended, number: Ended(number, TrialState.STOPPED, 0.0, "", "scheduler")}
+        )
 
     def close(self) -> None:
         """The study ends by itself or by its time budget: whatever still ran was stopped."""
         for number in list(self._open):
-            self._end(number, TrialState.STOPPED)
+            self._end(number, TrialState.STOPPED, reason=self._reason())
 
-    def _end(self, number: int, state: TrialState, error: str = "") -> None:
+    def _end(self, number: int, state: TrialState, error: str = "", reason: Reason = "") -> None:
         if number not in self._open:
             return
         self._training.discard(number)
         seconds = self._open.pop(number) + self._since.pop(number, 0.0)
-        self._journal.append(Ended(number, state, seconds, error))
+        self._journal.append(Ended(number, state, seconds, error, reason))
         self._display.trial_ended(number, state, error)
         self._keep_leader(number, state)
 

@@ -34,7 +34,7 @@ from tune_mlp.runs.manifest import Manifest, RunFacts, check_same_data, check_sa
 from tune_mlp.runs.phases import Phases
 from tune_mlp.runs.run_location import RunLocation
 from tune_mlp.study.study import BoundStudy, Override, Study
-from tune_mlp.tuning.cluster import Cluster
+from tune_mlp.tuning.cluster import Cluster, fewer_than_asked
 from tune_mlp.tuning.preparation import PreparedStudy, announce, cluster_for, prepare
 from tune_mlp.tuning.ray_compat.cluster_start import require_working_directory
 from tune_mlp.tuning.ray_compat.head_watch import RayLost
@@ -163,6 +163,8 @@ def _carry_out(
     with ExitStack() as until_ray_has_ended:
         with cluster_for(study, request.address, prepared.engine, display, phases) as cluster:
             slots = cluster.slots(study.resources, study.concurrent)
+            if line := fewer_than_asked(cluster, study.resources, study.concurrent):
+                display.say(f"warning: {line}", "yellow")
             run = open_folder(cluster, slots, until_ray_has_ended)
             phases.over("folder")
             with _says_how_to_resume(run.where, study, request.csv):

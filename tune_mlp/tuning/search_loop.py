@@ -76,6 +76,7 @@ def train_trials(run: OpenRun, display: Display, phases: Phases) -> int | None:
         trials=study.number_of_trials,
         slots=run.slots,
         history=run.history,
+        reason=deadline.reason,
         decisions=getattr(scheduler, "decisions", None),
         decided={(e.trial, e.epoch) for e in read(run.where.folder / JOURNAL) if isinstance(e, Decided)},
     )
@@ -91,6 +92,8 @@ def train_trials(run: OpenRun, display: Display, phases: Phases) -> int | None:
         display.finish()
     if deadline.signal_number is None:
         recorder.close()
+        if deadline.time_is_up:
+            display.say(f"the time budget of {study.time_budget:g} s ended the search", "yellow")
     return deadline.signal_number
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from ray.tune import Stopper
 
 from tune_mlp.errors import ENDING
+from tune_mlp.results.journal import Reason
 
 STOPPING = "stopping after the epochs under way; once more ends at once, and loses no more than these"
 
@@ -24,6 +25,8 @@ class Deadline(Stopper):  # type: ignore[misc]  # ray ships no types
     def __init__(self, seconds: float | None) -> None:
         self.signal_number: int | None = None
         """The signal that came, if one did."""
+        self.time_is_up = False
+        """Whether the time budget has ended the search."""
         self._seconds = seconds
         self._end = math.inf
 
@@ -36,7 +39,14 @@ class Deadline(Stopper):  # type: ignore[misc]  # ray ships no types
         return False
 
     def stop_all(self) -> bool:
-        return self.signal_number is not None or time.monotonic() >= self._end
+        self.time_is_up = self.time_is_up or time.monotonic() >= self._end
+        return self.signal_number is not None or self.time_is_up
+
+    def reason(self) -> Reason:
+        """Return why a trial is stopped now."""
+        if self.signal_number is not None:
+            return "interruption"
+        return "time budget" if self.time_is_up else "scheduler"
 
     @contextlib.contextmanager
     def on_signals(self, say: Callable[[str], None]) -> Iterator[None]:

@@ -12,6 +12,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from tune_mlp.errors import RunError, UsageError, one_line
@@ -123,13 +124,14 @@ def _init(study: Study, address: str | None, patience: float, folder: str | None
 
     local = address is None
     if address is not None:
-        knock(address, patience)
+        address = _resolved(address)
+        knock(address, min(patience, CONNECT_SECONDS))
     options: dict[str, Any] = {"_temp_dir": folder} if folder else {}
     if local and study.concurrent and study.scheduler.pauses:
         options["resources"] = {SLOT: study.concurrent}
     imports = import_ahead(*NEEDED)
     try:
-        with _signals_for_the_driver_alone(), _lean() if local else contextlib.nullcontext():
+        with _private_token(), _signals_for_the_driver_alone(), _lean() if local else contextlib.nullcontext():
             ray.init(
                 address="local" if local else address,
                 include_dashboard=False if local else None,
@@ -159,6 +161,31 @@ def _no_driver_paths() -> Any:
             return True
 
     return NoDriverPaths()
+
+
+def _resolved(address: str) -> str:
+    """Return the address that `auto` stands for, if a Ray runs here: Ray itself looks for one for long."""
+    if address != "auto":
+        return address
+    from ray._private import services
+
+    try:
+        return str(services.canonicalize_bootstrap_address(address) or address)
+    except Exception as error:  # noqa: BLE001  # Ray raises many kinds here
+        raise RunError(f"can't connect to Ray at 'auto': none runs on this machine ({one_line(error, 100)})") from None
+
+
+@contextlib.contextmanager
+def _private_token() -> Iterator[None]:
+    """Keep a token that Ray makes now from others: it writes the file with mode 0644."""
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or os.path.expanduser("~/.ray/auth_token"))
+    made_before = path.exists()
+    try:
+        yield
+    finally:
+        if not made_before:
+            with contextlib.suppress(OSError):
+                path.chmod(0o600)
 
 
 @contextlib.contextmanager
