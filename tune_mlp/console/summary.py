@@ -149,6 +149,6 @@ def _cost(results: Results) -> list[str]:
     budget, planned = results.study.get("time_budget"), results.study.get("trials")
     if isinstance(budget, int | float) and trials >= budget:
         never = (planned or 0) - len(results.trials)
-        rest = f": {never:,} of {count(planned or 0, 'trial')} never began" if never > 0 else ""
+        rest = f": {never:,} of {planned:,} trials never began" if never > 0 else ""
         lines.append(f"the time budget of {clock(budget)}, which counts the trials alone, ended the search{rest}")
     return lines
