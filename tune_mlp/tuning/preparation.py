@@ -86,7 +86,7 @@ def _compile_ahead(engine: str, display: Display) -> None:
     """The compiled engine's kernels, where this machine hasn't any yet: on disk, before workers ask for them at once."""
     if engine != "compiled" or is_compiled():
         return
-    display.say("compiling the kernels, once for this machine and version: this can take a minute", "dim")
+    display.say("compiling the kernels, once for this machine and version: this takes about half a minute", "dim")
     with display.waiting("Compiling the kernels"):
         from tune_mlp.engines.compiled.warm import compile_kernels  # torch and numba take two seconds to import
 
