@@ -55,7 +55,7 @@ def show_summary(console: Console, results: Results, csv: Path | None) -> None:
     console.print()
     console.print(Text(f"Best {min(TOP, len(results.ranked))} of {count(len(results.trials), 'trial')}", "bold"))
     console.print(top_list(results) if console.width < NARROW else top_table(results))
-    console.print(_ends(results), soft_wrap=True)
+    console.print(_ends(results))
     for line in _cost(results):
         console.print(Text(line), soft_wrap=True)
     best = results.best
