@@ -55,7 +55,7 @@ def test_a_search_prints_plain_lines_where_there_is_no_terminal_and_nothing_else
     assert lines[1].startswith("digits_quick: digits, 1,150 to train on and 288 to validate; random search, asha")
     assert [line[:5] for line in lines[2:6]] == ["[1/4]", "[2/4]", "[3/4]", "[4/4]"]
     assert "Best 4 of 4 trials" in done.stdout
-    assert "On the test set, once: trial" in done.stdout
+    assert "On the test set, used once: trial" in done.stdout
     assert "tune-mlp export runs/first --to xlsx" in done.stdout
     assert "\x1b" not in done.stdout
     assert len(pd.read_csv(tmp_path / "table.csv")) == 4
@@ -102,7 +102,7 @@ def test_a_terminal_shows_a_live_view_that_leaves_only_the_result(tmp_path: Path
     assert any(
         re.search(r"trial \d+ +epoch \d+/40 +val_accuracy 0\.\d+ +lr ", line) for lines in live for line in lines
     )
-    assert any("best" in line for lines in live for line in lines)
+    assert any("best so far  best_val_accuracy" in line for lines in live for line in lines)
     assert not any("/6" in line for line in terminal.lines), "the live view is gone at the end"
     assert any("Best 5 of 6 trials" in line for line in terminal.lines)
     assert max(len(lines) for lines in live) < 30, "it fits the screen"
@@ -130,10 +130,11 @@ def search_until(said: str, folder: Path, *words: str) -> subprocess.Popen[str]:
 def test_a_signal_ends_a_search_with_all_saved(number: int, status: int, tmp_path: Path) -> None:
     process = search_until("[10/", tmp_path, "--space", "digits_quick", "--trials", "3000", "--name", "cut")
     process.send_signal(number)
-    _, complaint = process.communicate(timeout=60)
+    said, complaint = process.communicate(timeout=60)
     assert process.returncode == status
     assert complaint.count("\n") == 1
     assert "interrupted; the" in complaint
+    assert said.splitlines()[-1].startswith("best so far: trial ")
     assert len(pd.read_csv(tmp_path / "runs" / "cut" / "trials.csv")) >= 10
 
 

@@ -62,7 +62,7 @@ def _leaves(code: object) -> Callable[[], None]:
     return job
 
 
-@pytest.mark.parametrize("code", [None, 0, 3, "a reason"])
+@pytest.mark.parametrize("code", [None, 0, 5, "a reason"])
 def test_a_module_that_ends_the_process_is_said_in_one_line(code: object, capsys: pytest.CaptureFixture[str]) -> None:
     assert guarded(_leaves(code)) == 1
     assert capsys.readouterr().err == (

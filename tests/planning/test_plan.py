@@ -303,7 +303,7 @@ def test_a_plan_is_made_of_a_real_calibration_and_writes_nothing(
     assert lines[1] == (
         "digits_quick: digits, 1,150 to train on and 288 to validate; random search, asha, compiled engine"
     )
-    assert lines[2].startswith("calibrated on all 3 draws in ")
+    assert lines[2].startswith("measured all 3 draws for a moment each, in ")
     words = [line.split("  ")[0] for line in lines]
     for word in ("wall time", "epochs", "memory", "disk"):
         assert word in words

@@ -55,7 +55,7 @@ def show_summary(console: Console, results: Results, csv: Path | None) -> None:
     console.print()
     console.print(Text(f"Best {min(TOP, len(results.ranked))} of {count(len(results.trials), 'trial')}", "bold"))
     console.print(top_list(results) if console.width < NARROW else top_table(results))
-    console.print(_ends(results), soft_wrap=True)
+    console.print(_ends(results))
     for line in _cost(results):
         console.print(Text(line), soft_wrap=True)
     best = results.best
@@ -149,6 +149,6 @@ def _cost(results: Results) -> list[str]:
     budget, planned = results.study.get("time_budget"), results.study.get("trials")
     if isinstance(budget, int | float) and trials >= budget:
         never = (planned or 0) - len(results.trials)
-        rest = f": {never:,} of {count(planned or 0, 'trial')} never began" if never > 0 else ""
+        rest = f": {never:,} of {planned:,} trials never began" if never > 0 else ""
         lines.append(f"the time budget of {clock(budget)}, which counts the trials alone, ended the search{rest}")
     return lines

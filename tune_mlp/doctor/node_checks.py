@@ -117,7 +117,7 @@ def check_memory(subject: str, facts: ClusterFacts) -> list[Finding]:
 
 
 def check_kernels(subject: str, facts: ClusterFacts) -> list[Finding]:
-    what = "not compiled yet: the first trial waits for them some 20 s, once"
+    what = "not compiled yet: the first search compiles them once, in about 20 s"
     found = [
         Finding(subject, node.name, "note", what, "nothing to do")
         for node, machine in facts.answered

@@ -1,4 +1,4 @@
-"""Comparing claims with a run's tables: each measure returns figures as text, and whether the claim is met."""
+"""Compares a run's tables with published claims: each measure gives figures in words, and whether the claim is met."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ from tune_mlp.results.state import RANKED
 
 
 class Verdict(StrEnum):
-    """The verdict on a claim."""
+    """The outcome of one claim."""
 
     MET = "met"
     MISSED = "missed"
     REPORTED = "reported"
-    """The claim has no tolerance; its figures are only shown."""
+    """The claim has no tolerance, so its figures are only shown."""
     SCALED_DOWN = "scaled down"
-    """The experiment was run with --quick, at a smaller scale than the published one."""
+    """The experiment was run with --quick, in a smaller form than was published."""
     STAND_IN = "stand-in"
     """Another dataset stood in for the published one."""
     FAILED = "failed"
-    """There is no figure: the experiment or the measure ended with an error."""
+    """There is no figure, because the experiment or the measure ended with an error."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,13 @@ class Comparison:
     allowed: str = ""
     """The tolerance as text."""
     met: bool | None = None
-    """True if the claim is met; None if it is not judged."""
+    """None where the claim has no tolerance."""
     published_number: float = math.nan
     our_number: float = math.nan
 
 
 def verdict(finding: Comparison, *, quick: bool, stand_in: bool) -> Verdict:
-    """`quick`: the experiment was scaled down. What stood in for the published data is never met."""
+    """Return the verdict. `quick` says that the experiment was scaled down. A claim is never met on data that stand in for the published ones."""
     if stand_in:
         return Verdict.STAND_IN
     if finding.met is None:
@@ -74,7 +74,7 @@ def verdict(finding: Comparison, *, quick: bool, stand_in: bool) -> Verdict:
 
 
 def measure(claim: Claim, evidence: Any) -> list[Comparison]:
-    """Return the lines of a claim, measured on the tables of its run or of its check."""
+    """Measure a claim on the tables of its run or of its check."""
     return MEASURES[claim.measure](claim, getattr(claim, claim.measure), evidence)
 
 
@@ -94,7 +94,7 @@ PICKS: dict[str, Callable[[list[Figure]], Figure]] = {
     "min": lambda figures: min(_known(figures), key=lambda one: one.number),
     "mean": lambda figures: Figure(float(np.mean([one.number for one in figures]))),
 }
-"""How one figure is chosen among those of several trials, sorted with the best trial first."""
+"""The ways to make one figure of several trials' figures, which are ordered from the best trial on."""
 
 
 def _known(figures: list[Figure]) -> list[Figure]:
@@ -229,7 +229,7 @@ def _line(label: str, column: str, figure: Figure, published: float | str | None
 
 
 def _judged(claim: Claim, ours: float) -> tuple[bool | None, str]:
-    """Return whether the claim's tolerance holds, and the tolerance as text."""
+    """Return whether the claim's tolerance holds, and the tolerance in words."""
     published = claim.published if isinstance(claim.published, float) else math.nan
     rules: Sequence[tuple[float | None, float, str]] = (
         (claim.below, published - ours, "{} below"),

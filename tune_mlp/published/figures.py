@@ -1,4 +1,4 @@
-"""Figures from a run's tables, and how a figure and a difference are written."""
+"""Takes figures from a run's tables, and writes a figure or the difference of two for people to read."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from tune_mlp.results.state import RANKED
 from tune_mlp.results.tables import rank
 
 SLACK = 1e-9
-"""The rounding error that is forgiven where a figure is exactly at its tolerance."""
+"""The rounding error that is allowed for a figure exactly at its tolerance."""
 
 
 class MissingRow(LookupError):
-    """A trial or an epoch is missing: the claim is wrong, unless the run was scaled down."""
+    """The table lacks a trial or an epoch. That is a fault of the claim, unless the run was scaled down."""
 
 
 class Tables(Protocol):
-    """The tables that claims are measured on: `Results`, or any object with the same tables."""
+    """The tables that figures are taken from: a `Results`, or another object with the same tables."""
 
     @property
     def trials(self) -> pd.DataFrame: ...
@@ -40,18 +40,18 @@ class Tables(Protocol):
 
 @dataclass(frozen=True)
 class Figure:
-    """A number and, if several seeds were run, their standard deviation."""
+    """A number, with its standard deviation where it is the mean of several seeds."""
 
     number: float
     std: float = math.nan
     seeds: int = 0
 
     def shown(self, column: str) -> str:
-        """The figure as text, with the number of seeds."""
+        """Write the figure and the number of seeds that it is the mean of."""
         return f"{self.spread(column)} ({self.seeds} seeds)" if self._spreads else self.spread(column)
 
     def spread(self, column: str) -> str:
-        """The figure as text, with its deviation if there is one."""
+        """Write the figure, with its deviation where there is one."""
         if not self._spreads:
             return shown(column, self.number)
         if is_share(column):
@@ -64,7 +64,7 @@ class Figure:
 
 
 def matching(results: Tables, where: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the trials with these parameters, best first; trials that can't be best stand last."""
+    """Return the trials with these parameters, best first. Trials that are not ranked come last."""
     trials = results.trials
     for column in where:
         check_column(trials, column)
@@ -83,7 +83,7 @@ def matching(results: Tables, where: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _same(cell: Any, wanted: Any) -> bool:
-    """Return a value as the table holds it: lists are JSON text, and numbers that are keys may be written as text."""
+    """Write a value as the table holds it: a list is JSON text, and a key may be a number written as text."""
     if wanted is None or pd.isna(cell):
         return wanted is None and bool(pd.isna(cell))
     if isinstance(cell, bool | np.bool_) or isinstance(wanted, bool):
@@ -105,7 +105,7 @@ def said(where: Mapping[str, Any]) -> str:
 
 
 def figure_of(results: Tables, where: Mapping[str, Any], column: str, epoch: int | None) -> Figure:
-    """Return a figure of the best trial with these parameters."""
+    """Return the figure of the best trial with these parameters."""
     row = matching(results, where).iloc[0]
     found = figure(results, row, column, epoch)
     if math.isnan(found.number) and row["state"] in RANKED:
@@ -114,7 +114,7 @@ def figure_of(results: Tables, where: Mapping[str, Any], column: str, epoch: int
 
 
 def figure(results: Tables, row: pd.Series[Any], column: str, epoch: int | None) -> Figure:
-    """Return a trial's figure; NaN if it has none, for example because it diverged."""
+    """Return a trial's figure. It is NaN where the trial has none, for example because it diverged."""
     own = results.epochs[results.epochs["trial"] == row["trial"]]
     seeds = own["repeat"].nunique() if "repeat" in own.columns else 0
     if epoch is None:
@@ -147,7 +147,7 @@ def published_text(column: str, published: float | str) -> str:
 
 
 def shown(column: str, number: float) -> str:
-    """Write a figure: accuracies as percent, other figures with four digits."""
+    """Write an accuracy as percent, and any other figure with four digits."""
     if not math.isfinite(number):
         return "not finite"
     if is_share(column):
@@ -156,7 +156,7 @@ def shown(column: str, number: float) -> str:
 
 
 def distance(column: str, number: float) -> str:
-    """Write a difference: accuracies in percentage points, other figures with three digits."""
+    """Write a difference; that of two accuracies is in percentage points."""
     if not math.isfinite(number):
         return "not finite"
     return f"{100 * number:.2f} points" if is_share(column) else f"{number:.3g}"

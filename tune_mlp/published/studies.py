@@ -1,4 +1,4 @@
-"""The files of published studies: finding them, reading them with the line of every error, and making studies to run."""
+"""Finds and reads the files of published studies, and makes a study of each experiment. An error names its line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tune_mlp.study.study import Study
 FOLDER = "published"
 """The folder of published studies among the shipped files."""
 KEY = "published"
-"""The key of a study file that describes the publication."""
+"""The key in a study file that holds citation, experiments and claims."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 LONGEST_RUN = 64
 """The largest number of characters in the name of a run's folder."""
@@ -26,11 +26,11 @@ LONGEST_RUN = 64
 
 @dataclass(frozen=True)
 class PublishedStudy:
-    """A study file with the description of its publication."""
+    """A study file, with its citation, experiments and claims."""
 
     name: str
     word: str
-    """The text that names the study on the command line: a shipped name, or a path."""
+    """The name on the command line: that of a shipped study, or a path."""
     base: Path
     """The file's folder."""
     located: Located
@@ -73,7 +73,7 @@ def load(word: str) -> PublishedStudy:
 
 
 def listing() -> str:
-    """Return a text that lists the shipped published studies with their experiments."""
+    """List the shipped published studies with their experiments."""
     lines: list[str] = []
     for name in published_studies():
         try:
@@ -88,7 +88,7 @@ def listing() -> str:
 
 
 def read_published(located: Located, name: str = "") -> Published:
-    """Read the `published` part of a file; an error names file, line and path. Its runs' names begin with `name`."""
+    """Read what the file holds under `published`. An error names file, line and path. The names of its runs begin with `name`."""
     if KEY not in located.tree:
         raise StudyError(f"it is no published study: {KEY!r} is missing", source=located.source)
     raw = located.tree[KEY]
@@ -102,7 +102,7 @@ def read_published(located: Located, name: str = "") -> Published:
 
 
 def _loose_ends(published: Published, name: str) -> list[tuple[Path_, str]]:
-    """Check the rules that concern several parts at once."""
+    """Find contradictions between parts that are each valid alone."""
     found: list[tuple[Path_, str]] = []
     for experiment, how in published.experiments.items():
         if not NAME.fullmatch(experiment):

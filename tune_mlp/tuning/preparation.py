@@ -86,8 +86,9 @@ def _compile_ahead(engine: str, display: Display) -> None:
     """The compiled engine's kernels, where this machine hasn't any yet: on disk, before workers ask for them at once."""
     if engine != "compiled" or is_compiled():
         return
-    with display.waiting("Compiling the kernels, once for this machine"):
-        from tune_mlp.engines.compiled.load import load_kernels  # torch and numba take two seconds to import
+    display.say("compiling the kernels, once for this machine and version: this takes about half a minute", "dim")
+    with display.waiting("Compiling the kernels"):
+        from tune_mlp.engines.compiled.warm import compile_kernels  # torch and numba take two seconds to import
 
         seconds = load_kernels()
     display.say(f"compiled the kernels in {seconds:.0f} s, once for this machine and version", "dim")
