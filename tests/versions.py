@@ -24,7 +24,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "versions.md"
 WORK = ROOT / "build" / "versions"
-LIBRARIES = {"ray": "Ray", "torch": "PyTorch", "numba": "numba", "optuna": "Optuna", "pandas": "pandas", "numpy": "NumPy"}
+LIBRARIES = {
+    "ray": "Ray",
+    "torch": "PyTorch",
+    "numba": "numba",
+    "optuna": "Optuna",
+    "pandas": "pandas",
+    "numpy": "NumPy",
+}
 """The libraries with a column in the table, by their distributions."""
 
 QUICK_TESTS = (
@@ -57,14 +64,22 @@ class Outcome:
 
     def row(self) -> str:
         """Return the set's row of the table."""
-        cells = [self.day, self.name, self.python, *(self.versions.get(name, "none") for name in LIBRARIES), self.result]
+        cells = [
+            self.day,
+            self.name,
+            self.python,
+            *(self.versions.get(name, "none") for name in LIBRARIES),
+            self.result,
+        ]
         return f"| {' | '.join(cells)} |"
 
 
 def main() -> int:
     """Try the sets one after the other; the status is 1 where a test failed."""
     parser = argparse.ArgumentParser(prog="make test-versions", description=__doc__)
-    parser.add_argument("sets", nargs="*", metavar="SET", help="lowest, highest or NAME==VERSION; default: the first two")
+    parser.add_argument(
+        "sets", nargs="*", metavar="SET", help="lowest, highest or NAME==VERSION; default: the first two"
+    )
     parser.add_argument("--keep", action="store_true", help="keep the virtual environments")
     args = parser.parse_args()
     outcomes = [tried(name, args.keep) for name in args.sets or ["lowest", "highest"]]
@@ -80,7 +95,17 @@ def tried(name: str, keep: bool) -> Outcome:
     pins = folder / "pins.txt"
     pins.write_text("\n".join(pinned(name)) + "\n", encoding="utf-8")
     began = time.monotonic()
-    install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint", str(pins), "--editable", ".[dev]"]
+    install = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--constraint",
+        str(pins),
+        "--editable",
+        ".[dev]",
+    ]
     log = WORK / f"{folder.name}.log"
     with log.open("w", encoding="utf-8") as file:
         if subprocess.run([python, *install], cwd=ROOT, stdout=file, stderr=file, check=False).returncode:
@@ -105,7 +130,9 @@ def pinned(name: str, dependencies: list[str] | None = None) -> list[str]:
     if name != "lowest":
         return [name]
     found = []
-    for line in dependencies or tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]:
+    for line in (
+        dependencies or tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    ):
         distribution, floor = re.fullmatch(r"([\w-]+)(?:\[\w+\])?>=([\w.]+)(?:,<[\w.]+)?", line).groups()  # type: ignore[union-attr]  # else a test fails
         found.append(f"{distribution}=={floor}")
     return found
@@ -113,13 +140,18 @@ def pinned(name: str, dependencies: list[str] | None = None) -> list[str]:
 
 def installed(python: Path) -> dict[str, str]:
     """Return the versions of the table's libraries in an environment, as far as they are there."""
-    listed = subprocess.run([python, "-m", "pip", "list", "--format", "json"], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        [python, "-m", "pip", "list", "--format", "json"], capture_output=True, text=True, check=True
+    ).stdout
     return {one["name"]: one["version"] for one in json.loads(listed) if one["name"] in LIBRARIES}
 
 
 def verdict(log: str) -> str:
     """Return what pytest's last line says, and which tests failed."""
-    counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|errors?)\b", log.rstrip().rpartition("\n")[2])}
+    counts = {
+        word: int(number)
+        for number, word in re.findall(r"(\d+) (passed|failed|errors?)\b", log.rstrip().rpartition("\n")[2])
+    }
     failed = re.findall(r"^(?:FAILED|ERROR) \S*?::(\S+)", log, re.MULTILINE)
     if failed or counts.keys() != {"passed"}:
         return f"failed: {', '.join(failed) or 'pytest ended early'}"

@@ -23,7 +23,7 @@ from tune_mlp.config import (
 )
 from tune_mlp.data.dataset import Dataset, Problem
 from tune_mlp.data.split import make_problem
-from tune_mlp.engines.base import Engine, FoldRun
+from tune_mlp.engines.base import Engine
 from tune_mlp.engines.choose import ENGINES, engine
 from tune_mlp.engines.eager.losses import LOSSES, loss_targets
 from tune_mlp.records import Task
@@ -97,7 +97,7 @@ def _problem(case: Case) -> Problem:
     return make_problem(dataset, DataSettings(name="gradients", validation=0.25, test=0.0), seed=0)
 
 
-def _compare(run: Run, config: TrialConfig, problem: Problem) -> Iterator[tuple[tuple[str, str], float, int, int]]:
+def _compare(run: FoldRun, config: TrialConfig, problem: Problem) -> Iterator[tuple[tuple[str, str], float, int, int]]:
     """Return each tensor's layer and name, its largest difference, and how many entries were compared and skipped."""
     fold, dataset = problem.folds[0], problem.dataset
     # In training mode: batch norm's gradient is that of the batch's own statistics.

@@ -47,7 +47,7 @@ def prepare(study: Study, data_dir: Path | None, display: Display, engine: str |
 
 
 def read_data(study: Study, data_dir: Path | None, display: Display) -> Dataset:
-    """Ray Tune, which comes next, is imported meanwhile."""
+    """Read the dataset; Ray Tune, which is needed next, is imported in the meantime."""
     import_ahead(*NEEDED)
     return load_dataset(study.data, data_dir, None, say=display.say)
 
@@ -71,7 +71,7 @@ def announce(prepared: PreparedStudy, display: Display) -> None:
 def cluster_for(
     study: BoundStudy, address: str | None, engine: str, display: Display, phases: Phases
 ) -> Iterator[Cluster]:
-    """A Ray that can run a trial, and the kernels that it will need."""
+    """Start or join a Ray that can run a trial, and compile the kernels that it will need."""
     with contextlib.ExitStack() as stack:
         with display.waiting("Starting Ray" if address is None else f"Joining Ray at {address}"):
             cluster = stack.enter_context(connected(study, address))
@@ -83,12 +83,12 @@ def cluster_for(
 
 
 def _compile_ahead(engine: str, display: Display) -> None:
-    """The compiled engine's kernels, where this machine hasn't any yet: on disk, before workers ask for them at once."""
+    """Compile the kernels of the compiled engine if this machine has none on disk, before several workers ask for them."""
     if engine != "compiled" or is_compiled():
         return
     display.say("compiling the kernels, once for this machine and version: this takes about half a minute", "dim")
     with display.waiting("Compiling the kernels"):
-        from tune_mlp.engines.compiled.warm import compile_kernels  # torch and numba take two seconds to import
+        from tune_mlp.engines.compiled.load import load_kernels  # torch and numba take two seconds to import
 
         seconds = load_kernels()
     display.say(f"compiled the kernels in {seconds:.0f} s, once for this machine and version", "dim")
