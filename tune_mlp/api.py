@@ -1,13 +1,14 @@
-"""The Python interface: a Study that can run itself, and the Results of a run."""
+"""The Study of Python scripts and notebooks: it does what the command line does, as a method."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tune_mlp.results.results import Results
 from tune_mlp.study import study
 
-__all__ = ["Results", "Study"]
+if TYPE_CHECKING:
+    from tune_mlp.results.results import Results  # pandas takes 0.4 s to import
 
 
 class Study(study.Study):

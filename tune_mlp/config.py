@@ -8,17 +8,17 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, model_validator
 from pydantic_core import PydanticCustomError
 
-from tune_mlp.errors import did_you_mean
+from tune_mlp.errors import clipped, did_you_mean, escaped
 from tune_mlp.records import Task
 
 Activation = Literal[
     "identity", "relu", "leaky_relu", "relu6", "elu", "selu", "gelu", "silu", "hardswish", "tanh", "sigmoid", "softplus"
 ]
 Loss = Literal["cross_entropy", "nll", "multi_margin", "mse", "mae", "smooth_l1"]
-ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
-LOSSES: tuple[Loss, ...] = get_args(Loss)
+ACTIVATION_NAMES: tuple[Activation, ...] = get_args(Activation)
+LOSS_NAMES: tuple[Loss, ...] = get_args(Loss)
 REGRESSION_LOSSES: tuple[Loss, ...] = ("mse", "mae", "smooth_l1")
-CLASSIFICATION_LOSSES = LOSSES
+CLASSIFICATION_LOSSES = LOSS_NAMES
 DEFAULT_LOSS: dict[Task, Loss] = {"classification": "cross_entropy", "regression": "mse"}
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -41,10 +41,9 @@ class Settings(BaseModel):
             known = [field.alias or name for name, field in cls.model_fields.items()]
             for name in raw:
                 if name not in known:
-                    hint = did_you_mean(str(name), known)
-                    raise PydanticCustomError(
-                        "unknown_name", "unknown name '{name}'{hint}", {"name": name, "hint": hint}
-                    )
+                    hint = did_you_mean(str(name), known, in_study=True)
+                    context = {"name": escaped(str(name)), "shown": clipped(repr(str(name))), "hint": hint}
+                    raise PydanticCustomError("unknown_name", "unknown name {shown}{hint}", context)
         return raw
 
 
@@ -200,9 +199,9 @@ BRANCHES: dict[str, dict[str, type[Settings]]] = {
     },
 }
 """The parameters whose choice has options of its own, as `optimizer.sgd.momentum`."""
-MODELS = tuple(BRANCHES["model"])
-OPTIMIZERS = tuple(BRANCHES["optimizer"])
-INITS = tuple(BRANCHES["init"])
+MODEL_NAMES = tuple(BRANCHES["model"])
+OPTIMISER_NAMES = tuple(BRANCHES["optimizer"])
+INIT_NAMES = tuple(BRANCHES["init"])
 
 
 class TrialConfig(Settings):

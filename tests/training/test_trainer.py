@@ -10,7 +10,7 @@ import torch
 
 from tests.builders import config, dataset, problem
 from tune_mlp.config import Folds
-from tune_mlp.engines.base import Trained
+from tune_mlp.engines.base import TrainedEpoch
 from tune_mlp.engines.choose import ENGINES, engine
 from tune_mlp.errors import UsageError
 from tune_mlp.records import EpochRecord, mean_metrics, metric_names
@@ -137,11 +137,11 @@ class Breaking:
         if arguments[2] == self.fold:
             train, evaluate, epochs = run.train_epoch, run.evaluate, [0]
 
-            def train_epoch(epoch: int) -> Trained:
+            def train_epoch(epoch: int) -> TrainedEpoch:
                 epochs[0] = epoch
                 trained = train(epoch)
                 broken = self.part == "train" and epoch >= self.epoch
-                return Trained({"loss": math.inf, "accuracy": 0.5}, trained.steps) if broken else trained
+                return TrainedEpoch({"loss": math.inf, "accuracy": 0.5}, trained.steps) if broken else trained
 
             def evaluate_(*arguments: Any) -> dict[str, float]:
                 scores = evaluate(*arguments)

@@ -59,7 +59,7 @@ def test_a_ray_of_our_own_starts_no_process_that_nobody_needs_and_what_runs_late
     code = (
         "import sys\n"
         "from ray._private import node, worker\n"
-        "from tune_mlp.tuning.cluster import connected\n"
+        "from tune_mlp.tuning.ray_compat.cluster_start import connected\n"
         "from tune_mlp.study.study import Study\n"
         "before = {name: value for name, value in vars(node.Node).items()}\n"
         "with connected(Study.load('digits_quick'), None) as cluster:\n"
@@ -74,7 +74,7 @@ def test_a_ray_of_our_own_starts_no_process_that_nobody_needs_and_what_runs_late
 def test_workers_of_a_ray_of_our_own_make_ready_for_trials_as_soon_as_they_run(trains: bool) -> None:
     code = (
         "import os, sys, ray\n"
-        "from tune_mlp.tuning.cluster import connected\n"
+        "from tune_mlp.tuning.ray_compat.cluster_start import connected\n"
         "from tune_mlp.study.study import Study\n"
         "study = Study.load('digits_quick').with_options([(['trials'], os.cpu_count(), '')])\n"
         f"with connected(study, None, trains={trains}):\n"

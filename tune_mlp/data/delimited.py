@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tune_mlp.errors import DataError, one_line
+from tune_mlp.regular_files import read_regular
 
 if TYPE_CHECKING:
     import pandas as pd
 
 DELIMITERS = ",;\t"
+MAX_TABLE_BYTES = 10 * 10**9
+"""A table is read into memory as a whole."""
 
 
 def read_csv(path: Path) -> pd.DataFrame:
@@ -31,7 +34,7 @@ def read_csv(path: Path) -> pd.DataFrame:
 
 def _text(path: Path) -> str:
     try:
-        content = path.read_bytes()
+        content = read_regular(path, MAX_TABLE_BYTES)
     except OSError as error:
         raise DataError(f"{path}: can't be read: {error.strerror or error}") from error
     if not content.strip():

@@ -23,6 +23,7 @@ from tune_mlp.data.dataset import Dataset
 from tune_mlp.data.download import download
 from tune_mlp.data.torchvision_cpu import mnist_module
 from tune_mlp.errors import DataError, one_line
+from tune_mlp.regular_files import open_regular, read_regular
 
 FOLDERS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
 """torchvision's class, and the folder that it keeps the files in, by our name."""
@@ -45,6 +46,8 @@ CLASSES = {
 }
 MAGIC = {"images": 2051, "labels": 2049}
 PIXELS = 28
+MAX_BYTES = 50_000_000
+"""A little more than the largest of the files: 60,000 pictures."""
 
 
 @dataclass(frozen=True)
@@ -158,14 +161,16 @@ def _header_size(path: Path, content: bytes, kind: str) -> int:
 
 
 def _bytes(path: Path) -> bytes:
-    """The content, uncompressed."""
+    """The content, uncompressed. A small archive can hold more than there is memory for, so no more than enough is read."""
     try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if path.suffix == ".gz" else content
+        if path.suffix != ".gz":
+            return read_regular(path, MAX_BYTES)
+        with open_regular(path, MAX_BYTES) as file, gzip.open(file) as unpacked:
+            return unpacked.read(MAX_BYTES)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path}: a damaged or cut off gzip file: {one_line(error)}") from error
     except OSError as error:
-        raise DataError(f"{path}: can't be read: {one_line(error)}") from error
+        raise DataError(f"{path}: can't be read: {error.strerror or one_line(error)}") from error
 
 
 def _md5(content: bytes) -> str:

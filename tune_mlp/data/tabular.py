@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from tune_mlp.config import DataSettings
 from tune_mlp.data.arrays import as_float32, class_name, frozen
 from tune_mlp.data.dataset import Dataset
-from tune_mlp.data.delimited import read_csv
+from tune_mlp.data.delimited import MAX_TABLE_BYTES, read_csv
 from tune_mlp.errors import DataError, did_you_mean, one_line
+from tune_mlp.regular_files import open_regular
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +68,12 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        frame = pd.read_parquet(path)
+        file = open_regular(path, MAX_TABLE_BYTES)
+    except OSError as error:
+        raise DataError(f"{path}: can't be read: {error.strerror or one_line(error)}") from error
+    try:
+        with file:
+            frame = pd.read_parquet(file)
     except Exception as error:  # pyarrow's errors have many bases
         raise DataError(f"{path}: can't be read as Parquet: {one_line(error)}") from error
     if any(name is not None for name in frame.index.names):

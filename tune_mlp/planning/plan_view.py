@@ -1,4 +1,4 @@
-"""What a person sees of a plan: the forecast, where the time goes, and which layout of trials and threads is best."""
+"""The view of a plan: the forecast, where the time goes, and the best layout of trials and threads."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tune_mlp.space.domains import Domain
 from tune_mlp.space.space import Constant, to_config
 
 ROWS = 6
-"""Batch sizes in the table: those that take most of the time."""
+"""The number of batch sizes in the table: those that take most of the time."""
 AS_GOOD = 1.05
-"""A layout that is better by less is as good, by what can be measured in so short a time."""
+"""Layouts that differ by less than this are called equal: the measurement is too short to tell them apart."""
 
 
 def show_plan(console: Console, plan: Plan) -> None:
-    """Print it."""
+    """Print the plan."""
     study, dataset = plan.study, plan.problem.dataset
     train, validation = fold_sizes(plan.problem)
     of = "all" if plan.measured == study.number_of_trials else f"{plan.measured} of the"
@@ -52,7 +52,7 @@ def show_plan(console: Console, plan: Plan) -> None:
 
 
 def forecast_lines(plan: Plan) -> list[tuple[str, str]]:
-    """The forecast, a word and a line for each part."""
+    """Return the lines of the forecast, each with its heading."""
     seconds, memory = plan.trials_seconds, plan.memory
     low, high = (float(np.percentile(seconds, part)) + plan.start + plan.end for part in (10, 90))
     between = f", in 8 of 10 simulations {clock(low)} to {clock(high)}" if high - low >= 1 else ""
@@ -90,19 +90,19 @@ def _epochs(plan: Plan) -> str:
 
 @dataclass(frozen=True)
 class _Batch:
-    """The draws of one batch size."""
+    """The draws that have one batch size."""
 
     size: int
     draws: int
     updates: int
     epoch: float
-    """Seconds, on average."""
+    """Mean seconds of an epoch."""
     share: float
-    """Of all training."""
+    """The share of all training time."""
 
 
 def by_batch(plan: Plan) -> list[_Batch]:
-    """A row for each batch size that is drawn, the smallest first."""
+    """Return a row for each batch size that is drawn, the smallest first."""
     train, _ = fold_sizes(plan.problem)
     groups: dict[int, list[int]] = defaultdict(list)
     for number, params in enumerate(plan.draws):
@@ -121,12 +121,12 @@ def by_batch(plan: Plan) -> list[_Batch]:
 
 
 def updates(samples: int, batch_size: int) -> int:
-    """Steps an epoch."""
+    """The number of steps in an epoch."""
     return math.ceil(samples / batch_size)
 
 
 def batch_table(plan: Plan) -> Table:
-    """Where the time goes, by batch size."""
+    """Return the table that shows where the time goes, by batch size."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     for heading in ("batch_size", "draws", "updates an epoch", "seconds an epoch", "share of the training time"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -140,7 +140,7 @@ def batch_table(plan: Plan) -> Table:
 
 
 def remarks(plan: Plan) -> list[str]:
-    """What surprises people."""
+    """Return remarks on what may surprise a user."""
     found = [smallest_batch(plan)]
     shares = plan.shares
     top = max(range(len(shares)), key=lambda i: shares[i])
@@ -159,7 +159,7 @@ def remarks(plan: Plan) -> list[str]:
 
 
 def smallest_batch(plan: Plan) -> str:
-    """What the smallest batch means."""
+    """Explain what the smallest batch size costs."""
     train, _ = fold_sizes(plan.problem)
     row = by_batch(plan)[0]
     said = f"batch_size {row.size} means {row.updates:,} updates an epoch: {row.draws} of the {count(len(plan.draws), 'draw')}"
@@ -181,7 +181,7 @@ def _least_batch(plan: Plan) -> int | None:
 
 
 def layout_table(plan: Plan) -> Table:
-    """Trials at once and threads each, with what they get done."""
+    """Return the table of layouts with the speed of each."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     for heading in ("trials at once", "threads each", "work done in a second"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -193,7 +193,7 @@ def layout_table(plan: Plan) -> Table:
 
 
 def advice(layouts: tuple[Layout, ...]) -> str:
-    """Which is best, and how to ask for it."""
+    """Name the best layout and the options that choose it."""
     own, best = layouts[0], max(layouts, key=lambda layout: layout.speed)
     if best.speed < AS_GOOD:
         alone = next(layout for layout in layouts if layout.slots == 1) if own.slots > 1 else None
@@ -207,7 +207,7 @@ def advice(layouts: tuple[Layout, ...]) -> str:
 
 
 def size(amount: float) -> str:
-    """`52 MiB`, `1.3 GiB`."""
+    """Write a size: `52 MiB`, `1.3 GiB`."""
     return (
         f"{amount / 2**30:.1f} GiB"
         if amount >= 2**30

@@ -1,4 +1,4 @@
-"""A published study: its citation, the experiments that run it again, and the claims that these are held to."""
+"""A published study: its citation, the experiments that run it again, and the claims that they are compared with."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ TOLERANCES: dict[str, tuple[str, ...]] = {
     "falls": (),
     "gradients": ("at_most",),
 }
-"""The measures, each with the tolerances that can judge it; what has none here holds or doesn't."""
+"""The measures, each with the tolerances that can judge it; a measure without tolerances is true or false."""
 
 
 class Claim(Settings):
@@ -182,7 +182,7 @@ class Claim(Settings):
         return [name for name in names if getattr(self, name) is not None]
 
     def _accuracies_are_shares(self) -> None:
-        """97.5 for 0.975 would be met by nothing, or by everything."""
+        """Refuse an accuracy such as 97.5: accuracies are shares, and a claim on 97.5 could never be judged rightly."""
         figures = [self.published] if self.value else []
         figures += [row.published for row in self.rows.values.values()] if self.rows else []
         figures += [getattr(self, name) for name in self._given(TOLERANCES["value"])]
@@ -193,22 +193,22 @@ class Claim(Settings):
 
     @property
     def measure(self) -> str:
-        """How it is measured."""
+        """The measure of the claim."""
         return self._given(TOLERANCES)[0]
 
     @property
     def column(self) -> str:
-        """The column that is measured; empty where that is no single one."""
+        """The column that is measured; empty if the measure uses several columns or none."""
         return getattr(getattr(self, self.measure), "column", "")
 
     @property
     def judged(self) -> bool:
-        """Is it met or missed, or only reported?"""
+        """True if the claim is judged as met or missed, false if its figures are only reported."""
         return not TOLERANCES[self.measure] or bool(self._given(TOLERANCES["value"]))
 
 
 def is_share(column: str) -> bool:
-    """Accuracies are shares, shown as percent."""
+    """Return whether a column holds a share, which is shown as percent."""
     return column.endswith(("accuracy", "accuracy_std"))
 
 

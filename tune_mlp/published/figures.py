@@ -1,4 +1,4 @@
-"""Figures out of a run's tables, and how a figure and a distance between two are said."""
+"""Figures from a run's tables, and how a figure and a difference are written."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tune_mlp.records import Mode
 from tune_mlp.results.tables import RANKED, rank
 
 SLACK = 1e-9
-"""What rounding may do to a figure that is exactly at its tolerance."""
+"""The rounding error that is forgiven where a figure is exactly at its tolerance."""
 
 
 class MissingRow(LookupError):
-    """A trial or an epoch that isn't there: a fault of the claim, unless the run was scaled down."""
+    """A trial or an epoch is missing: the claim is wrong, unless the run was scaled down."""
 
 
 class Tables(Protocol):
-    """What is measured of a run: `Results`, or whatever has its tables."""
+    """The tables that claims are measured on: `Results`, or any object with the same tables."""
 
     @property
     def trials(self) -> pd.DataFrame: ...
@@ -39,18 +39,18 @@ class Tables(Protocol):
 
 @dataclass(frozen=True)
 class Figure:
-    """A number, and where several seeds made it, how far these lie apart."""
+    """A number and, if several seeds were run, their standard deviation."""
 
     number: float
     std: float = math.nan
     seeds: int = 0
 
     def shown(self, column: str) -> str:
-        """The figure, and from how many seeds it is."""
+        """The figure as text, with the number of seeds."""
         return f"{self.spread(column)} ({self.seeds} seeds)" if self._spreads else self.spread(column)
 
     def spread(self, column: str) -> str:
-        """The figure, with its deviation where there is one."""
+        """The figure as text, with its deviation if there is one."""
         if not self._spreads:
             return shown(column, self.number)
         if is_share(column):
@@ -63,7 +63,7 @@ class Figure:
 
 
 def matching(results: Tables, where: Mapping[str, Any]) -> pd.DataFrame:
-    """The trials with these parameters, best first; those that can't be best stand last."""
+    """Return the trials with these parameters, best first; trials that can't be best stand last."""
     trials = results.trials
     for column in where:
         check_column(trials, column)
@@ -82,7 +82,7 @@ def matching(results: Tables, where: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _same(cell: Any, wanted: Any) -> bool:
-    """As the table holds it: lists are JSON text, and a number may be written as text where it is a key."""
+    """Return a value as the table holds it: lists are JSON text, and numbers that are keys may be written as text."""
     if wanted is None or pd.isna(cell):
         return wanted is None and bool(pd.isna(cell))
     if isinstance(cell, bool | np.bool_) or isinstance(wanted, bool):
@@ -104,7 +104,7 @@ def said(where: Mapping[str, Any]) -> str:
 
 
 def figure_of(results: Tables, where: Mapping[str, Any], column: str, epoch: int | None) -> Figure:
-    """Of the best trial with these parameters."""
+    """Return a figure of the best trial with these parameters."""
     row = matching(results, where).iloc[0]
     found = figure(results, row, column, epoch)
     if math.isnan(found.number) and row["state"] in RANKED:
@@ -113,7 +113,7 @@ def figure_of(results: Tables, where: Mapping[str, Any], column: str, epoch: int
 
 
 def figure(results: Tables, row: pd.Series[Any], column: str, epoch: int | None) -> Figure:
-    """A trial's figure; NaN where it has none, as one that diverged."""
+    """Return a trial's figure; NaN if it has none, for example because it diverged."""
     own = results.epochs[results.epochs["trial"] == row["trial"]]
     seeds = own["repeat"].nunique() if "repeat" in own.columns else 0
     if epoch is None:
@@ -146,7 +146,7 @@ def published_text(column: str, published: float | str) -> str:
 
 
 def shown(column: str, number: float) -> str:
-    """Accuracies as percent, all else with four digits."""
+    """Write a figure: accuracies as percent, other figures with four digits."""
     if not math.isfinite(number):
         return "not finite"
     if is_share(column):
@@ -155,7 +155,7 @@ def shown(column: str, number: float) -> str:
 
 
 def distance(column: str, number: float) -> str:
-    """Accuracies lie so many percentage points apart."""
+    """Write a difference: accuracies in percentage points, other figures with three digits."""
     if not math.isfinite(number):
         return "not finite"
     return f"{100 * number:.2f} points" if is_share(column) else f"{number:.3g}"

@@ -6,12 +6,13 @@ import contextlib
 import errno
 import os
 import sys
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tune_mlp.errors import RunFolderError, StorageError
-from tune_mlp.results.journal import Ended, Event, Started, Tested, parse_events, to_line
+from tune_mlp.results.journal import Ended, Event, Started, Tested, parse_lines, to_line
 from tune_mlp.runs.lease import Lease, refused
 
 if sys.platform != "win32":
@@ -25,10 +26,11 @@ even a loss of power takes them back."""
 class Journal:
     """The one writer of a journal; another one's attempt is refused while this is open."""
 
-    def __init__(self, path: Path, descriptor: int, size: int, lease: Lease) -> None:
+    def __init__(self, path: Path, descriptor: int, size: int, lines: int, lease: Lease) -> None:
         self.path = path
         self._descriptor = descriptor
         self._size = size
+        self._lines = lines
         self._lease = lease
 
     @classmethod
@@ -36,7 +38,7 @@ class Journal:
         """A new file; one that is there already is refused."""
         path = Path(path)
         descriptor = _open(path, os.O_CREAT | os.O_EXCL)
-        return cls(path, descriptor, 0, _leased(path, descriptor))
+        return cls(path, descriptor, 0, 0, _leased(path, descriptor))
 
     @classmethod
     def resume(cls, path: str | Path) -> Self:
@@ -46,7 +48,7 @@ class Journal:
         lease = _leased(path, descriptor)
         try:
             content = path.read_bytes()
-            parse_events(content, path)
+            lines = len(parse_lines(content, path))
             size = content.rfind(b"\n") + 1
             os.ftruncate(descriptor, size)
         except BaseException as error:
@@ -55,13 +57,13 @@ class Journal:
             if isinstance(error, OSError):
                 raise StorageError(f"{path}: can't go on with the journal: {error.strerror or error}") from None
             raise
-        return cls(path, descriptor, size, lease)
+        return cls(path, descriptor, size, lines, lease)
 
     def append(self, event: Event) -> None:
         """Writes a whole line or, where that fails, nothing."""
         if self._descriptor >= 0:
             self.check()
-        line = to_line(event)
+        line = to_line(event, self._lines + 1, time.time())
         try:
             written = 0
             while written < len(line):  # once, but for a disk that fills up
@@ -69,6 +71,7 @@ class Journal:
             if isinstance(event, ON_DISK):
                 _put_on_disk(self._descriptor)
             self._size += len(line)
+            self._lines += 1
         except BaseException as error:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, self._size)

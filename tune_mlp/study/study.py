@@ -5,11 +5,19 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from tune_mlp.config import (
     CLASSIFICATION_LOSSES,
@@ -25,11 +33,12 @@ from tune_mlp.data.dataset import Dataset
 from tune_mlp.errors import StudyError
 from tune_mlp.models.pictures import check_model
 from tune_mlp.records import BETTER, Mode, Task, metric_names
+from tune_mlp.regular_files import in_bytes
 from tune_mlp.space.choosers import grid_draws, random_chooser
 from tune_mlp.space.domains import Domain
 from tune_mlp.space.faults import first_fault, shown
-from tune_mlp.space.files import Located, dump_yaml, find, read_file
-from tune_mlp.space.overrides import override, parse_assignment
+from tune_mlp.space.files import MAX_BYTES, Located, dump_yaml, find, plain_tree, read_file, read_yaml
+from tune_mlp.space.overrides import override, parse_assignment, parse_keyword
 from tune_mlp.space.parsing import parse_space
 from tune_mlp.space.space import EXPERIMENT, Branch, Constant, Params, Space, combinations, finite, resolve, to_config
 from tune_mlp.study.settings import (
@@ -49,6 +58,10 @@ EngineName = Literal["auto", "eager", "compiled"]
 DEFAULT_METRIC: dict[Task, Metric] = {"classification": "val_accuracy", "regression": "val_rmse"}
 DEFAULT_TRIALS = 25
 MAX_GRID = 100_000
+ROOM = 10_000
+"""Bytes that a written study may yet grow by: a table's path becomes absolute, the metric follows from the data, and a
+resume changes the number of trials."""
+PlainDict = Annotated[dict[Any, Any], BeforeValidator(plain_tree)]
 Override = tuple[list[str], Any, str]
 """A path, its new value, and the words that said so."""
 
@@ -70,7 +83,7 @@ class Study(Settings):
     """One line for `tune-mlp spaces`."""
     data: DataSettings
     """The dataset, and how it is split and scaled."""
-    space: dict[Any, Any]
+    space: PlainDict
     """The parameters: a plain value, or the domain it is drawn from. What isn't named keeps its default."""
     trials: Whole | None = None
     """How many draws are trained; left out: the whole grid in a grid search, else 25."""
@@ -105,10 +118,19 @@ class Study(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Where all randomness starts."""
 
-    published: dict[Any, Any] | None = None
+    published: PlainDict | None = None
     """What a published report says of this study, for `tune-mlp reproduce`: its citation, experiments and claims."""
 
     _located: Located | None = PrivateAttr(default=None)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _faults_are_in_our_words(cls, raw: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        """Raise a StudyError for what pydantic objects to, also where a study is made in Python: `Study(trials=-1)`."""
+        try:
+            return validate(raw)
+        except ValidationError as error:
+            raise first_fault(error, raw) from None
 
     @model_validator(mode="before")
     @classmethod
@@ -135,21 +157,49 @@ class Study(Settings):
             )
         if self.scheduler.pbt and EXPERIMENT in space.nodes:
             raise StudyError("pbt mixes settings; named experiments are to be kept apart", ("space", EXPERIMENT))
+        if (size := len(self.dump().encode()) + ROOM) > MAX_BYTES:
+            rule = f"written out with all its defaults this study has {size // 1000} kB, and a study file"
+            raise StudyError(f"{rule} is at most {in_bytes(MAX_BYTES)}")
         return self
 
     @classmethod
-    def load(cls, space: str | Path, sets: Sequence[str] = (), options: Sequence[Override] = ()) -> Study:
-        """The study in a file, or a shipped one by name, with `PATH=VALUE` overrides and a command line's options."""
+    def load(
+        cls, space: str | Path, sets: Sequence[str] = (), options: Sequence[Override] = (), **settings: Any
+    ) -> Self:
+        """The study in a file, or a shipped one by name, with changes laid over it in the order of the arguments: texts
+        as `--set` takes them, options of a command line, and keywords as in `Study.load("mnist_asha", trials=4, lr=0.1)`.
+        """
         path = find(str(space))
         located = read_file(path)
         located.tree.setdefault("name", re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:48] or "study")
-        for text in sets:
-            located = override(located, *parse_assignment(text, cls.model_fields))
-        for parts, value, said in options:
+        assigned = [parse_assignment(text, cls.model_fields) for text in sets]
+        named = [parse_keyword(name, value, cls.model_fields) for name, value in settings.items()]
+        for parts, value, said in (*assigned, *options, *named):
             located = override(located, parts, value, said)
         return cls.from_located(located, path.parent)
 
-    def with_options(self, options: Sequence[Override]) -> Study:
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """The study in a YAML text; an error names the line. A table's path is taken from the working directory."""
+        return cls.from_located(read_yaml(text, "text"), Path())
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> Self:
+        """The study in a mapping as a study file holds it: `Study.from_dict({"data": {"name": "digits"}, "space": {}})`."""
+        return cls.from_located(Located(plain_tree(dict(settings)), ""), Path())
+
+    def __repr_args__(self) -> list[tuple[str, Any]]:
+        """Show what tells one study from another; `dump` has all the rest."""
+        return [
+            ("name", self.name),
+            ("data", self.data.name),
+            ("trials", self.number_of_trials),
+            ("epochs", self.epochs),
+            ("search", self.search.name),
+            ("scheduler", self.scheduler.name),
+        ]
+
+    def with_options(self, options: Sequence[Override]) -> Self:
         """The study with a command line's options laid over it; one that was loaded from a file."""
         located = self._located
         if not options or located is None:
@@ -159,13 +209,11 @@ class Study(Settings):
         return type(self).from_located(located, Path())
 
     @classmethod
-    def from_located(cls, located: Located, base: Path) -> Study:
+    def from_located(cls, located: Located, base: Path) -> Self:
         """Validate a parsed file; an error names file and line. A table's path is taken from `base`, its folder."""
         try:
             study = cls.model_validate(located.tree)
             study.check_draws()
-        except ValidationError as error:
-            raise located.locate(first_fault(error, located.tree)) from None
         except StudyError as error:
             raise located.locate(error) from None
         kind, colon, file = study.data.name.partition(":")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tune_mlp.config import TrialConfig
 from tune_mlp.data.dataset import Problem
-from tune_mlp.engines.base import Engine, Run
+from tune_mlp.engines.base import Engine, FoldRun
 from tune_mlp.errors import UsageError
 from tune_mlp.records import SCORES, EpochRecord, Mode, mean_metrics, metric_names, spread
 from tune_mlp.seeds import repeated
@@ -59,7 +59,7 @@ class Trainer:
         self._metric = metric
         self._epochs = epochs
         self._patience = Patience(patience, mode)
-        self._runs: list[Run] = [
+        self._runs: list[FoldRun] = [
             engine.start(config, problem, fold, repeated(seed, repeat), device)
             for repeat in range(seeds)
             for fold in range(len(problem.folds))

@@ -43,7 +43,6 @@ def prepare(study: Study, data_dir: Path | None, display: Display, engine: str |
         raise study.located(error) from None
     name, why = choose_engine(engine or bound.engine, gpu=bound.resources.gpu > 0, eager_only=bound.eager_only())
     problem = make_problem(dataset, bound.data, bound.seed)
-    announce(bound, dataset, display)
     return PreparedStudy(bound, dataset, problem, name, why)
 
 
@@ -53,8 +52,9 @@ def read_data(study: Study, data_dir: Path | None, display: Display) -> Dataset:
     return load_dataset(study.data, data_dir, None, say=display.say)
 
 
-def announce(study: BoundStudy, dataset: Dataset, display: Display) -> None:
-    """What a person must know ahead of the results."""
+def announce(prepared: PreparedStudy, display: Display) -> None:
+    """Say what a person must know ahead of the results."""
+    study, dataset = prepared.study, prepared.dataset
     if dataset.stand_in_for:
         display.say(
             f"!!! {dataset.stand_in_for} was not found and can't be downloaded: {dataset.name} STANDS IN for it. These "
@@ -87,7 +87,7 @@ def _compile_ahead(engine: str, display: Display) -> None:
     if engine != "compiled" or is_compiled():
         return
     with display.waiting("Compiling the kernels, once for this machine"):
-        from tune_mlp.engines.compiled.warm import compile_kernels  # torch and numba take two seconds to import
+        from tune_mlp.engines.compiled.load import load_kernels  # torch and numba take two seconds to import
 
-        seconds = compile_kernels()
+        seconds = load_kernels()
     display.say(f"compiled the kernels in {seconds:.0f} s, once for this machine and version", "dim")

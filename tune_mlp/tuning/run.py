@@ -33,7 +33,7 @@ from tune_mlp.runs.phases import Phases
 from tune_mlp.runs.run_location import RunLocation
 from tune_mlp.study.study import BoundStudy, Override, Study
 from tune_mlp.tuning.cluster import Cluster
-from tune_mlp.tuning.preparation import PreparedStudy, cluster_for, prepare
+from tune_mlp.tuning.preparation import PreparedStudy, announce, cluster_for, prepare
 from tune_mlp.tuning.search_loop import OpenRun, test_winner, train_trials
 
 
@@ -89,12 +89,11 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
         run_folder.check_writable(request.csv)
     run_location.check(out, request.name)
     prepared = prepare(study, request.data_dir, display)
-    phases.over("data")
 
     def create_folder(cluster: Cluster, slots: int, stack: ExitStack) -> OpenRun:
         bound = prepared.study
         where = stack.enter_context(run_location.new_run(out, request.name, bound.name, display.say))
-        facts = RunFacts(bound, prepared.dataset, prepared.engine, prepared.why, cluster.nodes, slots)
+        facts = RunFacts(bound, prepared.problem.dataset, prepared.engine, prepared.why, cluster.nodes, slots)
         with _says_how_to_resume(where, bound):
             manifest = Manifest.begin(where.folder, facts, request.command, phases.began)
             journal = stack.enter_context(Journal.create(where.folder / JOURNAL))
@@ -127,8 +126,7 @@ def resume_study(where: Path | ObjectStore, more: More, request: Request, displa
         with _says_how_to_resume(run, study):
             run_folder.tidy(run.folder)
             prepared = prepare(study, request.data_dir, display, engine=manifest.facts["engine"]["name"])
-            check_same_data(manifest, prepared.dataset)
-        phases.over("data")
+            check_same_data(manifest, prepared.problem.dataset)
 
         def reopen_folder(cluster: Cluster, slots: int, stack: ExitStack) -> OpenRun:
             with _says_how_to_resume(run, study):
@@ -154,6 +152,8 @@ def _carry_out(
 ) -> Path | ObjectStore:
     """Start Ray, open the folder, train and test, and write the tables; returns where the run lies."""
     study = prepared.study
+    announce(prepared, display)
+    phases.over("data")
     with ExitStack() as until_ray_has_ended:
         with cluster_for(study, request.address, prepared.engine, display, phases) as cluster:
             slots = cluster.slots(study.resources, study.concurrent)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tune_mlp.engines.compiled.jit import inline, spliced
-from tune_mlp.engines.compiled.products import multiply, transpose
+from tune_mlp.engines.compiled.matmul import multiply, transpose
 from tune_mlp.engines.compiled.sparse import add_pictures
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
