@@ -16,8 +16,6 @@ import pytest
 import yaml
 
 from tune_mlp.published.studies import load, published_studies
-from tune_mlp.search import make_parser
-from tune_mlp.space.files import shipped
 from tune_mlp.study.study import Study
 
 ROOT = Path(__file__).parents[1]
@@ -26,7 +24,7 @@ ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 PUBLISHED = (ROOT / "docs" / "published.md").read_text(encoding="utf-8")
 STOP = re.compile(r"^\d\. `([^`]+)`, `([^`]+)`", re.MULTILINE)
 SMALLER = {  # what a test adds to a command of the README whose own size would take too long
-    "python -m tune_mlp.search --space digits_quick": "--trials 2 --epochs 1 --quiet",
+    "tune-mlp search --space digits_quick": "--trials 2 --epochs 1 --quiet",
     "tune-mlp resume runs/first": "--quiet",
     "tune-mlp plan --space digits_quick": "--trials 2 --epochs 1",
 }
@@ -121,14 +119,6 @@ def test_every_make_word_of_the_readme_is_in_the_makefile() -> None:
     assert {"search", "test"} <= words
     for word in words:
         assert re.search(rf"^{word}:", makefile, re.MULTILINE), word
-
-
-def test_every_command_of_the_readme_is_understood() -> None:
-    commands = re.findall(r"^python -m tune_mlp\.search ([^#\n]*)", README, re.MULTILINE)
-    assert len(commands) >= 3
-    for command in commands:
-        args = make_parser().parse_args(command.split())
-        assert args.space in shipped() or args.space == "my_study.yaml"
 
 
 def test_the_readmes_study_is_valid() -> None:

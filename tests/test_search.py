@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -122,7 +123,10 @@ def search_until(said: str, folder: Path, *words: str) -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGQUIT, 131)],
+)
 def test_a_signal_ends_a_search_with_all_saved(number: int, status: int, tmp_path: Path) -> None:
     process = search_until("[10/", tmp_path, "--space", "digits_quick", "--trials", "3000", "--name", "cut")
     process.send_signal(number)
@@ -131,6 +135,72 @@ def test_a_signal_ends_a_search_with_all_saved(number: int, status: int, tmp_pat
     assert complaint.count("\n") == 1
     assert "interrupted; the" in complaint
     assert len(pd.read_csv(tmp_path / "runs" / "cut" / "trials.csv")) >= 10
+
+
+def test_a_hung_up_terminal_leaves_a_run_that_is_resumed(tmp_path: Path) -> None:
+    """Its kernel sends SIGHUP to the whole group of processes."""
+    process = subprocess.Popen(
+        [*SEARCH, "--space", "digits_quick", "--trials", "3000", "--name", "cut"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout
+    assert any(line.startswith("[5/") for line in process.stdout)
+    os.killpg(process.pid, signal.SIGHUP)
+    _, complaint = process.communicate(timeout=60)
+    assert (process.returncode, complaint.count("\n")) == (129, 1), complaint
+    assert "interrupted; the" in complaint
+
+
+def test_a_search_whose_hangups_are_ignored_goes_on(tmp_path: Path) -> None:
+    """As under `nohup`."""
+    process = subprocess.Popen(
+        ["nohup", *SEARCH, *QUICK, "--name", "whole"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert any(line.startswith("[1/") for line in process.stdout)
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert len(pd.read_csv(tmp_path / "runs" / "whole" / "trials.csv")) == 4
+
+
+@pytest.mark.parametrize(
+    "ending",
+    ["| head -1", "| true", ">&-", "<&- >&- 2>&-", "> /dev/full", "> /dev/full 2>&1"],
+)
+def test_a_search_needs_no_screen(ending: str, tmp_path: Path) -> None:
+    command = f"set -o pipefail; {shlex.join([*SEARCH, *QUICK, '--name', 'unseen'])} {ending}"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads((tmp_path / "runs" / "unseen" / "run.json").read_text())["state"] == "finished"
+    assert len(pd.read_csv(tmp_path / "runs" / "unseen" / "trials.csv")) == 4
+
+
+def test_a_search_in_a_deleted_folder_says_so(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    command = f"rmdir ../gone; {shlex.join([*SEARCH, *QUICK, '--out', str(tmp_path / 'runs')])}"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=tmp_path / "gone",
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "the working directory was deleted" in done.stderr
 
 
 TWO_QUICK_THEN_SLOW = """\

@@ -1,4 +1,4 @@
-"""`tune-mlp WORD`: what is asked of a run after the search, and of the package."""
+"""The command `tune-mlp WORD`: the search, and all that can be asked of a run and of the package."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import NoReturn
 
 from tune_mlp.console.terminal import OneLineParser, guarded, leave, make_console
-from tune_mlp.errors import RunError, StudyError, UsageError, did_you_mean
+from tune_mlp.errors import Interrupted, RunError, StudyError, UsageError, did_you_mean
+from tune_mlp.search import DESCRIPTION, add_search_options, search
+from tune_mlp.search import EXAMPLE as SEARCH_EXAMPLE
 from tune_mlp.space.files import read_file, shipped
 from tune_mlp.version import __version__
 
@@ -21,6 +23,7 @@ FORMATS = {"csv": "csv", "parquet": "parquet", "json": "json", "xlsx": "xlsx", "
 EXAMPLE = """\
 examples:
   tune-mlp spaces
+  tune-mlp search --space mnist_asha
   tune-mlp plan --space mnist_asha --trials 100
   tune-mlp export runs/digits_quick-20260101-120000 --to xlsx
   tune-mlp resume runs/digits_quick-20260101-120000
@@ -28,7 +31,7 @@ examples:
   tune-mlp schema > study.schema.json
   tune-mlp reproduce cs587_digits --quick
 
-A search is `python -m tune_mlp.search --space NAME`.
+`tune-mlp WORD --help` explains a word. `python -m tune_mlp.search` is `tune-mlp search`.
 """
 
 
@@ -80,7 +83,7 @@ def _export(args: argparse.Namespace) -> None:
 def _resume(args: argparse.Namespace) -> None:
     """Go on with a run."""
     from tune_mlp.console.live_view import make_display
-    from tune_mlp.console.summary import show_summary
+    from tune_mlp.console.summary import show_best_so_far, show_summary
     from tune_mlp.results.results import find_run
     from tune_mlp.tuning.run import More, Request, resume_study  # late: ray, pandas
 
@@ -93,7 +96,12 @@ def _resume(args: argparse.Namespace) -> None:
         command=args.command,
         functions=tuple(args.dataset),
     )
-    results = resume_study(run, More(args.trials, args.time_budget), request, make_display(console, quiet=False))
+    display = make_display(console, quiet=False)
+    try:
+        results = resume_study(run, More(args.trials, args.time_budget), request, display)
+    except Interrupted:
+        show_best_so_far(console, display)
+        raise
     show_summary(console, results, args.csv)
 
 
@@ -167,11 +175,20 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tune-mlp {__version__}")
     words = parser.add_subparsers(dest="word", metavar="WORD", required=True)
 
-    def word(name: str, job: Callable[[argparse.Namespace], None], text: str) -> OneLineParser:
-        added: OneLineParser = words.add_parser(name, help=text, description=text)
+    def word(name: str, job: Callable[[argparse.Namespace], None], text: str, example: str = "") -> OneLineParser:
+        added: OneLineParser = words.add_parser(
+            name,
+            help=text,
+            description=text,
+            epilog=example,
+            formatter_class=argparse.RawDescriptionHelpFormatter if example else argparse.HelpFormatter,
+            allow_abbrev=False,
+        )
         added.set_defaults(job=job)
         return added
 
+    searching = word("search", search, DESCRIPTION, SEARCH_EXAMPLE.format(prog="tune-mlp search"))
+    searching.late = add_search_options
     spaces = word("spaces", _spaces, "List the shipped spaces with a line each, or print one.")
     spaces.add_argument("name", nargs="?", help="The space to print.")
     plan = word(

@@ -10,9 +10,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from tune_mlp.command_line import command_line, option
 from tune_mlp.console.board import Display
 from tune_mlp.data.sources import calls_code
 from tune_mlp.errors import (
+    ENDING,
     Interrupted,
     LostRun,
     NoTrialSucceeded,
@@ -34,6 +36,7 @@ from tune_mlp.runs.run_location import RunLocation
 from tune_mlp.study.study import BoundStudy, Override, Study
 from tune_mlp.tuning.cluster import Cluster
 from tune_mlp.tuning.preparation import PreparedStudy, announce, cluster_for, prepare
+from tune_mlp.tuning.ray_compat.cluster_start import require_working_directory
 from tune_mlp.tuning.search_loop import OpenRun, test_winner, train_trials
 
 
@@ -83,6 +86,7 @@ trials at once, and a stack for what must stay open until Ray has ended."""
 
 def run_study(study: Study, request: Request, display: Display) -> Results:
     """Run a study and return what was found; the folder holds all of it, whatever happens on the way."""
+    require_working_directory()
     phases = Phases()
     out = location(request.out)
     if request.csv:
@@ -94,7 +98,7 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
         bound = prepared.study
         where = stack.enter_context(run_location.new_run(out, request.name, bound.name, display.say))
         facts = RunFacts(bound, prepared.problem.dataset, prepared.engine, prepared.why, cluster.nodes, slots)
-        with _says_how_to_resume(where, bound):
+        with _says_how_to_resume(where, bound, request.csv):
             manifest = Manifest.begin(where.folder, facts, request.command, phases.began)
             journal = stack.enter_context(Journal.create(where.folder / JOURNAL))
             journal.append(_started(prepared))
@@ -106,6 +110,7 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
 def resume_study(where: Path | ObjectStore, more: More, request: Request, display: Display) -> Results:
     """Go on with a run that was interrupted or lost its driver, or extend a run that has ended. Trials that ended stay as
     they are, trials under way go on from where they were left, and later draws are those that would have come anyway."""
+    require_working_directory()
     phases = Phases()
     if request.csv:
         run_folder.check_writable(request.csv)
@@ -123,13 +128,13 @@ def resume_study(where: Path | ObjectStore, more: More, request: Request, displa
                 return Results.load(where)
             raise UsageError(f"{where} has ended with all its {len(history.ended)} trials; --trials +N adds to them")
         _check_functions(study, where, request)
-        with _says_how_to_resume(run, study):
+        with _says_how_to_resume(run, study, request.csv):
             run_folder.tidy(run.folder)
             prepared = prepare(study, request.data_dir, display, engine=manifest.facts["engine"]["name"])
             check_same_data(manifest, prepared.problem.dataset)
 
         def reopen_folder(cluster: Cluster, slots: int, stack: ExitStack) -> OpenRun:
-            with _says_how_to_resume(run, study):
+            with _says_how_to_resume(run, study, request.csv):
                 manifest.resumed(prepared.study, request.command, phases.began)
             display.say(_going_on(history, prepared.study))
             return OpenRun(prepared, run, slots, cluster, journal, manifest, history)
@@ -143,7 +148,7 @@ def _check_functions(study: Study, where: Path | ObjectStore, request: Request) 
     for function in calls_code(study.data):
         if function not in request.functions:
             raise UsageError(
-                f"{where}: its data come from {function}, which is code to run: if you trust it, add --dataset {function}"
+                f"{where}: its data come from {function}, which is code to run: if you trust it, add {option('--dataset', function)}"
             )
 
 
@@ -159,10 +164,10 @@ def _carry_out(
             slots = cluster.slots(study.resources, study.concurrent)
             run = open_folder(cluster, slots, until_ray_has_ended)
             phases.over("folder")
-            with _says_how_to_resume(run.where, study):
+            with _says_how_to_resume(run.where, study, request.csv):
                 results, signal_number = _train_and_test(run, request.csv, display, phases)
         phases.over("ray")
-        _close(run, results, signal_number, phases)
+        _close(run, results, signal_number, request.csv, phases)
     return run.where.where
 
 
@@ -175,8 +180,12 @@ def _train_and_test(run: OpenRun, csv: Path | None, display: Display, phases: Ph
         if signal_number is None:
             test_winner(run, display)
         phases.over("test")
-    except (KeyboardInterrupt, SystemExit) as stopped:  # while the winner is tested
-        signal_number = signal.SIGINT if isinstance(stopped, KeyboardInterrupt) else signal.SIGTERM
+    except KeyboardInterrupt:  # while the winner is tested
+        signal_number = signal.SIGINT
+    except SystemExit as stopped:
+        if stopped.code not in ENDING:
+            raise
+        signal_number = ENDING[ENDING.index(stopped.code)]
     except LostRun:  # the folder is another process's
         raise
     except BaseException as error:
@@ -191,31 +200,33 @@ def _train_and_test(run: OpenRun, csv: Path | None, display: Display, phases: Ph
     return results, signal_number
 
 
-def _close(run: OpenRun, results: Results, signal_number: int | None, phases: Phases) -> None:
+def _close(run: OpenRun, results: Results, signal_number: int | None, csv: Path | None, phases: Phases) -> None:
     """Write how the run ended to the manifest, and raise where it didn't end well."""
     state = "interrupted" if signal_number is not None else "finished"
-    with _says_how_to_resume(run.where, run.study):
+    with _says_how_to_resume(run.where, run.study, csv):
         run.manifest.note(state=state, seconds=phases.total, phases=phases.seconds)
     if signal_number is not None:
         raise Interrupted(
-            f"interrupted; the {len(results.trials)} trials so far are saved: {_resume_line(run.where, run.study)}",
+            f"interrupted; the {len(results.trials)} trials so far are saved: {_resume_line(run.where, run.study, csv)}",
             signal_number,
         )
     if results.best is None:
         raise NoTrialSucceeded(_no_winner(results, run.where))
 
 
-def _resume_line(where: RunLocation, study: Study) -> str:
-    return " ".join(["tune-mlp resume", where.words, *(f"--dataset {name}" for name in calls_code(study.data))])
+def _resume_line(where: RunLocation, study: Study, csv: Path | None) -> str:
+    """Write the command that goes on with the run and writes the same files."""
+    datasets = [word for name in calls_code(study.data) for word in ("--dataset", name)]
+    return command_line("resume", where.where, *datasets, *(("--csv", csv) if csv else ()))
 
 
 @contextlib.contextmanager
-def _says_how_to_resume(where: RunLocation, study: Study) -> Iterator[None]:
+def _says_how_to_resume(where: RunLocation, study: Study, csv: Path | None) -> Iterator[None]:
     """Add to a storage error, such as a full disk, the command that goes on with the run once there is room."""
     try:
         yield
     except StorageError as error:
-        raise StorageError(f"{error}; once it can be written: {_resume_line(where, study)}") from None
+        raise StorageError(f"{error}; once it can be written: {_resume_line(where, study, csv)}") from None
 
 
 def _going_on(history: History, study: BoundStudy) -> str:

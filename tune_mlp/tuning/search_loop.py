@@ -9,9 +9,8 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tune_mlp.console.board import Board, Display
+from tune_mlp.console.board import NEVER_BEST, Board, Display
 from tune_mlp.errors import RunError, StorageError, one_line
-from tune_mlp.records import better
 from tune_mlp.results.journal import Tested, read
 from tune_mlp.results.results import Results
 from tune_mlp.results.run_cache import JOURNAL
@@ -105,12 +104,13 @@ def _board(run: OpenRun) -> Board:
         f"{study.name}: {dataset.name}, {len(fold.train):,} to train on and {len(fold.validation):,} to validate{folds}; "
         f"{study.search.name} search, {study.scheduler.name}, {run.slots} at a time"
     )
-    board = Board(title, metric, mode, study.number_of_trials, study.epochs)
+    board = Board(title, metric, mode, study.number_of_trials, study.epochs, study.time_budget)
     board.ended.update(ended.state for ended in history.ended.values())
     for number in history.drawn:
         best = history.best(number, mode)
-        if best is not None and better(best, board.best[1] if board.best else None, mode):
-            board.best = (number, best, history.params(number))
+        ended = history.ended.get(number)
+        if best is not None and not (ended and ended.state in NEVER_BEST):
+            board.values[number] = (best, history.params(number))
     return board
 
 
@@ -137,6 +137,7 @@ def _tune(run: OpenRun, history: History, left: int, scheduler: object, recorder
     from ray import tune
 
     from tune_mlp.tuning.ray_compat.controller import mended_controller, one_folder
+    from tune_mlp.tuning.ray_compat.reporter import SilentReporter
     from tune_mlp.tuning.searchers import NumberedSearcher
     from tune_mlp.tuning.trainable import TrialActor
 
@@ -161,6 +162,7 @@ def _tune(run: OpenRun, history: History, left: int, scheduler: object, recorder
             stop=deadline,
             raise_on_failed_trial=False,
             verbose=0,
+            progress_reporter=SilentReporter(),
         )
 
 

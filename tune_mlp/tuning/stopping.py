@@ -13,6 +13,8 @@ from typing import Any
 
 from ray.tune import Stopper
 
+from tune_mlp.errors import ENDING
+
 STOPPING = "stopping after the epochs under way; once more ends at once, and loses no more than these"
 
 
@@ -38,11 +40,13 @@ class Deadline(Stopper):  # type: ignore[misc]  # ray ships no types
 
     @contextlib.contextmanager
     def on_signals(self, say: Callable[[str], None]) -> Iterator[None]:
-        """The first Ctrl-C or SIGTERM lets Ray stop in order; a second one doesn't wait for the epochs under way."""
+        """Let the first signal stop Ray in order; a second one doesn't wait for the epochs under way."""
         if threading.current_thread() is not threading.main_thread():
             yield  # only the main thread may handle signals
             return
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
+        # One that is ignored, as `nohup` has it, stays so; a shell's `&` ignores Ctrl-C, but not a person who sends it.
+        before = {n: handler for n, handler in handlers.items() if n == signal.SIGINT or handler != signal.SIG_IGN}
 
         def stop(number: int, frame: FrameType | None) -> None:
             if self.signal_number is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -61,6 +62,7 @@ def connected(
         with large_imports():
             import ray
 
+        require_working_directory()
         already = ray.is_initialized()
         if not already:
             _init(study, address, patience)
@@ -76,6 +78,14 @@ def connected(
         finally:
             if not already:
                 ray.shutdown()
+
+
+def require_working_directory() -> None:
+    """Refuse to start where the working directory was deleted: Ray's processes can't be started from there."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UsageError("the working directory was deleted; change to a folder that exists, and try again") from None
 
 
 def _all_workers_train(study: Study) -> bool:
@@ -95,12 +105,13 @@ def _init(study: Study, address: str | None, patience: float) -> None:
     options = {"resources": {SLOT: study.concurrent}} if local and study.concurrent and study.scheduler.pauses else {}
     imports = import_ahead(*NEEDED)
     try:
-        with _lean() if local else contextlib.nullcontext():
+        with _signals_for_the_driver_alone(), _lean() if local else contextlib.nullcontext():
             ray.init(
                 address="local" if local else address,
                 include_dashboard=False if local else None,
                 log_to_driver=False,
                 logging_level="CRITICAL",
+                job_config=_no_driver_paths(),
                 **options,
             )
     except Exception as error:  # noqa: BLE001  # Ray raises many kinds here
@@ -108,6 +119,33 @@ def _init(study: Study, address: str | None, patience: float) -> None:
         raise RunError(f"can't {where}: {one_line(error, 300)}") from None
     _no_news_from_ray()
     imports.join()
+
+
+def _no_driver_paths() -> Any:
+    """Return a job configuration that keeps the driver's working directory and script folder off the workers' import path.
+
+    Ray puts both at the front of it, unless the job brings a working directory of its own. The working directory may be a
+    folder that came from a stranger, and a `numba.py` in it would run in every worker. Workers need no code of the user's:
+    a dataset reaches them as arrays.
+    """
+    from ray.job_config import JobConfig
+
+    class NoDriverPaths(JobConfig):  # type: ignore[misc]  # ray ships no types
+        def _runtime_env_has_working_dir(self) -> bool:
+            return True
+
+    return NoDriverPaths()
+
+
+@contextlib.contextmanager
+def _signals_for_the_driver_alone() -> Iterator[None]:
+    """Block a terminal's SIGHUP and SIGQUIT while Ray's processes start: they inherit it, and go on while the driver ends
+    in order. Ray does so with SIGINT itself."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGQUIT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager
@@ -157,7 +195,7 @@ def knock(address: str, patience: float) -> None:
     _check_reachable(address)
     if "://" in address:
         return
-    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+    command = [sys.executable, "-P", "-m", "ray.scripts.scripts", "health-check", "--address", address]
     try:
         said = subprocess.run(command, capture_output=True, timeout=patience, check=False).stderr
     except subprocess.TimeoutExpired:
