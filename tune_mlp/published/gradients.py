@@ -23,7 +23,7 @@ from tune_mlp.config import (
 )
 from tune_mlp.data.dataset import Dataset, Problem
 from tune_mlp.data.split import make_problem
-from tune_mlp.engines.base import Engine
+from tune_mlp.engines.base import Engine, FoldRun
 from tune_mlp.engines.choose import ENGINES, engine
 from tune_mlp.engines.eager.losses import LOSSES, loss_targets
 from tune_mlp.records import Task
