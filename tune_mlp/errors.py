@@ -82,7 +82,11 @@ class LostRun(RunError):
     pass
 
 
-ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+ENDING = tuple(
+    getattr(signal, name)
+    for name in ("SIGTERM", "SIGHUP", "SIGQUIT")
+    if hasattr(signal, name)  # Windows lacks two
+)
 """The signals, beside Ctrl-C's, that ask a process to end."""
 
 

@@ -71,7 +71,7 @@ class History:
 
 
 NO_HISTORY = History()
-"""Of a run that begins."""
+"""The history of a run that begins."""
 OWN_ENDS = (TrialState.FINISHED, TrialState.DIVERGED, TrialState.FAILED)
 """A trial's own ends; all others are the scheduler's, the clock's or a person's."""
 

@@ -31,13 +31,13 @@ class RunLocation:
     """A run that is there and this driver's own."""
 
     where: Path | ObjectStore
-    """As a person names it."""
+    """The run as a user names it."""
     folder: Path
     """What the driver writes."""
     shared: Storage
-    """For what workers leave."""
+    """The storage for the files that workers leave."""
     files: Storage
-    """The same, as the driver sees it."""
+    """The same files, as the driver reads them."""
     brought: bool = False
     """True if data on this machine was missing from the store, and was copied there."""
 

@@ -77,7 +77,7 @@ class StoreSync:
             kept.remove(name)
 
     def remove_later(self, pattern: str) -> None:
-        """Of what workers left."""
+        """Remove files that workers left, at the next copy to the store."""
         self._to_remove.append(pattern)
 
     def _work(self) -> None:

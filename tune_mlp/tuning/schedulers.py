@@ -14,13 +14,19 @@ from ray.tune.schedulers import (
 )
 
 from tune_mlp.study.study import BoundStudy
-from tune_mlp.tuning.ray_compat.schedulers import Asha, HyperBand, Median, Population, common_settings
+from tune_mlp.tuning.ray_compat.schedulers import (
+    AshaScheduler,
+    MedianScheduler,
+    Population,
+    WaitingHyperBand,
+    common_settings,
+)
 
 
 def make_scheduler(study: BoundStudy, trials: int | None = None) -> TrialScheduler:
     """Return Ray's scheduler for a bound study, of which so many trials are still to be run."""
     scheduler = SCHEDULERS[study.scheduler.name](study)
-    if isinstance(scheduler, HyperBand) and trials is not None:
+    if isinstance(scheduler, WaitingHyperBand) and trials is not None:
         scheduler.to_come = trials
     return scheduler
 
@@ -50,7 +56,7 @@ def milestones(study: BoundStudy) -> Milestones:
 
 def _asha(study: BoundStudy) -> TrialScheduler:
     assert study.scheduler.asha
-    return Asha(
+    return AshaScheduler(
         **common_settings(study),
         max_t=study.epochs,
         grace_period=min(study.scheduler.asha.grace_period, study.epochs),
@@ -60,7 +66,7 @@ def _asha(study: BoundStudy) -> TrialScheduler:
 
 def _median(study: BoundStudy) -> TrialScheduler:
     assert study.scheduler.median
-    return Median(
+    return MedianScheduler(
         **common_settings(study),
         grace_period=study.scheduler.median.grace_period,
         min_samples_required=study.scheduler.median.min_samples,
@@ -70,7 +76,7 @@ def _median(study: BoundStudy) -> TrialScheduler:
 
 SCHEDULERS: dict[str, Callable[[BoundStudy], TrialScheduler]] = {
     "asha": _asha,
-    "hyperband": HyperBand,
+    "hyperband": WaitingHyperBand,
     "median": _median,
     "pbt": Population,
     "fifo": lambda study: FIFOScheduler(),

@@ -63,28 +63,28 @@ def weights_file(trial: int, epoch: int) -> str:
 
 
 def weights_files(trial: int) -> str:
-    """Of all of a trial's, oldest first; the newest is its best, unless such a worker was at work."""
+    """Return a glob for a trial's weights files. Sorted, the last one is the best, unless a worker came back as said above."""
     return f"best-{trial:05d}-*.pt"
 
 
 def state_file(trial: int) -> str:
-    """Of what a trial that isn't over goes on from."""
+    """Return the name of the file that an unfinished trial resumes from."""
     return f"state-{trial:05d}.pt"
 
 
 def steps_file(trial: int, epoch: int) -> str:
-    """Of the losses of an epoch's steps."""
+    """Return the name of the file with the losses of an epoch's steps."""
     return f"steps-{trial:05d}-{epoch:06d}.pt"
 
 
 def step_files(trial: int) -> str:
-    """Of all of a trial's."""
+    """Return a glob for a trial's step-loss files."""
     return f"steps-{trial:05d}-*.pt"
 
 
 @contextlib.contextmanager
 def threads(count: int) -> Iterator[None]:
-    """As many for PyTorch and BLAS as a trial has."""
+    """Limit PyTorch and BLAS to the threads of a trial."""
     import torch
     from threadpoolctl import threadpool_limits
 
@@ -126,7 +126,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         self._records: list[EpochRecord] = []
         """What this actor knows of the trial's epochs."""
         self._unsaid: list[EpochRecord] = []
-        """Of these, what a state that was found says, and the journal may not."""
+        """The epochs that a restored state holds and the journal may lack."""
         self._note = ""
         """What a person should know of how it began."""
         self._by_hand = False
@@ -264,7 +264,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
                 self._remove_older(name)
 
     def _remove_older(self, newest: str) -> None:
-        """Of a trial's weights."""
+        """Remove a trial's weights files that are older than the newest."""
         with contextlib.suppress(StoreError):  # they go when the trial has ended
             for name in self._job.kept.names(weights_files(self._trial)):
                 if name < newest:

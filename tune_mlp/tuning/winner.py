@@ -38,7 +38,7 @@ class Examined:
     fold: Fold
     """Whose scaling the first of the weights expect."""
     scores: dict[str, float]
-    """As the journal has them; empty where there is no test part."""
+    """The test scores that the journal holds; empty if there is no test part."""
     retrained: bool
     note: str = ""
     """What a person should know of it."""

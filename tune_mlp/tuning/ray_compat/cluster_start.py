@@ -45,11 +45,11 @@ OF_OUR_OWN = {
     "RAY_raylet_client_connect_timeout_milliseconds": "20",
     "RAY_raylet_client_num_connect_attempts": "500",
 }
-"""For a Ray that is started here: its processes look for one another's sockets every so often, not every second, and for ten
-seconds, as before."""
+"""The settings of a Ray that is started here: its processes look for one another's sockets every 20 ms, where Ray itself looks
+once a second; they still give up after ten seconds."""
 
 PRELOAD = {"RAY_preload_python_modules": "tune_mlp.tuning.ray_compat.preload"}
-"""For one whose workers will all have trials."""
+"""The setting of a Ray whose workers will all have trials: they import what a trial needs as soon as they start."""
 
 
 @contextlib.contextmanager

@@ -100,7 +100,7 @@ class Replaying(TrialScheduler):  # type: ignore[misc]  # ray ships no types
         raise NotImplementedError
 
 
-class Asha(Replaying, AsyncHyperBandScheduler):  # type: ignore[misc]  # ray ships no types
+class AshaScheduler(Replaying, AsyncHyperBandScheduler):  # type: ignore[misc]  # ray ships no types
     """Ray's, with rungs that can be filled again."""
 
     def __init__(self, **settings: Any) -> None:
@@ -127,7 +127,7 @@ class Asha(Replaying, AsyncHyperBandScheduler):  # type: ignore[misc]  # ray shi
                     recorded[trial.trial_id] = recorded.pop(stand_in.trial_id)
 
 
-class Median(Replaying, MedianStoppingRule):  # type: ignore[misc]  # ray ships no types
+class MedianScheduler(Replaying, MedianStoppingRule):  # type: ignore[misc]  # ray ships no types
     """Ray's, with results that can be filled in again."""
 
     def __init__(self, **settings: Any) -> None:
@@ -172,7 +172,7 @@ class _WholeBracket(_Bracket):  # type: ignore[misc]  # ray ships no types
         return good, bad
 
 
-class HyperBand(HyperBandScheduler):  # type: ignore[misc]  # ray ships no types
+class WaitingHyperBand(HyperBandScheduler):  # type: ignore[misc]  # ray ships no types
     """Ray's halves a bracket as soon as those of its trials that are there have come to its milestone. Where few run at
     once, that is before the others have come, and then none is stopped: this one waits for them. So what it decides
     doesn't depend on how many run at once. And who is left in the end trains all epochs, where Ray's may stop at 9 of 10."""
