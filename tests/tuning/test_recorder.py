@@ -71,6 +71,7 @@ class Play:
                 "state": state,
                 "node": "here",
                 "weights": 5,
+                "weights_digest": "",
                 "seconds": 1.0,
                 "error": error,
             },

@@ -114,7 +114,9 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
             self._files.write(name, content)  # the worker's store can't be reached
         best = result["best"]
         if records:
-            self._journal.append(Trained(number, tuple(records), result["node"], result["weights"]))
+            self._journal.append(
+                Trained(number, tuple(records), result["node"], result["weights"], result["weights_digest"])
+            )
             self._display.trial_trained(number, result["epoch"], len(result["curve"]), result["curve"][-1][1], best)
             trial.config["known"] = result["epoch"]  # a next worker needn't say it again
             if result["epoch"] > self._furthest.get(number, 0):

@@ -101,7 +101,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
     """Trains one trial after the other. A trial's metrics depend on its config, its seed and the data alone."""
 
     def setup(self, config: dict[str, Any], job: Job) -> None:
-        from tune_mlp.engines.choose import engine
+        from tune_mlp.engines.choose import engine, warm
 
         threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
         self._engine = engine(job.engine)  # first: it imports PyTorch, too, and faster
@@ -110,6 +110,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
 
         torch.set_num_threads(job.threads)
         threadpool_limits(job.threads)
+        warm(job.engine)  # loading kernels takes half a second, which is no trial's
         self._job = job
         self._node = ray.util.get_node_ip_address()
         self._begin(config)
@@ -137,21 +138,24 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         """Return the trainer, made at the first step, so that what it raises is a trial's failure and not an actor's. It goes
         on `from_state`, the file that the trial left, unless Ray hands it a checkpoint."""
         if self._trainer is None:
+            from tune_mlp.training.job import TrainJob
             from tune_mlp.training.trainer import Trainer
 
             job = self._job
             self._trainer = Trainer(
-                to_config(self._config["params"]),
-                job.problem,
-                self._engine,
-                seed=self._config["seed"],
-                metric=job.metric,
-                mode=job.mode,
-                epochs=job.epochs,
-                patience=job.patience,
-                seeds=job.seeds,
-                keep_steps=job.keep_steps,
-                device="cuda" if job.gpu else "cpu",
+                TrainJob(
+                    to_config(self._config["params"]),
+                    job.problem,
+                    self._engine,
+                    seed=self._config["seed"],
+                    metric=job.metric,
+                    mode=job.mode,
+                    epochs=job.epochs,
+                    patience=job.patience,
+                    seeds=job.seeds,
+                    keep_steps=job.keep_steps,
+                    device="cuda" if job.gpu else "cpu",
+                )
             )
             if from_state:
                 self._go_on(self._trainer)
@@ -244,6 +248,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
             "best": trainer.best_metrics.get(self._job.metric) if trainer else None,
             "records": records,
             "weights": trainer.weights if trainer else 0,
+            "weights_digest": trainer.weights_digest() if trainer and records else "",
             "node": self._node,
             "seconds": time.monotonic() - self._started,
             "error": error,

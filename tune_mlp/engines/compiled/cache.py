@@ -17,8 +17,9 @@ from platformdirs import user_cache_path
 @functools.cache
 def cache_folder() -> Path:
     """In $NUMBA_CACHE_DIR, the user's cache folder, or a temporary one where the home is read-only. It is named after the
-    sources: numba itself looks only at the file of the function that is called, and not at those that went into it."""
-    sources = hashlib.blake2b(digest_size=8)
+    sources, since numba looks only at the file of the function that is called, and after their folder, since numba also looks
+    at the path: another checkout's kernels would count as there and be compiled again in each worker."""
+    sources = hashlib.blake2b(str(Path(__file__).parent).encode(), digest_size=8)
     for path in sorted(Path(__file__).parent.glob("*.py")):
         sources.update(path.read_bytes())
     name = f"kernels-{sources.hexdigest()}"
