@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -16,8 +15,10 @@ from tune_mlp.results.journal import Ended, Event, Started, Tested, parse_lines,
 from tune_mlp.results.state import RunState
 from tune_mlp.runs.lease import Lease, refused
 
-if sys.platform != "win32":
+try:
     import fcntl
+except ImportError:  # Windows has no such locks, and the lease must do
+    fcntl = None  # type: ignore[assignment]  # the module is missing there
 
 ON_DISK = (Started, Ended, Tested)
 """Events that something is shown or deleted on the strength of: with them all lines so far are put on disk, so that not
@@ -139,7 +140,7 @@ def _open(path: Path, extra: int) -> int:
         raise RunFolderError(f"{path}: there is a journal already") from None
     except OSError as error:
         raise RunFolderError(f"{path}: can't open the journal: {error.strerror or error}") from None
-    if sys.platform != "win32":
+    if fcntl is not None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

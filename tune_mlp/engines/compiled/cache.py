@@ -13,6 +13,8 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from tune_mlp.regular_files import user_id
+
 
 @functools.cache
 def cache_folder() -> Path:
@@ -25,11 +27,11 @@ def cache_folder() -> Path:
     name = f"kernels-{sources.hexdigest()}"
     wanted = os.environ.get("NUMBA_CACHE_DIR")
     homes = [Path(wanted)] if wanted else []
-    for home in (*homes, user_cache_path("tune-mlp"), Path(tempfile.gettempdir()) / f"tune-mlp-{os.getuid()}"):
+    for home in (*homes, user_cache_path("tune-mlp"), Path(tempfile.gettempdir()) / f"tune-mlp-{user_id()}"):
         folder = home / name
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if folder.stat().st_uid != os.getuid():
+            if folder.stat().st_uid != user_id():
                 continue  # somebody else's: compiled code is loaded from it
             with tempfile.TemporaryFile(dir=folder):
                 return folder

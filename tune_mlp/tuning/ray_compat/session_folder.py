@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from tune_mlp.errors import RunError
+from tune_mlp.regular_files import user_id
 
 SOCKET_BYTES = 107
 """The longest path that Linux takes for a socket."""
@@ -54,7 +55,7 @@ def _short_folder() -> str | None:
         return None
     for parent in SHORT:
         if os.access(parent, os.W_OK | os.X_OK):
-            return f"{parent}/ray-{os.getuid()}"
+            return f"{parent}/ray-{user_id()}"
     raise RunError(
         f"Ray's folder {_default_folder()} is too long for sockets, at most {SOCKET_BYTES - INSIDE} bytes fit; set RAY_TMPDIR "
         "to a shorter one"
@@ -63,6 +64,10 @@ def _short_folder() -> str | None:
 
 def _check_open_files() -> None:
     """Raise the soft limit, as Ray does itself; refuse where the hard one is too low."""
+    if sys.platform == "win32":  # it has no such limit
+        return
+    import resource
+
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < OPEN_FILES:
         raise RunError(f"Ray needs {OPEN_FILES} open files or more, and this process may have {hard} (ulimit -Hn)")
