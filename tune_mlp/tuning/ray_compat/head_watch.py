@@ -1,7 +1,8 @@
 """The loss of Ray's head processes, the raylet and the GCS, is noticed within a second.
 
 Ray itself ends the driver's process 14 seconds after the raylet is gone, and 60 seconds after the GCS, from C++, with nothing
-written. Tried on Ray 2.60.
+written. Where the GCS is lost while Ray Tune asks it for something, the main thread is inside C++ and can't be interrupted:
+then Ray's 60 seconds pass. Tried on Ray 2.60.
 """
 
 from __future__ import annotations
