@@ -15,11 +15,9 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from benchmarks import cells, machine, memory, studies, whole_epochs
-from benchmarks.tables import Table, write_records
+from benchmarks.tables import Table, terminal, write_records
 
 REPEATS, QUICK_REPEATS = 7, 3
-WIDTH = 180
-"""Columns where the output isn't a terminal."""
 CALM = 0.2
 """Cores that may be busy with other things before it is worth saying."""
 
@@ -55,8 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     threadpool_limits(1)
-    console = Console()
-    console = console if console.is_terminal else Console(width=WIDTH)
+    console = terminal()
     able = parts(args.quick, args.repeats or (QUICK_REPEATS if args.quick else REPEATS), console)
     wanted = args.only.split(",") if args.only else list(able)
     if unknown := set(wanted) - set(able):

@@ -14,6 +14,8 @@ from rich.table import Table as RichTable
 from benchmarks.machine import commit, facts
 
 RECORDS = Path(__file__).parent / "RECORDS.md"
+WIDTH = 180
+"""Columns of the output where it isn't a terminal."""
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 HEAD = f"""# Records
 
@@ -66,6 +68,12 @@ class Table:
         lines += [_row(row) for row in self.rows]
         remarks = [*self.notes, *map(_verdict, self.targets)]
         return "\n".join([*lines, *([""] if remarks else []), *(f"- {remark}" for remark in remarks)]) + "\n"
+
+
+def terminal() -> Console:
+    """Return the console that tables are printed on."""
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH)
 
 
 def write_records(tables: Sequence[Table], command: str) -> None:

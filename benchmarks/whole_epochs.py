@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-import multiprocessing
 from collections.abc import Callable
-from multiprocessing.connection import Connection
-
-import torch
-from threadpoolctl import threadpool_limits
 
 from benchmarks.cells import NETS, Cell, engines, mlp, problem
+from benchmarks.children import Child, Work
 from benchmarks.machine import median, timed
 from benchmarks.tables import Table, at_most
-from tune_mlp.engines.base import Run
+from tune_mlp.engines.base import FoldRun
 from tune_mlp.engines.choose import engine
 
 QUICK_SAMPLES = 6000
@@ -82,7 +78,7 @@ def one_and_many(repeats: int, quick: bool) -> Table:
     return table
 
 
-def _epoch(run: Run, number: int) -> Callable[[], None]:
+def _epoch(run: FoldRun, number: int) -> Callable[[], None]:
     def work() -> None:
         assert math.isfinite(run.train_epoch(number).scores["loss"])
 
@@ -104,17 +100,17 @@ def two_at_once(repeats: int, quick: bool) -> Table:
         ],
     )
     for widths, batch in PAIRS[:1] if quick else PAIRS:
-        with _Child(name, widths, batch, quick) as first, _Child(name, widths, batch, quick) as second:
+        with Child(_epochs, name, widths, batch, quick) as first, Child(_epochs, name, widths, batch, quick) as second:
             alone: list[list[float]] = [[], []]
             both: list[list[float]] = [[], []]
             for _ in range(repeats):
                 for i, child in enumerate((first, second)):
-                    child.go()
-                    alone[i].append(child.seconds())
-                first.go()
-                second.go()
+                    child.ask()
+                    alone[i] += child.seconds()
+                first.ask()
+                second.ask()
                 for i, child in enumerate((first, second)):
-                    both[i].append(child.seconds())
+                    both[i] += child.seconds()
         ratios = [median(both[i]) / median(alone[i]) for i in range(2)]
         net = Cell("mnist", mlp(widths, batch)).net
         figures = [f"{median(times[0] + times[1]):.3f}" for times in (alone, both)]
@@ -124,43 +120,10 @@ def two_at_once(repeats: int, quick: bool) -> Table:
     return table
 
 
-class _Child:
-    """A process that trains some epochs whenever it is told to."""
-
-    def __init__(self, name: str, widths: tuple[int, ...], batch: int, quick: bool) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, name, widths, batch, quick), daemon=True)
-
-    def __enter__(self) -> _Child:
-        self._process.start()
-        self.seconds()  # it is ready
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.send(False)
-        self._process.join()
-
-    def go(self) -> None:
-        """Train; `seconds` waits for its end."""
-        self._connection.send(True)
-
-    def seconds(self) -> float:
-        """How long the child took."""
-        if not self._connection.poll(300):
-            raise TimeoutError("a child process doesn't answer")
-        seconds: float = self._connection.recv()
-        return seconds
-
-
-def _serve(connection: Connection, name: str, widths: tuple[int, ...], batch: int, quick: bool) -> None:
-    torch.set_num_threads(1)
-    threadpool_limits(1)
+def _epochs(name: str, widths: tuple[int, ...], batch: int, quick: bool) -> list[Work]:
+    """Return the work of one child: so many epochs that both children run side by side for a while."""
     run = engine(name).start(mlp(widths, batch), problem("mnist", samples(quick)), 0, seed=0)
     numbers = itertools.count(1)
-    first = timed(_epoch(run, next(numbers)))
-    second = timed(_epoch(run, next(numbers)))
-    epochs = max(1, round(0.3 / second))  # both children must run side by side for a while
-    connection.send(first)
-    while connection.recv():
-        connection.send(timed(lambda: [_epoch(run, next(numbers))() for _ in range(epochs)]))
+    timed(_epoch(run, next(numbers)))
+    epochs = max(1, round(0.3 / timed(_epoch(run, next(numbers)))))
+    return [lambda: [_epoch(run, next(numbers))() for _ in range(epochs)]]

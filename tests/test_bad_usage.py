@@ -143,7 +143,7 @@ SEARCH: list[tuple[str, str]] = [
 WORDS: list[tuple[str, str]] = [
     ("", "WORD"),
     ("serach", "invalid choice: 'serach'"),
-    ("search --space digits_quick", "search"),
+    ("serch --space digits_quick", "search"),
     ("spaces digits_quik", "no shipped space is named 'digits_quik' (did you mean 'digits_quick'?)"),
     ("spaces a b", "unrecognized arguments: b"),
     ("export", "RUN, --to"),

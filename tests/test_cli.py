@@ -186,6 +186,23 @@ def test_help_lists_every_option_of_the_contract_with_a_sentence_and_an_example(
         assert name in text
 
 
+def test_both_spellings_of_the_search_take_the_same_options(capsys: pytest.CaptureFixture[str]) -> None:
+    helps = []
+    for run in (lambda: cli.main(["search", "--help"]), lambda: search.main(["--help"])):
+        with pytest.raises(SystemExit):
+            run()
+        text = capsys.readouterr().out
+        helps.append(text[text.index("options:") : text.index("examples:")])
+    assert helps[0] == helps[1]
+
+
+def test_a_mistake_in_a_search_names_the_command_as_it_was_spelt(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["search", "--trials", "3"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("tune-mlp search: ")
+
+
 def test_every_option_stands_for_a_setting_that_exists() -> None:
     for option, path in OPTIONS.items():
         assert option in CONTRACT
@@ -217,6 +234,7 @@ print("HEAVY", sorted(set(sys.modules) & {{"torch", "ray", "pandas", "sklearn", 
     "words",
     [
         ["--help"],
+        ["search", "--help"],
         ["spaces", "--help"],
         ["export", "--help"],
         ["schema", "--help"],

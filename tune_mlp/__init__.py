@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Any
 from tune_mlp.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from tune_mlp.api import Results, Study
+    from tune_mlp.api import Study
+    from tune_mlp.results.results import Results
 
 __all__ = ["Results", "Study"]
 
+_MODULES = {"Results": "tune_mlp.results.results", "Study": "tune_mlp.api"}
+
 
 def __getattr__(name: str) -> Any:
-    """Import the Python interface on first use: `--help` must not wait for pandas."""
-    if name in __all__:
-        return getattr(importlib.import_module("tune_mlp.api"), name)
+    """Import a public name on first use: `--help` must not wait for pandas."""
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'tune_mlp' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""`tune-mlp WORD`: what is asked of a run after the search, and of the package."""
+"""The command `tune-mlp WORD`: the search, and all that can be asked of a run and of the package."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from tempfile import TemporaryDirectory
 from typing import NoReturn
 
 from tune_mlp.console.terminal import OneLineParser, guarded, leave, make_console
-from tune_mlp.errors import RunError, StudyError, UsageError, did_you_mean
+from tune_mlp.errors import Interrupted, RunError, StudyError, UsageError, did_you_mean
+from tune_mlp.search import DESCRIPTION, add_search_options, search
+from tune_mlp.search import EXAMPLE as SEARCH_EXAMPLE
 from tune_mlp.space.files import read_file, shipped
 from tune_mlp.version import __version__
 
 FORMATS = {"csv": "csv", "parquet": "parquet", "json": "json", "xlsx": "xlsx", "markdown": "md"}
-"""What a table can be exported to, with the file's ending."""
+"""The formats that a table can be exported to, each with the ending of the file's name."""
 
 EXAMPLE = """\
 examples:
   tune-mlp spaces
+  tune-mlp search --space mnist_asha
   tune-mlp plan --space mnist_asha --trials 100
   tune-mlp export runs/digits_quick-20260101-120000 --to xlsx
   tune-mlp resume runs/digits_quick-20260101-120000
@@ -28,7 +31,7 @@ examples:
   tune-mlp schema > study.schema.json
   tune-mlp reproduce cs587_digits --quick
 
-A search is `python -m tune_mlp.search --space NAME`.
+`tune-mlp WORD --help` explains a word. `python -m tune_mlp.search` is `tune-mlp search`.
 """
 
 
@@ -50,7 +53,7 @@ def _spaces(args: argparse.Namespace) -> None:
 
 
 def _export(args: argparse.Namespace) -> None:
-    """Write a run's table as a file of another kind."""
+    """Write one of a run's tables in the format that was asked for."""
     from tune_mlp.results.export import export
     from tune_mlp.results.results import Results  # pandas takes 0.4 s to import
     from tune_mlp.results.storage import ObjectStore
@@ -78,9 +81,9 @@ def _export(args: argparse.Namespace) -> None:
 
 
 def _resume(args: argparse.Namespace) -> None:
-    """Go on with a run."""
+    """Continue a run."""
     from tune_mlp.console.live_view import make_display
-    from tune_mlp.console.summary import show_summary
+    from tune_mlp.console.summary import show_best_so_far, show_summary
     from tune_mlp.results.results import find_run
     from tune_mlp.tuning.run import More, Request, resume_study  # late: ray, pandas
 
@@ -93,12 +96,17 @@ def _resume(args: argparse.Namespace) -> None:
         command=args.command,
         functions=tuple(args.dataset),
     )
-    results = resume_study(run, More(args.trials, args.time_budget), request, make_display(console, quiet=False))
+    display = make_display(console, quiet=False)
+    try:
+        results = resume_study(run, More(args.trials, args.time_budget), request, display)
+    except Interrupted:
+        show_best_so_far(console, display)
+        raise
     show_summary(console, results, args.csv)
 
 
 def _plan(args: argparse.Namespace) -> None:
-    """Say what a study will take."""
+    """Estimate what a study will take."""
     from tune_mlp.console.study_options import named_study
 
     study = named_study(args)
@@ -125,7 +133,7 @@ def _schema(args: argparse.Namespace) -> None:
 
 
 def _doctor(args: argparse.Namespace) -> None:
-    """Look at this machine, or at all nodes of a Ray."""
+    """Check this machine, or all nodes of a Ray cluster."""
     from tune_mlp.console.study_options import overrides
     from tune_mlp.doctor.doctor_view import doctor  # late: ray, pandas
     from tune_mlp.results.storage import location
@@ -157,7 +165,7 @@ def _reproduce(args: argparse.Namespace) -> None:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The words."""
+    """Make the parser of `tune-mlp` and of all its words."""
     parser = OneLineParser(
         prog="tune-mlp",
         description="Hyperparameter tuning for PyTorch MLPs on Ray Tune.",
@@ -167,20 +175,33 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tune-mlp {__version__}")
     words = parser.add_subparsers(dest="word", metavar="WORD", required=True)
 
-    def word(name: str, job: Callable[[argparse.Namespace], None], text: str) -> OneLineParser:
-        added: OneLineParser = words.add_parser(name, help=text, description=text)
+    def word(name: str, job: Callable[[argparse.Namespace], None], text: str, example: str = "") -> OneLineParser:
+        added: OneLineParser = words.add_parser(
+            name,
+            help=text,
+            description=text,
+            epilog=example,
+            formatter_class=argparse.RawDescriptionHelpFormatter if example else argparse.HelpFormatter,
+            allow_abbrev=False,
+        )
         added.set_defaults(job=job)
         return added
 
-    spaces = word("spaces", _spaces, "List the shipped spaces with a line each, or print one.")
+    searching = word("search", search, DESCRIPTION, SEARCH_EXAMPLE.format(prog="tune-mlp search"))
+    searching.late = add_search_options
+    spaces = word("spaces", _spaces, "List the shipped spaces, one on each line, or print the file of one.")
     spaces.add_argument("name", nargs="?", help="The space to print.")
     plan = word(
-        "plan", _plan, "Say what a search would take: time, memory, disk, and how many trials at once are best."
+        "plan", _plan, "Estimate what a search would take: time, memory, disk, and how many trials to run at once."
     )
     plan.late = _study_options
-    export = word("export", _export, "Write a run's table of trials, epochs or steps as a file of another kind.")
-    export.add_argument("run", metavar="RUN", help="A run's folder or its URI, or its name under runs/.")
-    export.add_argument("--to", required=True, choices=list(FORMATS), help="The kind of file.")
+    export = word(
+        "export", _export, "Write a run's table of trials, epochs or steps as CSV, Parquet, JSON, Excel or Markdown."
+    )
+    export.add_argument(
+        "run", metavar="RUN", help="The run: its folder, its address on an object store, or its name in runs/."
+    )
+    export.add_argument("--to", required=True, choices=list(FORMATS), help="The file format.")
     export.add_argument(
         "--what", choices=["trials", "epochs", "steps"], default="trials", help="Which table (default: trials)."
     )
@@ -188,70 +209,100 @@ def make_parser() -> argparse.ArgumentParser:
         "--output",
         type=Path,
         metavar="FILE",
-        help="Where to write it, - for the screen (default: into the run's folder).",
+        help="The file to write, or - for the standard output (default: a file in the run's folder).",
     )
     reproduce = word(
-        "reproduce", _reproduce, "Run published studies again and compare the figures; without a name, list them."
+        "reproduce",
+        _reproduce,
+        "Run published studies again and compare their figures with ours. Without a name, list the studies.",
     )
     add = reproduce.add_argument
     add(
         "names",
         nargs="*",
         metavar="NAME",
-        help="A published study's name, a study file of your own with claims, or all.",
+        help="The name of a published study, a study file of your own that holds claims, or `all`.",
     )
-    add("--quick", action="store_true", help="Scaled down to minutes: the figures are shown, and no claim is judged.")
-    add("--only", action="append", default=[], metavar="EXPERIMENT", help="This experiment alone; repeatable.")
+    add(
+        "--quick",
+        action="store_true",
+        help="Run a small form that takes minutes. The figures are shown, and no claim is judged.",
+    )
+    add(
+        "--only",
+        action="append",
+        default=[],
+        metavar="EXPERIMENT",
+        help="Run only this experiment. Give the option again for more.",
+    )
     add(
         "--out",
         default="runs",
         metavar="DIR",
-        help="Where the table and its runs go (default: runs/).",
+        help="The folder for the table and the runs (default: runs/).",
     )
-    add("--data-dir", type=Path, metavar="DIR", help="Where datasets are looked for first.")
-    add("--engine", metavar="auto|eager|compiled", help="What trains, in place of what the studies say.")
+    add("--data-dir", type=Path, metavar="DIR", help="The folder in which datasets are looked for first.")
+    add(
+        "--engine",
+        metavar="auto|eager|compiled",
+        help="The engine that trains, in place of the one that each study names.",
+    )
     resume = word(
-        "resume", _resume, "Go on with a run that was interrupted or lost its driver, or extend one that has ended."
+        "resume",
+        _resume,
+        "Continue a run that was interrupted or whose process was lost, or add trials to one that has ended.",
     )
-    resume.add_argument("run", metavar="RUN", help="A run's folder or its URI, or its name under runs/.")
-    resume.add_argument("--trials", metavar="N|+N", help="So many trials in all, or so many more.")
-    resume.add_argument("--time-budget", metavar="10m", help="No trial goes on after this; counted from now.")
     resume.add_argument(
-        "--address", metavar="auto|ADDR", help="A running Ray to use; left out, one is started on this machine."
+        "run", metavar="RUN", help="The run: its folder, its address on an object store, or its name in runs/."
     )
-    resume.add_argument("--data-dir", type=Path, metavar="DIR", help="Where datasets are looked for first.")
+    resume.add_argument("--trials", metavar="N|+N", help="The number of trials in all, or with + how many to add.")
+    resume.add_argument(
+        "--time-budget", metavar="10m", help="No trial trains for longer than this; counted from its first trial on."
+    )
+    resume.add_argument(
+        "--address",
+        metavar="auto|ADDR",
+        help="The address of a running Ray cluster; without it, Ray is started on this machine.",
+    )
+    resume.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="The folder in which datasets are looked for first."
+    )
     resume.add_argument(
         "--dataset",
         action="append",
         default=[],
         metavar="PACKAGE.MODULE:FUNCTION",
-        help="The function that the run's data come from, where they do: code runs only if you name it.",
+        help="The function that the run's data come from, if there is one. It is called only if you name it here.",
     )
-    resume.add_argument("--csv", type=Path, metavar="FILE", help="Write the table of trials there, too.")
+    resume.add_argument("--csv", type=Path, metavar="FILE", help="Write the table of trials to this file, too.")
     doctor = word(
         "doctor",
         _doctor,
-        "See whether this machine, or each node of a Ray, can run a search: a line a finding, with its remedy. Exit status: 0 no "
-        "problem, 1 at least one, 2 bad usage.",
+        "Check whether this machine, or each node of a Ray cluster, can run a search. Each line is one finding and what to do "
+        "about it. Exit status: 0 no problem, 1 at least one problem, 2 bad usage.",
     )
     add = doctor.add_argument
-    add("--address", metavar="auto|ADDR", help="A running Ray to look at; left out, one is started on this machine.")
-    add("--out", default="runs", metavar="DIR|URI", help="Where runs are to be kept (default: runs/).")
-    add("--data-dir", type=Path, metavar="DIR", help="Where datasets are looked for first.")
-    add("--dataset", metavar="NAME", help="The dataset that is to be there (default: mnist).")
-    add("--cpus", type=float, metavar="F", help="CPU cores that a trial takes (default: 1).")
+    add(
+        "--address",
+        metavar="auto|ADDR",
+        help="The address of a running Ray cluster to check; without it, Ray is started on this machine.",
+    )
+    add("--out", default="runs", metavar="DIR|URI", help="The folder or the object store for runs (default: runs/).")
+    add("--data-dir", type=Path, metavar="DIR", help="The folder in which datasets are looked for first.")
+    add("--dataset", metavar="NAME", help="The dataset that a search will need (default: mnist).")
+    add("--cpus", type=float, metavar="F", help="The CPU cores of one trial (default: 1).")
     add(
         "--gpus",
         type=float,
         metavar="F",
-        help="GPUs that a trial takes, a fraction below 1 or a whole number (default: 0).",
+        help="The GPUs of one trial, a fraction below 1 or a whole number (default: 0).",
     )
     word("schema", _schema, "Print the JSON schema of study files, for editors.")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a word; returns the exit status."""
+    """Run the word that the command line names; return the exit status."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     args = make_parser().parse_args(arguments)
     args.command = ("tune-mlp", *arguments)
@@ -259,5 +310,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def command() -> NoReturn:
-    """The process of `tune-mlp`."""
+    """Run `tune-mlp` as a process, and end it."""
     leave(main())

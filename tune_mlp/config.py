@@ -15,10 +15,10 @@ Activation = Literal[
     "identity", "relu", "leaky_relu", "relu6", "elu", "selu", "gelu", "silu", "hardswish", "tanh", "sigmoid", "softplus"
 ]
 Loss = Literal["cross_entropy", "nll", "multi_margin", "mse", "mae", "smooth_l1"]
-ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
-LOSSES: tuple[Loss, ...] = get_args(Loss)
+ACTIVATION_NAMES: tuple[Activation, ...] = get_args(Activation)
+LOSS_NAMES: tuple[Loss, ...] = get_args(Loss)
 REGRESSION_LOSSES: tuple[Loss, ...] = ("mse", "mae", "smooth_l1")
-CLASSIFICATION_LOSSES = LOSSES
+CLASSIFICATION_LOSSES = LOSS_NAMES
 DEFAULT_LOSS: dict[Task, Loss] = {"classification": "cross_entropy", "regression": "mse"}
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -211,9 +211,9 @@ BRANCHES: dict[str, dict[str, type[Settings]]] = {
     },
 }
 """The parameters whose choice has options of its own, as `optimizer.sgd.momentum`."""
-MODELS = tuple(BRANCHES["model"])
-OPTIMIZERS = tuple(BRANCHES["optimizer"])
-INITS = tuple(BRANCHES["init"])
+MODEL_NAMES = tuple(BRANCHES["model"])
+OPTIMISER_NAMES = tuple(BRANCHES["optimizer"])
+INIT_NAMES = tuple(BRANCHES["init"])
 
 
 class TrialConfig(Settings):

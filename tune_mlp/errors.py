@@ -17,6 +17,7 @@ TuneMlpError                 1  anything that we refuse or that went wrong, said
 from __future__ import annotations
 
 import difflib
+import signal
 import unicodedata
 from collections.abc import Iterable
 
@@ -81,8 +82,16 @@ class LostRun(RunError):
     pass
 
 
+ENDING = tuple(
+    getattr(signal, name)
+    for name in ("SIGTERM", "SIGHUP", "SIGQUIT")
+    if hasattr(signal, name)  # Windows lacks two
+)
+"""The signals, beside Ctrl-C's, that ask a process to end."""
+
+
 class Interrupted(TuneMlpError):
-    """`signal_number` is 2 (Ctrl-C) or 15 (SIGTERM); the shell's status is 128 more."""
+    """A signal ended the work early; the shell's status is its number and 128."""
 
     def __init__(self, message: str, signal_number: int) -> None:
         self.status = 128 + signal_number
@@ -119,6 +128,9 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     for ours, theirs in SYNONYMS.items():
         if ours in by_spelling and spelling in theirs.split():
             return by_spelling[ours]
+    for one in by_spelling:
+        if sorted(one) == sorted(spelling):  # letters that changed places, as in `cvs`
+            return by_spelling[one]
     near = difflib.get_close_matches(spelling, by_spelling, n=1, cutoff=cutoff)
     return by_spelling[near[0]] if near else None
 

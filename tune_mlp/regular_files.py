@@ -65,3 +65,8 @@ def in_bytes(number: int) -> str:
         if number >= size and number % size == 0:
             return f"{number // size} {unit}"
     return f"{number} bytes"
+
+
+def user_id() -> int:
+    """Return the number of the user who runs this process; 0 on Windows, where files have no such owner."""
+    return os.getuid() if hasattr(os, "getuid") else 0

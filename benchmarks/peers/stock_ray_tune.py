@@ -55,7 +55,8 @@ class NeuralNetwork(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.layers(x)
+        outputs: torch.Tensor = self.layers(x)
+        return outputs
 
 
 def read_idx(folder: Path, name: str, header: int) -> np.ndarray:

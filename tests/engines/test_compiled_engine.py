@@ -17,18 +17,26 @@ import torch
 from numpy.typing import NDArray
 
 from tests.builders import config, problem
-from tune_mlp.config import ACTIVATIONS, LOSSES, NORMALIZE, OPTIMIZERS, REGRESSION_LOSSES, DataSettings, TrialConfig
+from tune_mlp.config import (
+    ACTIVATION_NAMES,
+    LOSS_NAMES,
+    NORMALIZE,
+    OPTIMISER_NAMES,
+    REGRESSION_LOSSES,
+    DataSettings,
+    TrialConfig,
+)
 from tune_mlp.data.dataset import Dataset, Problem
 from tune_mlp.data.split import make_problem
-from tune_mlp.engines.base import Run
+from tune_mlp.engines.base import FoldRun
 from tune_mlp.engines.choose import engine
-from tune_mlp.engines.compiled import alike as alike_module
-from tune_mlp.engines.compiled.alike import MOST_KEPT, alike
-from tune_mlp.engines.compiled.lists import SLACK, list_all, list_new
-from tune_mlp.engines.compiled.products import multiply, transpose
+from tune_mlp.engines.compiled import eval_order
+from tune_mlp.engines.compiled.eval_order import MOST_KEPT, evaluation_order
+from tune_mlp.engines.compiled.matmul import multiply, transpose
+from tune_mlp.engines.compiled.nonzero import SLACK, list_newly_nonzero, list_nonzero
 from tune_mlp.engines.compiled.rows import add_rows, change_and_add_rows, dot_and_change_rows
 from tune_mlp.engines.denormals import denormals_as_zero
-from tune_mlp.engines.tally import Tally
+from tune_mlp.engines.running_scores import RunningScores
 
 TOLERANCE = 2e-4
 """Of the largest number in the same tensor: how far two engines' weights may be apart after 200 steps. Sums are in
@@ -53,11 +61,11 @@ def pictures(n: int = 250, normalize: str = "standard", classes: int = 4, filled
     return make_problem(data, DataSettings(name="pictures", normalize=normalize), seed=0)
 
 
-def both(trial: TrialConfig, on: Problem, seed: int = 5) -> tuple[Run, Run]:
+def both(trial: TrialConfig, on: Problem, seed: int = 5) -> tuple[FoldRun, FoldRun]:
     return engine("eager").start(trial, on, 0, seed), engine("compiled").start(trial, on, 0, seed)
 
 
-def train(run: Run, on: Problem, batch_size: int, steps: int = STEPS) -> dict[str, float]:
+def train(run: FoldRun, on: Problem, batch_size: int, steps: int = STEPS) -> dict[str, float]:
     samples = len(on.folds[0].train)
     epochs = max(1, round(steps * min(batch_size, samples) / samples))
     scores: dict[str, float] = {}
@@ -66,7 +74,7 @@ def train(run: Run, on: Problem, batch_size: int, steps: int = STEPS) -> dict[st
     return scores
 
 
-def apart(one: Run, other: Run) -> float:
+def apart(one: FoldRun, other: FoldRun) -> float:
     """The largest difference of two weights or running statistics, of the largest in the same tensor."""
     states = [run.module().state_dict() for run in (one, other)]
     assert states[0].keys() == states[1].keys()
@@ -106,7 +114,7 @@ def settings(optimizer: str, **others: Any) -> TrialConfig:
     return config(optimizer={"name": optimizer, **eps}, lr=RATES[optimizer], widths=(9, 7), **others)
 
 
-MATRIX = list(itertools.product(OPTIMIZERS, LOSSES, ACTIVATIONS, (False, True), (1, 7, 32)))
+MATRIX = list(itertools.product(OPTIMISER_NAMES, LOSS_NAMES, ACTIVATION_NAMES, (False, True), (1, 7, 32)))
 # Every pair of values of two settings occurs in one in 13 of them, spread over the whole.
 PAIRS = MATRIX[::13]
 
@@ -116,7 +124,7 @@ def check(optimizer: str, loss: str, activation: str, batch_norm: bool, batch_si
     assert_alike(trial, pictures())
 
 
-@pytest.mark.parametrize(("optimizer", "loss"), list(itertools.product(OPTIMIZERS, LOSSES)))
+@pytest.mark.parametrize(("optimizer", "loss"), list(itertools.product(OPTIMISER_NAMES, LOSS_NAMES)))
 def test_200_steps_are_eagers(optimizer: str, loss: str) -> None:
     for chosen in PAIRS:
         if chosen[:2] == (optimizer, loss):
@@ -130,9 +138,9 @@ def test_the_chosen_pairs_are_all_pairs() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("optimizer", OPTIMISER_NAMES)
+@pytest.mark.parametrize("loss", LOSS_NAMES)
+@pytest.mark.parametrize("activation", ACTIVATION_NAMES)
 def test_200_steps_are_eagers_for_every_combination(optimizer: str, loss: str, activation: str) -> None:
     for batch_norm, batch_size in itertools.product((False, True), (1, 7, 32)):
         check(optimizer, loss, activation, batch_norm, batch_size)
@@ -217,13 +225,13 @@ def denormal() -> float:
 def test_denormals_are_zero_while_an_engine_works(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A dead unit's running means would shrink to such numbers, which are slow, and stay there."""
     seen: list[float] = []
-    add = Tally.add
+    add = RunningScores.add
 
     def watched(*arguments: Any) -> None:
         seen.append(denormal())
         add(*arguments)
 
-    monkeypatch.setattr(Tally, "add", watched)
+    monkeypatch.setattr(RunningScores, "add", watched)
     on = pictures()
     run = engine(name).start(config(optimizer={"name": "adam"}, widths=(9,)), on, 0, 5)
     run.train_epoch(1)
@@ -317,8 +325,8 @@ def test_sums_and_changes_of_a_lone_samples_rows() -> None:
 
 def test_what_is_not_zero_is_listed() -> None:
     """Of any length, whatever stands behind the end; a NaN isn't zero."""
-    all_listed = numba.njit(lambda values, listed, zeros: list_all(values, listed, zeros))
-    new_listed = numba.njit(lambda values, before, listed: list_new(values, before, listed))
+    all_listed = numba.njit(lambda values, listed, zeros: list_nonzero(values, listed, zeros))
+    new_listed = numba.njit(lambda values, before, listed: list_newly_nonzero(values, before, listed))
     rng = np.random.default_rng(0)
     for n in (0, 1, 3, 4, 5, 8, 15, 16, 17, 100, 784):
         values, before = (rng.normal(size=(2, n + SLACK)) * (rng.random((2, n + SLACK)) < 0.3)).astype(np.float32)
@@ -343,24 +351,24 @@ def test_pictures_with_pixels_in_the_same_places_are_evaluated_side_by_side() ->
     def pixels_together(order: NDArray[np.int64]) -> float:
         return float((pictures[order].reshape(100, 6, 200) != 0).any(axis=1).sum(axis=1).mean())
 
-    found = alike(pictures, rows)
+    found = evaluation_order(pictures, rows)
     assert sorted(found) == sorted(rows)
     assert pixels_together(found) < 0.6 * pixels_together(rows)
-    assert alike(pictures, rows) is found
+    assert evaluation_order(pictures, rows) is found
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 6, 13])
 def test_few_pictures_or_the_same_ones_stand_side_by_side_too(count: int) -> None:
     rows = np.arange(count)
-    assert sorted(alike(np.full((20, 7), 3, np.uint8), rows)) == list(range(count))
+    assert sorted(evaluation_order(np.full((20, 7), 3, np.uint8), rows)) == list(range(count))
 
 
 def test_no_more_orders_are_kept_than_some() -> None:
     pictures = np.eye(8, dtype=np.uint8)
     asked = [np.arange(8) for _ in range(3 * MOST_KEPT)]
     for rows in asked:
-        alike(pictures, rows)
-    assert len(alike_module._KEPT) <= MOST_KEPT
+        evaluation_order(pictures, rows)
+    assert len(eval_order._KEPT) <= MOST_KEPT
 
 
 def test_a_product_overwrites_what_was_not_a_number() -> None:
@@ -402,8 +410,8 @@ def test_what_is_compiled_ahead_serves_arrays_as_they_come_from_rays_store() -> 
     """Those can't be written to, which is another type to numba: a worker would compile for itself."""
     code = (
         "from tests.engines.test_compiled_engine import *; from dataclasses import replace; "
-        "from tune_mlp.engines.compiled import kernels, singles; "
-        "from tune_mlp.engines.compiled.warm import compile_kernels; compile_kernels()\n"
+        "from tune_mlp.engines.compiled import batch_of_one, kernels; "
+        "from tune_mlp.engines.compiled.load import load_kernels; load_kernels()\n"
         "def shared(array):\n"
         "    array = array.copy(); array.setflags(write=False); return array\n"
         "on = pictures()\n"
@@ -413,7 +421,7 @@ def test_what_is_compiled_ahead_serves_arrays_as_they_come_from_rays_store() -> 
         "    for batch in (1, 4, 32):\n"
         "        run = engine('compiled').start(settings('sgd', batch_size=batch), Problem(dataset, (fold,)), 0, 5)\n"
         "        run.train_epoch(1); run.evaluate(dataset.x, dataset.y, fold.validation); run.evaluate(dataset.x, dataset.y)\n"
-        "print(len(kernels.run_batches.signatures), len(singles.train_singles.signatures))"
+        "print(len(kernels.run_batches.signatures), len(batch_of_one.train_batches_of_one.signatures))"
     )
     assert python(code) == "1 1"
 
@@ -428,7 +436,7 @@ def test_narrower_registers_compute_the_same(tmp_path: Path, processor: str, fea
     """On this machine, compiled for an older one."""
     code = (
         "from tests.engines.test_compiled_engine import *; from numba.core.registry import cpu_target; "
-        "from tune_mlp.engines.compiled.vectors import lanes_of; print(lanes_of(cpu_target.target_context)[0]); "
+        "from tune_mlp.engines.compiled.simd import lanes_of; print(lanes_of(cpu_target.target_context)[0]); "
         "[test_products_of_any_size(turned) for turned in (False, True)]; test_matrices_of_any_size_are_transposed(); "
         "[assert_alike(settings(optimizer, batch_size=batch, batch_norm=norm), pictures()) "
         "for optimizer in ('sgd', 'adam') for batch in (1, 7, 32) for norm in (False, True)]"
@@ -458,9 +466,9 @@ def test_processes_that_find_no_kernels_compile_at_once_and_compute_the_same(tmp
 @pytest.mark.slow
 def test_kernels_compute_the_same_where_they_were_compiled_and_where_they_are_loaded(tmp_path: Path) -> None:
     code = (
-        "from tests.engines.test_compiled_engine import *; from tune_mlp.engines.compiled.warm import compile_kernels; "
-        "compile_kernels(); on = pictures()\n"
-        "for activation, size, norm in itertools.product(ACTIVATIONS, (1, 7), (False, True)):\n"
+        "from tests.engines.test_compiled_engine import *; from tune_mlp.engines.compiled.load import load_kernels; "
+        "load_kernels(); on = pictures()\n"
+        "for activation, size, norm in itertools.product(ACTIVATION_NAMES, (1, 7), (False, True)):\n"
         "    trial = settings('sgd', activation=activation, batch_size=size, batch_norm=norm, dropout=0.2)\n"
         "    run = engine('compiled').start(trial, on, 0, 5)\n"
         "    print(train(run, on, size)['loss'], sum(t.double().sum().item() for t in run.module().state_dict().values()))"

@@ -21,15 +21,15 @@ from tune_mlp.data.transforms import TargetScaler
 from tune_mlp.engines.choose import ENGINES, choose_engine, engine
 from tune_mlp.engines.eager.losses import LOSSES, loss_targets
 from tune_mlp.engines.eager.optimisers import OPTIMISERS
-from tune_mlp.engines.tally import MEASURES, Tally
+from tune_mlp.engines.running_scores import MEASURES, RunningScores
 from tune_mlp.errors import UsageError
 from tune_mlp.models.dropout import draw_masks, mask_generator
 from tune_mlp.records import SCORES
 
 
 def test_every_name_has_an_implementation() -> None:
-    assert tuple(LOSSES) == names.LOSSES
-    assert tuple(OPTIMISERS) == names.OPTIMIZERS
+    assert tuple(LOSSES) == names.LOSS_NAMES
+    assert tuple(OPTIMISERS) == names.OPTIMISER_NAMES
     assert tuple(MEASURES) == tuple(SCORES)
 
 
@@ -205,7 +205,7 @@ def test_choosing_an_engine_imports_no_torch() -> None:
 
 
 @pytest.mark.parametrize("name", ENGINES)
-@pytest.mark.parametrize("loss", sorted(set(names.LOSSES) - set(names.REGRESSION_LOSSES)))
+@pytest.mark.parametrize("loss", sorted(set(names.LOSS_NAMES) - set(names.REGRESSION_LOSSES)))
 def test_regression_refuses_losses_for_classes(name: str, loss: str) -> None:
     with pytest.raises(UsageError, match=f"regression needs one of mse, mae, smooth_l1, got {loss}"):
         engine(name).start(config(loss=loss), problem("regression"), 0, 0)
@@ -219,35 +219,35 @@ def test_classes_meet_losses_between_values_as_one_hot() -> None:
     assert loss_targets("mse", values, 1) is values
 
 
-def regression_tally(mean: float = 0.0, std: float = 1.0) -> Tally:
-    return Tally("regression", TargetScaler(np.float32([mean]), np.float32([std])))
+def regression_scores(mean: float = 0.0, std: float = 1.0) -> RunningScores:
+    return RunningScores("regression", TargetScaler(np.float32([mean]), np.float32([std])))
 
 
 def test_r2_of_targets_that_dont_vary_is_finite() -> None:
     for predicted, r2 in ((0.1, 1.0), (0.2, 0.0)):
-        tally = regression_tally()
+        scores_so_far = regression_scores()
         y = np.full((7, 1), 0.1)
-        tally.add(np.full((7, 1), predicted), y, np.zeros(1), 7)
-        assert tally.scores()["r2"] == r2
+        scores_so_far.add(np.full((7, 1), predicted), y, np.zeros(1), 7)
+        assert scores_so_far.scores()["r2"] == r2
 
 
 def test_r2_keeps_its_figures_far_from_0() -> None:
-    tally = regression_tally()
+    scores_so_far = regression_scores()
     y = np.float32([[1e8], [1e8 + 8], [1e8 + 16]])
     for i in range(3):
-        tally.add(y[i : i + 1] + np.float32([[0], [8], [0]])[i : i + 1], y[i : i + 1], np.zeros(1), 1)
-    assert tally.scores()["r2"] == pytest.approx(1 - 64 / 128)
+        scores_so_far.add(y[i : i + 1] + np.float32([[0], [8], [0]])[i : i + 1], y[i : i + 1], np.zeros(1), 1)
+    assert scores_so_far.scores()["r2"] == pytest.approx(1 - 64 / 128)
 
 
 def test_a_sum_of_large_losses_is_finite() -> None:
-    tally = regression_tally()
+    scores_so_far = regression_scores()
     large = np.full(3, 3e38, np.float32)
-    tally.add(np.zeros((3, 1)), np.zeros((3, 1)), large, 1)
-    assert math.isfinite(tally.scores()["loss"])
+    scores_so_far.add(np.zeros((3, 1)), np.zeros((3, 1)), large, 1)
+    assert math.isfinite(scores_so_far.scores()["loss"])
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("model", names.MODELS)
+@pytest.mark.parametrize("model", names.MODEL_NAMES)
 def test_a_gpu_trains_from_the_same_weights_and_its_state_loads_on_the_cpu(model: str) -> None:
     on = problem(data=pictures())
     trial = config(model={"name": model}, batch_norm=True, optimizer={"name": "adam"}, lr=0.01)

@@ -20,13 +20,13 @@ from tune_mlp import config as names
 from tune_mlp.config import Folds, TrialConfig
 from tune_mlp.data.batches import epoch_order
 from tune_mlp.data.dataset import Problem
-from tune_mlp.engines.base import Run
+from tune_mlp.engines.base import FoldRun
 from tune_mlp.engines.choose import engine
 from tune_mlp.records import SCORES, Task
 
-Start = Callable[..., Run]
+Start = Callable[..., FoldRun]
 
-OPTIMIZERS: list[dict[str, Any]] = [
+OPTIMISER_OPTIONS: list[dict[str, Any]] = [
     {"name": "sgd"},
     {"name": "sgd", "momentum": 0.9},
     {"name": "sgd", "momentum": 0.8, "nesterov": True},
@@ -51,7 +51,7 @@ def label(options: dict[str, Any]) -> str:
 def start(request: pytest.FixtureRequest) -> Start:
     chosen = engine(request.param)
 
-    def start_run(trial: TrialConfig, on: Problem, fold: int = 0, seed: int = 5) -> Run:
+    def start_run(trial: TrialConfig, on: Problem, fold: int = 0, seed: int = 5) -> FoldRun:
         return chosen.start(trial, on, fold, seed)
 
     return start_run
@@ -72,7 +72,7 @@ def curve() -> Problem:
     return problem("regression")
 
 
-def validate(run: Run, on: Problem) -> dict[str, float]:
+def validate(run: FoldRun, on: Problem) -> dict[str, float]:
     return run.evaluate(on.dataset.x, on.dataset.y, on.folds[0].validation)
 
 
@@ -96,12 +96,12 @@ def assert_learns(start: Start, on: Problem, trial: TrialConfig, epochs: int = 8
         assert after["r2"] > 0.5
 
 
-@pytest.mark.parametrize("activation", names.ACTIVATIONS)
+@pytest.mark.parametrize("activation", names.ACTIVATION_NAMES)
 def test_every_activation_learns(start: Start, classes: Problem, activation: str) -> None:
     assert_learns(start, classes, config(activation=activation, lr=0.1))
 
 
-@pytest.mark.parametrize("loss", names.LOSSES)
+@pytest.mark.parametrize("loss", names.LOSS_NAMES)
 def test_every_loss_learns_classes(start: Start, classes: Problem, loss: str) -> None:
     assert_learns(start, classes, config(loss=loss, lr=0.1), epochs=15)
 
@@ -111,7 +111,7 @@ def test_regression_losses_learn_values(start: Start, curve: Problem, loss: str)
     assert_learns(start, curve, config(loss=loss), epochs=15)
 
 
-@pytest.mark.parametrize("options", OPTIMIZERS, ids=label)
+@pytest.mark.parametrize("options", OPTIMISER_OPTIONS, ids=label)
 def test_every_optimiser_learns(start: Start, classes: Problem, options: dict[str, Any]) -> None:
     assert_learns(start, classes, config(optimizer=options, lr=0.05 if options["name"] == "sgd" else SMALL_LR))
 
@@ -163,7 +163,7 @@ def test_a_constant_init_learns_a_linear_model(start: Start, classes: Problem) -
 
 
 @pytest.mark.parametrize("lr", [1e38, 1e300])
-@pytest.mark.parametrize("options", OPTIMIZERS, ids=label)
+@pytest.mark.parametrize("options", OPTIMISER_OPTIONS, ids=label)
 def test_a_huge_rate_diverges_within_an_epoch(
     start: Start, classes: Problem, options: dict[str, Any], lr: float
 ) -> None:
@@ -171,7 +171,7 @@ def test_a_huge_rate_diverges_within_an_epoch(
     assert all(math.isnan(score) for score in trained.scores.values())
 
 
-@pytest.mark.parametrize("loss", names.LOSSES)
+@pytest.mark.parametrize("loss", names.LOSS_NAMES)
 @pytest.mark.parametrize("activation", ["relu", "relu6", "sigmoid"])
 def test_divergence_shows_whatever_hides_it(start: Start, classes: Problem, loss: str, activation: str) -> None:
     # multi_margin's loss is finite for NaN outputs, and relu6 may turn a NaN into a number.
@@ -192,7 +192,7 @@ def test_divergence_shows_in_regression(start: Start, curve: Problem) -> None:
     assert all(math.isnan(score) for score in trained.scores.values())
 
 
-@pytest.mark.parametrize("loss", names.LOSSES)
+@pytest.mark.parametrize("loss", names.LOSS_NAMES)
 def test_evaluation_of_a_non_finite_output_is_nan(start: Start, classes: Problem, loss: str) -> None:
     run = start(config(loss=loss), classes)
     with torch.no_grad():
@@ -200,7 +200,7 @@ def test_evaluation_of_a_non_finite_output_is_nan(start: Start, classes: Problem
     assert all(math.isnan(score) for score in validate(run, classes).values())
 
 
-def trace(run: Run, on: Problem, epochs: int = 3, first: int = 1) -> list[Any]:
+def trace(run: FoldRun, on: Problem, epochs: int = 3, first: int = 1) -> list[Any]:
     """All that a run shows: scores bit by bit, and weights."""
     shown: list[Any] = []
     for epoch in range(first, first + epochs):
@@ -222,7 +222,7 @@ class Rich(NamedTuple):
     on: Problem
     settings: dict[str, Any]
 
-    def start(self, seed: int = 5, **settings: Any) -> Run:
+    def start(self, seed: int = 5, **settings: Any) -> FoldRun:
         return engine(self.engine).start(config(**{**self.settings, **settings}), self.on, 0, seed)
 
 
@@ -269,7 +269,7 @@ def test_seed_and_fold_decide_weights_order_and_masks(start: Start) -> None:
     assert weights[0] != weights[2]
 
 
-@pytest.mark.parametrize("options", OPTIMIZERS, ids=label)
+@pytest.mark.parametrize("options", OPTIMISER_OPTIONS, ids=label)
 def test_a_resumed_run_equals_an_uninterrupted_one(rich: Rich, options: dict[str, Any]) -> None:
     settings = {"optimizer": options, "lr": 0.01}
     whole = trace(rich.start(**settings), rich.on, epochs=4)
@@ -377,7 +377,7 @@ def test_running_scores_weigh_each_sample_alike(start: Start, batch_size: int, n
     assert trained.scores["loss"] == pytest.approx(F.cross_entropy(logits.double(), y).item(), rel=1e-6)
 
 
-@pytest.mark.parametrize("loss", names.LOSSES)
+@pytest.mark.parametrize("loss", names.LOSS_NAMES)
 def test_evaluation_is_the_mean_over_raw_samples(start: Start, classes: Problem, loss: str) -> None:
     run = start(config(loss=loss), classes)
     x, y = scaled(classes, classes.folds[0].validation)
@@ -458,7 +458,7 @@ TORCH: dict[str, Callable[..., torch.optim.Optimizer]] = {
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.02])
-@pytest.mark.parametrize("options", OPTIMIZERS, ids=label)
+@pytest.mark.parametrize("options", OPTIMISER_OPTIONS, ids=label)
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_a_run_trains_as_plain_pytorch_does(
     start: Start, task: Task, options: dict[str, Any], weight_decay: float

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ray cal
 
 HOLDER = """\
 import sys, time
-from tune_mlp.results.journal import Journal
+from tune_mlp.runs.journal_writer import Journal
 with Journal.resume(sys.argv[1]):
     print("held", flush=True)
     time.sleep(600)

@@ -33,7 +33,7 @@ def kinds(trial: TrialConfig) -> list[str]:
 
 
 def test_every_name_has_a_model() -> None:
-    assert tuple(MODELS) == names.MODELS
+    assert tuple(MODELS) == names.MODEL_NAMES
 
 
 def test_an_mlp_is_the_same_whatever_its_inputs_are_pictures_of() -> None:
@@ -50,7 +50,7 @@ def test_convolutions_are_conv_norm_activation_pool_dropout_and_a_mlp_follows() 
     assert kinds(cnn({"channels": (4,), "pool": 1}, depth=0)) == ["Pictures", "Conv", "ReLU", "Flatten", "Linear"]
 
 
-@pytest.mark.parametrize("activation", names.ACTIVATIONS)
+@pytest.mark.parametrize("activation", names.ACTIVATION_NAMES)
 def test_a_cnn_is_the_sequential_that_one_would_write(activation: str) -> None:
     model = build(cnn(depth=1, batch_norm=True, dropout=0.2, loss="nll", activation=activation))
     act = type(model[3])
@@ -66,7 +66,7 @@ def test_a_cnn_is_the_sequential_that_one_would_write(activation: str) -> None:
     torch.testing.assert_close(model.eval()(x), plain.eval()(x))
 
 
-@pytest.mark.parametrize("activation", names.ACTIVATIONS)
+@pytest.mark.parametrize("activation", names.ACTIVATION_NAMES)
 def test_its_gradients_are_those_of_the_sequential_that_one_would_write(activation: str) -> None:
     model = build(cnn({"channels": (4,)}, depth=0, activation=activation))
     plain = nn.Sequential(

@@ -20,7 +20,7 @@ def first_layer(init: dict[str, Any], inputs: int = 300, width: int = 200) -> nn
 
 
 def test_every_name_has_a_law() -> None:
-    assert tuple(INITS) == names.INITS
+    assert tuple(INITS) == names.INIT_NAMES
 
 
 def test_the_default_is_pytorchs_law() -> None:
@@ -64,7 +64,7 @@ def test_constant_weights_are_the_constant() -> None:
     assert torch.equal(first_layer({"name": "constant", "value": -0.25}).weight, torch.full((200, 300), -0.25))
 
 
-@pytest.mark.parametrize("init", [{"name": name} for name in names.INITS], ids=str)
+@pytest.mark.parametrize("init", [{"name": name} for name in names.INIT_NAMES], ids=str)
 def test_the_seed_alone_decides(init: dict[str, Any]) -> None:
     torch.manual_seed(1)
     before = torch.random.get_rng_state()

@@ -20,7 +20,7 @@ def kinds(**settings: Any) -> list[str]:
 
 
 def test_every_name_has_an_activation() -> None:
-    assert tuple(ACTIVATIONS) == names.ACTIVATIONS
+    assert tuple(ACTIVATIONS) == names.ACTIVATION_NAMES
 
 
 def test_depth_0_is_linear() -> None:

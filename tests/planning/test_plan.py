@@ -21,7 +21,7 @@ from tune_mlp.data.split import make_problem
 from tune_mlp.planning import calibration
 from tune_mlp.planning import plan as planning
 from tune_mlp.planning.calibration import Draw, Measured, line_through
-from tune_mlp.planning.forecast import filled_in, products, simulations, spread
+from tune_mlp.planning.forecast import evenly_spaced, filled_in, products, simulations
 from tune_mlp.planning.memory import family, proportional
 from tune_mlp.planning.plan import Layout, Memory, Plan, candidates, costs_of, shares
 from tune_mlp.planning.plan_view import advice, forecast_lines, remarks, smallest_batch
@@ -136,10 +136,10 @@ def test_a_law_is_never_trusted_far_beyond_what_was_measured() -> None:
 
 def test_what_is_measured_reaches_from_the_cheapest_to_the_most_costly() -> None:
     rough = [float((i * 37) % 101) for i in range(101)]
-    chosen = spread(rough, 10)
+    chosen = evenly_spaced(rough, 10)
     assert len(chosen) == 10
     assert {rough[i] for i in chosen} >= {0.0, 100.0}
-    assert spread(rough[:5], 10) == [0, 1, 2, 3, 4]
+    assert evenly_spaced(rough[:5], 10) == [0, 1, 2, 3, 4]
 
 
 def test_multiply_adds_are_those_of_the_layers() -> None:
@@ -303,7 +303,7 @@ def test_a_plan_is_made_of_a_real_calibration_and_writes_nothing(
     assert lines[1] == (
         "digits_quick: digits, 1,150 to train on and 288 to validate; random search, asha, compiled engine"
     )
-    assert lines[2].startswith("calibrated on all 3 draws in ")
+    assert lines[2].startswith("measured all 3 draws for a moment each, in ")
     words = [line.split("  ")[0] for line in lines]
     for word in ("wall time", "epochs", "memory", "disk"):
         assert word in words

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from tests.published.made import claim
-from tune_mlp.config import ACTIVATIONS, LOSSES, REGRESSION_LOSSES, TrialConfig
+from tune_mlp.config import ACTIVATION_NAMES, LOSS_NAMES, REGRESSION_LOSSES, TrialConfig
 from tune_mlp.data.dataset import Problem
-from tune_mlp.engines.base import Run, Trained
+from tune_mlp.engines.base import FoldRun, TrainedEpoch
 from tune_mlp.engines.choose import ENGINES, engine
 from tune_mlp.published import gradients
 from tune_mlp.published.compare import measure
@@ -36,8 +36,8 @@ def test_both_engines_gradients_agree_with_central_differences(table: pd.DataFra
 def test_every_layer_activation_and_loss_is_compared(table: pd.DataFrame) -> None:
     eager = table[table["engine"] == "eager"]
     assert set(eager["layer"]) == LAYERS
-    assert {f"activation {name}" for name in ACTIVATIONS} <= set(eager["case"])
-    assert {f"loss {name}" for name in LOSSES} <= set(eager["case"])
+    assert {f"activation {name}" for name in ACTIVATION_NAMES} <= set(eager["case"])
+    assert {f"loss {name}" for name in LOSS_NAMES} <= set(eager["case"])
     assert {f"loss {name} of values" for name in REGRESSION_LOSSES} <= set(eager["case"])
     assert set(eager["case"]) == {case.name for case in CASES}
     compiled = table[table["engine"] == "compiled"]
@@ -55,14 +55,14 @@ class Wrong:
     def __init__(self, name: str, place: int) -> None:
         self.name, self._engine, self._place = name, engine(name), place
 
-    def start(self, config: TrialConfig, problem: Problem, fold: int, seed: int, device: str = "cpu") -> Run:
+    def start(self, config: TrialConfig, problem: Problem, fold: int, seed: int, device: str = "cpu") -> FoldRun:
         run: Any = self._engine.start(config, problem, fold, seed, device)
         train = run.train_epoch
 
-        def train_epoch(epoch: int) -> Trained:
+        def train_epoch(epoch: int) -> TrainedEpoch:
             parameter = list(run.module().parameters())[self._place]
             before = parameter.detach().clone()
-            trained: Trained = train(epoch)
+            trained: TrainedEpoch = train(epoch)
             with torch.no_grad():
                 parameter += 0.01 * (parameter - before)
             return trained

@@ -10,8 +10,8 @@ import pytest
 from tests.s3 import SECRET, Bucket
 from tune_mlp.console.board import Display
 from tune_mlp.errors import RunError, StoreError, UsageError
-from tune_mlp.published.experiments import Claim
 from tune_mlp.results.storage import FolderStorage, ObjectStore, Storage, location, without_secrets
+from tune_mlp.runs.store_lease import StoreLease
 from tune_mlp.runs.store_sync import HandedOver, StoreSync
 
 
@@ -31,9 +31,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, s3: Bucket) -> Storage
             store.remove(pattern)
 
     store.write("below", b"on the store")
-    assert HandedOver(folder, store, Now(tmp_path, store, Claim(store, tmp_path), Display())).read("below")
+    assert HandedOver(folder, store, Now(tmp_path, store, StoreLease(store, tmp_path), Display().say)).read("below")
     store.remove("below")
-    return HandedOver(folder, store, Now(tmp_path, store, Claim(store, tmp_path), Display()))
+    return HandedOver(folder, store, Now(tmp_path, store, StoreLease(store, tmp_path), Display().say))
 
 
 def test_what_is_written_is_read_whole_and_may_be_replaced(place: Storage) -> None:

@@ -24,7 +24,7 @@ from tune_mlp import cli, search
 from tune_mlp.errors import LostRun, RunError, RunFolderError, UsageError
 from tune_mlp.results.results import Results
 from tune_mlp.results.run_cache import spool
-from tune_mlp.runs import run_location, store_lease
+from tune_mlp.runs import run_location, store_lease, store_sync
 from tune_mlp.runs.store_lease import StoreLease
 from tune_mlp.runs.store_sync import StoreSync
 from tune_mlp.tuning.run import More, Request, resume_study, run_study
@@ -249,7 +249,7 @@ def test_a_driver_that_was_taken_for_lost_leaves_the_store_to_the_other(
     other = json.dumps({"host": "elsewhere", "folder": "b", "token": "another"}).encode()
 
     def driver() -> None:
-        with StoreSync(folder, store, mine, display):
+        with StoreSync(folder, store, mine, display.say):
             store.write(store_lease.NAME, other)
             while not display.lines:
                 pass

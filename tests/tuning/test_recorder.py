@@ -37,7 +37,6 @@ class Play:
         self.recorder = Recorder(
             self.journal,
             self.display,
-            "max",
             FolderStorage(folder),
             kept,
             on_start=lambda: None,
@@ -72,6 +71,7 @@ class Play:
                 "state": state,
                 "node": "here",
                 "weights": 5,
+                "weights_digest": "",
                 "seconds": 1.0,
                 "error": error,
             },

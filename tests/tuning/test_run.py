@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from tests.studies import Memory, study
-from tune_mlp.config import ACTIVATIONS, LOSSES, OPTIMIZERS
+from tune_mlp.config import ACTIVATION_NAMES, LOSS_NAMES, OPTIMISER_NAMES
 from tune_mlp.data.sources import load_dataset
 from tune_mlp.data.split import make_problem
 from tune_mlp.engines.choose import engine
@@ -25,6 +25,7 @@ from tune_mlp.space.domains import as_value
 from tune_mlp.space.space import to_config
 from tune_mlp.study.study import Study
 from tune_mlp.training.checkpoint import load_model
+from tune_mlp.training.job import TrainJob
 from tune_mlp.training.trainer import Trainer
 from tune_mlp.tuning.run import Request, run_study
 
@@ -159,9 +160,8 @@ def test_a_trial_gives_the_same_metrics_outside_ray(small: Results) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        trainer = Trainer(
-            config, problem, engine("compiled"), seed=int(row["seed"]), metric="val_accuracy", mode="max", epochs=3
-        )
+        job = TrainJob(config, problem, engine("compiled"), int(row["seed"]), "val_accuracy", "max", epochs=3)
+        trainer = Trainer(job)
         records = trainer.step(3)
     finally:
         torch.set_num_threads(threads)
@@ -258,7 +258,7 @@ def test_tpe_is_told_of_divergence_and_turns_away_from_it(tmp_path: Path) -> Non
 
 
 def test_a_diverged_trial_is_stopped_at_once_and_never_best(tmp_path: Path) -> None:
-    space = {"lr": {"grid": [1e38, 0.05]}, "optimizer": {"grid": list(OPTIMIZERS)}, "depth": 1, "width": 8}
+    space = {"lr": {"grid": [1e38, 0.05]}, "optimizer": {"grid": list(OPTIMISER_NAMES)}, "depth": 1, "width": 8}
     results = run(study(search="grid", space=space, trials=None, epochs=4), tmp_path)
     wild = results.trials[results.trials["lr"] == 1e38]
     assert set(wild["state"]) == {"diverged"}
@@ -288,7 +288,7 @@ def test_a_diverged_trial_is_worst_for_every_scheduler(tmp_path: Path) -> None:
 
 
 def test_a_study_in_which_all_diverge_ends_with_status_1_and_says_so(tmp_path: Path) -> None:
-    space = {"lr": 1e38, "optimizer": {"choice": list(OPTIMIZERS)}, "depth": 1, "width": 4}
+    space = {"lr": 1e38, "optimizer": {"choice": list(OPTIMISER_NAMES)}, "depth": 1, "width": 4}
     with pytest.raises(NoTrialSucceeded, match=r"no trial succeeded: all of 4 .*4 diverged") as caught:
         run(study(space=space), tmp_path, name="wild")
     assert caught.value.status == 1
@@ -308,7 +308,9 @@ def test_a_trial_that_raises_is_failed_with_its_reason_and_the_study_goes_on(tmp
     assert set(results.trials.loc[results.trials["width"] == 8, "state"]) == {"finished"}
 
 
-@pytest.mark.parametrize(("name", "values"), [("activation", ACTIVATIONS), ("loss", LOSSES), ("optimizer", OPTIMIZERS)])
+@pytest.mark.parametrize(
+    ("name", "values"), [("activation", ACTIVATION_NAMES), ("loss", LOSS_NAMES), ("optimizer", OPTIMISER_NAMES)]
+)
 def test_every_name_learns(name: str, values: tuple[str, ...], tmp_path: Path) -> None:
     """One trial a name; each is well above chance after a few epochs."""
     # mae asks for the median of a one-hot target, which is 0 for a net that isn't wide enough to be sure.

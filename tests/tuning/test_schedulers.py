@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import tracemalloc
 from types import SimpleNamespace
 from typing import Any
 
@@ -40,14 +42,28 @@ def test_every_scheduler_of_the_settings_has_an_implementation_and_milestones() 
 def test_trials_report_at_the_epochs_where_their_scheduler_decides(
     scheduler: Any, epochs: int, expected: tuple[int, ...]
 ) -> None:
-    assert milestones(study(scheduler=scheduler, epochs=epochs)) == expected
+    assert tuple(milestones(study(scheduler=scheduler, epochs=epochs))) == expected
+
+
+@pytest.mark.parametrize("scheduler", ["asha", "hyperband", "median", "pbt", "fifo"])
+def test_milestones_take_no_memory_for_their_number(scheduler: str) -> None:
+    a_study = study(scheduler=scheduler, epochs=100_000_000)
+    tracemalloc.start()
+    try:
+        found = milestones(a_study)
+        assert found.after(99_999_999) == 100_000_000
+        assert found.after(0) >= 1
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+        assert len(pickle.dumps(found)) < 10_000, "it is sent to every worker"
+    finally:
+        tracemalloc.stop()
 
 
 def test_ashas_own_rungs_are_the_milestones() -> None:
     a_study = study(scheduler={"asha": {"grace_period": 3}}, epochs=10).bound("classification")
     rungs = sorted(rung for rung, _ in make_scheduler(a_study)._brackets[0]._rungs)
     assert rungs == [3, 6]
-    assert milestones(a_study)[:-1] == (3, 6)
+    assert tuple(milestones(a_study)) == (3, 6, 10)
 
 
 @pytest.mark.parametrize("slots", [1, 2, 3, 8, 40])

@@ -1,4 +1,4 @@
-"""Displays of a running study: a live picture on a terminal, plain lines elsewhere, or nothing."""
+"""Displays of a running study: a live board on a terminal or in a notebook, plain lines elsewhere, or nothing."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from rich.text import Text
 
 from tune_mlp.console.board import STYLES, Board, Display, Running
 from tune_mlp.console.formatting import clock, count, described, score
+from tune_mlp.console.notebook import in_notebook
 from tune_mlp.records import TrialState
+
+WIDE = 72
+"""On a narrower terminal the board leaves out the parameters and shortens its bar."""
 
 
 class PlainLines(Display):
-    """A line a trial, for logs and pipes."""
+    """Prints one line for each trial that ends: for logs and pipes."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -33,15 +37,20 @@ class PlainLines(Display):
         running = super().trial_ended(trial, state, error)
         board = self.board
         value = "" if running.value is None else f"{board.metric} {score(board.metric, running.value)}  "
-        best = f"  best {score(board.metric, board.best[1])} (trial {board.best[0]})" if board.best else ""
+        best = ""
+        if board.best:
+            leader, figure, _ = board.best
+            best = f"  best_{board.metric} {score(board.metric, figure)} (trial {leader})"
+        budget = board.budget_left()
+        left = f"  {clock(budget)} of the time budget left" if budget is not None else ""
         what = error or described(running.params)
         number = f"[{sum(board.ended.values())}/{board.trials}]"
-        self.say(f"{number} trial {trial} {state} after {count(running.epoch, 'epoch')}  {value}{what}{best}")
+        self.say(f"{number} trial {trial} {state} after {count(running.epoch, 'epoch')}  {value}{what}{best}{left}")
         return running
 
 
 class LiveView(PlainLines):
-    """A calm picture of the board, drawn anew twice a second."""
+    """Shows the board on a terminal and draws it anew twice a second."""
 
     def waiting(self, what: str) -> AbstractContextManager[object]:
         return self._console.status(Text(what, "dim"))
@@ -50,7 +59,7 @@ class LiveView(PlainLines):
         super().begin(board)
         self._live = Live(
             console=self._console,
-            get_renderable=self.picture,
+            get_renderable=lambda: picture(self.board, self._console.width),
             refresh_per_second=2,
             transient=True,
             redirect_stderr=False,
@@ -65,41 +74,70 @@ class LiveView(PlainLines):
     def finish(self) -> None:
         self._live.stop()
 
-    def picture(self) -> RenderableType:
-        """The board as it is now."""
-        board = self.board
-        head = Table.grid(padding=(0, 1))
-        left = board.seconds_left()
-        head.add_row(
-            "trials",
-            ProgressBar(total=board.trials, completed=board.done, width=32),
-            f"{sum(board.ended.values())}/{board.trials}",
-            Text(f"{board.epochs_trained} epochs", "dim"),
-            clock(time.monotonic() - board.started),
-            Text(f"about {clock(left)} left" if left is not None else "", "dim"),
-        )
-        rows = Table.grid(padding=(0, 2))
-        for trial, running in sorted(board.running.items()):
-            rows.add_row(
-                Text(f"trial {trial}", "cyan"),
-                f"epoch {running.epoch}/{board.epochs}",
-                "" if running.value is None else f"{board.metric} {score(board.metric, running.value)}",
-                Text(described(running.params), "dim", no_wrap=True, overflow="ellipsis"),
-            )
-        if board.best:
-            trial, value, params = board.best
-            rows.add_row(
-                Text(f"trial {trial}", "bold green"),
-                Text("best", "bold green"),
-                Text(f"{board.metric} {score(board.metric, value)}", "bold green"),
-                Text(described(params), no_wrap=True, overflow="ellipsis"),
-            )
-        ended = Text("  ").join(Text(f"{count} {state}", STYLES[state]) for state, count in board.ended.items())
-        return Group(head, rows, ended)
+
+class NotebookView(LiveView):
+    """Shows one board that updates itself under a notebook's cell. All text stays above and below it."""
+
+    def waiting(self, what: str) -> AbstractContextManager[object]:
+        return Display.waiting(self, what)
+
+    def begin(self, board: Board) -> None:
+        from tune_mlp.console.notebook import UpdatedOutput  # IPython is there in a notebook alone
+
+        PlainLines.begin(self, board)
+        self._output = UpdatedOutput(lambda: picture(board, self._console.width), self._console.width)
+
+    def trial_trained(self, trial: int, epoch: int, epochs_trained: int, value: float, best: float | None) -> None:
+        super().trial_trained(trial, epoch, epochs_trained, value, best)
+        self._output.update()
+
+    def trial_ended(self, trial: int, state: TrialState, error: str) -> Running:
+        running = super().trial_ended(trial, state, error)
+        self._output.update()
+        return running
+
+    def finish(self) -> None:
+        self._output.update(at_once=True)
+
+
+def picture(board: Board, width: int) -> RenderableType:
+    """Draw the board as it is now."""
+    narrow = width < WIDE
+    head = Table.grid(padding=(0, 1))
+    left = board.seconds_left()
+    summary: list[RenderableType] = [
+        "trials",
+        ProgressBar(total=board.trials, completed=board.done, width=8 if narrow else 32),
+        f"{sum(board.ended.values())}/{board.trials}",
+        Text(count(board.epochs_trained, "epoch"), "dim"),
+        clock(time.monotonic() - board.started),
+    ]
+    if not narrow and left is not None:
+        bound = "at most" if left == board.budget_left() else "about"
+        summary.append(Text(f"{bound} {clock(left)} left", "dim"))
+    head.add_row(*summary)
+    rows = Table.grid(padding=(0, 2))
+
+    def add(cells: tuple[Text, Text, Text], params: Text) -> None:
+        rows.add_row(*cells, *(() if narrow else (params,)))
+
+    for trial, running in sorted(dict(board.running).items()):
+        value = "" if running.value is None else f"{board.metric} {score(board.metric, running.value)}"
+        cells = (Text(f"trial {trial}", "cyan"), Text(f"epoch {running.epoch}/{board.epochs}"), Text(value))
+        add(cells, Text(described(running.params), "dim", no_wrap=True, overflow="ellipsis"))
+    if board.best:
+        trial, best, params = board.best
+        figure = f"best_{board.metric} {score(board.metric, best)}"
+        cells = (Text(f"trial {trial}", "bold green"), Text("best so far", "bold green"), Text(figure, "bold green"))
+        add(cells, Text(described(params), no_wrap=True, overflow="ellipsis"))
+    ended = Text("  ").join(Text(f"{number} {state}", STYLES[state]) for state, number in dict(board.ended).items())
+    return Group(head, rows, ended)
 
 
 def make_display(console: Console, quiet: bool) -> Display:
-    """Quiet, live on a terminal, plain lines elsewhere."""
+    """Choose the display: none if `quiet`, a live board in a notebook or on a terminal, plain lines elsewhere."""
     if quiet:
         return Display()
+    if in_notebook():
+        return NotebookView(console)
     return LiveView(console) if console.is_terminal and not console.is_dumb_terminal else PlainLines(console)

@@ -1,4 +1,4 @@
-"""The options that say which study is meant: the search and the plan take the same ones."""
+"""The options that choose a study and change it; `search` and `plan` take the same ones."""
 
 from __future__ import annotations
 
@@ -24,14 +24,17 @@ OPTIONS = {
     "--seed": "seed",
     "--time-budget": "time_budget",
 }
-"""The setting that each option stands for."""
+"""The setting that each option changes."""
 
 
 def add_study_options(parser: argparse.ArgumentParser) -> None:
-    """What a setting means is said once, beside the setting."""
+    """Add the options. Each help text is the docstring of its setting."""
     add = parser.add_argument
     add(
-        "--space", required=True, metavar="NAME|FILE.yaml", help="A shipped space by name, or a study file of your own."
+        "--space",
+        required=True,
+        metavar="NAME|FILE.yaml",
+        help="The name of a shipped space, or a study file of your own.",
     )
     add("--trials", type=int, metavar="N", help=_sentence("trials"))
     add("--epochs", type=int, metavar="N", help=_sentence("epochs"))
@@ -42,13 +45,17 @@ def add_study_options(parser: argparse.ArgumentParser) -> None:
     add("--cpus", type=float, metavar="F", help=f"A trial's {Resources.model_fields['cpu'].description}")
     add("--gpus", type=float, metavar="F", help=f"A trial's {Resources.model_fields['gpu'].description}")
     add("--concurrent", type=int, metavar="N", help=_sentence("concurrent"))
-    add("--address", metavar="auto|ADDR", help="A running Ray to use; left out, one is started on this machine.")
+    add(
+        "--address",
+        metavar="auto|ADDR",
+        help="The address of a running Ray cluster; without it, Ray is started on this machine.",
+    )
     add(
         "--dataset",
         metavar="NAME",
-        help=f"Learn this one, and no stand-in for it: {DataSettings.model_fields['name'].description}",
+        help=f"Train on this dataset, and on no stand-in for it: {DataSettings.model_fields['name'].description}",
     )
-    add("--data-dir", type=Path, metavar="DIR", help="Where datasets are looked for first.")
+    add("--data-dir", type=Path, metavar="DIR", help="The folder in which datasets are looked for first.")
     add("--engine", metavar="auto|eager|compiled", help=_sentence("engine"))
     add("--seed", type=int, metavar="N", help=_sentence("seed"))
     add("--time-budget", metavar="10m", help=_sentence("time_budget"))
@@ -57,7 +64,7 @@ def add_study_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PATH=VALUE",
-        help="Set anything, as often as you like: lr=0.01 pins a parameter, data.normalize=unit changes a setting.",
+        help="Change any setting: lr=0.01 fixes a parameter, data.normalize=unit changes a setting. Can be given several times.",
     )
 
 
@@ -67,12 +74,12 @@ def _sentence(setting: str) -> str:
 
 
 def named_study(args: argparse.Namespace) -> Study:
-    """The study that a command line names, with what it changes of it."""
+    """Load the study that a command line names, with the changes that it asks for."""
     return Study.load(args.space, args.set, overrides(args))
 
 
 def overrides(args: argparse.Namespace) -> list[Override]:
-    """The options that stand for settings, as such; a command need not have all of them."""
+    """Return the options that were given as overrides of settings; a command may lack some of the options."""
     found: list[Override] = []
     for option, path in OPTIONS.items():
         value = getattr(args, option.removeprefix("--").replace("-", "_"), None)

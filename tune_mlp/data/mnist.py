@@ -35,7 +35,7 @@ MNIST_MD5 = {
     "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
-"""Of the uncompressed files; for the other two only the archives' sums are published, in torchvision."""
+"""The checksums of MNIST's uncompressed files. For the other two datasets only those of the archives are published."""
 CLASSES = {
     "mnist": tuple("0123456789"),
     "fashion_mnist": (
@@ -146,7 +146,7 @@ def _read_file(path: Path, md5: str) -> NDArray[Any]:
 
 
 def _header_size(path: Path, content: bytes, kind: str) -> int:
-    """Of a file that is what its header says."""
+    """Return the size that a file has by its header, which must fit its kind."""
     fields = 4 if kind == "images" else 2
     header = np.frombuffer(content[: 4 * fields], dtype=">i4").tolist() if len(content) >= 4 * fields else []
     if not header or header[0] != MAGIC[kind]:

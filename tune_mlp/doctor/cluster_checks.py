@@ -1,4 +1,4 @@
-"""What must be right between the nodes: that they answer, versions, token, clock, the folder for runs, disks, data."""
+"""Checks that concern the cluster as a whole: answers, versions, token, clocks, the folder for runs, disks and data."""
 
 from __future__ import annotations
 

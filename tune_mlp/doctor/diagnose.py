@@ -1,4 +1,4 @@
-"""All checks in the order in which they are read, and from facts to findings."""
+"""The diagnosis: all checks in the order in which they are shown, applied to the facts."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ CHECKS: dict[str, Callable[[str, ClusterFacts], list[Finding]]] = {
     "memory": node_checks.check_memory,
     "kernels": node_checks.check_kernels,
 }
-"""By subject. Each says what is wrong, or in one line that nothing is, or nothing where it knows nothing."""
+"""The checks by subject. A check returns what is wrong, or one finding that nothing is, or nothing if it knows nothing."""
 
 
 def diagnose(facts: ClusterFacts) -> list[Finding]:
-    """All findings, subject by subject; what is so on several nodes is said once."""
+    """Return all findings, subject by subject; a finding that several nodes share is given once."""
     where: dict[Finding, list[str]] = {}
     for subject, check in CHECKS.items():
         for finding in check(subject, facts):

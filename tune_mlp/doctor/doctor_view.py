@@ -1,4 +1,4 @@
-"""`tune-mlp doctor`: the findings as a person sees them, a line each with its remedy."""
+"""Prints what `tune-mlp doctor` found: one line for each finding, with its remedy."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ MARKS: dict[Level, tuple[str, str, str]] = {
     "note": ("!", "note", "yellow"),
     "problem": ("✗", "problem", "bold red"),
 }
-"""In a terminal, in a pipe, and its style."""
+"""Each level's mark on a terminal, its word in a pipe, and its style."""
 
 
 def doctor(study: Study, address: str | None, out: Path | ObjectStore, data_dir: Path | None, console: Console) -> None:
-    """Ask, judge and print; a problem ends it with an error that counts them."""
+    """Check the machine or the nodes, and print the findings. If there are problems, raise an error that counts them."""
     with console.status("Asking this machine" if address is None else f"Asking the nodes of Ray at {address}"):
         facts = gather(study, address, out, data_dir)
     findings = diagnose(facts)
@@ -38,7 +38,7 @@ def doctor(study: Study, address: str | None, out: Path | ObjectStore, data_dir:
 
 
 def show(console: Console, findings: Sequence[Finding]) -> None:
-    """A table in a terminal, where a long line is folded in its column; plain lines elsewhere."""
+    """Print a table on a terminal, where a long text is folded in its column, and plain lines elsewhere."""
     if not console.is_terminal:
         for finding in findings:
             console.print(

@@ -1,4 +1,4 @@
-"""What is known of a cluster before it is judged: the driver, each node, the folder for runs and the data."""
+"""The facts that the doctor gathers: about the driver, each node, the folder for runs and the data."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tune_mlp.study.settings import Resources
 
 @dataclass(frozen=True)
 class Machine:
-    """What `probe.look` found out where it ran."""
+    """The facts that `probe.look` finds on the machine where it runs."""
 
     host: str
     boot: str
-    """Of the running system: nodes that share it share its cores and memory."""
+    """The id of the running system; nodes with the same id share its cores and memory."""
     versions: Mapping[str, str]
     package: str
-    """tune_mlp's version, empty where it can't be imported, for the reason in `unimported`."""
+    """tune_mlp's version; empty if it can't be imported, and `unimported` says why."""
     sources: str
     unimported: str
     compiled: bool | None
@@ -29,28 +29,28 @@ class Machine:
     token_file: str
     token_bits: int | None
     token_open: bool
-    """Can everybody on that machine read the token?"""
+    """True if every user of that machine can read the token."""
     gpus: int
     cuda_build: str | None
-    """The CUDA that PyTorch was built for, empty for none, None where it wasn't asked or didn't answer."""
+    """The CUDA version that PyTorch was built for; empty for none, None if PyTorch wasn't asked or didn't answer."""
     cuda_devices: int
     disk: tuple[int, int] | None
-    """Free and all bytes where its Ray keeps files."""
+    """Free bytes and all bytes of the disk where Ray keeps its files."""
 
     @property
     def system(self) -> tuple[str, str]:
-        """The same for all nodes on one machine."""
+        """An id that all nodes on one machine share."""
         return self.host, self.boot
 
     @property
     def token(self) -> bool:
-        """Does its Ray ask for a token?"""
+        """True if the machine's Ray asks for a token."""
         return self.token_mode.lower() not in ("", "disabled")
 
 
 @dataclass(frozen=True)
 class Clock:
-    """Seconds that a node's clock is ahead of the driver's, give or take half the round trip."""
+    """How many seconds a node's clock is ahead of the driver's; the error is at most half the round trip."""
 
     ahead: float
     give: float
@@ -58,7 +58,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Shared:
-    """What kept a node, and the driver after it, from reading and writing in the folder for runs; empty where nothing did."""
+    """The reasons why a node, or the driver after it, can't read or write in the folder for runs; empty where it can."""
 
     unread: str = ""
     unwritten: str = ""
@@ -67,63 +67,63 @@ class Shared:
 
 @dataclass(frozen=True)
 class Node:
-    """A node of the Ray."""
+    """A node of the Ray cluster."""
 
     name: str
     resources: Mapping[str, float]
     machine: Machine | None = None
     silence: str = ""
-    """Why there is no `machine`."""
+    """Why the node gave no facts, if `machine` is None."""
     clock: Clock | None = None
     shared: Shared | None = None
 
 
 @dataclass(frozen=True)
 class RunsFolder:
-    """Where runs are to lie; `fault` is why the driver can't write there."""
+    """The folder for runs; `fault` says why the driver can't write there."""
 
     path: str
-    """Or a URI, without its secrets."""
+    """A path, or a URI without its secrets."""
     fault: str = ""
     disk: tuple[int, int] | None = None
 
     @property
     def is_store(self) -> bool:
-        """Is it no folder?"""
+        """True if the path is the URI of an object store."""
         return "://" in self.path
 
 
 @dataclass(frozen=True)
 class Data:
-    """The dataset, as the driver finds it without a download."""
+    """The dataset that the driver finds without a download."""
 
     wanted: str
     found: str = ""
     samples: int = 0
     size: int = 0
     fault: str = ""
-    """Why it can't be read, though it is there."""
+    """Why the dataset can't be read although its files exist."""
     stand_in: str | None = None
-    """What the study would learn where it is absent and can't be downloaded."""
+    """The dataset that a study would use instead if this one is missing and can't be downloaded."""
 
 
 @dataclass(frozen=True)
 class ClusterFacts:
-    """All of it."""
+    """All facts about a cluster."""
 
     address: str | None
-    """None is a Ray that was started for the question."""
+    """The address of a running Ray; None if Ray was started for this check."""
     driver: Machine
     nodes: tuple[Node, ...]
     folder: RunsFolder
     data: Data
     resources: Resources
     gone: int = 0
-    """Nodes that this Ray has lost."""
+    """How many nodes this Ray has lost."""
     fault: str = ""
-    """Why there is no Ray to ask."""
+    """Why Ray can't be reached."""
 
     @property
     def answered(self) -> list[tuple[Node, Machine]]:
-        """The nodes that are known."""
+        """The nodes that answered, each with its machine."""
         return [(node, node.machine) for node in self.nodes if node.machine]

@@ -1,4 +1,4 @@
-"""A finding: one line of what is so and what to do about it; and the words that findings are made of."""
+"""A finding: one line that says what was found and what to do about it, and helpers that word it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tune_mlp.tuning.cluster import Cluster
 
 Level = Literal["ok", "note", "problem"]
 RAYS_LIMIT = 0.95
-"""Ray ends workers when a machine's memory is fuller, and stops writing when its disk is."""
+"""Ray ends workers when more of a machine's memory is used, and stops writing when more of its disk is used."""
 UNITS = {1e9: "GB", 1e6: "MB"}
 NAMED = 6
-"""Nodes that one line names, at most."""
+"""The largest number of nodes that one line names."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """`node` is empty where all are meant, or the driver."""
+    """What a check found; `node` is empty if it concerns all nodes or the driver."""
 
     subject: str
     node: str
@@ -31,12 +31,12 @@ class Finding:
 
 
 def graded(note: bool, problem: bool) -> Level:
-    """The worse of the two that holds."""
+    """Return `problem` or `note`, whichever is worse and true, else `ok`."""
     return "problem" if problem else "note" if note else "ok"
 
 
 def by_machine(facts: ClusterFacts) -> list[list[tuple[Node, Machine]]]:
-    """The nodes that answered, those of one machine together: they share its cores and its memory."""
+    """Group the nodes that answered by machine: nodes of one machine share its cores and its memory."""
     found: dict[tuple[str, str], list[tuple[Node, Machine]]] = {}
     for node, machine in facts.answered:
         found.setdefault(machine.system, []).append((node, machine))
@@ -44,7 +44,7 @@ def by_machine(facts: ClusterFacts) -> list[list[tuple[Node, Machine]]]:
 
 
 def fitting(nodes: Iterable[Node], resources: Resources) -> int:
-    """How many trials these hold at once."""
+    """Return how many trials these nodes can run at once."""
     try:
         return Cluster(tuple(dict(node.resources) for node in nodes)).slots(resources, None)
     except ResourceError:
@@ -52,7 +52,7 @@ def fitting(nodes: Iterable[Node], resources: Resources) -> int:
 
 
 def named(names: list[str], facts: ClusterFacts) -> str:
-    """Nodes by name, or nothing where all are meant."""
+    """Return the names of nodes in one text; empty if all nodes are meant."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return "" if len(names) == len(facts.nodes) else ", ".join(names[:NAMED]) + more
 

@@ -1,4 +1,4 @@
-"""The gathering of facts: short tasks on each node, with a limit of time, and beside them what the driver knows itself."""
+"""Gathering facts: short tasks run on each node within a time limit, and the driver adds what it knows itself."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ STAND_IN = "digits"
 FROM_DRIVER = "driver"
 
 Send = Callable[..., Any]
-"""Starts a function on a node and returns Ray's reference to its result."""
+"""A function that starts another one on a node and returns Ray's reference to its result."""
 
 
 def gather(
     study: Study, address: str | None, out: Path | ObjectStore, data_dir: Path | None, patience: float = ANSWER_SECONDS
 ) -> ClusterFacts:
-    """Ask all there is to ask for a study like this one. Nothing is left behind in `out`."""
+    """Gather all facts that concern a study like this one. No file is left in `out`."""
     if isinstance(out, Path):
         run_folder.check_place(out, None)
     data: Data | None = None
@@ -62,18 +62,18 @@ def gather(
 
 @dataclass(frozen=True)
 class _Meeting:
-    """Where runs are to lie, and the files in which driver and nodes leave word for each other there."""
+    """The folder for runs, and the files there by which the driver and the nodes test that they share it."""
 
     folder: RunsFolder
     place: str = ""
-    """A path or a URI; empty where the driver can't write."""
+    """A path or a URI; empty if the driver can't write there."""
     prefix: str = ""
     content: str = ""
 
 
 @contextlib.contextmanager
 def _meeting(out: Path | ObjectStore) -> Iterator[_Meeting]:
-    """A folder is made as a run's is, and nothing is left of it that wasn't there before."""
+    """Make the folder if it is missing, as a run would, and remove afterwards what was made."""
     place = out if isinstance(out, ObjectStore) else FolderStorage(out.absolute())
     where = place.uri if isinstance(place, ObjectStore) else str(place)
     folders = [] if isinstance(place, ObjectStore) else [place.path, *place.path.parents]
@@ -93,14 +93,14 @@ def _meeting(out: Path | ObjectStore) -> Iterator[_Meeting]:
     finally:
         with contextlib.suppress(OSError, RunError):
             place.remove(f"{prefix}*")
-        with contextlib.suppress(OSError):  # somebody has begun to use it meanwhile
+        with contextlib.suppress(OSError):  # another program has begun to use the folder
             for folder in made:
                 folder.rmdir()
 
 
 @contextlib.contextmanager
 def _sent_whole() -> Iterator[Send]:
-    """Ray sends a function of a module by its name; these must run where the module is missing."""
+    """Send functions by value: Ray sends them by name, and a node may lack the module."""
     import ray
     from ray import cloudpickle
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -120,7 +120,7 @@ def _sent_whole() -> Iterator[Send]:
 
 
 class _Asked:
-    """A node that has been asked."""
+    """The tasks that were started on one node."""
 
     def __init__(self, node: dict[str, Any], name: str, meeting: _Meeting, study: Study, send: Send) -> None:
         self._id = str(node["NodeID"])
@@ -145,11 +145,11 @@ class _Asked:
 
     @property
     def references(self) -> list[Any]:
-        """What is waited for."""
+        """The references that are waited for."""
         return [self._look] if self._share is None else [self._look, self._share]
 
     def answer(self, ready: set[Any], patience: float) -> Node:
-        """What it has said."""
+        """Return the node with the facts that arrived in time."""
         import ray
 
         if self._look not in ready:
@@ -161,7 +161,7 @@ class _Asked:
             return replace(self._node, silence=f"can't be asked: {one_line(error, 300)}")
 
     def _clock(self) -> Clock:
-        """By the round trip that was the shortest."""
+        """Compute the clock difference from the shortest round trip."""
         import ray
 
         clocks = []
@@ -187,7 +187,7 @@ class _Asked:
 
 
 def _names(nodes: list[dict[str, Any]]) -> list[str]:
-    """Addresses, and where several nodes have one the beginnings of their ids."""
+    """Name nodes by their addresses; nodes that share an address also get the beginning of their ids."""
     often = Counter(node["NodeManagerAddress"] for node in nodes)
     return [
         node["NodeManagerAddress"] + (f" ({node['NodeID'][:6]})" if often[node["NodeManagerAddress"]] > 1 else "")
@@ -196,7 +196,7 @@ def _names(nodes: list[dict[str, Any]]) -> list[str]:
 
 
 def _data(study: Study, data_dir: Path | None) -> Data:
-    """Read as a search would read it, but for the download."""
+    """Read the data as a search would, but without a download."""
     wanted = study.data.name
     settings = study.data.model_copy(update={"offline": STAND_IN})
     try:

@@ -1,4 +1,4 @@
-"""What each node must have for its trials: room, cores, GPUs that PyTorch can use, memory, compiled kernels."""
+"""Checks of each node: room for trials, cores, GPUs that PyTorch can use, memory, and compiled kernels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tune_mlp.errors import ResourceError
 from tune_mlp.tuning.cluster import Cluster
 
 TRIAL_BYTES = 400_000_000
-"""What a trial's process takes, PyTorch loaded and MNIST at hand; measured."""
+"""The memory of a trial's process with PyTorch and MNIST loaded, as measured."""
 
 
 def check_slots(subject: str, facts: ClusterFacts) -> list[Finding]:
@@ -81,7 +81,7 @@ def check_gpus(subject: str, facts: ClusterFacts) -> list[Finding]:
                 remedy = f"see CUDA_VISIBLE_DEVICES, or ray start --num-gpus {machine.gpus}"
                 found.append(Finding(subject, node.name, "note", what, remedy))
     total = sum(node.resources.get("GPU", 0.0) for node, _ in facts.answered)
-    if found or not facts.answered or (facts.resources.gpu and not total):  # that is said of the slots
+    if found or not facts.answered or (facts.resources.gpu and not total):  # the check of slots reports that
         return found
     what = f"{count(round(total), 'GPU')}, and PyTorch can use them" if total else "none, and trials ask for none"
     return [Finding(subject, "", "ok", what)]
@@ -117,7 +117,7 @@ def check_memory(subject: str, facts: ClusterFacts) -> list[Finding]:
 
 
 def check_kernels(subject: str, facts: ClusterFacts) -> list[Finding]:
-    what = "not compiled yet: the first trial waits for them some 20 s, once"
+    what = "not compiled yet: the first search compiles them once, in about 20 s"
     found = [
         Finding(subject, node.name, "note", what, "nothing to do")
         for node, machine in facts.answered

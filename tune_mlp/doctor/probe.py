@@ -1,4 +1,4 @@
-"""What is asked of a node: functions that are sent there whole, and so run where the package is missing.
+"""Probes: functions that are sent to a node by value, so that they run even where the package is missing.
 
 Nothing but Python's own library is needed, and what they return are plain values.
 """
@@ -22,7 +22,7 @@ from typing import Any
 
 PACKAGES = ("ray", "torch", "numpy", "numba")
 LATE_SECONDS = 3.0
-"""So long may a file take to show on another node: a shared file system remembers for a while what wasn't there."""
+"""The time until a new file must be visible on another node: shared file systems cache that a file is missing."""
 
 CUDA = """\
 import json, torch
@@ -33,8 +33,8 @@ print(json.dumps({"cuda_build": build, "cuda_devices": torch.cuda.device_count()
 
 
 def look(session: str | None, gpu: bool) -> dict[str, Any]:
-    """The node's own facts. `session` is the folder of its Ray; PyTorch, which takes two seconds to import, is asked where
-    there is a GPU to use, or `gpu` says that there should be."""
+    """Return the facts of the machine. `session` is the folder of its Ray. PyTorch, which takes two seconds to import, is only
+    asked if the machine has a GPU, or if `gpu` says that it should have one."""
     started = _environment_of_ray()
     total, available = _memory()
     gpus = _gpus()
@@ -56,18 +56,18 @@ def look(session: str | None, gpu: bool) -> dict[str, Any]:
 
 
 def now() -> float:
-    """The node's clock."""
+    """Return the time by the node's clock."""
     return time.time()
 
 
 def share(place: str, theirs: str, content: str, ours: str) -> dict[str, str]:
-    """Read the file that the driver has written into a folder or a store, and leave one there for it to read; says why
-    not."""
+    """Read the file that the driver wrote into the folder or the store, and write one for the driver to read; returns the
+    reasons why either failed."""
     return {"unread": unread_of(place, theirs, content), "unwritten": unwritten_of(place, ours, content)}
 
 
 def unwritten_of(place: str, name: str, content: str) -> str:
-    """Why a file can't be written, or nothing once it is."""
+    """Write a file; returns why that failed, or an empty text."""
     try:
         if "://" in place:
             _store(place).write(name, content.encode())
@@ -79,7 +79,7 @@ def unwritten_of(place: str, name: str, content: str) -> str:
 
 
 def unread_of(place: str, name: str, content: str) -> str:
-    """Why a file can't be read with this content, or nothing when it can."""
+    """Read a file and compare its content; returns why that failed, or an empty text."""
     end = time.monotonic() + LATE_SECONDS
     while True:
         try:
@@ -95,7 +95,7 @@ def unread_of(place: str, name: str, content: str) -> str:
 
 
 def _store(uri: str) -> Any:
-    """Only the package knows what keeps runs on stores."""
+    """Open an object store, for which the package itself is needed."""
     from tune_mlp.results.storage import ObjectStore
 
     return ObjectStore(uri)
@@ -106,7 +106,7 @@ def _said(error: Exception) -> str:
 
 
 def disk(folder: str) -> tuple[int, int] | None:
-    """Free and all bytes where the folder lies."""
+    """Return the free bytes and all bytes of the disk that holds the folder."""
     try:
         usage = shutil.disk_usage(folder)
     except OSError:
@@ -123,7 +123,7 @@ def _first_line(path: str) -> str:
 
 
 def _environment_of_ray() -> dict[str, str]:
-    """What `ray start` was given: Ray changes some of it for its workers."""
+    """Return the environment that `ray start` had: Ray changes parts of it for its workers."""
     raylet = os.environ.get("RAY_RAYLET_PID")
     try:
         pairs = Path(f"/proc/{raylet}/environ").read_bytes().decode(errors="replace").split("\0") if raylet else []
@@ -143,7 +143,7 @@ def _versions() -> dict[str, str]:
 
 
 def _package() -> dict[str, Any]:
-    """tune_mlp as a trial would import it there: its version, a checksum of its sources, and whether its kernels are compiled."""
+    """Import tune_mlp as a trial would; returns its version, a checksum of its sources, and whether its kernels are compiled."""
     try:
         package = importlib.import_module("tune_mlp")
         folder = Path(str(package.__file__)).parent
@@ -161,7 +161,7 @@ def _package() -> dict[str, Any]:
 
 
 def _cores() -> float:
-    """Those that this process may use: its affinity, and a container's quota."""
+    """Return how many cores this process may use, by its affinity and by its container's quota."""
     cores = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     for folder in _control_groups("cpu"):
         quota, _, period = _first_line(f"{folder}/cpu.max").partition(" ")
@@ -173,9 +173,9 @@ def _cores() -> float:
 
 
 def _memory() -> tuple[int | None, int | None]:
-    """All of it and what is available, a container's limit included; None where the system doesn't tell."""
+    """Return all memory and the available memory, within a container's limit; None if the system doesn't tell."""
     try:
-        memory = importlib.import_module("psutil").virtual_memory()  # Ray brings it along
+        memory = importlib.import_module("psutil").virtual_memory()  # Ray depends on it
         total, available = int(memory.total), int(memory.available)
     except ImportError:
         return None, None
@@ -183,7 +183,7 @@ def _memory() -> tuple[int | None, int | None]:
         limit = _first_line(f"{folder}/memory.max") or _first_line(f"{folder}/memory.limit_in_bytes")
         used = _first_line(f"{folder}/memory.current") or _first_line(f"{folder}/memory.usage_in_bytes")
         if limit.isdigit() and used.isdigit() and int(limit) < memory.total:
-            with contextlib.suppress(OSError, ValueError):  # what files keep in memory gives way
+            with contextlib.suppress(OSError, ValueError):  # the kernel frees cached file pages when it must
                 lines = Path(f"{folder}/memory.stat").read_text().splitlines()
                 stat = dict(line.split() for line in lines)
                 used = str(int(used) - int(stat.get("total_inactive_file", stat.get("inactive_file", "0"))))
@@ -192,7 +192,7 @@ def _memory() -> tuple[int | None, int | None]:
 
 
 def _control_groups(controller: str) -> list[str]:
-    """The folders that say what a container may use: this process's group and those above it."""
+    """Yield the folders that hold a container's limits: this process's control group and those above it."""
     try:
         lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -208,7 +208,7 @@ def _control_groups(controller: str) -> list[str]:
 
 
 def _token_file(environment: dict[str, str]) -> dict[str, Any]:
-    """Where the token lies, and who may read it; the token itself stays unread."""
+    """Return where the token lies and who may read it; the token itself is not read."""
     if environment.get("RAY_AUTH_TOKEN"):
         return {"token_file": "$RAY_AUTH_TOKEN", "token_bits": 0o600, "token_open": False}
     home = environment.get("HOME") or os.path.expanduser("~")
@@ -222,7 +222,7 @@ def _token_file(environment: dict[str, str]) -> dict[str, Any]:
 
 
 def _gpus() -> int:
-    """GPUs that the system knows, whether or not anything offers them."""
+    """Count the GPUs that the system knows, whether or not Ray offers them."""
     try:
         said = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=10, check=True).stdout
     except (OSError, subprocess.SubprocessError):
@@ -231,7 +231,7 @@ def _gpus() -> int:
 
 
 def _cuda(environment: dict[str, str]) -> dict[str, Any]:
-    """What PyTorch makes of the GPUs, asked in a process of its own, which sees all that `ray start` saw."""
+    """Ask PyTorch about the GPUs, in a process of its own with the environment of `ray start`."""
     seen = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
     if "CUDA_VISIBLE_DEVICES" in environment:
         seen["CUDA_VISIBLE_DEVICES"] = environment["CUDA_VISIBLE_DEVICES"]

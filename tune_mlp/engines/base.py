@@ -1,4 +1,4 @@
-"""What an engine is: it starts a Run for one fold of one config, and a Run trains, evaluates and gives its weights out."""
+"""What an engine is: it starts a FoldRun for one fold of one config, and a FoldRun trains, evaluates and gives its weights out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tune_mlp.data.dataset import Problem
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainedEpoch:
     """One epoch's training: the running scores over its batches, before each batch's update."""
 
     scores: Mapping[str, float]
@@ -25,14 +25,14 @@ class Trained:
     """Each step's, before its update; non-finite ones where that ended the epoch."""
 
 
-class Run(Protocol):
+class FoldRun(Protocol):
     """One fold of one config in training. Depends on the seed, never on what ran before in this process."""
 
     @property
     def weights(self) -> int:
         """How many numbers are trained."""
 
-    def train_epoch(self, epoch: int) -> Trained:
+    def train_epoch(self, epoch: int) -> TrainedEpoch:
         """Train epoch `epoch` (from 1); batch order and dropout come from (seed, fold, epoch). A non-finite loss or
         weight ends the epoch at once and shows as NaN scores."""
 
@@ -53,5 +53,5 @@ class Engine(Protocol):
 
     name: str
 
-    def start(self, config: TrialConfig, problem: Problem, fold: int, seed: int, device: str = "cpu") -> Run:
+    def start(self, config: TrialConfig, problem: Problem, fold: int, seed: int, device: str = "cpu") -> FoldRun:
         """`seed` is the trial's; the fold and the purpose are derived from it."""

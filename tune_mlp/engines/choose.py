@@ -39,9 +39,9 @@ def warm(name: str) -> None:
 
     engine(name)
     if name == "compiled" and is_compiled():
-        from tune_mlp.engines.compiled.warm import compile_kernels
+        from tune_mlp.engines.compiled.load import load_kernels
 
-        compile_kernels()
+        load_kernels()
 
 
 def choose_engine(wanted: str, gpu: bool = False, eager_only: str = "") -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Calibration: draws are trained for a moment each, in as many Ray workers at once as there will be trials.
+"""Calibration: each draw is trained for a moment, in as many Ray workers at once as the search will run trials.
 
 A draw meets two random parts of its training samples, a few batches and as many as the time allows. The difference of
 both gives the seconds a sample takes, and what is left over those an epoch takes besides. The time of a whole epoch
@@ -30,18 +30,18 @@ if TYPE_CHECKING:  # torch takes two seconds to import, and only the workers nee
     from tune_mlp.training.trainer import Trainer
 
 FEW_BATCHES, FEW_SAMPLES = 2, 64
-"""What the first, small part holds at least."""
+"""The smallest size of the first, small part of the samples."""
 WARM_SECONDS = 0.3
-"""Of training in each worker before anything counts: PyTorch's first steps take three times as long."""
+"""Each worker trains for so long before anything is measured: PyTorch's first steps take three times as long."""
 MOST_EPOCHS, ENOUGH = 1000, 0.7
-"""A part that is done sooner than was thought is trained again, up to this share of the time."""
+"""A part that is trained sooner than expected is trained again, until this share of the time is used."""
 START_SECONDS = 120
-"""Workers that aren't up by then wait for somebody else's."""
+"""Workers that haven't started by then wait for CPUs that other programs hold."""
 
 
 @dataclass(frozen=True)
 class Draw:
-    """A draw as its trial would be given it."""
+    """One draw, with the configuration and the seed that its trial would have."""
 
     number: int
     config: TrialConfig
@@ -50,24 +50,24 @@ class Draw:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a draw takes of one worker while the others are at work, too; of one fold and one seed."""
+    """The costs of one draw in one worker while the other workers are busy, for one fold and one seed."""
 
     train: float
-    """Seconds a training sample."""
+    """Seconds for each training sample."""
     evaluate: float
-    """Seconds a validation sample."""
+    """Seconds for each validation sample."""
     epoch: float
-    """Seconds an epoch, whatever its samples."""
+    """Seconds that an epoch takes besides its samples."""
     begin: float
-    """Seconds to make the net."""
+    """Seconds to build the net."""
     best: float
-    """Seconds to write the best weights, through to the disk."""
+    """Seconds to write the best weights to the disk."""
     state: float
-    """As `best`, of what a trial goes on from."""
+    """Seconds to write the state that a trial resumes from."""
     best_bytes: int
     state_bytes: int
     metric: float | None
-    """After these few samples; None where it has diverged by then."""
+    """The metric after these few samples; None if training has diverged."""
 
     def epoch_seconds(self, train: int, validation: int) -> float:
         return self.epoch + self.train * train + self.evaluate * validation
@@ -75,7 +75,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class CalibrationJob:
-    """What all workers share."""
+    """The data and settings that all calibration workers share."""
 
     problem: Problem
     engine: str
@@ -85,7 +85,7 @@ class CalibrationJob:
 
 
 class Worker:
-    """Trains draws for a moment, as TrialActor trains them to their ends."""
+    """A calibration worker: it trains draws for a moment, in the same way as TrialActor trains whole trials."""
 
     def __init__(self, task: CalibrationJob) -> None:
         start = time.monotonic()
@@ -98,16 +98,16 @@ class Worker:
         self._imports = time.monotonic() - start
 
     def ready(self, draw: Draw) -> float:
-        """Pay for what only the first trial of a process pays for, such as loading kernels; returns the seconds of imports."""
+        """Do the work that only the first trial of a process does, such as loading kernels; returns the seconds of imports."""
         self.measure([draw], 1, WARM_SECONDS)
         return self._imports
 
     def memory(self) -> int:
-        """Bytes, with its share of what several processes hold together."""
+        """Return the worker's memory in bytes; memory that processes share is divided among them."""
         return proportional(os.getpid())
 
     def measure(self, draws: Sequence[Draw], threads: int, seconds: float) -> list[Measured | str]:
-        """About so many seconds a draw; of one that raises, the reason."""
+        """Measure each draw for about so many seconds; a draw that raises gives its reason instead."""
         import torch
         from threadpoolctl import threadpool_limits
 
@@ -142,7 +142,8 @@ class Worker:
         )  # fmt: skip
 
     def _train(self, draw: Draw, samples: int, random: np.random.Generator, seconds: float) -> tuple[Trainer, _Part]:
-        """An epoch on so many random samples, and again on them while the seconds last."""
+        """Train one epoch on so many random samples, and repeat it until the seconds are over."""
+        from tune_mlp.training.job import TrainJob
         from tune_mlp.training.trainer import Trainer
 
         task = self._task
@@ -151,14 +152,16 @@ class Worker:
             random.choice(part, min(samples, len(part)), replace=False) for part in (fold.train, fold.validation)
         )
         trainer = Trainer(
-            draw.config,
-            replace(task.problem, folds=(replace(fold, train=train, validation=validation),)),
-            self._engine,
-            seed=draw.seed,
-            metric=task.metric,
-            mode=task.mode,
-            epochs=MOST_EPOCHS,
-            device="cuda" if task.gpu else "cpu",
+            TrainJob(
+                draw.config,
+                replace(task.problem, folds=(replace(fold, train=train, validation=validation),)),
+                self._engine,
+                seed=draw.seed,
+                metric=task.metric,
+                mode=task.mode,
+                epochs=MOST_EPOCHS,
+                device="cuda" if task.gpu else "cpu",
+            )
         )
         start, records = time.perf_counter(), trainer.step(1)
         while time.perf_counter() - start < seconds * ENOUGH and not trainer.done:
@@ -173,22 +176,22 @@ class Worker:
 
 @dataclass(frozen=True)
 class _Part:
-    """What an epoch on a part of the samples takes, on average."""
+    """The mean costs of an epoch on a part of the samples."""
 
     trained: int
-    """Samples; fewer than were given where training diverged."""
+    """How many samples were trained; fewer than were given if training diverged."""
     train_seconds: float
     evaluated: int
     seconds: float
-    """Of the evaluation."""
+    """Seconds of the evaluation."""
     besides: float
-    """Seconds of the trainer's own: means, copies of the best weights."""
+    """Seconds that the trainer itself takes, for means and for copies of the best weights."""
 
 
 def _means(
     records: Sequence[EpochRecord], batch_size: int, train: int, validation: int
 ) -> tuple[int, float, int, float]:
-    """The first four of a part."""
+    """Return the first four fields of a part."""
     trained = math.fsum(record.train_seconds for record in records) / len(records)
     seconds = math.fsum(record.seconds for record in records) / len(records)
     first = records[0]
@@ -196,8 +199,8 @@ def _means(
 
 
 def line_through(few: int, few_seconds: float, many: int, many_seconds: float) -> tuple[float, float]:
-    """Seconds a sample, and seconds besides; both at least 0."""
-    if many <= 1.5 * few:  # no room for a difference
+    """Return the seconds for each sample and the seconds besides, both at least 0, from two measurements."""
+    if many <= 1.5 * few:  # the two parts are too similar to compare
         return many_seconds / max(many, 1), 0.0
     slope = (many_seconds - few_seconds) / (many - few)
     slope = min(max(slope, 0.0), many_seconds / many)
@@ -205,7 +208,7 @@ def line_through(few: int, few_seconds: float, many: int, many_seconds: float) -
 
 
 def _kept(trainer: Trainer) -> tuple[float, float, int, int]:
-    """What the trial's two files take: seconds, seconds, bytes, bytes."""
+    """Write the trial's two files; returns the seconds for each and the bytes of each."""
     from tune_mlp.training import checkpoint
 
     with tempfile.TemporaryDirectory() as folder:
@@ -230,10 +233,10 @@ class Workers:
                 f"{count} workers weren't up after {START_SECONDS} s: are the cluster's CPUs taken by others?"
             ) from None
         self.seconds = time.monotonic() - start
-        """Until all of them were ready."""
+        """Seconds until all workers were ready."""
 
     def shared_out(self, draws: Sequence[Draw], slots: int, threads: int, seconds: float) -> list[Measured | str]:
-        """Each draw by one of the first `slots` workers, which are all at work at once."""
+        """Measure each draw once; the first `slots` workers share the draws and work at the same time."""
         shares = [draws[i::slots] for i in range(slots)]
         found: dict[int, Measured | str] = {}
         answers = self._pool.ask("measure", [(share, threads, seconds) for share in shares])
@@ -244,7 +247,7 @@ class Workers:
     def all_of_them(
         self, draws: Sequence[Draw], slots: int, threads: int, seconds: float
     ) -> list[list[Measured | str]]:
-        """All draws by each of the first `slots` workers, at once, each beginning with another one."""
+        """Measure all draws in each of the first `slots` workers at the same time; each worker begins with another draw."""
         turns = [i % len(draws) for i in range(slots)]
         answers = self._pool.ask("measure", [([*draws[turn:], *draws[:turn]], threads, seconds) for turn in turns])
         found: list[list[Measured | str]] = []
@@ -254,5 +257,5 @@ class Workers:
         return found
 
     def memory(self) -> list[int]:
-        """Bytes of each."""
+        """Return the bytes of memory that each worker uses."""
         return self._pool.ask("memory", [()] * len(self._pool))

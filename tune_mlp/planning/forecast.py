@@ -1,4 +1,4 @@
-"""The forecast: from what draws cost to how long a study takes, by letting its own scheduler decide over made-up scores.
+"""The forecast: how long a study takes, computed from the costs of its draws and a simulation of its scheduler.
 
 Draws that weren't measured are estimated from those that were. Within one study a sample's time follows the net's size
 and the batch size about as a power of each, so a straight line is laid through their logarithms.
@@ -21,12 +21,12 @@ from tune_mlp.study.study import BoundStudy
 from tune_mlp.tuning.simulation import Cost, Simulated, simulate
 
 STEP_AS_PRODUCTS = 50_000
-"""A step costs, whatever its batch and net, about as much as so many multiply-adds: enough to sort draws by."""
+"""The fixed cost of a training step, in multiply-adds; it is only used to sort draws before they are measured."""
 SIMULATIONS, SIMULATING_SECONDS = 200, 2.0
 
 
 def products(config: TrialConfig, features: int, outputs: int, shape: tuple[int, ...]) -> float:
-    """Multiply-adds a sample, forward; of a CNN to within its borders."""
+    """Return the multiply-adds of one forward pass of a sample; for a CNN, borders are ignored."""
     total = 0.0
     if isinstance(config.model, Cnn):
         height, width, channels = (*shape, 1)[:3]
@@ -39,12 +39,12 @@ def products(config: TrialConfig, features: int, outputs: int, shape: tuple[int,
 
 
 def roughly(products: float, batch_size: int) -> float:
-    """A sample's time in some unit, before anything is measured: good enough to choose by what is."""
+    """Estimate the relative time of one sample before anything is measured, to choose which draws are measured."""
     return 3 * products + STEP_AS_PRODUCTS / batch_size
 
 
-def spread(rough: Sequence[float], count: int) -> list[int]:
-    """At most `count` draws that stand for all: evenly from the cheapest to the most costly, both included."""
+def evenly_spaced(rough: Sequence[float], count: int) -> list[int]:
+    """Choose at most `count` draws, evenly spaced from the cheapest to the most expensive, both included."""
     if len(rough) <= count:
         return list(range(len(rough)))
     order = sorted(range(len(rough)), key=lambda i: (rough[i], i))
@@ -53,8 +53,8 @@ def spread(rough: Sequence[float], count: int) -> list[int]:
 
 
 def filled_in(measured: Mapping[int, float], products: Sequence[float], batches: Sequence[int]) -> list[float]:
-    """A figure for each draw: its own where it was measured, else by the power law, which is scaled so that it meets the
-    sum of what was measured: the mean of logarithms is below the logarithm of the mean."""
+    """Return a figure for each draw: the measured one, or else an estimate by a power law. The law is scaled so that it gives
+    the sum of the measured figures, because a mean of logarithms is below the logarithm of the mean."""
     known = [i for i in measured if measured[i] > 0]
     if not known:
         return [0.0] * len(products)
@@ -69,8 +69,8 @@ def filled_in(measured: Mapping[int, float], products: Sequence[float], batches:
 def simulations(
     study: BoundStudy, costs: Sequence[Cost], slots: int, seen: Mapping[int, float], seconds: float = SIMULATING_SECONDS
 ) -> list[Simulated]:
-    """Several ways that a study may go. A draw's scores are by half chance, and by half what the calibration saw of it:
-    it trained each for a moment, and what learns nothing there will hardly win. Without a scheduler one way says all."""
+    """Simulate the study several times. A draw's scores depend half on chance and half on its metric in the calibration: a
+    draw that learns nothing there will hardly win. Without a scheduler, one simulation is enough."""
     random = np.random.default_rng(derive(study.seed, "plan"))
     if study.scheduler.fifo or study.scheduler.pbt:
         return [simulate(study, costs, slots, lambda number, epoch: 0.0)]
@@ -84,12 +84,12 @@ def simulations(
 
 
 def _rising(quality: NDArray[Any]) -> Callable[[int, int], float]:
-    """Scores that become better by the epoch, as real ones do: median stopping compares a best with running means."""
+    """Return scores that improve with each epoch, as real ones do: median stopping compares a best with running means."""
     return lambda number, epoch: float(quality[number]) - 1.0 / epoch
 
 
 def _normal_places(seen: Mapping[int, float], count: int, sign: int) -> NDArray[np.float64]:
-    """Ranks as normal deviates; 0 where nothing was seen."""
+    """Return the ranks of the draws as normal deviates; 0 for draws that were not measured."""
     from scipy.stats import norm, rankdata  # 0.3 s to import
 
     places = np.zeros(count)
@@ -101,5 +101,5 @@ def _normal_places(seen: Mapping[int, float], count: int, sign: int) -> NDArray[
 
 
 def may_set_aside(study: BoundStudy, slots: int) -> int:
-    """How many trials may be alive at once, and lie on disk with their states."""
+    """Return how many trials may be unfinished at once, each with a state on disk."""
     return study.number_of_trials if study.scheduler.pauses else slots

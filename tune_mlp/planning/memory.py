@@ -1,4 +1,4 @@
-"""Memory that processes really take: what several share is counted once in all."""
+"""The memory of processes; memory that several processes share is counted once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ PROC = Path("/proc")
 
 
 def proportional(pid: int) -> int:
-    """A process's bytes, with its part of what it shares; 0 where the system doesn't say."""
+    """Return the bytes of a process, with its part of shared memory; 0 if the system doesn't tell."""
     try:
         lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
     except OSError:
@@ -17,11 +17,11 @@ def proportional(pid: int) -> int:
 
 
 def family(root: int) -> list[int]:
-    """A process and all that descend from it."""
+    """Return the ids of a process and of all its descendants."""
     parents: dict[int, int] = {}
     for folder in PROC.glob("[0-9]*"):
         try:
-            # The name, in brackets, may itself hold spaces and brackets.
+            # The program's name, in brackets, may contain spaces and brackets.
             parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
         except (OSError, IndexError):
             continue

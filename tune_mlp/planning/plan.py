@@ -1,4 +1,4 @@
-"""The plan: a short calibration of a study's own draws, and from it what the search will take. Nothing is written."""
+"""The plan: a short calibration of a study's own draws, and a forecast of the search made from it. Nothing is written."""
 
 from __future__ import annotations
 
@@ -24,100 +24,103 @@ from tune_mlp.seeds import trial_seed
 from tune_mlp.space.space import Params, to_config
 from tune_mlp.study.settings import Resources
 from tune_mlp.study.study import BoundStudy, Study
-from tune_mlp.tuning.cluster import Cluster
-from tune_mlp.tuning.preparation import cluster_for, prepare
+from tune_mlp.tuning.cluster import Cluster, fewer_than_asked
+from tune_mlp.tuning.preparation import announce, cluster_for, prepare
 from tune_mlp.tuning.simulation import Cost, Simulated
 
 CALIBRATING_SECONDS = 5.0
-"""For all draws together, by the clock."""
+"""The wall time for measuring all draws."""
 MOST_SECONDS, LEAST_SECONDS = 0.5, 0.05
-"""For one draw."""
+"""The limits of the time for measuring one draw."""
 MEASURED, DRAWS = 32, 2000
-"""So many draws are measured at most, and so many are looked at; what is above goes by them."""
-PROBES, PROBE_SECONDS, PASSES = 3, 0.15, 2
-"""How layouts are compared: by so many draws, the most costly, and all layouts in turn so many times."""
+"""At most so many draws are measured, and at most so many are considered; a longer study is scaled up from these."""
+PROBES, PROBE_SECONDS, PASSES, MOST_PASSES = 3, 0.15, 2, 6
+"""How layouts are compared: by so many draws, the most costly, and all layouts in turn so many times; more often where what
+was measured can't be."""
+CACHE_GAIN = 3.0
+"""So many times as fast as its number of cores a layout may be, since each core brings a cache of its own."""
 TABLES_SECONDS = 0.5
-"""The run's folder, the winner's files and the tables."""
+"""The seconds for writing the run's folder, the winner's files and the tables."""
 EPOCH_BYTES = 700
-"""In the journal and the tables, by a run of mnist_asha."""
+"""The bytes that an epoch adds to the journal and the tables, measured in a run of mnist_asha."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """So many trials at once, with so many threads each."""
+    """A number of trials that run at once, and the threads of each."""
 
     slots: int
     threads: int
     speed: float = 1.0
-    """Work done in a second, by that of the study's own layout."""
+    """The work done in a second, relative to the study's own layout."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes while the search runs."""
+    """The memory that the search uses, in bytes."""
 
     worker: int
     others: int
-    """This command's process, and Ray's own where it is started here."""
+    """The driver's process, and Ray's processes if Ray is started by this command."""
     data: int
-    """Held once a node; part of the others where Ray is started here."""
+    """The dataset, held once on each node; it is part of `others` if Ray is started by this command."""
     here: bool
-    """Is all of it on this machine?"""
+    """True if all processes are on this machine."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is known of a study before it is run."""
+    """The forecast of a study, made before the study is run."""
 
     study: BoundStudy
     problem: Problem
     engine: str
     slots: int
     draws: tuple[Params, ...]
-    """The first of the study's, all of them if they are not too many."""
+    """The study's first draws: all of them, unless they are too many."""
     measured: int
     calibration: float
-    """Seconds that this took, from the start of the process."""
+    """Seconds that planning took, from the start of the process."""
     costs: tuple[Cost, ...]
     failures: tuple[tuple[int, str], ...]
-    """Draws that can't be trained, and why."""
+    """The draws that can't be trained, with the reasons."""
     start: float
     """Seconds until the first trial begins."""
     ways: tuple[Simulated, ...]
-    """How the trials may go."""
+    """The simulations of the search."""
     end: float
-    """Seconds from the last trial's end."""
+    """Seconds from the end of the last trial to the end of the command."""
     layouts: tuple[Layout, ...]
-    """The study's own first."""
+    """The layouts that were compared; the study's own is the first."""
     memory: Memory
     disk: tuple[int, int]
-    """Bytes while it runs, and afterwards."""
+    """The bytes on disk while the search runs, and afterwards."""
 
     @property
     def trials_seconds(self) -> list[float]:
-        """Of each way, the time budget kept."""
+        """The seconds of the trials in each simulation, at most the time budget."""
         scale = self.study.number_of_trials / len(self.draws)
         return [min(way.seconds * scale, self.study.time_budget or math.inf) for way in self.ways]
 
     @property
     def seconds(self) -> float:
-        """The whole command's."""
+        """The seconds of the whole command."""
         return self.start + float(np.mean(self.trials_seconds)) + self.end
 
     @property
     def epochs(self) -> float:
-        """Of all trials together, without a time budget."""
+        """The epochs of all trials together, without a time budget."""
         scale = self.study.number_of_trials / len(self.draws)
         return scale * float(np.mean([sum(way.epochs) for way in self.ways]))
 
     @property
     def shares(self) -> list[float]:
-        """Each draw's part of all training."""
+        """The share of all training time that each draw takes."""
         return shares(self.costs, self.ways)
 
 
 def shares(costs: Sequence[Cost], ways: Sequence[Simulated]) -> list[float]:
-    """Each draw's part of all training, on average."""
+    """Return the share of all training time that each draw takes, as a mean over simulations."""
     epochs = np.mean([way.epochs for way in ways], axis=0)
     seconds = epochs * [cost.epoch for cost in costs]
     return list(seconds / max(seconds.sum(), 1e-12))
@@ -125,15 +128,18 @@ def shares(costs: Sequence[Cost], ways: Sequence[Simulated]) -> list[float]:
 
 def plan_study(study: Study, address: str | None, data_dir: Path | None, display: Display) -> Plan:
     """Calibrate where the search would run, and forecast it."""
-    before = time.process_time()  # what a search, too, computes until it gets here: imports, the study file
+    before = time.process_time()  # a search, too, spends this on imports and the study file
     clock, phases = time.monotonic(), Phases()
     prepared = prepare(study, data_dir, display)
+    announce(prepared, display)
     bound, problem, engine = prepared.study, prepared.problem, prepared.engine
     params = tuple(itertools.islice(bound.draws(), min(bound.number_of_trials, DRAWS)))
     draws = [Draw(i, to_config(drawn), trial_seed(bound.seed, i)) for i, drawn in enumerate(params)]
     phases.over("data")
     with cluster_for(bound, address, engine, display, phases) as cluster, display.waiting("Calibrating"):
         slots = cluster.slots(bound.resources, bound.concurrent)
+        if line := fewer_than_asked(cluster, bound.resources, bound.concurrent):
+            display.say(f"warning: {line}", "yellow")
         busy = min(slots, bound.number_of_trials)
         layouts = candidates(bound, cluster, busy)
         count = max(layout.slots for layout in layouts)
@@ -150,6 +156,11 @@ def plan_study(study: Study, address: str | None, data_dir: Path | None, display
         seen = {i: one.metric for i, one in good.items() if one.metric is not None}
         ways = forecast.simulations(bound, costs, slots, seen)
         layouts = _compared(draws, problem, workers, layouts, shares(costs, ways), good)
+        if not plausible(layouts):
+            display.say(
+                "warning: other work keeps this machine too busy to compare ways of running the trials", "yellow"
+            )
+            layouts = layouts[:1]
         phases.over("calibration")
     phases.over("ray")
     whole = phases.seconds
@@ -173,8 +184,8 @@ def plan_study(study: Study, address: str | None, data_dir: Path | None, display
 
 
 def candidates(study: BoundStudy, cluster: Cluster, busy: int) -> list[Layout]:
-    """The study's own; one trial alone; and where only CPUs are asked for, those that fill each node with trials of one
-    thread, of as many as a node has cores, and of half as many."""
+    """Return the layouts to compare: the study's own, one trial alone, and for CPU studies also those that fill each node
+    with trials of one thread, of half its cores, and of all its cores."""
     own = Layout(busy, study.resources.threads)
     found = [own, Layout(1, own.threads)]
     if not study.resources.gpu:
@@ -187,21 +198,21 @@ def candidates(study: BoundStudy, cluster: Cluster, busy: int) -> list[Layout]:
 
 def _calibrated(draws: Sequence[Draw], problem: Problem, workers: Workers, own: Layout) -> dict[int, Measured | str]:
     rough = [forecast.roughly(products, batch) for products, batch in zip(*sizes(draws, problem), strict=True)]
-    chosen = [draws[i] for i in forecast.spread(rough, MEASURED)]
+    chosen = [draws[i] for i in forecast.evenly_spaced(rough, MEASURED)]
     seconds = min(max(CALIBRATING_SECONDS * own.slots / len(chosen), LEAST_SECONDS), MOST_SECONDS)
     results = workers.shared_out(chosen, own.slots, own.threads, seconds)
     return {draw.number: result for draw, result in zip(chosen, results, strict=True)}
 
 
 def sizes(draws: Sequence[Draw], problem: Problem) -> tuple[list[float], list[int]]:
-    """Each draw's multiply-adds a sample, and its batch size."""
+    """Return the multiply-adds for each sample and the batch size of each draw."""
     data = problem.dataset
     products = [forecast.products(draw.config, int(data.x.shape[1]), data.outputs, data.shape) for draw in draws]
     return products, [draw.config.batch_size for draw in draws]
 
 
 def fold_sizes(problem: Problem) -> tuple[int, int]:
-    """Training and validation samples of a fold, on average."""
+    """Return the mean number of training and of validation samples of a fold."""
     folds = problem.folds
     return tuple(round(sum(len(getattr(f, part)) for f in folds) / len(folds)) for part in ("train", "validation"))  # type: ignore[return-value]
 
@@ -209,8 +220,8 @@ def fold_sizes(problem: Problem) -> tuple[int, int]:
 def costs_of(
     study: BoundStudy, problem: Problem, draws: Sequence[Draw], measured: dict[int, Measured | str]
 ) -> list[Cost]:
-    """A trial trains all folds from all seeds. A draw that can't be trained costs nothing, and neither does one that had
-    diverged after a part of an epoch."""
+    """Return the cost of each draw; a trial trains all folds with all seeds. A draw that can't be trained costs nothing,
+    and neither does a draw that diverged within a part of an epoch."""
     runs = len(problem.folds) * study.seeds
     good = {i: one for i, one in measured.items() if isinstance(one, Measured)}
     fit = {i: one for i, one in good.items() if one.metric is not None} or good
@@ -234,20 +245,32 @@ def _compared(
     parts: Sequence[float],
     good: dict[int, Measured],
 ) -> list[Layout]:
-    """The same work in each layout: the measured draws that cost most, each as often as it weighs in the study."""
+    """Measure the same work in each layout: the most expensive draws, weighted by their share of the study."""
     if len(layouts) == 1:
         return list(layouts)
     probes = sorted(good, key=lambda i: (-parts[i], i))[:PROBES]
     some = [draws[i] for i in probes]
     weights = [max(parts[i], 1e-9) / max(good[i].epoch_seconds(*fold_sizes(problem)), 1e-9) for i in probes]
-    seconds = [0.0] * len(layouts)
-    for _ in range(PASSES):
+    best = [math.inf] * len(layouts)
+    """The seconds of each layout's quickest pass: what else runs on the machine only makes a pass longer."""
+    found = list(layouts)
+    for done in range(1, MOST_PASSES + 1):
         for place, layout in enumerate(layouts):
+            seconds = 0.0
             for results in workers.all_of_them(some, layout.slots, layout.threads, PROBE_SECONDS):
                 took = [r.epoch_seconds(*fold_sizes(problem)) if isinstance(r, Measured) else 0.0 for r in results]
-                seconds[place] += sum(w * t for w, t in zip(weights, took, strict=True)) / layout.slots
-    rates = [layout.slots / max(took, 1e-12) for layout, took in zip(layouts, seconds, strict=True)]
-    return [replace(layout, speed=rate / rates[0]) for layout, rate in zip(layouts, rates, strict=True)]
+                seconds += sum(w * t for w, t in zip(weights, took, strict=True)) / layout.slots
+            best[place] = min(best[place], seconds)
+        rates = [layout.slots / max(seconds, 1e-12) for layout, seconds in zip(layouts, best, strict=True)]
+        found = [replace(layout, speed=rate / rates[0]) for layout, rate in zip(layouts, rates, strict=True)]
+        if done >= PASSES and plausible(found):
+            break
+    return found
+
+
+def plausible(layouts: Sequence[Layout]) -> bool:
+    """Say whether no layout is measured as much faster than another than its cores can make it."""
+    return all(one.speed <= CACHE_GAIN * one.slots * one.threads * other.speed for one in layouts for other in layouts)
 
 
 def _end(
@@ -258,18 +281,18 @@ def _end(
     costs: Sequence[Cost],
     ways: Sequence[Simulated],
 ) -> float:
-    """The test of the winner, or of all; what a test needs is imported here unless reading the data has done so."""
+    """Estimate the seconds from the last trial to the end: imports, the test of the winner or of all trials, the tables."""
     tested = study.number_of_trials if study.tested == "all" else 1
     runs = len(problem.folds) * study.seeds
     seconds = tested * runs * len(problem.dataset.x_test) * float(np.mean([one.evaluate for one in good]))
-    if study.retrain:  # as long as the best epoch says, which nobody knows: half of them
+    if study.retrain:  # the best epoch isn't known yet: half of the epochs are assumed
         epochs = [cost.epoch for cost, count in zip(costs, ways[0].epochs, strict=True) if count]
         seconds += tested * study.epochs / 2 * float(np.mean(epochs)) / len(problem.folds)
     return TABLES_SECONDS + seconds + (0.0 if "torch" in sys.modules else workers.imports)
 
 
 def dataset_bytes(problem: Problem) -> int:
-    """Of the arrays."""
+    """Return the bytes of the dataset's arrays."""
     data = problem.dataset
     return sum(array.nbytes for array in (data.x, data.y, data.x_test, data.y_test))
 
@@ -284,7 +307,7 @@ def _memory(workers: Workers, busy: int, data: int, here: bool) -> Memory:
 def _disk(
     study: BoundStudy, slots: int, good: Sequence[Measured], ways: Sequence[Simulated], runs: int
 ) -> tuple[int, int]:
-    """Checkpoints are those of the largest draws, to be safe."""
+    """Estimate the bytes on disk; checkpoints are taken to be as large as those of the largest draws."""
     best, state = (max(getattr(one, part) for one in good) * runs for part in ("best_bytes", "state_bytes"))
     alive = forecast.may_set_aside(study, slots)
     kept = study.number_of_trials if study.tested == "all" else alive + 1

@@ -1,4 +1,4 @@
-"""What a person sees of a plan: the forecast, where the time goes, and which layout of trials and threads is best."""
+"""Prints a plan: the forecast, where the time goes, and how many trials with how many threads are best."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tune_mlp.space.domains import Domain
 from tune_mlp.space.space import Constant, to_config
 
 ROWS = 6
-"""Batch sizes in the table: those that take most of the time."""
+"""The table shows this many batch sizes: those that take most of the time."""
 AS_GOOD = 1.05
-"""A layout that is better by less is as good, by what can be measured in so short a time."""
+"""A layout whose speed is less than this factor above another is taken as equal, since so short a measurement can't tell."""
 
 
 def show_plan(console: Console, plan: Plan) -> None:
-    """Print it."""
+    """Print the plan."""
     study, dataset = plan.study, plan.problem.dataset
     train, validation = fold_sizes(plan.problem)
     of = "all" if plan.measured == study.number_of_trials else f"{plan.measured} of the"
@@ -36,7 +36,10 @@ def show_plan(console: Console, plan: Plan) -> None:
         soft_wrap=True,
     )
     console.print(
-        Text(f"calibrated on {of} {count(study.number_of_trials, 'draw')} in {plan.calibration:.0f} s", "dim")
+        Text(
+            f"measured {of} {count(study.number_of_trials, 'draw')} for a moment each, in {plan.calibration:.0f} s",
+            "dim",
+        )
     )
     console.print()
     for word, line in forecast_lines(plan):
@@ -52,7 +55,7 @@ def show_plan(console: Console, plan: Plan) -> None:
 
 
 def forecast_lines(plan: Plan) -> list[tuple[str, str]]:
-    """The forecast, a word and a line for each part."""
+    """Return the forecast: a word and a line for each part."""
     seconds, memory = plan.trials_seconds, plan.memory
     low, high = (float(np.percentile(seconds, part)) + plan.start + plan.end for part in (10, 90))
     between = f", in 8 of 10 simulations {clock(low)} to {clock(high)}" if high - low >= 1 else ""
@@ -90,19 +93,19 @@ def _epochs(plan: Plan) -> str:
 
 @dataclass(frozen=True)
 class _Batch:
-    """The draws of one batch size."""
+    """The draws that have one batch size."""
 
     size: int
     draws: int
     updates: int
     epoch: float
-    """Seconds, on average."""
+    """The seconds of an epoch, on average."""
     share: float
-    """Of all training."""
+    """The share of all training time."""
 
 
 def by_batch(plan: Plan) -> list[_Batch]:
-    """A row for each batch size that is drawn, the smallest first."""
+    """Return a row for each batch size that was drawn, the smallest first."""
     train, _ = fold_sizes(plan.problem)
     groups: dict[int, list[int]] = defaultdict(list)
     for number, params in enumerate(plan.draws):
@@ -121,12 +124,12 @@ def by_batch(plan: Plan) -> list[_Batch]:
 
 
 def updates(samples: int, batch_size: int) -> int:
-    """Steps an epoch."""
+    """Return the number of steps in an epoch."""
     return math.ceil(samples / batch_size)
 
 
 def batch_table(plan: Plan) -> Table:
-    """Where the time goes, by batch size."""
+    """Return a table of the training time by batch size."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     for heading in ("batch_size", "draws", "updates an epoch", "seconds an epoch", "share of the training time"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -140,7 +143,7 @@ def batch_table(plan: Plan) -> Table:
 
 
 def remarks(plan: Plan) -> list[str]:
-    """What surprises people."""
+    """Return remarks on what may surprise: the smallest batch, the most costly draw, and draws that can't be trained."""
     found = [smallest_batch(plan)]
     shares = plan.shares
     top = max(range(len(shares)), key=lambda i: shares[i])
@@ -152,14 +155,14 @@ def remarks(plan: Plan) -> list[str]:
         number, why = plan.failures[0]
         found.append(f"{count(len(plan.failures), 'draw')} can't be trained; the first, {number}: {why}")
     if plan.study.search.tpe:
-        found.append("tpe's draws depend on results; random ones stand for them here.")
+        found.append("The draws of tpe depend on results, so this plan takes random draws in their place.")
     if plan.study.scheduler.pbt:
-        found.append("pbt changes settings on the way; the draws are taken as they begin.")
+        found.append("pbt changes settings while trials train; this plan takes the settings that trials begin with.")
     return found
 
 
 def smallest_batch(plan: Plan) -> str:
-    """What the smallest batch means."""
+    """Say what the smallest batch costs."""
     train, _ = fold_sizes(plan.problem)
     row = by_batch(plan)[0]
     said = f"batch_size {row.size} means {row.updates:,} updates an epoch: {row.draws} of the {count(len(plan.draws), 'draw')}"
@@ -181,7 +184,7 @@ def _least_batch(plan: Plan) -> int | None:
 
 
 def layout_table(plan: Plan) -> Table:
-    """Trials at once and threads each, with what they get done."""
+    """Return a table of the layouts: trials at once, threads of each, and their speed."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     for heading in ("trials at once", "threads each", "work done in a second"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -193,7 +196,7 @@ def layout_table(plan: Plan) -> Table:
 
 
 def advice(layouts: tuple[Layout, ...]) -> str:
-    """Which is best, and how to ask for it."""
+    """Say which layout is best, and the options that ask for it."""
     own, best = layouts[0], max(layouts, key=lambda layout: layout.speed)
     if best.speed < AS_GOOD:
         alone = next(layout for layout in layouts if layout.slots == 1) if own.slots > 1 else None
@@ -207,7 +210,7 @@ def advice(layouts: tuple[Layout, ...]) -> str:
 
 
 def size(amount: float) -> str:
-    """`52 MiB`, `1.3 GiB`."""
+    """Write a size: `52 MiB`, `1.3 GiB`."""
     return (
         f"{amount / 2**30:.1f} GiB"
         if amount >= 2**30

@@ -1,4 +1,4 @@
-"""Claims held against a run's tables: each measure gives figures in words, and whether the claim is met."""
+"""Compares a run's tables with published claims: each measure gives figures in words, and whether the claim is met."""
 
 from __future__ import annotations
 
@@ -28,42 +28,42 @@ from tune_mlp.published.figures import (
     signed,
     text_of,
 )
-from tune_mlp.results.tables import RANKED
+from tune_mlp.results.state import RANKED
 
 
 class Verdict(StrEnum):
-    """What became of a claim."""
+    """The outcome of one claim."""
 
     MET = "met"
     MISSED = "missed"
     REPORTED = "reported"
-    """It has no tolerance: the figures stand for themselves."""
+    """The claim has no tolerance, so its figures are only shown."""
     SCALED_DOWN = "scaled down"
-    """It was run with --quick, on less than was published."""
+    """The experiment was run with --quick, in a smaller form than was published."""
     STAND_IN = "stand-in"
     """Another dataset stood in for the published one."""
     FAILED = "failed"
-    """There is no figure: its experiment or its measure ended with an error."""
+    """There is no figure, because the experiment or the measure ended with an error."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One line of the table, before its verdict."""
+    """One line of the table of claims, before its verdict."""
 
     claim: str
     published: str
     ours: str
     difference: str = ""
     allowed: str = ""
-    """The tolerance in words."""
+    """The tolerance as text."""
     met: bool | None = None
-    """None where nothing is judged."""
+    """None where the claim has no tolerance."""
     published_number: float = math.nan
     our_number: float = math.nan
 
 
 def verdict(finding: Comparison, *, quick: bool, stand_in: bool) -> Verdict:
-    """`quick`: the experiment was scaled down. What stood in for the published data is never met."""
+    """Return the verdict. `quick` says that the experiment was scaled down. A claim is never met on data that stand in for the published ones."""
     if stand_in:
         return Verdict.STAND_IN
     if finding.met is None:
@@ -74,7 +74,7 @@ def verdict(finding: Comparison, *, quick: bool, stand_in: bool) -> Verdict:
 
 
 def measure(claim: Claim, evidence: Any) -> list[Comparison]:
-    """The claim's lines, from the tables of its run or of its check."""
+    """Measure a claim on the tables of its run or of its check."""
     return MEASURES[claim.measure](claim, getattr(claim, claim.measure), evidence)
 
 
@@ -94,7 +94,7 @@ PICKS: dict[str, Callable[[list[Figure]], Figure]] = {
     "min": lambda figures: min(_known(figures), key=lambda one: one.number),
     "mean": lambda figures: Figure(float(np.mean([one.number for one in figures]))),
 }
-"""What is taken of several trials' figures, which stand best trial first."""
+"""The ways to make one figure of several trials' figures, which are ordered from the best trial on."""
 
 
 def _known(figures: list[Figure]) -> list[Figure]:
@@ -229,7 +229,7 @@ def _line(label: str, column: str, figure: Figure, published: float | str | None
 
 
 def _judged(claim: Claim, ours: float) -> tuple[bool | None, str]:
-    """Whether the claim's tolerance holds, and the tolerance in words."""
+    """Return whether the claim's tolerance holds, and the tolerance in words."""
     published = claim.published if isinstance(claim.published, float) else math.nan
     rules: Sequence[tuple[float | None, float, str]] = (
         (claim.below, published - ours, "{} below"),

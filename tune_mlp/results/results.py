@@ -26,7 +26,7 @@ RUNS = Path("runs")
 """Where a run is looked up by its name."""
 STEPS = "steps.parquet"
 MOST_BYTES = 1_000_000
-"""Of study.yaml, and of run.json."""
+"""The largest size of study.yaml and of run.json, in bytes."""
 SHOWN = 10
 """Trials in a notebook's table."""
 
@@ -141,7 +141,7 @@ class Results:
 
 
 class _Plain(yaml.SafeLoader):
-    """Of a run's study, which we wrote: whatever could grow or run is none of ours."""
+    """A YAML loader for a run's study. The package wrote the file, so tags, anchors and aliases in it are refused."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]

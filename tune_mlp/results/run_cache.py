@@ -12,6 +12,7 @@ from typing import Any
 import platformdirs
 
 from tune_mlp.errors import RunFolderError
+from tune_mlp.regular_files import user_id
 from tune_mlp.results.storage import FolderStorage, ObjectStore
 
 JOURNAL = "journal.jsonl"
@@ -63,11 +64,11 @@ def _key(store: ObjectStore) -> Path:
 
 def _home(wanted: Path, name: str) -> Path:
     """This folder, or a temporary one where the home is read-only."""
-    folders: list[Any] = [wanted, Path(tempfile.gettempdir()) / f"tune-mlp-{os.getuid()}" / name]
+    folders: list[Any] = [wanted, Path(tempfile.gettempdir()) / f"tune-mlp-{user_id()}" / name]
     for folder in folders:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if folder.stat().st_uid == os.getuid() and os.access(folder, os.W_OK):
+            if folder.stat().st_uid == user_id() and os.access(folder, os.W_OK):
                 return Path(folder)
         except OSError:
             continue

@@ -44,7 +44,7 @@ class Storage(ABC):
 
     @abstractmethod
     def names(self, pattern: str) -> list[str]:
-        """Of the files that are there, sorted; `*` and `?` stand for any letters."""
+        """Return the sorted names of the files that match; `*` and `?` stand for any letters."""
 
     @abstractmethod
     def remove(self, pattern: str) -> None:
@@ -129,7 +129,7 @@ class ObjectStore(Storage):
 
     @property
     def filesystem(self) -> Any:
-        """As pyarrow has it."""
+        """The file system as a pyarrow object."""
         return self._connected[0]
 
     @property

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from tune_mlp.records import Mode, TrialState, best_of, mean_metrics
-from tune_mlp.results.journal import Drawn, Ended, Event, Started, Trained
+from tune_mlp.records import TrialState, mean_metrics
+from tune_mlp.results.journal import Drawn, Ended, Event, Trained
+from tune_mlp.results.state import RunState, TrialSoFar
 from tune_mlp.space.domains import as_value
 from tune_mlp.space.space import Params
 from tune_mlp.training.patience import Patience
@@ -38,7 +39,9 @@ class History:
     curves: dict[int, dict[int, float]] = field(default_factory=dict)
     """The metric by epoch, as far as it is finite."""
     seconds: dict[int, float] = field(default_factory=dict)
-    """What was trained of each trial so far."""
+    """The seconds that each trial was trained for so far."""
+    bests: dict[int, float] = field(default_factory=dict)
+    """The metric of each trial's best epoch, where it has one."""
 
     @property
     def open(self) -> list[int]:
@@ -62,45 +65,57 @@ class History:
     def params(self, trial: int) -> Params:
         return {path: as_value(value) for path, value in self.drawn[trial].params.items()}
 
-    def best(self, trial: int, mode: Mode) -> float | None:
-        """The best of a trial's epochs."""
-        values = list(self.curves.get(trial, {}).values())
-        index = best_of(values, mode)
-        return None if index is None else values[index]
+    def best(self, trial: int) -> float | None:
+        """The metric of a trial's best epoch."""
+        return self.bests.get(trial)
 
 
 NO_HISTORY = History()
-"""Of a run that begins."""
+"""The history of a run that begins."""
 OWN_ENDS = (TrialState.FINISHED, TrialState.DIVERGED, TrialState.FAILED)
 """A trial's own ends; all others are the scheduler's, the clock's or a person's."""
 
 
 def history_of(events: Sequence[Event]) -> History:
-    """From a journal's events."""
-    started = events[0]
-    assert isinstance(started, Started)
-    history = History()
+    """From a journal's events, of which the first is `started`."""
+    state = RunState.of(events)
+    metric = state.started.metric if state.started else ""
+    return History(
+        drawn={number: trial.drawn for number, trial in state.trials.items()},
+        ended={number: trial.ended for number, trial in state.trials.items() if trial.ended},
+        came=tuple(_results(events, metric)),
+        curves={number: _curve(trial, metric) for number, trial in state.trials.items()},
+        seconds={number: trial.seconds for number, trial in state.trials.items()},
+        bests={number: best for number in state.trials if (best := state.best_value(number)) is not None},
+    )
+
+
+def _curve(trial: TrialSoFar, metric: str) -> dict[int, float]:
+    return {
+        number: epoch.metrics[metric]
+        for number, epoch in trial.epochs.items()
+        if all(record.finite for record in epoch.records)
+    }
+
+
+def _results(events: Iterable[Event], metric: str) -> list[Came]:
+    """The results in the order in which they came. The one that a trial ended with by itself says so."""
     came: list[Came] = []
+    last: dict[int, int] = {}
     for event in events:
-        if isinstance(event, Drawn):
-            history.drawn[event.trial] = event
-        elif isinstance(event, Trained):
-            came.append(_came(event, started.metric))
-            curve = history.curves.setdefault(event.trial, {})
-            first = min(record.epoch for record in event.epochs)
-            for epoch in [epoch for epoch in curve if epoch >= first]:  # trained again, as the tables have it
-                del curve[epoch]
-            for record in event.epochs:
-                of_epoch = [other for other in event.epochs if other.epoch == record.epoch]
-                if all(other.finite for other in of_epoch):
-                    curve[record.epoch] = mean_metrics(of_epoch)[started.metric]
-            seconds = sum(record.seconds for record in event.epochs)
-            history.seconds[event.trial] = history.seconds.get(event.trial, 0.0) + seconds
-        elif isinstance(event, Ended):
-            history.ended[event.trial] = event
-            if event.state in OWN_ENDS:
-                _close(came, event)
-    return History(history.drawn, history.ended, tuple(came), history.curves, history.seconds)
+        if isinstance(event, Trained):
+            last[event.trial] = len(came)
+            came.append(_came(event, metric))
+        elif isinstance(event, Ended) and event.state in OWN_ENDS:
+            index = last.get(event.trial)
+            value = None if index is None or event.state is not TrialState.FINISHED else came[index].value
+            closing = Came(event.trial, 0 if index is None else came[index].epoch, value, event.state)
+            if index is None or event.state is TrialState.FAILED:  # it has no result, or failed after its last
+                last[event.trial] = len(came)
+                came.append(closing)
+            else:
+                came[index] = closing
+    return came
 
 
 def _came(event: Trained, metric: str) -> Came:
@@ -108,15 +123,3 @@ def _came(event: Trained, metric: str) -> Came:
     records = [record for record in event.epochs if record.epoch == last]
     finite = all(record.finite for record in records)
     return Came(event.trial, last, mean_metrics(records)[metric] if finite else None, None)
-
-
-def _close(came: list[Came], ended: Ended) -> None:
-    """The result that a trial ended with says so; one that failed has none, or failed after its last."""
-    last = max((i for i, one in enumerate(came) if one.trial == ended.trial), default=None)
-    value = None if last is None or ended.state is not TrialState.FINISHED else came[last].value
-    epoch = 0 if last is None else came[last].epoch
-    closing = Came(ended.trial, epoch, value, ended.state)
-    if last is None or ended.state is TrialState.FAILED:
-        came.append(closing)
-    else:
-        came[last] = closing

@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import sys
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tune_mlp.errors import RunFolderError, StorageError
-from tune_mlp.results.journal import Ended, Event, Started, Tested, parse_events, to_line
+from tune_mlp.results.journal import Ended, Event, Started, Tested, parse_lines, to_line
+from tune_mlp.results.state import RunState
 from tune_mlp.runs.lease import Lease, refused
 
-if sys.platform != "win32":
+try:
     import fcntl
+except ImportError:  # Windows has no such locks, and the lease must do
+    fcntl = None  # type: ignore[assignment]  # the module is missing there
 
 ON_DISK = (Started, Ended, Tested)
 """Events that something is shown or deleted on the strength of: with them all lines so far are put on disk, so that not
@@ -25,10 +28,13 @@ even a loss of power takes them back."""
 class Journal:
     """The one writer of a journal; another one's attempt is refused while this is open."""
 
-    def __init__(self, path: Path, descriptor: int, size: int, lease: Lease) -> None:
+    def __init__(self, path: Path, descriptor: int, size: int, lines: int, lease: Lease) -> None:
         self.path = path
         self._descriptor = descriptor
         self._size = size
+        self._lines = lines
+        self.state = RunState()
+        """What the journal says so far; the epochs of trials that have ended are left out."""
         self._lease = lease
 
     @classmethod
@@ -36,7 +42,7 @@ class Journal:
         """A new file; one that is there already is refused."""
         path = Path(path)
         descriptor = _open(path, os.O_CREAT | os.O_EXCL)
-        return cls(path, descriptor, 0, _leased(path, descriptor))
+        return cls(path, descriptor, 0, 0, _leased(path, descriptor))
 
     @classmethod
     def resume(cls, path: str | Path) -> Self:
@@ -46,7 +52,7 @@ class Journal:
         lease = _leased(path, descriptor)
         try:
             content = path.read_bytes()
-            parse_events(content, path)
+            lines = parse_lines(content, path)
             size = content.rfind(b"\n") + 1
             os.ftruncate(descriptor, size)
         except BaseException as error:
@@ -55,13 +61,16 @@ class Journal:
             if isinstance(error, OSError):
                 raise StorageError(f"{path}: can't go on with the journal: {error.strerror or error}") from None
             raise
-        return cls(path, descriptor, size, lease)
+        journal = cls(path, descriptor, size, len(lines), lease)
+        for line in lines:
+            journal._apply(line.event)
+        return journal
 
     def append(self, event: Event) -> None:
         """Writes a whole line or, where that fails, nothing."""
         if self._descriptor >= 0:
             self.check()
-        line = to_line(event)
+        line = to_line(event, self._lines + 1, time.time())
         try:
             written = 0
             while written < len(line):  # once, but for a disk that fills up
@@ -69,12 +78,20 @@ class Journal:
             if isinstance(event, ON_DISK):
                 _put_on_disk(self._descriptor)
             self._size += len(line)
+            self._lines += 1
         except BaseException as error:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, self._size)
             if isinstance(error, OSError):
                 raise StorageError(f"{self.path}: can't write the journal: {error.strerror or error}") from None
             raise
+
+        self._apply(event)
+
+    def _apply(self, event: Event) -> None:
+        self.state.apply(event)
+        if isinstance(event, Ended):
+            self.state.forget_epochs(event.trial)
 
     def check(self) -> None:
         """Is the run still ours to write? See `lease`."""
@@ -123,7 +140,7 @@ def _open(path: Path, extra: int) -> int:
         raise RunFolderError(f"{path}: there is a journal already") from None
     except OSError as error:
         raise RunFolderError(f"{path}: can't open the journal: {error.strerror or error}") from None
-    if sys.platform != "win32":
+    if fcntl is not None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

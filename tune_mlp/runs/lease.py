@@ -83,6 +83,8 @@ class Lease:
     def check(self) -> None:
         """Is it still ours? A process that was stopped for a minute finds that another has gone on."""
         now = read_holder(self._path)
+        if not self._path.parent.exists():
+            raise LostRun(f"{self._path.parent}: this run's folder was deleted while the run was at work")
         if now is None or now.token != self._holder.token:
             taken = f"; process {now.pid} on {now.host} goes on with it" if now else ""
             raise LostRun(f"{self._path}: this run's lease is no longer ours{taken}; nothing more is written here")

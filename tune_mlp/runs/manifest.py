@@ -122,7 +122,7 @@ class Manifest:
 
     @classmethod
     def load(cls, run: Path) -> Manifest:
-        """Of a run that goes on."""
+        """Load the manifest of a run that is resumed."""
         path = run / "run.json"
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""How long each phase of a run took, for the manifest: where the seconds go besides training."""
+"""The durations of a run's phases, for the manifest: they show where time goes besides training."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 
 class Phases:
-    """A stopwatch with a name for each lap."""
+    """A stopwatch that gives each phase of a run a name."""
 
     def __init__(self) -> None:
         self.began = time.time()
@@ -16,16 +16,16 @@ class Phases:
 
     @property
     def total(self) -> float:
-        """So far, whatever becomes of the machine's clock."""
+        """The seconds since the start, unaffected by changes of the machine's clock."""
         return round(time.perf_counter() - self._start, 3)
 
     def over(self, name: str) -> None:
-        """What went on since the last call was this."""
+        """End a phase: the time since the last call counts under this name."""
         now = time.perf_counter()
         self.seconds[name] = round(self.seconds.get(name, 0.0) + now - self._since, 3)
         self._since = now
 
     def over_once(self, name: str) -> None:
-        """As `over`, the first time; nothing after that."""
+        """End a phase like `over` at the first call; later calls do nothing."""
         if name not in self.seconds:
             self.over(name)

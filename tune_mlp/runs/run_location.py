@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tune_mlp.command_line import command_line
 from tune_mlp.errors import RunFolderError, StoreError, one_line
 from tune_mlp.records import Say
 from tune_mlp.results.run_cache import JOURNAL, fetch, spool
@@ -31,20 +31,15 @@ class RunLocation:
     """A run that is there and this driver's own."""
 
     where: Path | ObjectStore
-    """As a person names it."""
+    """The run as a user names it."""
     folder: Path
     """What the driver writes."""
     shared: Storage
-    """For what workers leave."""
+    """The storage for the files that workers leave."""
     files: Storage
-    """The same, as the driver sees it."""
+    """The same files, as the driver reads them."""
     brought: bool = False
     """True if data on this machine was missing from the store, and was copied there."""
-
-    @property
-    def words(self) -> str:
-        """For a command line."""
-        return shlex.quote(str(self.where))
 
     def for_ray(self, pausing: bool) -> dict[str, Any]:
         """Where Ray keeps trials that a scheduler sets aside. No other is ever written there by a worker, and so the
@@ -86,7 +81,7 @@ def new_run(out: Path | ObjectStore, name: str | None, study: str, say: Say) -> 
         raise RunFolderError(f"{store} exists already; choose another --name or --out")
     if folder.exists():
         raise RunFolderError(
-            f"{folder} has a run that never came to {store}: tune-mlp resume {shlex.quote(str(store))} goes on with it; "
+            f"{folder} has a run that never came to {store}: {command_line('resume', store)} goes on with it; "
             "or choose another --name"
         )
     lease = StoreLease(store, folder)

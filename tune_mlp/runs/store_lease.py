@@ -22,7 +22,7 @@ SECONDS = 60.0
 """Who wasn't heard of for so long is gone."""
 BEAT_SECONDS = 10.0
 SETTLE_SECONDS = 1.0
-"""Of two that begin at once the later writer wins, and the other has seen it after so long."""
+"""If two drivers begin at once, the later writer wins, and the other one sees that after this time."""
 
 
 class StoreLease:

@@ -7,7 +7,6 @@ write to the store themselves.
 from __future__ import annotations
 
 import contextlib
-import shlex
 import shutil
 import threading
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tune_mlp.command_line import command_line
 from tune_mlp.errors import LostRun, RunError, StoreError, one_line
 from tune_mlp.records import Say
 from tune_mlp.results.run_cache import JOURNAL
@@ -61,7 +61,7 @@ class StoreSync:
             self._lease.give_back()
         except (StoreError, LostRun) as fault:
             raise RunError(
-                f"{one_line(fault)}; all of the run lies in {self._folder}: tune-mlp resume {shlex.quote(str(self._store))} "
+                f"{one_line(fault)}; all of the run lies in {self._folder}: {command_line('resume', self._store)} "
                 "on this machine brings it there and goes on"
             ) from error
         shutil.rmtree(self._folder, ignore_errors=True)  # all of it is on the store
@@ -77,7 +77,7 @@ class StoreSync:
             kept.remove(name)
 
     def remove_later(self, pattern: str) -> None:
-        """Of what workers left."""
+        """Remove files that workers left, at the next copy to the store."""
         self._to_remove.append(pattern)
 
     def _work(self) -> None:

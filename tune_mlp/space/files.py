@@ -210,7 +210,7 @@ def plain_tree(value: Any, path: Path_ = ()) -> Any:
 
 
 def dump_yaml(tree: Any) -> str:
-    """As YAML that `read_yaml` reads back as the same tree."""
+    """Write a tree as YAML that `read_yaml` reads back as the same tree."""
     return str(yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None))
 
 

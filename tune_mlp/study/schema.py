@@ -1,4 +1,4 @@
-"""The JSON schema of a study file, for editors: made from the settings themselves."""
+"""The JSON schema of a study file, for editors, generated from the settings."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ PARAMETERS = "#/$defs/Parameters"
 
 
 def study_schema() -> Json:
-    """Names, types, ranges and a sentence for each setting. What depends on more than one value is checked on loading."""
+    """Return the schema: names, types, ranges and a sentence for each setting. Rules about several values are checked on loading."""
     schema = _untitled(Study.model_json_schema())
     schema["$defs"].update(_parameter_definitions())
     properties: Json = schema["properties"]
     text = "Named experiments, each with parameters of its own beside or in place of the common ones."
-    experiments = {"$ref": "#/$defs/Branch", "description": text}  # which stand at the top alone
+    experiments = {"$ref": "#/$defs/Branch", "description": text}  # experiments are allowed at the top level alone
     space = _mapping(**_parameters(), **{EXPERIMENT: experiments})
     properties["space"] = {**space, "description": properties["space"]["description"]}
     for name, model in (("scheduler", Scheduler), ("search", Search)):
@@ -51,7 +51,7 @@ def _parameter_definitions() -> Json:
 
 
 def _parameter(owner: type[Settings], name: str) -> Json:
-    """A plain value, a domain, or a branch with options of its own."""
+    """Return the schema of a parameter: a plain value, a domain, or a branch with options."""
     forms: list[Json] = [{"$ref": "#/$defs/Domain"}]
     if owner is TrialConfig and name in BRANCHES:
         options = {"$ref": f"#/$defs/{name}"}
@@ -66,7 +66,7 @@ def _parameter(owner: type[Settings], name: str) -> Json:
 
 
 def _option(model: type[Settings]) -> Json:
-    """What an option of a branch may own: its own settings, and any of the trial's."""
+    """Return the schema of a branch's option, which may own its own settings and any of the trial's."""
     if not own_settings(model):
         return {"$ref": PARAMETERS, "description": model.__doc__ or ""}
     properties = _parameters() | {name: _parameter(model, name) for name in own_settings(model)}
@@ -82,7 +82,7 @@ def _mapping(**properties: Json) -> Json:
 
 
 def _untitled(schema: Any) -> Any:
-    """Without the titles, which repeat the names; a property that is named title is none of ours."""
+    """Remove the titles, which only repeat the names; no setting is named `title`."""
     if isinstance(schema, dict):
         return {key: _untitled(value) for key, value in schema.items() if key != "title"}
     return [_untitled(item) for item in schema] if isinstance(schema, list) else schema

@@ -1,4 +1,4 @@
-"""The parts of a study that say how it is run: search, scheduler, resources, time."""
+"""The settings that say how a study is run: search, scheduler, resources and time."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class _OneOf(Settings):
 
     @property
     def name(self) -> str:
-        """Which one is meant."""
+        """The name of the chosen option."""
         return next(name for name in type(self).model_fields if getattr(self, name) is not None)
 
 
@@ -110,7 +110,7 @@ class Scheduler(_OneOf):
 
     @property
     def pauses(self) -> bool:
-        """Does it set trials aside and go on with them later? Then more are alive than run."""
+        """True if the scheduler pauses trials and resumes them later; more trials are then unfinished than run at once."""
         return self.name in ("hyperband", "pbt")
 
 
@@ -129,7 +129,7 @@ def _whole_above_one(gpus: float) -> float:
 
 
 class Resources(Settings):
-    """What one trial takes, as Ray counts it; fractions share a core or a GPU."""
+    """The resources of one trial, as Ray counts them; fractions share a core or a GPU."""
 
     cpu: Positive = 1.0
     """CPU cores; a trial computes with as many threads, at least one."""
@@ -138,7 +138,7 @@ class Resources(Settings):
 
     @property
     def threads(self) -> int:
-        """That a trial computes with."""
+        """The number of threads that a trial computes with."""
         return max(1, math.floor(self.cpu))
 
 
@@ -146,7 +146,7 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def _duration(raw: Any) -> Any:
-    """`10m` and `1h30m` as seconds."""
+    """Read a duration such as `10m` or `1h30m` as seconds."""
     if isinstance(raw, str):
         parts = re.fullmatch(r"(?:\d+(?:\.\d+)?[smhd])+", raw)
         if not parts:

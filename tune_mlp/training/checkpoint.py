@@ -111,7 +111,7 @@ def _check_sums(data: io.BytesIO) -> None:
 
 
 def _strict(value: Any) -> Any:
-    """As strict JSON has it: null for what isn't finite."""
+    """Return a value that strict JSON can hold: numbers that aren't finite become null."""
     if isinstance(value, Mapping):
         return {str(key): _strict(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -37,6 +37,18 @@ class Cluster:
         return min(fits, concurrent or fits)
 
 
+def fewer_than_asked(cluster: Cluster, resources: Resources, concurrent: int | None) -> str:
+    """Return the line that says why fewer trials run at once than were asked for; empty where as many do."""
+    slots = cluster.slots(resources, concurrent)
+    if concurrent is None or slots >= concurrent:
+        return ""
+    line = f"concurrent={concurrent}, but {slots} at once is all that cpu={resources.cpu:g} a trial leaves room for"
+    if len(cluster.nodes) > 1 or resources.gpu:
+        return line
+    cpu = math.floor(cluster.nodes[0].get("CPU", 0.0) / concurrent * 100) / 100
+    return f"{line}; --cpus {cpu:g} makes it {concurrent}" if cpu > 0 else line
+
+
 def _fits(node: dict[str, float], resources: Resources) -> int:
     counts = [math.floor(node.get("CPU", 0.0) / resources.cpu + 1e-9)]
     if resources.gpu >= 1:

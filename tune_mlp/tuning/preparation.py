@@ -43,18 +43,18 @@ def prepare(study: Study, data_dir: Path | None, display: Display, engine: str |
         raise study.located(error) from None
     name, why = choose_engine(engine or bound.engine, gpu=bound.resources.gpu > 0, eager_only=bound.eager_only())
     problem = make_problem(dataset, bound.data, bound.seed)
-    announce(bound, dataset, display)
     return PreparedStudy(bound, dataset, problem, name, why)
 
 
 def read_data(study: Study, data_dir: Path | None, display: Display) -> Dataset:
-    """Ray Tune, which comes next, is imported meanwhile."""
+    """Read the dataset; Ray Tune, which is needed next, is imported in the meantime."""
     import_ahead(*NEEDED)
     return load_dataset(study.data, data_dir, None, say=display.say)
 
 
-def announce(study: BoundStudy, dataset: Dataset, display: Display) -> None:
-    """What a person must know ahead of the results."""
+def announce(prepared: PreparedStudy, display: Display) -> None:
+    """Say what a person must know ahead of the results."""
+    study, dataset = prepared.study, prepared.dataset
     if dataset.stand_in_for:
         display.say(
             f"!!! {dataset.stand_in_for} was not found and can't be downloaded: {dataset.name} STANDS IN for it. These "
@@ -71,7 +71,7 @@ def announce(study: BoundStudy, dataset: Dataset, display: Display) -> None:
 def cluster_for(
     study: BoundStudy, address: str | None, engine: str, display: Display, phases: Phases
 ) -> Iterator[Cluster]:
-    """A Ray that can run a trial, and the kernels that it will need."""
+    """Start or join a Ray that can run a trial, and compile the kernels that it will need."""
     with contextlib.ExitStack() as stack:
         with display.waiting("Starting Ray" if address is None else f"Joining Ray at {address}"):
             cluster = stack.enter_context(connected(study, address))
@@ -83,11 +83,12 @@ def cluster_for(
 
 
 def _compile_ahead(engine: str, display: Display) -> None:
-    """The compiled engine's kernels, where this machine hasn't any yet: on disk, before workers ask for them at once."""
+    """Compile the kernels of the compiled engine if this machine has none on disk, before several workers ask for them."""
     if engine != "compiled" or is_compiled():
         return
-    with display.waiting("Compiling the kernels, once for this machine"):
-        from tune_mlp.engines.compiled.warm import compile_kernels  # torch and numba take two seconds to import
+    display.say("compiling the kernels, once for this machine and version: this takes about half a minute", "dim")
+    with display.waiting("Compiling the kernels"):
+        from tune_mlp.engines.compiled.load import load_kernels  # torch and numba take two seconds to import
 
-        seconds = compile_kernels()
+        seconds = load_kernels()
     display.say(f"compiled the kernels in {seconds:.0f} s, once for this machine and version", "dim")

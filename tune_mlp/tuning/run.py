@@ -10,9 +10,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from tune_mlp.command_line import command_line, option
 from tune_mlp.console.board import Display
 from tune_mlp.data.sources import calls_code
 from tune_mlp.errors import (
+    ENDING,
     Interrupted,
     LostRun,
     NoTrialSucceeded,
@@ -32,8 +34,10 @@ from tune_mlp.runs.manifest import Manifest, RunFacts, check_same_data, check_sa
 from tune_mlp.runs.phases import Phases
 from tune_mlp.runs.run_location import RunLocation
 from tune_mlp.study.study import BoundStudy, Override, Study
-from tune_mlp.tuning.cluster import Cluster
-from tune_mlp.tuning.preparation import PreparedStudy, cluster_for, prepare
+from tune_mlp.tuning.cluster import Cluster, fewer_than_asked
+from tune_mlp.tuning.preparation import PreparedStudy, announce, cluster_for, prepare
+from tune_mlp.tuning.ray_compat.cluster_start import require_working_directory
+from tune_mlp.tuning.ray_compat.head_watch import RayLost
 from tune_mlp.tuning.search_loop import OpenRun, test_winner, train_trials
 
 
@@ -55,21 +59,21 @@ class Request:
 
 @dataclass(frozen=True)
 class More:
-    """What a resumed run may be given more of."""
+    """The changes to its study that a resumed run takes."""
 
     trials: str | None = None
-    """`200`, or `+200` to add to the trials that the run has."""
+    """`200` in all, or `+200` more than the run has; fewer than the run has, too, down to those that have ended."""
     time_budget: str | None = None
 
-    def applied(self, study: Study) -> Study:
-        """Return the study with these additions."""
+    def applied(self, study: Study, ended: int) -> Study:
+        """Return the study with these changes; it may be left no fewer trials than have `ended`."""
         options: list[Override] = []
         if self.trials is not None:
             if not re.fullmatch(r"\+?[1-9][0-9]{0,8}", self.trials):
                 raise UsageError(f"--trials {self.trials}: give a number, or +N to add to those that the run has")
             count = int(self.trials) + (study.number_of_trials if self.trials.startswith("+") else 0)
-            if count < study.number_of_trials:
-                raise UsageError(f"--trials {self.trials}: the run has {study.number_of_trials} trials already")
+            if count < ended:
+                raise UsageError(f"--trials {self.trials}: {ended} trials of the run have ended already")
             options.append((["trials"], count, f"--trials {self.trials}"))
         if self.time_budget is not None:
             options.append((["time_budget"], self.time_budget, f"--time-budget {self.time_budget}"))
@@ -83,19 +87,19 @@ trials at once, and a stack for what must stay open until Ray has ended."""
 
 def run_study(study: Study, request: Request, display: Display) -> Results:
     """Run a study and return what was found; the folder holds all of it, whatever happens on the way."""
+    require_working_directory()
     phases = Phases()
     out = location(request.out)
     if request.csv:
         run_folder.check_writable(request.csv)
     run_location.check(out, request.name)
     prepared = prepare(study, request.data_dir, display)
-    phases.over("data")
 
     def create_folder(cluster: Cluster, slots: int, stack: ExitStack) -> OpenRun:
         bound = prepared.study
         where = stack.enter_context(run_location.new_run(out, request.name, bound.name, display.say))
-        facts = RunFacts(bound, prepared.dataset, prepared.engine, prepared.why, cluster.nodes, slots)
-        with _says_how_to_resume(where, bound):
+        facts = RunFacts(bound, prepared.problem.dataset, prepared.engine, prepared.why, cluster.nodes, slots)
+        with _says_how_to_resume(where, bound, request.csv):
             manifest = Manifest.begin(where.folder, facts, request.command, phases.began)
             journal = stack.enter_context(Journal.create(where.folder / JOURNAL))
             journal.append(_started(prepared))
@@ -107,6 +111,7 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
 def resume_study(where: Path | ObjectStore, more: More, request: Request, display: Display) -> Results:
     """Go on with a run that was interrupted or lost its driver, or extend a run that has ended. Trials that ended stay as
     they are, trials under way go on from where they were left, and later draws are those that would have come anyway."""
+    require_working_directory()
     phases = Phases()
     if request.csv:
         run_folder.check_writable(request.csv)
@@ -117,21 +122,20 @@ def resume_study(where: Path | ObjectStore, more: More, request: Request, displa
         events = read(run.folder / JOURNAL)
         manifest = Manifest.load(run.folder)
         check_same_study(manifest)
-        study = more.applied(Study.load(run.folder / "study.yaml"))
         history = history_of(events)
+        study = more.applied(Study.load(run.folder / "study.yaml"), len(history.ended))
         if len(history.ended) >= study.number_of_trials and manifest.facts["state"] == "finished":
             if run.brought:  # bringing it to the store was all that was left to do
                 return Results.load(where)
             raise UsageError(f"{where} has ended with all its {len(history.ended)} trials; --trials +N adds to them")
         _check_functions(study, where, request)
-        with _says_how_to_resume(run, study):
+        with _says_how_to_resume(run, study, request.csv):
             run_folder.tidy(run.folder)
             prepared = prepare(study, request.data_dir, display, engine=manifest.facts["engine"]["name"])
-            check_same_data(manifest, prepared.dataset)
-        phases.over("data")
+            check_same_data(manifest, prepared.problem.dataset)
 
         def reopen_folder(cluster: Cluster, slots: int, stack: ExitStack) -> OpenRun:
-            with _says_how_to_resume(run, study):
+            with _says_how_to_resume(run, study, request.csv):
                 manifest.resumed(prepared.study, request.command, phases.began)
             display.say(_going_on(history, prepared.study))
             return OpenRun(prepared, run, slots, cluster, journal, manifest, history)
@@ -145,7 +149,7 @@ def _check_functions(study: Study, where: Path | ObjectStore, request: Request) 
     for function in calls_code(study.data):
         if function not in request.functions:
             raise UsageError(
-                f"{where}: its data come from {function}, which is code to run: if you trust it, add --dataset {function}"
+                f"{where}: its data come from {function}, which is code to run: if you trust it, add {option('--dataset', function)}"
             )
 
 
@@ -154,15 +158,19 @@ def _carry_out(
 ) -> Path | ObjectStore:
     """Start Ray, open the folder, train and test, and write the tables; returns where the run lies."""
     study = prepared.study
+    announce(prepared, display)
+    phases.over("data")
     with ExitStack() as until_ray_has_ended:
         with cluster_for(study, request.address, prepared.engine, display, phases) as cluster:
             slots = cluster.slots(study.resources, study.concurrent)
+            if line := fewer_than_asked(cluster, study.resources, study.concurrent):
+                display.say(f"warning: {line}", "yellow")
             run = open_folder(cluster, slots, until_ray_has_ended)
             phases.over("folder")
-            with _says_how_to_resume(run.where, study):
+            with _says_how_to_resume(run.where, study, request.csv):
                 results, signal_number = _train_and_test(run, request.csv, display, phases)
         phases.over("ray")
-        _close(run, results, signal_number, phases)
+        _close(run, results, signal_number, request.csv, phases)
     return run.where.where
 
 
@@ -175,8 +183,12 @@ def _train_and_test(run: OpenRun, csv: Path | None, display: Display, phases: Ph
         if signal_number is None:
             test_winner(run, display)
         phases.over("test")
-    except (KeyboardInterrupt, SystemExit) as stopped:  # while the winner is tested
-        signal_number = signal.SIGINT if isinstance(stopped, KeyboardInterrupt) else signal.SIGTERM
+    except KeyboardInterrupt:  # while the winner is tested
+        signal_number = signal.SIGINT
+    except SystemExit as stopped:
+        if stopped.code not in ENDING:
+            raise
+        signal_number = ENDING[ENDING.index(stopped.code)]
     except LostRun:  # the folder is another process's
         raise
     except BaseException as error:
@@ -191,31 +203,35 @@ def _train_and_test(run: OpenRun, csv: Path | None, display: Display, phases: Ph
     return results, signal_number
 
 
-def _close(run: OpenRun, results: Results, signal_number: int | None, phases: Phases) -> None:
+def _close(run: OpenRun, results: Results, signal_number: int | None, csv: Path | None, phases: Phases) -> None:
     """Write how the run ended to the manifest, and raise where it didn't end well."""
     state = "interrupted" if signal_number is not None else "finished"
-    with _says_how_to_resume(run.where, run.study):
+    with _says_how_to_resume(run.where, run.study, csv):
         run.manifest.note(state=state, seconds=phases.total, phases=phases.seconds)
     if signal_number is not None:
         raise Interrupted(
-            f"interrupted; the {len(results.trials)} trials so far are saved: {_resume_line(run.where, run.study)}",
+            f"interrupted; the {len(results.trials)} trials so far are saved: {_resume_line(run.where, run.study, csv)}",
             signal_number,
         )
     if results.best is None:
         raise NoTrialSucceeded(_no_winner(results, run.where))
 
 
-def _resume_line(where: RunLocation, study: Study) -> str:
-    return " ".join(["tune-mlp resume", where.words, *(f"--dataset {name}" for name in calls_code(study.data))])
+def _resume_line(where: RunLocation, study: Study, csv: Path | None) -> str:
+    """Write the command that goes on with the run and writes the same files."""
+    datasets = [word for name in calls_code(study.data) for word in ("--dataset", name)]
+    return command_line("resume", where.where, *datasets, *(("--csv", csv) if csv else ()))
 
 
 @contextlib.contextmanager
-def _says_how_to_resume(where: RunLocation, study: Study) -> Iterator[None]:
-    """Add to a storage error, such as a full disk, the command that goes on with the run once there is room."""
+def _says_how_to_resume(where: RunLocation, study: Study, csv: Path | None) -> Iterator[None]:
+    """Add the command that goes on with the run to the error of a full disk or a lost Ray."""
     try:
         yield
     except StorageError as error:
-        raise StorageError(f"{error}; once it can be written: {_resume_line(where, study)}") from None
+        raise StorageError(f"{error}; once it can be written: {_resume_line(where, study, csv)}") from None
+    except RayLost as error:
+        raise RayLost(f"{error}; what was learnt is saved: {_resume_line(where, study, csv)}") from None
 
 
 def _going_on(history: History, study: BoundStudy) -> str:

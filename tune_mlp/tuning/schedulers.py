@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from ray.tune.schedulers import (
     FIFOScheduler,
@@ -12,25 +14,49 @@ from ray.tune.schedulers import (
 )
 
 from tune_mlp.study.study import BoundStudy
-from tune_mlp.tuning.ray_compat.schedulers import Asha, HyperBand, Median, Population, common_settings
+from tune_mlp.tuning.ray_compat.schedulers import (
+    AshaScheduler,
+    MedianScheduler,
+    Population,
+    WaitingHyperBand,
+    common_settings,
+)
 
 
 def make_scheduler(study: BoundStudy, trials: int | None = None) -> TrialScheduler:
-    """Ray's scheduler for a bound study, of which so many trials are still to be run."""
+    """Return Ray's scheduler for a bound study, of which so many trials are still to be run."""
     scheduler = SCHEDULERS[study.scheduler.name](study)
-    if isinstance(scheduler, HyperBand) and trials is not None:
+    if isinstance(scheduler, WaitingHyperBand) and trials is not None:
         scheduler.to_come = trials
     return scheduler
 
 
-def milestones(study: BoundStudy) -> tuple[int, ...]:
-    """The epochs at which the scheduler decides, the last epoch included: a trial's step lands exactly on each."""
-    return MILESTONES[study.scheduler.name](study)
+@dataclass(frozen=True)
+class Milestones:
+    """The epochs at which a scheduler decides, in rising order: a trial's step ends exactly at each."""
+
+    before_last: Sequence[int]
+    """All but the last; a `range` where there may be as many as epochs."""
+    last: int
+
+    def after(self, epoch: int) -> int:
+        """Return the first milestone that comes after an epoch."""
+        index = bisect_right(self.before_last, epoch)
+        return self.before_last[index] if index < len(self.before_last) else self.last
+
+    def __iter__(self) -> Iterator[int]:
+        yield from self.before_last
+        yield self.last
+
+
+def milestones(study: BoundStudy) -> Milestones:
+    """Return the epochs at which the study's scheduler decides; the last one is the study's last epoch."""
+    return Milestones(MILESTONES[study.scheduler.name](study), study.epochs)
 
 
 def _asha(study: BoundStudy) -> TrialScheduler:
     assert study.scheduler.asha
-    return Asha(
+    return AshaScheduler(
         **common_settings(study),
         max_t=study.epochs,
         grace_period=min(study.scheduler.asha.grace_period, study.epochs),
@@ -40,7 +66,7 @@ def _asha(study: BoundStudy) -> TrialScheduler:
 
 def _median(study: BoundStudy) -> TrialScheduler:
     assert study.scheduler.median
-    return Median(
+    return MedianScheduler(
         **common_settings(study),
         grace_period=study.scheduler.median.grace_period,
         min_samples_required=study.scheduler.median.min_samples,
@@ -50,49 +76,47 @@ def _median(study: BoundStudy) -> TrialScheduler:
 
 SCHEDULERS: dict[str, Callable[[BoundStudy], TrialScheduler]] = {
     "asha": _asha,
-    "hyperband": HyperBand,
+    "hyperband": WaitingHyperBand,
     "median": _median,
     "pbt": Population,
     "fifo": lambda study: FIFOScheduler(),
 }
 
 
-def _rungs(study: BoundStudy) -> tuple[int, ...]:
-    """ASHA's: grace, grace times factor, ... A trial passes a rung at the first whole epoch that reaches it."""
+def _rungs(study: BoundStudy) -> Sequence[int]:
+    """Return ASHA's rungs: grace, grace times factor, ... A trial passes a rung at the first whole epoch that reaches it."""
     assert study.scheduler.asha
     found, rung = [], float(study.scheduler.asha.grace_period)
     while rung < study.epochs:
         found.append(math.ceil(rung))
         rung *= study.scheduler.asha.reduction_factor
-    return (*dict.fromkeys(found), study.epochs)
+    return [epoch for epoch in dict.fromkeys(found) if epoch < study.epochs]
 
 
-def _halvings(study: BoundStudy) -> tuple[int, ...]:
-    """HyperBand's: where a bracket begins, it halves for the first time, and each time that many times later."""
+def _halvings(study: BoundStudy) -> Sequence[int]:
+    """Return where HyperBand's brackets halve: for the first time where a bracket begins, and each time that many times
+    later."""
     assert study.scheduler.hyperband
-    factor, found = study.scheduler.hyperband.reduction_factor, {study.epochs}
+    factor, found = study.scheduler.hyperband.reduction_factor, set()
     brackets = HyperBandScheduler(max_t=study.epochs, reduction_factor=factor)
     for s in range(brackets._s_max_1):
         rung = brackets._get_r0(s)
         for _ in range(s if rung else 0):
             found.add(rung)
             rung = int(min(rung * factor, study.epochs))
-    return tuple(sorted(found))
+    return sorted(found - {study.epochs})
 
 
-def _every_epoch(study: BoundStudy) -> tuple[int, ...]:
-    return tuple(range(1, study.epochs + 1))
-
-
-def _every_interval(study: BoundStudy) -> tuple[int, ...]:
+def _every_interval(study: BoundStudy) -> Sequence[int]:
     assert study.scheduler.pbt
-    return (*range(study.scheduler.pbt.interval, study.epochs, study.scheduler.pbt.interval), study.epochs)
+    return range(study.scheduler.pbt.interval, study.epochs, study.scheduler.pbt.interval)
 
 
-MILESTONES: dict[str, Callable[[BoundStudy], tuple[int, ...]]] = {
+MILESTONES: dict[str, Callable[[BoundStudy], Sequence[int]]] = {
     "asha": _rungs,
     "hyperband": _halvings,
-    "median": _every_epoch,
+    "median": lambda study: range(1, study.epochs),
     "pbt": _every_interval,
-    "fifo": lambda study: (study.epochs,),
+    "fifo": lambda study: (),
 }
+"""The epochs at which each scheduler decides, without the last epoch."""

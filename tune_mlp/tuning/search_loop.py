@@ -9,10 +9,9 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tune_mlp.console.board import Board, Display
+from tune_mlp.console.board import NEVER_BEST, Board, Display
 from tune_mlp.errors import RunError, StorageError, one_line
-from tune_mlp.records import better
-from tune_mlp.results.journal import Tested, read
+from tune_mlp.results.journal import Decided, Tested, read
 from tune_mlp.results.results import Results
 from tune_mlp.results.run_cache import JOURNAL
 from tune_mlp.runs.history import History
@@ -25,6 +24,7 @@ from tune_mlp.study.study import BoundStudy
 from tune_mlp.training.patience import Patience
 from tune_mlp.tuning.cluster import SLOT, Cluster
 from tune_mlp.tuning.preparation import PreparedStudy
+from tune_mlp.tuning.ray_compat.head_watch import watched_head
 from tune_mlp.tuning.ray_compat.patching import environment
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -59,17 +59,16 @@ def train_trials(run: OpenRun, display: Display, phases: Phases) -> int | None:
     from tune_mlp.tuning.stopping import Deadline
 
     study = run.study
-    _, mode = study.ranking
     deadline = Deadline(study.time_budget)
 
     def first_trial_started() -> None:
         phases.over_once("workers")
         deadline.start()
 
+    scheduler = make_scheduler(study, study.number_of_trials - len(run.history.ended))
     recorder = Recorder(
         run.journal,
         display,
-        mode,
         run.where.files,
         KeptFiles(weights=study.tested == "all", steps=study.step_losses != "winner"),
         on_start=first_trial_started,
@@ -77,14 +76,15 @@ def train_trials(run: OpenRun, display: Display, phases: Phases) -> int | None:
         trials=study.number_of_trials,
         slots=run.slots,
         history=run.history,
+        reason=deadline.reason,
+        decisions=getattr(scheduler, "decisions", None),
+        decided={(e.trial, e.epoch) for e in read(run.where.folder / JOURNAL) if isinstance(e, Decided)},
     )
     display.begin(_board(run))
-    left = study.number_of_trials - len(run.history.ended)
-    scheduler = make_scheduler(study, left)
     history = _replay(run, scheduler, recorder)
     left = study.number_of_trials - len(history.ended)
     try:
-        with deadline.on_signals(display.say):
+        with deadline.on_signals(display.say), watched_head():
             _tune(run, history, left, scheduler, recorder, deadline)
     except Exception as error:  # Ray raises many kinds here
         raise _from_ray(error) from error
@@ -92,6 +92,8 @@ def train_trials(run: OpenRun, display: Display, phases: Phases) -> int | None:
         display.finish()
     if deadline.signal_number is None:
         recorder.close()
+        if deadline.time_is_up:
+            display.say(f"the time budget of {study.time_budget:g} s ended the search", "yellow")
     return deadline.signal_number
 
 
@@ -105,12 +107,13 @@ def _board(run: OpenRun) -> Board:
         f"{study.name}: {dataset.name}, {len(fold.train):,} to train on and {len(fold.validation):,} to validate{folds}; "
         f"{study.search.name} search, {study.scheduler.name}, {run.slots} at a time"
     )
-    board = Board(title, metric, mode, study.number_of_trials, study.epochs)
+    board = Board(title, metric, mode, study.number_of_trials, study.epochs, study.time_budget)
     board.ended.update(ended.state for ended in history.ended.values())
     for number in history.drawn:
-        best = history.best(number, mode)
-        if best is not None and better(best, board.best[1] if board.best else None, mode):
-            board.best = (number, best, history.params(number))
+        best = history.best(number)
+        ended = history.ended.get(number)
+        if best is not None and not (ended and ended.state in NEVER_BEST):
+            board.values[number] = (best, history.params(number))
     return board
 
 
@@ -127,7 +130,9 @@ def _replay(run: OpenRun, scheduler: object, recorder: object) -> History:
     metric, mode = study.ranking
     patience = Patience(study.patience, mode)
     at_their_ends = [number for number in history.open if history.at_its_end(number, study.epochs, patience)]
-    for number in sorted(scheduler.replay(history.before_their_ends(at_their_ends), metric, mode)):
+    stopped = sorted(scheduler.replay(history.before_their_ends(at_their_ends), metric, mode))
+    recorder.write_decisions()
+    for number in stopped:
         history = recorder.stopped_before(history, number)
     return history
 
@@ -137,6 +142,7 @@ def _tune(run: OpenRun, history: History, left: int, scheduler: object, recorder
     from ray import tune
 
     from tune_mlp.tuning.ray_compat.controller import mended_controller, one_folder
+    from tune_mlp.tuning.ray_compat.reporter import SilentReporter
     from tune_mlp.tuning.searchers import NumberedSearcher
     from tune_mlp.tuning.trainable import TrialActor
 
@@ -161,6 +167,7 @@ def _tune(run: OpenRun, history: History, left: int, scheduler: object, recorder
             stop=deadline,
             raise_on_failed_trial=False,
             verbose=0,
+            progress_reporter=SilentReporter(),
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
+from itertools import chain
 from typing import Any, Protocol
 
 from ray.tune.search import Searcher
@@ -90,7 +91,7 @@ class _Optuna:
             values = asked_values(self._space, history.params(trial))
             fixed = self._fixed(values)
             resolve(self._space, optuna_chooser(fixed))
-            complete = ended.state is TrialState.FINISHED and history.best(trial, self._mode) is not None
+            complete = ended.state is TrialState.FINISHED and history.best(trial) is not None
             stopped = ended.state is TrialState.STOPPED
             state = self._states.COMPLETE if complete else self._states.PRUNED
             self._study.add_trial(
@@ -98,7 +99,7 @@ class _Optuna:
                     state=self._states.FAIL if ended.state is TrialState.FAILED else state,
                     params=values,
                     distributions=fixed.distributions,
-                    value=history.best(trial, self._mode) if complete else None,
+                    value=history.best(trial) if complete else None,
                     intermediate_values=history.curves.get(trial, {}) if stopped else {},
                 )
             )
@@ -134,8 +135,8 @@ class NumberedSearcher(Searcher):  # type: ignore[misc]  # ray ships no types
         self._seed = study.seed
         self._history = history
         self._source.learn(history)
-        drawn = [number for number in range(study.number_of_trials) if number not in history.drawn]
-        self._waiting = iter([*history.open, *drawn])
+        to_come = (number for number in range(study.number_of_trials) if number not in history.drawn)
+        self._waiting = chain(history.open, to_come)
         self._numbers: dict[str, int] = {}
         self._curves: dict[str, dict[int, float]] = {}
 

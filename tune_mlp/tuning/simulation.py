@@ -15,38 +15,38 @@ from tune_mlp.tuning.schedulers import make_scheduler, milestones
 from tune_mlp.tuning.trainable import PATIENT_SECONDS
 
 RESULT_SECONDS, BEGIN_SECONDS = 0.006, 0.006
-"""What the driver, one for all slots, is busy with a result and with a new trial: benchmarks/RECORDS.md, "what a trial
-costs beside its training"."""
+"""The seconds that the driver spends on a result and on a new trial; see benchmarks/RECORDS.md, "what a trial costs beside
+its training"."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one draw takes of a slot, in seconds."""
+    """The seconds that one draw occupies a slot."""
 
     epoch: float
-    """Training and validation, of all its folds and seeds."""
+    """Training and validating all folds and seeds for an epoch."""
     begin: float = 0.0
-    """Making the nets."""
+    """Building the nets."""
     best: float = 0.0
-    """Writing the best weights, once a result."""
+    """Writing the best weights, once for each result."""
     state: float = 0.0
-    """Writing what a trial goes on from, once a result that isn't the last."""
+    """Writing the state that a trial resumes from, once for each result but the last."""
     ends_at_once: bool = False
-    """Has it diverged while it was measured? Then it ends within its first epoch."""
+    """True if the draw diverged while it was measured; its trial then ends within the first epoch."""
 
 
 @dataclass(frozen=True)
 class Simulated:
-    """One way that a study may go."""
+    """One simulation of a study."""
 
     seconds: float
-    """From the first trial's start to the last one's end."""
+    """Seconds from the start of the first trial to the end of the last."""
     epochs: tuple[int, ...]
-    """Of each draw."""
+    """The epochs that each draw was trained."""
 
 
 class _Simulated:
-    """A trial, as far as Ray's schedulers look at one."""
+    """A simulated trial, with the attributes that Ray's schedulers use."""
 
     is_saving = False
 
@@ -58,7 +58,7 @@ class _Simulated:
 
 
 class _Controller:
-    """Ray's, as far as its schedulers ask it for anything."""
+    """A simulated controller, with the methods that Ray's schedulers call."""
 
     def __init__(self, scheduler: TrialScheduler) -> None:
         self._scheduler = scheduler
@@ -78,21 +78,21 @@ class _Controller:
         self.live.pop(trial.trial_id, None)
 
     def stop_trial(self, trial: _Simulated) -> None:
-        """The scheduler ends one that it had set aside."""
+        """End a trial that the scheduler had paused."""
         self.end(trial)
         self._scheduler.on_trial_remove(self, trial)
 
 
 def simulate(study: BoundStudy, costs: Sequence[Cost], slots: int, score: Callable[[int, int], float]) -> Simulated:
-    """Let a bound study's scheduler decide, on the clock of these costs; draws start in order, as slots become free.
-    Population-based training ends nothing early, and what it changes on the way isn't foreseen."""
+    """Simulate a study with these costs; draws start in order, as slots become free. Population-based training ends no trial
+    early, and the changes that it makes are not simulated."""
     scheduler = FIFOScheduler() if study.scheduler.pbt else make_scheduler(study, len(costs))
     metric, mode = study.ranking
     sign = 1 if mode == "max" else -1
     ends = milestones(study)
     controller = _Controller(scheduler)
     ahead = slots if study.scheduler.pauses else 1
-    """So many wait: Ray draws on while trials are set aside."""
+    """How many trials may wait: Ray goes on drawing while trials are paused."""
     running: list[tuple[float, int, _Simulated, int]] = []
     epochs, drawn, driver, last = [0] * len(costs), 0, 0.0, 0.0
 
@@ -100,7 +100,7 @@ def simulate(study: BoundStudy, costs: Sequence[Cost], slots: int, score: Callab
         number = int(trial.trial_id)
         cost = costs[number]
         patient = math.ceil(PATIENT_SECONDS / cost.epoch) if cost.epoch > 0 else study.epochs
-        until = min(next(end for end in ends if end > trial.epoch), trial.epoch + max(1, patient))
+        until = min(ends.after(trial.epoch), trial.epoch + max(1, patient))
         if cost.ends_at_once:
             until = 1
         state = cost.state if until < study.epochs else 0.0

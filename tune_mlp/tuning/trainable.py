@@ -28,6 +28,7 @@ with large_imports():
 
 if TYPE_CHECKING:  # torch takes two seconds to import, and the driver can do without until the end
     from tune_mlp.training.trainer import Trainer
+    from tune_mlp.tuning.schedulers import Milestones
 
 PATIENT_SECONDS = 1.0
 """A step returns after the epoch in which it has trained so long, so that people see progress."""
@@ -46,7 +47,7 @@ class Job:
     mode: Mode
     epochs: int
     patience: int | None
-    milestones: tuple[int, ...]
+    milestones: Milestones
     threads: int
     gpu: bool
     kept: Storage
@@ -62,28 +63,28 @@ def weights_file(trial: int, epoch: int) -> str:
 
 
 def weights_files(trial: int) -> str:
-    """Of all of a trial's, oldest first; the newest is its best, unless such a worker was at work."""
+    """Return a glob for a trial's weights files. Sorted, the last one is the best, unless a worker came back as said above."""
     return f"best-{trial:05d}-*.pt"
 
 
 def state_file(trial: int) -> str:
-    """Of what a trial that isn't over goes on from."""
+    """Return the name of the file that an unfinished trial resumes from."""
     return f"state-{trial:05d}.pt"
 
 
 def steps_file(trial: int, epoch: int) -> str:
-    """Of the losses of an epoch's steps."""
+    """Return the name of the file with the losses of an epoch's steps."""
     return f"steps-{trial:05d}-{epoch:06d}.pt"
 
 
 def step_files(trial: int) -> str:
-    """Of all of a trial's."""
+    """Return a glob for a trial's step-loss files."""
     return f"steps-{trial:05d}-*.pt"
 
 
 @contextlib.contextmanager
 def threads(count: int) -> Iterator[None]:
-    """As many for PyTorch and BLAS as a trial has."""
+    """Limit PyTorch and BLAS to the threads of a trial."""
     import torch
     from threadpoolctl import threadpool_limits
 
@@ -100,7 +101,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
     """Trains one trial after the other. A trial's metrics depend on its config, its seed and the data alone."""
 
     def setup(self, config: dict[str, Any], job: Job) -> None:
-        from tune_mlp.engines.choose import engine
+        from tune_mlp.engines.choose import engine, warm
 
         threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
         self._engine = engine(job.engine)  # first: it imports PyTorch, too, and faster
@@ -109,6 +110,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
 
         torch.set_num_threads(job.threads)
         threadpool_limits(job.threads)
+        warm(job.engine)  # loading kernels takes half a second, which is no trial's
         self._job = job
         self._node = ray.util.get_node_ip_address()
         self._begin(config)
@@ -125,33 +127,38 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         self._records: list[EpochRecord] = []
         """What this actor knows of the trial's epochs."""
         self._unsaid: list[EpochRecord] = []
-        """Of these, what a state that was found says, and the journal may not."""
+        """The epochs that a restored state holds and the journal may lack."""
         self._note = ""
         """What a person should know of how it began."""
         self._by_hand = False
         self._in_hand: dict[str, bytes] = {}
         self._started = time.monotonic()
 
-    def _ready(self) -> Trainer:
-        """The trainer, made at the first step, so that what it raises is a trial's failure and not an actor's."""
+    def _ready(self, from_state: bool = True) -> Trainer:
+        """Return the trainer, made at the first step, so that what it raises is a trial's failure and not an actor's. It goes
+        on `from_state`, the file that the trial left, unless Ray hands it a checkpoint."""
         if self._trainer is None:
+            from tune_mlp.training.job import TrainJob
             from tune_mlp.training.trainer import Trainer
 
             job = self._job
             self._trainer = Trainer(
-                to_config(self._config["params"]),
-                job.problem,
-                self._engine,
-                seed=self._config["seed"],
-                metric=job.metric,
-                mode=job.mode,
-                epochs=job.epochs,
-                patience=job.patience,
-                seeds=job.seeds,
-                keep_steps=job.keep_steps,
-                device="cuda" if job.gpu else "cpu",
+                TrainJob(
+                    to_config(self._config["params"]),
+                    job.problem,
+                    self._engine,
+                    seed=self._config["seed"],
+                    metric=job.metric,
+                    mode=job.mode,
+                    epochs=job.epochs,
+                    patience=job.patience,
+                    seeds=job.seeds,
+                    keep_steps=job.keep_steps,
+                    device="cuda" if job.gpu else "cpu",
+                )
             )
-            self._go_on(self._trainer)
+            if from_state:
+                self._go_on(self._trainer)
         return self._trainer
 
     def _go_on(self, trainer: Trainer) -> None:
@@ -205,7 +212,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
             trainer = self._ready()
             records, self._unsaid = self._unsaid, []
             if not records:
-                until = next(epoch for epoch in self._job.milestones if epoch > trainer.epoch)
+                until = self._job.milestones.after(trainer.epoch)
                 records = trainer.step(until, PATIENT_SECONDS)
                 self._records += records
             self._keep_best(trainer)
@@ -241,6 +248,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
             "best": trainer.best_metrics.get(self._job.metric) if trainer else None,
             "records": records,
             "weights": trainer.weights if trainer else 0,
+            "weights_digest": trainer.weights_digest() if trainer and records else "",
             "node": self._node,
             "seconds": time.monotonic() - self._started,
             "error": error,
@@ -261,7 +269,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
                 self._remove_older(name)
 
     def _remove_older(self, newest: str) -> None:
-        """Of a trial's weights."""
+        """Remove a trial's weights files that are older than the newest."""
         with contextlib.suppress(StoreError):  # they go when the trial has ended
             for name in self._job.kept.names(weights_files(self._trial)):
                 if name < newest:
@@ -289,7 +297,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         from tune_mlp.training import checkpoint
 
         state = checkpoint.load(Path(checkpoint_dir) / STATE_FILE)
-        trainer = self._ready()
+        trainer = self._ready(from_state=False)
         trainer.load_state(state["trainer"])
         self._records, self._unsaid = [], []
         if state["trial"] == self._trial:  # set aside for a while

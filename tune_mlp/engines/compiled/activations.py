@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tune_mlp.config import ACTIVATIONS
+from tune_mlp.config import ACTIVATION_NAMES
 from tune_mlp.engines.compiled.jit import inline
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer: one dimension, float32, contiguous
@@ -27,7 +27,7 @@ NUMBERS: dict[str, int] = {
     "sigmoid": SIGMOID,
     "softplus": SOFTPLUS,
 }
-assert tuple(NUMBERS) == ACTIVATIONS
+assert tuple(NUMBERS) == ACTIVATION_NAMES
 
 F = np.float32
 ONE, HALF, ZERO, TWO, THREE, SIX = F(1), F(0.5), F(0), F(2), F(3), F(6)

@@ -13,22 +13,25 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from tune_mlp.regular_files import user_id
+
 
 @functools.cache
 def cache_folder() -> Path:
     """In $NUMBA_CACHE_DIR, the user's cache folder, or a temporary one where the home is read-only. It is named after the
-    sources: numba itself looks only at the file of the function that is called, and not at those that went into it."""
-    sources = hashlib.blake2b(digest_size=8)
+    sources, since numba looks only at the file of the function that is called, and after their folder, since numba also looks
+    at the path: another checkout's kernels would count as there and be compiled again in each worker."""
+    sources = hashlib.blake2b(str(Path(__file__).parent).encode(), digest_size=8)
     for path in sorted(Path(__file__).parent.glob("*.py")):
         sources.update(path.read_bytes())
     name = f"kernels-{sources.hexdigest()}"
     wanted = os.environ.get("NUMBA_CACHE_DIR")
     homes = [Path(wanted)] if wanted else []
-    for home in (*homes, user_cache_path("tune-mlp"), Path(tempfile.gettempdir()) / f"tune-mlp-{os.getuid()}"):
+    for home in (*homes, user_cache_path("tune-mlp"), Path(tempfile.gettempdir()) / f"tune-mlp-{user_id()}"):
         folder = home / name
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if folder.stat().st_uid != os.getuid():
+            if folder.stat().st_uid != user_id():
                 continue  # somebody else's: compiled code is loaded from it
             with tempfile.TemporaryFile(dir=folder):
                 return folder

@@ -13,13 +13,13 @@ from torch import nn
 from tune_mlp.config import TrialConfig
 from tune_mlp.data.batches import CHUNK, epoch_order
 from tune_mlp.data.dataset import Fold, Problem
-from tune_mlp.engines.base import Trained
+from tune_mlp.engines.base import TrainedEpoch
 from tune_mlp.engines.check import check_compiled, check_start
-from tune_mlp.engines.compiled import activations, kernels, losses, optimisers, singles
-from tune_mlp.engines.compiled.alike import alike
+from tune_mlp.engines.compiled import activations, batch_of_one, kernels, losses, optimisers
+from tune_mlp.engines.compiled.eval_order import evaluation_order
 from tune_mlp.engines.compiled.sparse import read_only
 from tune_mlp.engines.denormals import denormals_as_zero
-from tune_mlp.engines.tally import Tally, no_scores
+from tune_mlp.engines.running_scores import RunningScores, nan_scores
 from tune_mlp.models.dropout import draw_masks, mask_generator
 from tune_mlp.models.mlp import build_mlp
 from tune_mlp.seeds import derive
@@ -67,11 +67,11 @@ class CompiledRun:
         return self._count
 
     @denormals_as_zero()
-    def train_epoch(self, epoch: int) -> Trained:
+    def train_epoch(self, epoch: int) -> TrainedEpoch:
         config, fold = self._config, self._fold
         masks = mask_generator(self._seed, self._fold_number, epoch)
         order = fold.train[epoch_order(len(fold.train), self._seed, self._fold_number, epoch)]
-        tally = Tally(self._dataset.task, fold.targets, _best_outputs)
+        running = RunningScores(self._dataset.task, fold.targets, _best_outputs)
         size = min(config.batch_size, len(order))
         chunk = max(1, CHUNK // config.batch_size) * config.batch_size
         steps, by_chunk = 0, []
@@ -84,15 +84,15 @@ class CompiledRun:
             done = self._train_chunk(rows, wanted, size, kept, outputs, batch_losses)
             steps += done
             by_chunk.append(batch_losses[:done])
-            tally.add(outputs, wanted, batch_losses, size)
-            if not tally.finite:
+            running.add(outputs, wanted, batch_losses, size)
+            if not running.finite:
                 break
         self._tracked += steps - (steps if size == 1 else int(len(order) % size == 1))
         with np.errstate(over="ignore"):
             step_losses = np.concatenate(by_chunk).astype(np.float32)
         if not (np.isfinite(self._p).all() and np.isfinite(self._moments).all()):
-            return Trained(no_scores(self._dataset.task), steps, step_losses)
-        return Trained(tally.scores(), steps, step_losses)
+            return TrainedEpoch(nan_scores(self._dataset.task), steps, step_losses)
+        return TrainedEpoch(running.scores(), steps, step_losses)
 
     def _train_chunk(
         self,
@@ -107,10 +107,10 @@ class CompiledRun:
         classes, values = _targets(wanted)
         first = self._first_layer(self._dataset.x, rows)
         if size == 1 and self._plain and not config.batch_norm and masks is None:
-            done = singles.train_singles(
+            done = batch_of_one.train_batches_of_one(
                 *first, classes, values, self._dims, self._places, self._hidden, self._p,
                 activations.NUMBERS[config.activation], losses.NUMBERS[config.loss], _single(config.lr),
-                *singles.room(self._dims), outputs, batch_losses,
+                *batch_of_one.room(self._dims), outputs, batch_losses,
             )  # fmt: skip
         else:
             done = self._run_batches(True, first, classes, values, size, masks, outputs, batch_losses)
@@ -143,8 +143,8 @@ class CompiledRun:
         if index is None:
             index = np.arange(len(x))
         elif self._sparse:  # what is met again each epoch
-            index = alike(x, index)
-        tally = Tally(self._dataset.task, self._fold.targets, _best_outputs)
+            index = evaluation_order(x, index)
+        running = RunningScores(self._dataset.task, self._fold.targets, _best_outputs)
         chunk = max(1, len(index)) if self._sparse else CHUNK  # pictures are read where they stand
         for low in range(0, len(index), chunk):
             rows = index[low : low + chunk]
@@ -154,8 +154,8 @@ class CompiledRun:
             self._run_batches(
                 False, self._first_layer(x, rows), *_targets(wanted), TOGETHER, None, outputs, batch_losses
             )
-            tally.add(outputs, wanted, batch_losses, TOGETHER)
-        return tally.scores()
+            running.add(outputs, wanted, batch_losses, TOGETHER)
+        return running.scores()
 
     def _first_layer(self, x: NDArray[Any], rows: NDArray[np.int64]) -> tuple[Any, ...]:
         """What the kernel's first layer reads: rows of pictures, or scaled rows."""

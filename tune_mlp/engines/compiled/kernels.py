@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tune_mlp.engines.compiled import between, losses, optimisers
+from tune_mlp.engines.compiled import losses, norm_act_dropout, optimisers
 from tune_mlp.engines.compiled.jit import aligned, inline, kernel
 from tune_mlp.engines.compiled.layers import (
     back_through,
@@ -18,7 +18,7 @@ from tune_mlp.engines.compiled.layers import (
     outer,
     vector,
 )
-from tune_mlp.engines.compiled.lists import SLACK
+from tune_mlp.engines.compiled.nonzero import SLACK
 from tune_mlp.engines.compiled.sparse import FEW_PIXELS, add_pictures_outer
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
@@ -34,7 +34,7 @@ def room(size: int, dims: Array, sparse: bool) -> tuple[Array, Array, Array]:
     which few pixels pictures have any of, and which each few pictures have."""
     units, widest, features = int(dims[1:-1].sum()), int(dims[1:].max()), int(dims[0]) if sparse else 0
     work = size * (3 * units + int(dims[-1]) + 2 * widest + features + 1) + 2 * units + 2 * int(dims[1])
-    work += 2 * max(between.NEAR, widest)
+    work += 2 * max(norm_act_dropout.NEAR, widest)
     lists = 2 * (max(size, int(dims.max())) + SLACK)
     seen = size * -(-features // FEW_PIXELS) + features + SLACK
     return aligned(work), np.empty(lists, np.uint32), np.empty(seen, np.uint8)
@@ -124,11 +124,11 @@ def run_batches(
                 break
             begin, end = hidden[layer], hidden[layer + 1]
             if norm and learn and b > 1:
-                between.batch_moments(z, mean[begin:end], var[begin:end], centre[begin:end], inv[begin:end])
+                norm_act_dropout.batch_moments(z, mean[begin:end], var[begin:end], centre[begin:end], inv[begin:end])
             elif norm:
-                between.running_moments(mean[begin:end], var[begin:end], centre[begin:end], inv[begin:end])
+                norm_act_dropout.running_moments(mean[begin:end], var[begin:end], centre[begin:end], inv[begin:end])
             low_at, high_at = size * begin, size * begin + b * width
-            between.forward(
+            norm_act_dropout.forward(
                 activation, norm, keep, zs[low_at:high_at], hs[low_at:high_at], b, width,
                 vector(p, places, dims, layer, 2), vector(p, places, dims, layer, 3), centre[begin:end], inv[begin:end],
                 masks[low:high], begin, here,
@@ -191,7 +191,7 @@ def run_batches(
             end = begin
             if layer > 0:
                 first, last_one = hidden[layer - 1], hidden[layer]
-                between.backward(
+                norm_act_dropout.backward(
                     activation, norm, keep, zs[low_at:high_at], hs[low_at:high_at], ds[low_at:high_at], b, n_above,
                     vector(p, places, dims, layer - 1, 2), vector(p, places, dims, layer - 1, 3),
                     centre[first:last_one], inv[first:last_one], masks[low:high], first, here,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tune_mlp.engines.compiled.jit import inline, spliced
-from tune_mlp.engines.compiled.products import multiply, transpose
+from tune_mlp.engines.compiled.matmul import multiply, transpose
 from tune_mlp.engines.compiled.sparse import add_pictures
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
@@ -43,7 +43,7 @@ def vector(p: Array, places: Array, dims: Array, layer: Any, which: Any) -> Arra
 
 @inline
 def copy(values: Array, row: Array) -> None:
-    """As row[:] = values, for which numba compiles three seconds of messages about shapes."""
+    """Copy values into a row. For `row[:] = values` numba would compile error messages about shapes for three seconds."""
     for j in range(row.shape[0]):
         row[j] = values[j]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tune_mlp.config import LOSSES
+from tune_mlp.config import LOSS_NAMES
 from tune_mlp.engines.compiled.activations import exp
 from tune_mlp.engines.compiled.jit import inline, kernel
 
@@ -22,7 +22,7 @@ NUMBERS: dict[str, int] = {
     "mae": MAE,
     "smooth_l1": SMOOTH_L1,
 }
-assert tuple(NUMBERS) == LOSSES
+assert tuple(NUMBERS) == LOSS_NAMES
 
 F = np.float32
 ONE, ZERO, HALF, TWO = F(1), F(0), F(0.5), F(2)

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from tune_mlp.config import OPTIMIZERS, Adam, Adamax, AdamW, RmsProp, Sgd, TrialConfig
+from tune_mlp.config import OPTIMISER_NAMES, Adam, Adamax, AdamW, RmsProp, Sgd, TrialConfig
 from tune_mlp.engines.compiled.jit import inline
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
 
 SGD, ADAM, ADAMW, ADAMAX, RMSPROP = range(5)
 NUMBERS: dict[str, int] = {"sgd": SGD, "adam": ADAM, "adamw": ADAMW, "adamax": ADAMAX, "rmsprop": RMSPROP}
-assert tuple(NUMBERS) == OPTIMIZERS
+assert tuple(NUMBERS) == OPTIMISER_NAMES
 
 F = np.float32
 ZERO, ONE = F(0), F(1)

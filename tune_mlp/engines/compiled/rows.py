@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from tune_mlp.engines.compiled.vectors import (
+from tune_mlp.engines.compiled.simd import (
     FLOAT,
     FLOATS,
     INT,

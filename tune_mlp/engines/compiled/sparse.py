@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_mlp.engines.compiled.jit import inline, spliced
-from tune_mlp.engines.compiled.lists import list_all
-from tune_mlp.engines.compiled.products import multiply
-from tune_mlp.engines.compiled.vectors import ask_for
+from tune_mlp.engines.compiled.matmul import multiply
+from tune_mlp.engines.compiled.nonzero import list_nonzero
+from tune_mlp.engines.compiled.simd import prefetch
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
 F = np.float32
@@ -34,7 +34,7 @@ def read_only(array: NDArray[Any]) -> NDArray[Any]:
 
 
 @inline
-def spread(
+def unpack_pictures(
     pictures: Array, rows: Array, low: Any, x: Array, sums: Array, seen: Array, learn: bool, used: Array
 ) -> None:
     """A few of the pictures, rows[low:], as numbers x, and which pixels any of them has; and to learn each one's sum, and
@@ -44,7 +44,7 @@ def spread(
     seen[:] = 0
     for r in range(x.shape[0]):
         if low + r + AHEAD < rows.shape[0]:
-            ask_for(pictures[rows[low + r + AHEAD]], 0, features)
+            prefetch(pictures[rows[low + r + AHEAD]], 0, features)
         picture = pictures[rows[low + r]]
         for i in range(features):
             x[r, i] = picture[i]
@@ -73,12 +73,14 @@ def add_pictures(
     pictures: Array, rows: Array, low: Any, learn: bool, x: Array, sums: Array, used: Array, w: Array, z: Array,
     seen: Array, listed: Array,
 ) -> None:  # fmt: skip
-    """z += x @ w, where x become the pictures rows[low:]; sums and used as `spread` has them. seen and listed: room for as
+    """z += x @ w, where x become the pictures rows[low:]; sums and used as `unpack_pictures` has them. seen and listed: room for as
     many as x has columns, and slack."""
     for first in range(0, x.shape[0], FEW_SAMPLES):
         beyond = min(first + FEW_SAMPLES, x.shape[0])
-        spread(pictures, rows, low + first, x[first:beyond], sums[first:beyond], seen, learn, used[first:beyond])
-        count = list_all(seen, listed, False)
+        unpack_pictures(
+            pictures, rows, low + first, x[first:beyond], sums[first:beyond], seen, learn, used[first:beyond]
+        )
+        count = list_nonzero(seen, listed, False)
         multiply(x, w, first, beyond, listed[:count], ONE, True, z)
 
 

@@ -13,13 +13,13 @@ from torch import nn
 from tune_mlp.config import TrialConfig
 from tune_mlp.data.batches import chunks, epoch_order
 from tune_mlp.data.dataset import Problem
-from tune_mlp.engines.base import Trained
+from tune_mlp.engines.base import TrainedEpoch
 from tune_mlp.engines.check import check_start
 from tune_mlp.engines.denormals import denormals_as_zero
 from tune_mlp.engines.eager.augment import augmented
 from tune_mlp.engines.eager.losses import LOSSES, loss_targets
 from tune_mlp.engines.eager.optimisers import add_l1, as_float32, build_optimiser, penalised_weights
-from tune_mlp.engines.tally import Tally, no_scores
+from tune_mlp.engines.running_scores import RunningScores, nan_scores
 from tune_mlp.models.build import build_model
 from tune_mlp.models.dropout import Dropout, draw_by_batch, mask_generator
 from tune_mlp.seeds import derive
@@ -52,24 +52,24 @@ class EagerRun:
         return sum(parameter.numel() for parameter in self._parameters)
 
     @denormals_as_zero()
-    def train_epoch(self, epoch: int) -> Trained:
+    def train_epoch(self, epoch: int) -> TrainedEpoch:
         seed, number, fold, size = self._seed, self._fold_number, self._fold, self._config.batch_size
         generator = mask_generator(seed, number, epoch)
         self._model.train()
         order = fold.train[epoch_order(len(fold.train), seed, number, epoch)]
-        tally = Tally(self._dataset.task, fold.targets)
+        running = RunningScores(self._dataset.task, fold.targets)
         by_chunk: list[torch.Tensor] = []
         for x, y in self._chunks(order, epoch):
             labels = torch.from_numpy(y).to(self._device)
             masks = self._masks(generator, len(x)) if self._dropouts else None
             outputs, losses = self._train_batches(torch.from_numpy(x).to(self._device), labels, masks)
             by_chunk.append(torch.stack(losses))
-            tally.add(torch.cat(outputs).cpu().numpy(), y, by_chunk[-1].cpu().numpy(), size)
-            if not tally.finite:
+            running.add(torch.cat(outputs).cpu().numpy(), y, by_chunk[-1].cpu().numpy(), size)
+            if not running.finite:
                 break
-        scores = tally.scores() if self._weights_are_finite() else no_scores(self._dataset.task)
+        scores = running.scores() if self._weights_are_finite() else nan_scores(self._dataset.task)
         step_losses = torch.cat(by_chunk).cpu().numpy()
-        return Trained(scores, len(step_losses), step_losses)
+        return TrainedEpoch(scores, len(step_losses), step_losses)
 
     def _chunks(self, order: NDArray[np.int64], epoch: int) -> Iterator[tuple[NDArray[np.float32], NDArray[Any]]]:
         config, data, fold = self._config, self._dataset, self._fold
@@ -120,15 +120,15 @@ class EagerRun:
     @denormals_as_zero()
     def evaluate(self, x: NDArray[Any], y: NDArray[Any], index: NDArray[Any] | None = None) -> dict[str, float]:
         index = np.arange(len(x)) if index is None else index
-        tally = Tally(self._dataset.task, self._fold.targets)
+        running = RunningScores(self._dataset.task, self._fold.targets)
         self._model.eval()
         with torch.no_grad():
             for scaled, wanted in chunks(x, y, index, 1, self._fold.inputs, self._fold.targets):
                 labels = torch.from_numpy(wanted).to(self._device)
                 outputs = self._outputs(torch.from_numpy(scaled).to(self._device))
                 loss = self._loss(outputs, loss_targets(self._config.loss, labels, self._dataset.outputs))
-                tally.add(outputs.cpu().numpy(), wanted, loss.reshape(1).cpu().numpy(), len(wanted))
-        return tally.scores()
+                running.add(outputs.cpu().numpy(), wanted, loss.reshape(1).cpu().numpy(), len(wanted))
+        return running.scores()
 
     def _outputs(self, x: torch.Tensor) -> torch.Tensor:
         if self._config.model.name == "mlp":

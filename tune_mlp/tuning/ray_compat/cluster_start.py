@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from tune_mlp.errors import RunError, UsageError, one_line
 from tune_mlp.imports import import_ahead, large_imports
 from tune_mlp.study.study import Study
 from tune_mlp.tuning.cluster import SLOT, Cluster
+from tune_mlp.tuning.ray_compat.head_watch import abandon, lost_head
 from tune_mlp.tuning.ray_compat.patching import changed, environment
+from tune_mlp.tuning.ray_compat.session_folder import session_folder
 
 CONNECT_SECONDS = 10
 ANSWER_SECONDS = 30.0
@@ -40,11 +45,11 @@ OF_OUR_OWN = {
     "RAY_raylet_client_connect_timeout_milliseconds": "20",
     "RAY_raylet_client_num_connect_attempts": "500",
 }
-"""For a Ray that is started here: its processes look for one another's sockets every so often, not every second, and for ten
-seconds, as before."""
+"""The settings of a Ray that is started here: its processes look for one another's sockets every 20 ms, where Ray itself looks
+once a second; they still give up after ten seconds."""
 
 PRELOAD = {"RAY_preload_python_modules": "tune_mlp.tuning.ray_compat.preload"}
-"""For one whose workers will all have trials."""
+"""The setting of a Ray whose workers will all have trials: they import what a trial needs as soon as they start."""
 
 
 @contextlib.contextmanager
@@ -61,21 +66,49 @@ def connected(
         with large_imports():
             import ray
 
+        require_working_directory()
         already = ray.is_initialized()
-        if not already:
-            _init(study, address, patience)
-        try:
-            nodes = tuple(dict(node["Resources"]) for node in ray.nodes() if node["Alive"])
-            cluster = Cluster(nodes, own=not already and address is None)
-            if study.concurrent and study.scheduler.pauses and not cluster.has_slots:
-                raise UsageError(
-                    f"{study.scheduler.name} sets trials aside, so concurrent={study.concurrent} can't be held on a Ray "
-                    "that runs already; leave it out, or use asha, median or fifo"
-                )
-            yield cluster
-        finally:
-            if not already:
-                ray.shutdown()
+        own = not already and address is None
+        with session_folder() if own else contextlib.nullcontext() as temporary, _handler_of_sigterm_kept():
+            try:
+                if not already:
+                    _init(study, address, patience, temporary)
+                yield _cluster(study, own)
+            finally:
+                if not already:
+                    (abandon if lost_head() else ray.shutdown)()
+
+
+def _cluster(study: Study, own: bool) -> Cluster:
+    """Return what the nodes offer; refuse a study that needs a Ray of its own."""
+    import ray
+
+    cluster = Cluster(tuple(dict(node["Resources"]) for node in ray.nodes() if node["Alive"]), own=own)
+    if study.concurrent and study.scheduler.pauses and not cluster.has_slots:
+        raise UsageError(
+            f"{study.scheduler.name} sets trials aside, so concurrent={study.concurrent} can't be held on a Ray "
+            "that runs already; leave it out, or use asha, median or fifo"
+        )
+    return cluster
+
+
+@contextlib.contextmanager
+def _handler_of_sigterm_kept() -> Iterator[None]:
+    """Ray sets one of its own for good, where it is started in the main thread."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
+def require_working_directory() -> None:
+    """Refuse to start where the working directory was deleted: Ray's processes can't be started from there."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UsageError("the working directory was deleted; change to a folder that exists, and try again") from None
 
 
 def _all_workers_train(study: Study) -> bool:
@@ -86,21 +119,25 @@ def _all_workers_train(study: Study) -> bool:
     return study.resources.cpu <= 1 and not study.resources.gpu and at_once >= cores
 
 
-def _init(study: Study, address: str | None, patience: float) -> None:
+def _init(study: Study, address: str | None, patience: float, folder: str | None) -> None:
     import ray
 
     local = address is None
     if address is not None:
-        knock(address, patience)
-    options = {"resources": {SLOT: study.concurrent}} if local and study.concurrent and study.scheduler.pauses else {}
+        address = _resolved(address)
+        knock(address, min(patience, CONNECT_SECONDS))
+    options: dict[str, Any] = {"_temp_dir": folder} if folder else {}
+    if local and study.concurrent and study.scheduler.pauses:
+        options["resources"] = {SLOT: study.concurrent}
     imports = import_ahead(*NEEDED)
     try:
-        with _lean() if local else contextlib.nullcontext():
+        with _private_token(), _signals_for_the_driver_alone(), _lean() if local else contextlib.nullcontext():
             ray.init(
                 address="local" if local else address,
                 include_dashboard=False if local else None,
                 log_to_driver=False,
                 logging_level="CRITICAL",
+                job_config=_no_driver_paths(),
                 **options,
             )
     except Exception as error:  # noqa: BLE001  # Ray raises many kinds here
@@ -108,6 +145,58 @@ def _init(study: Study, address: str | None, patience: float) -> None:
         raise RunError(f"can't {where}: {one_line(error, 300)}") from None
     _no_news_from_ray()
     imports.join()
+
+
+def _no_driver_paths() -> Any:
+    """Return a job configuration that keeps the driver's working directory and script folder off the workers' import path.
+
+    Ray puts both at the front of it, unless the job brings a working directory of its own. The working directory may be a
+    folder that came from a stranger, and a `numba.py` in it would run in every worker. Workers need no code of the user's:
+    a dataset reaches them as arrays.
+    """
+    from ray.job_config import JobConfig
+
+    class NoDriverPaths(JobConfig):  # type: ignore[misc]  # ray ships no types
+        def _runtime_env_has_working_dir(self) -> bool:
+            return True
+
+    return NoDriverPaths()
+
+
+def _resolved(address: str) -> str:
+    """Return the address that `auto` stands for, if a Ray runs here: Ray itself looks for one for long."""
+    if address != "auto":
+        return address
+    from ray._private import services
+
+    try:
+        return str(services.canonicalize_bootstrap_address(address) or address)
+    except Exception as error:  # noqa: BLE001  # Ray raises many kinds here
+        raise RunError(f"can't connect to Ray at 'auto': none runs on this machine ({one_line(error, 100)})") from None
+
+
+@contextlib.contextmanager
+def _private_token() -> Iterator[None]:
+    """Keep a token that Ray makes now from others: it writes the file with mode 0644."""
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or os.path.expanduser("~/.ray/auth_token"))
+    made_before = path.exists()
+    try:
+        yield
+    finally:
+        if not made_before:
+            with contextlib.suppress(OSError):
+                path.chmod(0o600)
+
+
+@contextlib.contextmanager
+def _signals_for_the_driver_alone() -> Iterator[None]:
+    """Block a terminal's SIGHUP and SIGQUIT while Ray's processes start: they inherit it, and go on while the driver ends
+    in order. Ray does so with SIGINT itself."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGQUIT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager
@@ -157,7 +246,7 @@ def knock(address: str, patience: float) -> None:
     _check_reachable(address)
     if "://" in address:
         return
-    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+    command = [sys.executable, "-P", "-m", "ray.scripts.scripts", "health-check", "--address", address]
     try:
         said = subprocess.run(command, capture_output=True, timeout=patience, check=False).stderr
     except subprocess.TimeoutExpired:

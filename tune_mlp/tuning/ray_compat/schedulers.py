@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from ray.tune.schedulers import (
     AsyncHyperBandScheduler,
     HyperBandScheduler,
@@ -15,6 +18,7 @@ from ray.tune.schedulers.hyperband import _Bracket
 from ray.tune.schedulers.pbt import _PBTTrialState
 
 from tune_mlp.records import Mode
+from tune_mlp.results.journal import Decided, Decision
 from tune_mlp.runs.history import WORST, History
 from tune_mlp.seeds import derive
 from tune_mlp.space.domains import Domain, Value
@@ -35,6 +39,7 @@ class _StandIn:
 
     def __init__(self, number: int) -> None:
         self.trial_id = f"before-{number}"
+        self.config = {"trial": number}
 
 
 class _Nobody:
@@ -42,6 +47,26 @@ class _Nobody:
 
     def get_live_trials(self) -> list[Any]:
         return []
+
+
+def _decided(
+    trial: Any, epoch: int, scheduler: str, rung: str, value: float, cutoff: float | None, competed: int, action: str
+) -> Decided:
+    """Return what Ray decided, in the journal's words. A trial without a metric was reported as the worst of all."""
+    real = None if abs(value) >= WORST else float(value)
+    bar = None if cutoff is None or not abs(cutoff) < WORST else float(cutoff)
+    decision = DECISIONS[action.lower()]
+    return Decided(trial.config["trial"], epoch, scheduler, rung, real, bar, competed, decision)
+
+
+DECISIONS: dict[str, Decision] = {
+    "continue": "continue",
+    "noop": "continue",
+    "stop": "stop",
+    "pause": "pause",
+    "exploit": "exploit",
+}
+"""The journal's word for each of Ray's."""
 
 
 class Replaying(TrialScheduler):  # type: ignore[misc]  # ray ships no types
@@ -75,8 +100,24 @@ class Replaying(TrialScheduler):  # type: ignore[misc]  # ray ships no types
         raise NotImplementedError
 
 
-class Asha(Replaying, AsyncHyperBandScheduler):  # type: ignore[misc]  # ray ships no types
+class AshaScheduler(Replaying, AsyncHyperBandScheduler):  # type: ignore[misc]  # ray ships no types
     """Ray's, with rungs that can be filled again."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.decisions: list[Decided] = []
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        epoch, place = result[TIME], self._brackets.index(bracket := self._trial_info[trial.trial_id])
+        rungs = ((rung, scores) for rung, scores in bracket._rungs if epoch >= rung and trial.trial_id not in scores)
+        rung, scores = next(rungs, (None, {}))  # the one that Ray will look at
+        cutoff, competed = bracket.cutoff(scores), len(scores) + 1
+        action = str(super().on_trial_result(tune_controller, trial, result))
+        if rung is not None:
+            where = f"bracket {place}, epoch {math.ceil(rung)}"
+            bar = None if cutoff is None else self._metric_op * cutoff
+            self.decisions.append(_decided(trial, epoch, "asha", where, result[self._metric], bar, competed, action))
+        return action
 
     def _take_over(self, stand_in: Any, trial: Any) -> None:
         self._trial_info.pop(stand_in.trial_id, None)
@@ -86,8 +127,24 @@ class Asha(Replaying, AsyncHyperBandScheduler):  # type: ignore[misc]  # ray shi
                     recorded[trial.trial_id] = recorded.pop(stand_in.trial_id)
 
 
-class Median(Replaying, MedianStoppingRule):  # type: ignore[misc]  # ray ships no types
+class MedianScheduler(Replaying, MedianStoppingRule):  # type: ignore[misc]  # ray ships no types
     """Ray's, with results that can be filled in again."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.decisions: list[Decided] = []
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        action, epoch = str(super().on_trial_result(tune_controller, trial, result)), result[TIME]
+        if epoch >= self._grace_period:
+            others = [other for other in self._trials_beyond_time(epoch) if other is not trial]
+            means = [mean for other in others if np.isfinite(mean := self._running_mean(other, epoch))]
+            cutoff = float(np.median(means)) if len(means) >= self._min_samples_required else None
+            best = self._best_result(trial)
+            self.decisions.append(
+                _decided(trial, epoch, "median", f"epoch {epoch}", best, cutoff, len(means) + 1, action)
+            )
+        return action
 
     def _take_over(self, stand_in: Any, trial: Any) -> None:
         if stand_in in self._results:
@@ -97,11 +154,25 @@ class Median(Replaying, MedianStoppingRule):  # type: ignore[misc]  # ray ships 
 class _WholeBracket(_Bracket):  # type: ignore[misc]  # ray ships no types
     """Ray's has room again when one of its trials has ended, and so, where few run at once, may take them all."""
 
+    decisions: list[Decided]
+
     def filled(self) -> bool:
         return bool(len(self._all_trials) >= self._n0)
 
+    def successive_halving(self, metric: str, metric_op: float) -> tuple[list[Any], list[Any]]:
+        """Halve as Ray does, and note what was decided of each trial."""
+        results = dict(self._live_trials)
+        good, bad = super().successive_halving(metric, metric_op)
+        cutoff = min((metric_op * results[trial][metric] for trial in good), default=None)
+        bar = None if cutoff is None else metric_op * cutoff
+        for trial in (*good, *bad):
+            epoch, action = results[trial][TIME], "stop" if trial in bad else "continue"
+            where, value = f"bracket {self._s}, epoch {epoch}", results[trial][metric]
+            self.decisions.append(_decided(trial, epoch, "hyperband", where, value, bar, len(results), action))
+        return good, bad
 
-class HyperBand(HyperBandScheduler):  # type: ignore[misc]  # ray ships no types
+
+class WaitingHyperBand(HyperBandScheduler):  # type: ignore[misc]  # ray ships no types
     """Ray's halves a bracket as soon as those of its trials that are there have come to its milestone. Where few run at
     once, that is before the others have come, and then none is stopped: this one waits for them. So what it decides
     doesn't depend on how many run at once. And who is left in the end trains all epochs, where Ray's may stop at 9 of 10."""
@@ -114,6 +185,7 @@ class HyperBand(HyperBandScheduler):  # type: ignore[misc]  # ray ships no types
             reduction_factor=study.scheduler.hyperband.reduction_factor,
         )
         self.to_come = study.number_of_trials
+        self.decisions: list[Decided] = []
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         if trial not in self._trial_info:  # else it lost its worker
@@ -122,9 +194,11 @@ class HyperBand(HyperBandScheduler):  # type: ignore[misc]  # ray ships no types
 
     def _create_bracket(self, s: int) -> _WholeBracket:
         first = self._get_r0(s)
-        return _WholeBracket(
+        bracket = _WholeBracket(
             self._time_attr, self._get_n0(s), first, self._max_t_attr, self._eta, s, stop_last_trials=False
         )
+        bracket._s, bracket.decisions = s, self.decisions
+        return bracket
 
     def _process_bracket(self, tune_controller: Any, bracket: Any) -> str:
         if not bracket.filled() and self.to_come > 0:
@@ -152,6 +226,8 @@ class Population(PopulationBasedTraining):  # type: ignore[misc]  # ray ships no
         self._resample = study.scheduler.pbt.resample
         self._domains: dict[str, Domain] = mutable(study.parsed)
         self._changes: dict[int, int] = {}
+        self.decisions: list[Decided] = []
+        self._donor: int | None = None
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         self._trial_state[trial] = _PBTTrialState(trial)
@@ -162,6 +238,8 @@ class Population(PopulationBasedTraining):  # type: ignore[misc]  # ray ships no
         """Take over only what is better, and no younger: Ray would send a trial back to an older state, and when scores
         tie again and again, without end."""
         mine = self._trial_state[trial]
+        scores = {other: state.last_score for other, state in self._trial_state.items() if state.last_score is not None}
+        cutoff = min((score for other, score in scores.items() if other not in lower_quantile), default=None)
         if trial in lower_quantile:
             upper_quantile = [
                 other
@@ -170,7 +248,17 @@ class Population(PopulationBasedTraining):  # type: ignore[misc]  # ray ships no
                 and self._trial_state[other].last_train_time >= mine.last_train_time
             ]
             lower_quantile = [trial] if upper_quantile else []
+        self._donor = None
+        epoch, value = int(mine.last_train_time), self._metric_op * mine.last_score
         super()._checkpoint_or_exploit(trial, tune_controller, upper_quantile, lower_quantile)
+        bar = None if cutoff is None else self._metric_op * cutoff
+        action = "continue" if self._donor is None else "exploit"
+        decided = _decided(trial, epoch, "pbt", f"epoch {epoch}", value, bar, len(scores), action)
+        self.decisions.append(replace(decided, donor=self._donor))
+
+    def _exploit(self, tune_controller: Any, trial: Any, trial_to_clone: Any) -> None:
+        self._donor = trial_to_clone.config["trial"]
+        super()._exploit(tune_controller, trial, trial_to_clone)
 
     def _get_new_config(self, trial: Any, trial_to_clone: Any) -> tuple[dict[str, Any], dict[str, str]]:
         number = trial.config["trial"]

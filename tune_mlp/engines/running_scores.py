@@ -14,7 +14,7 @@ from tune_mlp.records import SCORES, Task
 
 Floats = NDArray[np.floating[Any]]
 Best = Callable[[Floats], NDArray[np.int64]]
-"""Of each row the place of its largest number, the first of them."""
+"""A function that returns, for each row, the index of its largest number; of equals, the first."""
 
 
 class Measure(Protocol):
@@ -82,7 +82,7 @@ MEASURES: dict[Task, type[Classification] | type[Regression]] = {
 }
 
 
-class Tally:
+class RunningScores:
     """The loss and a task's own scores so far; all of them are NaN once a loss or an output was non-finite."""
 
     def __init__(self, task: Task, scaler: TargetScaler, best: Best = _best) -> None:
@@ -107,10 +107,10 @@ class Tally:
 
     def scores(self) -> dict[str, float]:
         if not self.finite or self._n == 0:
-            return no_scores(self._task)
+            return nan_scores(self._task)
         return {"loss": self._loss / self._n, **self._measure.scores(self._n)}
 
 
-def no_scores(task: Task) -> dict[str, float]:
+def nan_scores(task: Task) -> dict[str, float]:
     """What a run that diverged scores."""
     return dict.fromkeys(SCORES[task], math.nan)

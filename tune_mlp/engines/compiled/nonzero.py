@@ -15,7 +15,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from tune_mlp.engines.compiled.vectors import BIT, INT, SIZE, Vectors, lanes_of, number, unpacked
+from tune_mlp.engines.compiled.simd import BIT, INT, SIZE, Vectors, lanes_of, number, unpacked
 
 SLACK = 16
 BYTE = ir.IntType(8)
@@ -66,7 +66,7 @@ def _given(context: Any, builder: Any, kinds: Any, arguments: Any) -> Iterator[A
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # numba ships no types
-def list_all(_context: Any, values: Any, listed: Any, zeros: Any) -> Any:
+def list_nonzero(_context: Any, values: Any, listed: Any, zeros: Any) -> Any:
     """List the places of bytes or floats that aren't zero, and of the others, too, if `zeros`; returns how many there are."""
     assert values.dtype in (types.uint8, types.float32)
     assert listed.dtype == types.uint32
@@ -87,7 +87,7 @@ def list_all(_context: Any, values: Any, listed: Any, zeros: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # numba ships no types
-def list_new(_context: Any, values: Any, before: Any, listed: Any) -> Any:
+def list_newly_nonzero(_context: Any, values: Any, before: Any, listed: Any) -> Any:
     """List the places of floats that aren't zero where `before` is; returns how many there are."""
     assert values.dtype == before.dtype == types.float32
     assert listed.dtype == types.uint32

@@ -9,9 +9,9 @@ import numpy as np
 from tune_mlp.engines.compiled import activations, losses
 from tune_mlp.engines.compiled.jit import aligned, inline, kernel
 from tune_mlp.engines.compiled.layers import column_sums, copy, fold, matrix, vector
-from tune_mlp.engines.compiled.lists import SLACK, list_all, list_new
+from tune_mlp.engines.compiled.nonzero import SLACK, list_newly_nonzero, list_nonzero
 from tune_mlp.engines.compiled.rows import add_rows, change_and_add_rows, dot_and_change_rows
-from tune_mlp.engines.compiled.vectors import ask_for
+from tune_mlp.engines.compiled.simd import prefetch
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
 
@@ -46,7 +46,7 @@ def read(sparse: bool, pictures: Array, rows: Array, x: Array, r: Any, sample: A
 
 
 @kernel
-def train_singles(
+def train_batches_of_one(
     sparse: bool, rows: Array, pictures: Array, a: Any, c: Any, x: Array, classes: Array, targets: Array,
     dims: Array, places: Array, hidden: Array, p: Array, activation: Any, loss: Any, lr: Any,
     work: Array, lists: Array, outputs: Array, batch_losses: Array,
@@ -75,11 +75,11 @@ def train_singles(
     if sparse:
         column_sums(w0, s)
     total = read(sparse, pictures, rows, x, 0, even)
-    count = list_all(even, listed_inputs, False)
+    count = list_nonzero(even, listed_inputs, False)
     add_rows(even, listed_inputs[:count], w0, first)
     for r in range(n):
         if sparse and r + AHEAD < n:
-            ask_for(pictures[rows[r + AHEAD]], 0, features)
+            prefetch(pictures[rows[r + AHEAD]], 0, features)
         sample, coming = (even, odd) if r % 2 == 0 else (odd, even)
         for layer in range(layers):
             width = dims[layer + 1]
@@ -92,7 +92,7 @@ def train_singles(
             else:
                 copy(bias, z)
                 begin, end = hidden[layer - 1], hidden[layer - 1] + dims[layer]
-                count = list_all(hs[begin:end], listed[begin:], zeros)
+                count = list_nonzero(hs[begin:end], listed[begin:], zeros)
                 add_rows(hs[begin:end], listed[begin : begin + count], matrix(p, places, dims, layer), z)
                 counts[layer] = count
             if not last:
@@ -123,9 +123,9 @@ def train_singles(
             else:
                 coming[:] = ZERO
             first[:] = ZERO
-            count = list_all(sample, listed_inputs, False)
+            count = list_nonzero(sample, listed_inputs, False)
             change_and_add_rows(sample, listed_inputs[:count], w0, d, coming, first, -lr * a)
-            count = list_new(coming, sample, listed_inputs)
+            count = list_newly_nonzero(coming, sample, listed_inputs)
             add_rows(coming, listed_inputs[:count], w0, first)
     fold(w0, u)
     return n

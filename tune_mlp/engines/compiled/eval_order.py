@@ -23,7 +23,7 @@ _KEPT: dict[int, tuple[NDArray[Any], Rows]] = {}
 MOST_KEPT = 32
 
 
-def alike(pictures: NDArray[np.uint8], rows: NDArray[Any]) -> Rows:
+def evaluation_order(pictures: NDArray[np.uint8], rows: NDArray[Any]) -> Rows:
     """The rows in such an order; worked out once in a process."""
     if id(rows) not in _KEPT:
         if len(_KEPT) == MOST_KEPT:

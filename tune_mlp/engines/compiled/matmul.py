@@ -14,7 +14,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from tune_mlp.engines.compiled.jit import spliced
-from tune_mlp.engines.compiled.vectors import (
+from tune_mlp.engines.compiled.simd import (
     BIT,
     FLOAT,
     FLOATS,

@@ -172,7 +172,7 @@ PREFETCH = ir.FunctionType(VOID, [ir.IntType(8).as_pointer(), INT, INT, INT])
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # numba ships no types
-def ask_for(_context: Any, array: Any, low: Any, high: Any) -> Any:
+def prefetch(_context: Any, array: Any, low: Any, high: Any) -> Any:
     """Have array[low:high] brought into the first cache: samples are met in random order, which no processor foretells."""
     size = array.dtype.bitwidth // 8
     assert array.ndim == 1

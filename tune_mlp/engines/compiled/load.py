@@ -13,7 +13,7 @@ from tune_mlp.engines.compiled.cache import note_compiled
 from tune_mlp.engines.compiled.engine import CompiledEngine
 
 
-def compile_kernels() -> float:
+def load_kernels() -> float:
     """Train a handful of samples in each way that there is; returns the seconds that it took. What is on disk already
     is only loaded."""
     start = time.perf_counter()
