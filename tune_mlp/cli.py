@@ -11,10 +11,10 @@ from tempfile import TemporaryDirectory
 from typing import NoReturn
 
 from tune_mlp.console.terminal import OneLineParser, guarded, leave, make_console
-from tune_mlp.errors import Interrupted, RunError, StudyError, UsageError, did_you_mean
+from tune_mlp.errors import Interrupted, RunError, StudyError, UsageError
 from tune_mlp.search import DESCRIPTION, add_search_options, search
 from tune_mlp.search import EXAMPLE as SEARCH_EXAMPLE
-from tune_mlp.space.files import read_file, shipped
+from tune_mlp.space.files import copy_shipped, read_file, shipped, shipped_text
 from tune_mlp.version import __version__
 
 FORMATS = {"csv": "csv", "parquet": "parquet", "json": "json", "xlsx": "xlsx", "markdown": "md"}
@@ -36,13 +36,19 @@ examples:
 
 
 def _spaces(args: argparse.Namespace) -> None:
-    """List the shipped spaces, or print one."""
-    known = shipped()
-    if args.name:
-        if args.name not in known:
-            raise UsageError(f"no shipped space is named {args.name!r}{did_you_mean(args.name, known)}")
-        print(known[args.name].read_text(encoding="utf-8"), end="")
+    """List the shipped spaces, print one, or copy it with its table."""
+    if args.copy is not None:
+        if args.name is None:
+            raise UsageError("--copy: name the space to copy")
+        copies = copy_shipped(args.name, args.copy)
+        print(
+            f"copied to {' and '.join(map(str, copies))}; next: {command_line('search', '--space', copies[0])}"
+        )
         return
+    if args.name is not None:
+        print(shipped_text(args.name), end="")
+        return
+    known = shipped()
     width = max(map(len, known), default=0)
     for name, path in known.items():
         try:
@@ -189,8 +195,11 @@ def make_parser() -> argparse.ArgumentParser:
 
     searching = word("search", search, DESCRIPTION, SEARCH_EXAMPLE.format(prog="tune-mlp search"))
     searching.late = add_search_options
-    spaces = word("spaces", _spaces, "List the shipped spaces, one on each line, or print the file of one.")
+    spaces = word("spaces", _spaces, "List the shipped spaces, one on each line, or print or copy the file of one.")
     spaces.add_argument("name", nargs="?", help="The space to print.")
+    spaces.add_argument(
+        "--copy", type=Path, metavar="DIR", help="Copy it there in place of printing it, with its table."
+    )
     plan = word(
         "plan", _plan, "Estimate what a search would take: time, memory, disk, and how many trials to run at once."
     )

@@ -213,7 +213,7 @@ BAD = {
     "header only": ("a,b,y\n", {}, "10 rows at least, got 0"),
     "few rows": (many("#,1#,#", n=9), {}, "10 rows at least, got 9"),
     "no target named": (GOOD, {"target": None}, "data.target must name the column to predict: a, b, y"),
-    "misspelt target": (many("#,#,#", head="a,b,price"), {"target": "prise"}, "no column 'prise' (did you mean 'price'?)"),
+    "misspelt target": (many("#,#,#", head="a,b,price"), {"target": "prise"}, "no column 'prise' in this table (did you mean 'price'?)"),
     "duplicate names": (many("#,#,#", head="a,a,y"), {}, "column names must differ, got 'a' 2 times"),
     "only the target": (many("#", head="y"), {}, "no input columns left"),
     "only constants": (many("1,x,#"), {}, "no input columns left beside 'y'; left out: constant column 'a', constant column 'b'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,27 @@ def test_a_mode_that_ranks_the_worst_first_and_an_asha_that_stops_nothing_are_wa
     assert warning == "mode min ranks the worst val_accuracy first"
     (warning,) = study(epochs=3, scheduler={"asha": {"grace_period": 3}}).bound("classification").warnings()
     assert "asha stops nothing" in warning
+
+
+def test_a_tpe_that_never_leaves_its_random_draws_is_warned_about() -> None:
+    (warning,) = study(search="tpe", trials=8).bound("classification").warnings()
+    assert warning == "tpe learns nothing: its first startup=10 draws are random, of trials=8"
+    assert study(search="tpe", trials=11).bound("classification").warnings() == []
+    assert study(search={"tpe": {"startup": 3}}, trials=8).bound("classification").warnings() == []
+
+
+def test_a_random_search_of_a_million_trials_builds_no_list_of_them() -> None:
+    tracemalloc.start()
+    try:
+        million = study(trials=1_000_000, epochs=999_999, scheduler="asha").bound("classification")
+        million.warnings()
+        million.dump()
+        million.check_draws()
+        assert len(list(itertools.islice(million.draws(), 100))) == 100
+        assert million.number_of_trials == 1_000_000
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_population_based_training_changes_what_leaves_the_net_alone() -> None:

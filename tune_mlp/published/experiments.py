@@ -6,9 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from tune_mlp.config import Finite, NonNegative, Settings
+from tune_mlp.config import Epochs, Finite, NonNegative, Settings
 from tune_mlp.space.faults import shown
-from tune_mlp.study.settings import Whole
 
 Text = Annotated[str, Field(min_length=1), AfterValidator(lambda text: " ".join(text.split()))]
 Scalar = str | int | float | bool
@@ -43,7 +42,7 @@ class Value(Settings):
     """Parameters with the values that the trial must have."""
     pick: Literal["best", "max", "min", "mean"] = "best"
     """Which of several trials: the best by the study's metric, or the column's largest, smallest or mean."""
-    epoch: Whole | None = None
+    epoch: Epochs | None = None
     """The figure of this epoch, from the epochs table."""
 
 
@@ -52,7 +51,7 @@ class Row(Settings):
 
     published: Finite
     """The figure as it was published."""
-    epoch: Whole | None = None
+    epoch: Epochs | None = None
     """The figure of this epoch, from the epochs table."""
 
 
@@ -82,7 +81,7 @@ class Order(Settings):
     """Groups of the parameter's values, best first; within a group nothing is claimed."""
     where: Values = Field(default={})
     """Other parameters with the values that the trials must have."""
-    epoch: Whole | None = None
+    epoch: Epochs | None = None
     """The figures of this epoch, from the epochs table."""
 
     @model_validator(mode="after")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
@@ -12,7 +14,7 @@ from typing import Any, TypeGuard
 
 import yaml
 
-from tune_mlp.errors import StudyError, UsageError, did_you_mean
+from tune_mlp.errors import StudyError, UsageError, clipped, did_you_mean
 from tune_mlp.regular_files import in_bytes, read_regular
 from tune_mlp.space.faults import Path_, shown
 
@@ -238,11 +240,50 @@ def shipped() -> dict[str, Path]:
 
 def find(space: str) -> Path:
     """The file that `--space` means: a path, or the name of a shipped one."""
-    if space.endswith((".yaml", ".yml")) or "/" in space:
-        return Path(space)
+    return Path(space) if space.endswith((".yaml", ".yml")) or "/" in space else shipped_file(space)
+
+
+def shipped_file(name: str) -> Path:
+    """The file of a shipped study."""
     known = shipped()
-    if space not in known:
+    if name not in known:
         raise UsageError(
-            f"no shipped space is named {space!r}{did_you_mean(space, known)}; a file of your own ends in .yaml"
+            f"no shipped space is named {clipped(name)!r}{did_you_mean(name, known)}; a file of your own ends in .yaml"
         )
-    return known[space]
+    return known[name]
+
+
+TABLE = re.compile(r"""(?P<quote>["']?)(?P<kind>csv|parquet):(?P<file>[^\s"',{}]+)(?P=quote)""")
+"""A table as the text of a shipped study names it."""
+
+
+def shipped_text(name: str) -> str:
+    """A shipped study's text, in which a table has its whole path: it can be saved anywhere and run as it is."""
+    path = shipped_file(name)
+
+    def whole(found: re.Match[str]) -> str:
+        table = path.parent / found["file"]
+        return json.dumps(f"{found['kind']}:{table}", ensure_ascii=False) if table.is_file() else found[0]
+
+    return TABLE.sub(whole, path.read_text(encoding="utf-8"))
+
+
+def copy_shipped(name: str, folder: Path) -> list[Path]:
+    """Copy a shipped study and the tables that it names into a folder, and return the copies' paths, the study's first.
+
+    A file that is there already is refused before anything is copied.
+    """
+    path = shipped_file(name)
+    tables = [path.parent / found["file"] for found in TABLE.finditer(path.read_text(encoding="utf-8"))]
+    sources = [path, *dict.fromkeys(table for table in tables if table.is_file())]
+    copies = [folder / source.name for source in sources]
+    for copy in copies:
+        if copy.exists():
+            raise UsageError(f"--copy {folder}: {copy} exists already; choose another folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for source, copy in zip(sources, copies, strict=True):
+            shutil.copyfile(source, copy)
+    except OSError as error:
+        raise UsageError(f"--copy {folder}: can't be written: {error.strerror or error}") from None
+    return copies

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from tune_mlp.config import BRANCHES, Settings, TrialConfig, field_adapter
+from tune_mlp.config import BRANCHES, MAX_LAYERS, Settings, TrialConfig, field_adapter
 from tune_mlp.errors import StudyError, clipped, did_you_mean, nearest
 from tune_mlp.space.domains import DOMAINS, Choice, Domain, Scalar, Value, as_value
 from tune_mlp.space.faults import Path_, first_fault, shown
@@ -18,7 +18,6 @@ Owner = type[Settings]
 """Whose setting a parameter is: TrialConfig's, or that of an option of one of its branches."""
 
 EXCLUSIVE = {"widths": ("depth", "width"), "depth": ("widths",), "width": ("widths",)}
-MAX_LENGTH = 100
 
 
 def parse_space(raw: Mapping[Any, Any], root: Path_ = ("space",)) -> Space:
@@ -126,8 +125,8 @@ def _parse_sized(owner: Owner, name: str, raw: dict[Any, Any], path: Path_) -> S
     item, length = _parse_leaf(raw["list"], (*path, "list")), _parse_leaf(raw["length"], (*path, "length"))
     _check_leaf(owner, name, item, (*path, "list"), is_item=True)
     for value in length.extremes() if isinstance(length, Domain) else (length.value,):
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_LENGTH:
-            rule = f"a length must be a whole number from 0 to {MAX_LENGTH}, got {shown(value)}"
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_LAYERS:
+            rule = f"a length must be a whole number from 0 to {MAX_LAYERS}, got {shown(value)}"
             raise StudyError(rule, (*path, "length"))
     return Sized(item, length)
 

@@ -8,17 +8,18 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from tune_mlp.config import Positive, Settings
+from tune_mlp.config import Epochs, Positive, Settings, Trials
 from tune_mlp.space.faults import shown
 
-Whole = Annotated[int, Field(ge=1)]
+MAX_SECONDS = 10 * 365 * 86400
+"""A time budget of more than ten years is a mistake in its unit."""
 Factor = Annotated[float, Field(gt=1, le=100)]
 
 
 class Asha(Settings):
     """Asynchronous successive halving: at each milestone the worse trials stop, without waiting for the others."""
 
-    grace_period: Whole = 1
+    grace_period: Epochs = 1
     """Epochs before a trial may be stopped; the first milestone."""
     reduction_factor: Factor = 2.0
     """Each milestone is so many times the one before, and one trial in so many goes on past it."""
@@ -34,16 +35,16 @@ class HyperBand(Settings):
 class Median(Settings):
     """A trial stops when its best is worse than the median of the others' running means."""
 
-    grace_period: Whole = 1
+    grace_period: Epochs = 1
     """Epochs before a trial may be stopped."""
-    min_samples: Whole = 3
+    min_samples: Trials = 3
     """Trials to compare with, at least."""
 
 
 class Pbt(Settings):
     """Population-based training: the worst take over the weights and the perturbed settings of the best."""
 
-    interval: Whole = 1
+    interval: Epochs = 1
     """Epochs between two looks at the population."""
     quantile: Annotated[float, Field(gt=0, le=0.5)] = 0.25
     """The share that is replaced, and the share that is copied."""
@@ -66,7 +67,7 @@ class GridSearch(Settings):
 class Tpe(Settings):
     """Optuna's tree-structured Parzen estimator: later draws learn from earlier ones."""
 
-    startup: Whole = 10
+    startup: Trials = 10
     """Random draws before the first that learns."""
 
 
@@ -156,4 +157,4 @@ def _duration(raw: Any) -> Any:
 
 SchedulerChoice = Annotated[Scheduler, BeforeValidator(_named)]
 SearchChoice = Annotated[Search, BeforeValidator(_named)]
-Duration = Annotated[Positive, BeforeValidator(_duration)]
+Duration = Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False), BeforeValidator(_duration)]

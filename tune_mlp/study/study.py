@@ -25,9 +25,11 @@ from tune_mlp.config import (
     EAGER_ONLY,
     REGRESSION_LOSSES,
     DataSettings,
+    Epochs,
     Loss,
     Settings,
     TrialConfig,
+    Trials,
 )
 from tune_mlp.data.dataset import Dataset
 from tune_mlp.errors import StudyError
@@ -50,7 +52,6 @@ from tune_mlp.study.settings import (
     SchedulerChoice,
     Search,
     SearchChoice,
-    Whole,
 )
 
 Metric = Literal["val_loss", "val_accuracy", "val_rmse", "val_r2"]
@@ -85,9 +86,9 @@ class Study(Settings):
     """The dataset, and how it is split and scaled."""
     space: PlainDict
     """The parameters: a plain value, or the domain it is drawn from. What isn't named keeps its default."""
-    trials: Whole | None = None
+    trials: Trials | None = None
     """How many draws are trained; left out: the whole grid in a grid search, else 25."""
-    epochs: Whole = 10
+    epochs: Epochs = 10
     """How long a trial trains at most."""
     seeds: Annotated[int, Field(ge=1, le=100)] = 1
     """From how many seeds each draw is trained; a trial's figures are their mean, and the table has their spread, too."""
@@ -101,11 +102,11 @@ class Study(Settings):
     """Which trials end early: asha, hyperband, median, pbt or fifo (none)."""
     resources: Resources = Resources()
     """What one trial takes."""
-    concurrent: Whole | None = None
+    concurrent: Trials | None = None
     """Trials at once; left out, as many as the resources allow."""
     engine: EngineName = "auto"
     """What trains a trial."""
-    patience: Whole | None = None
+    patience: Epochs | None = None
     """A trial ends after so many epochs without improvement; left out, never."""
     tested: Literal["winner", "all"] = "winner"
     """What meets the test part at the end, once: the winner, or each trial's best weights, to report named experiments side by side."""
@@ -320,7 +321,7 @@ class BoundStudy(Study):
     """What trials are ranked by."""
     mode: Mode
     """Whether a small or a large metric is good."""
-    trials: Whole
+    trials: Trials
     """How many draws are trained."""
 
     @property
@@ -348,6 +349,11 @@ class BoundStudy(Study):
         asha = self.scheduler.asha
         if asha and asha.grace_period >= self.epochs:
             found.append(f"asha stops nothing: grace_period={asha.grace_period} isn't below epochs={self.epochs}")
+        tpe = self.search.tpe
+        if tpe and tpe.startup >= self.trials:
+            found.append(
+                f"tpe learns nothing: its first startup={tpe.startup} draws are random, of trials={self.trials}"
+            )
         return found
 
 
