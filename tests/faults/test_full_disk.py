@@ -176,7 +176,6 @@ def test_what_a_worker_could_not_write_is_no_trials_failure(tmp_path: Path) -> N
         its = recorder.Recorder(
             journal,
             display,
-            "max",
             FolderStorage(tmp_path),
             recorder.KeptFiles(),
             on_start=lambda: None,
