@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tune_mlp.config import ACTIVATIONS, BRANCHES, LOSSES, NORMALIZE, DataSettings, Folds, Head, TrialConfig
+from tune_mlp.config import ACTIVATION_NAMES, BRANCHES, LOSS_NAMES, NORMALIZE, DataSettings, Folds, Head, TrialConfig
 from tune_mlp.errors import DataError, RunError, StudyError, UsageError, did_you_mean, escaped, nearest, one_line
 from tune_mlp.records import Mode
 from tune_mlp.space.domains import DOMAINS
@@ -96,12 +96,12 @@ def test_an_error_of_another_library_is_one_line_led_by_its_type() -> None:
         ("hidden_layer_sizes", list(TrialConfig.model_fields), "widths"),
         ("ASHAScheduler", list(Scheduler.model_fields), "asha"),
         ("GridSearch", list(Search.model_fields), "grid"),
-        ("ReLU", list(ACTIVATIONS), "relu"),
-        ("LeakyReLU", list(ACTIVATIONS), "leaky_relu"),
+        ("ReLU", list(ACTIVATION_NAMES), "relu"),
+        ("LeakyReLU", list(ACTIVATION_NAMES), "leaky_relu"),
         ("batch-size", list(TrialConfig.model_fields), "batch_size"),
-        ("swish", list(ACTIVATIONS), "silu"),
+        ("swish", list(ACTIVATION_NAMES), "silu"),
         ("accuracy", list(get_args(Metric)), "val_accuracy"),
-        ("CrossEntropyLoss", list(LOSSES), "cross_entropy"),
+        ("CrossEntropyLoss", list(LOSS_NAMES), "cross_entropy"),
         ("maximize", list(get_args(Mode)), "max"),
         ("StandardScaler", list(NORMALIZE), "standard"),
         ("he_normal", list(BRANCHES["init"]), "kaiming"),
@@ -126,7 +126,7 @@ def test_every_answer_is_a_name_that_exists_and_no_question_is_a_name_beside_it(
         *(set(model.model_fields) for model in (*settings, Scheduler, Search)),
         *(set(model.model_fields) for by_option in BRANCHES.values() for model in by_option.values()),
         *options,
-        *(set(names) for names in (ACTIVATIONS, LOSSES, NORMALIZE, get_args(Metric), get_args(Mode), DOMAINS)),
+        *(set(names) for names in (ACTIVATION_NAMES, LOSS_NAMES, NORMALIZE, get_args(Metric), get_args(Mode), DOMAINS)),
     ]
     for ours, theirs in SYNONYMS.items():
         beside = [group for group in groups if ours in group]

@@ -177,7 +177,7 @@ def test_a_copied_folders_lease_is_the_originals(path: Path, tmp_path: Path) -> 
 def test_a_removed_run_is_noticed(path: Path) -> None:
     journal = Journal.resume(path)
     shutil.rmtree(path.parent)
-    with pytest.raises(LostRun, match="no longer ours; nothing more is written here"):
+    with pytest.raises(LostRun, match="this run's folder was deleted while the run was at work"):
         journal.append(drawn(0))
     journal.close()
     assert not path.parent.exists()

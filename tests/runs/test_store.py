@@ -121,7 +121,7 @@ def test_a_study_arrives_on_the_store_as_it_would_in_a_folder_and_goes_on_from_t
     assert "has ended with all its 4 trials" in printed.err
     assert cli.main(["resume", run, "--trials", "+1"]) == 0
     printed = capsys.readouterr()
-    assert "table      s3://runs/arrives/whole/trials.csv" in printed.out
+    assert re.search(r"^table +s3://runs/arrives/whole/trials.csv", printed.out, re.MULTILINE)
     assert SECRET not in printed.out + printed.err
     assert len(Results.load(run).trials) == 5
     assert cli.main(["resume", s3.uri("arrives/none")]) == 2

@@ -19,7 +19,7 @@ from tune_mlp.errors import RunError, UsageError, one_line
 from tune_mlp.imports import import_ahead, large_imports
 from tune_mlp.study.study import Study
 from tune_mlp.tuning.cluster import SLOT, Cluster
-from tune_mlp.tuning.ray_compat.head_watch import abandon, lost_head
+from tune_mlp.tuning.ray_compat.head_watch import abandon, lost_head, print_nothing
 from tune_mlp.tuning.ray_compat.patching import changed, environment
 from tune_mlp.tuning.ray_compat.session_folder import session_folder
 
@@ -73,7 +73,8 @@ def connected(
             try:
                 if not already:
                     _init(study, address, patience, temporary)
-                yield _cluster(study, own)
+                with changed(ray._private.worker, print_to_stdstream=print_nothing):
+                    yield _cluster(study, own)
             finally:
                 if not already:
                     (abandon if lost_head() else ray.shutdown)()

@@ -73,14 +73,21 @@ def watched_head() -> Iterator[None]:
             signal.signal(signal.SIGUSR2, before)
 
 
+def print_nothing(*_: Any, **__: Any) -> None:
+    """Stand in for Ray's printing of its processes' last words: pages of its log, and the run says what happened."""
+
+
 def abandon() -> None:
-    """End what is left of a Ray whose head was lost: its own shutdown would wait for what no longer answers, and end this
-    process."""
+    """End what is left of a Ray whose head was lost: its own shutdown, and what Ray Tune does at exit, would wait for processes
+    that no longer answer."""
     import atexit
 
     import ray
     from ray._private import worker
+    from ray.tune import registry
 
+    worker.print_to_stdstream = print_nothing
     atexit.unregister(ray.shutdown)
+    atexit.unregister(registry._unregister_all)
     with contextlib.suppress(Exception):
         worker._global_node.kill_all_processes(check_alive=False, allow_graceful=False)
