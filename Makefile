@@ -11,7 +11,7 @@ ifneq ($(wildcard ../shared/data/MNIST),)
 export TUNE_MLP_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: search setup test test-slow check format docs picture bench bench-overhead wheel clean
+.PHONY: search setup test test-slow test-versions check format docs picture bench bench-overhead wheel clean
 
 search: setup  ## run the main job; make search SPACE=digits_quick ARGS="--trials 5"
 	$(BIN)/python -m tune_mlp.search --space $(SPACE) $(ARGS)
@@ -33,6 +33,9 @@ test: setup  ## all tests but the slow ones, with line coverage
 
 test-slow: setup  ## the slow tests
 	$(TEST) -m slow
+
+test-versions: setup  ## the quick tests on the lowest and the highest versions of the dependencies, by hand; see docs/versions.md
+	$(BIN)/python tests/versions.py $(ARGS)
 
 check: setup  ## check format, lint, types and layers
 	$(BIN)/ruff format --check .

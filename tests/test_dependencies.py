@@ -25,8 +25,8 @@ DISTRIBUTIONS = {
 }
 """The names of distributions that differ from the names of the modules they bring."""
 
-OPTIONAL = {"libfaketime"}
-"""Modules that one slow test looks for, and without which it is skipped."""
+OPTIONAL = {"IPython", "libfaketime"}
+"""Modules that are used where they are: a notebook's kernel brings the first, and one slow test looks for the second."""
 
 
 LOOKS_UP = {"find_spec", "import_module", "importorskip"}

@@ -14,7 +14,13 @@ import pytest
 from packaging.requirements import Requirement
 
 import tune_mlp.tuning.ray_compat as ray_compat
-from tune_mlp.tuning.ray_compat.versions import PRIVATE_NAMES, TRIED, doubts, missing_names
+from tune_mlp.tuning.ray_compat.versions import (
+    PRIVATE_NAMES,
+    TRIED,
+    doubts,
+    doubts_about_the_installed_ray,
+    missing_names,
+)
 
 FOLDER = Path(ray_compat.__path__[0])
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
@@ -35,8 +41,9 @@ def test_a_name_that_ray_lacks_is_named_with_its_class_or_its_module(made_up: st
     assert missing_names(names) == ["Node.stop", "node.start_all", "Other.start"]
 
 
-def test_the_installed_ray_has_every_private_name() -> None:
+def test_the_installed_ray_has_every_private_name_and_is_in_the_range() -> None:
     assert missing_names() == []
+    assert doubts_about_the_installed_ray() == ""
 
 
 def test_a_ray_that_was_tried_is_not_doubted() -> None:

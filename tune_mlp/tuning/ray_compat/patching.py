@@ -10,7 +10,8 @@ from typing import Any
 
 @contextlib.contextmanager
 def changed(owner: Any, **values: Any) -> Iterator[None]:
-    """Replace names of a class or a module for a while. A name that another version of Ray lacks is left alone."""
+    """Replace names of a class or a module for a while. A name that another version of Ray lacks is left alone here;
+    `versions.missing_names` finds it, and the start of a search names it."""
     before = {name: getattr(owner, name) for name in values if hasattr(owner, name)}
     for name in before:
         setattr(owner, name, values[name])

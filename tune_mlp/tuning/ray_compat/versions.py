@@ -14,11 +14,19 @@ TRIED = ("2.57.1", "2.60.0")
 """The lowest and the highest release of Ray that were tried. The range in pyproject.toml is the same; a test compares them."""
 
 PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
-    "ray._private.node": ("Node.start_api_server", "Node.start_log_monitor", "Node.start_monitor"),
+    "ray._private.node": (
+        "Node.dead_processes",
+        "Node.kill_all_processes",
+        "Node.start_api_server",
+        "Node.start_log_monitor",
+        "Node.start_monitor",
+    ),
     "ray._private.ray_logging": ("global_worker_stdstream_dispatcher.handlers",),
     "ray._private.services": ("_get_gcs_client_options", "get_node"),
     "ray._private.state": ("GlobalState._initialize_global_state", "GlobalState.node_table"),
+    "ray._private.worker": ("_global_node",),
     "ray.air.execution._internal": ("RayActorManager._actor_task_failed",),
+    "ray.job_config": ("JobConfig._runtime_env_has_working_dir",),
     "ray.tune.execution.class_cache": ("DEFAULT_ENV_VARS", "ENV_VARS_TO_PROPAGATE"),
     "ray.tune.execution.tune_controller": (
         "RayActorManager",
@@ -34,8 +42,8 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
     "ray.tune.schedulers.hyperband": ("_Bracket.filled",),
     "ray.tune.tune": ("TuneController",),
 }
-"""The private names that this package replaces or overrides, by module. Ray would run without them, only not as the rest of
-the package expects; a private name that is called or read raises an error of its own when it is gone."""
+"""The private names, by module, whose absence nothing else would show: the package replaces or overrides them, or goes on
+without them. Any other private name raises an error when it is used and gone."""
 
 
 def missing_names(names: Mapping[str, Sequence[str]] = PRIVATE_NAMES) -> list[str]:
@@ -59,6 +67,13 @@ def doubts(version: str, missing: Sequence[str] = ()) -> str:
     if not release(low) <= release(version) <= release(high):
         return f"{tried}, and this is {version}: lost workers, schedulers or the start may go wrong"
     return ""
+
+
+def doubts_about_the_installed_ray() -> str:
+    """Return the line for the Ray that is installed here. It imports Ray Tune."""
+    import ray
+
+    return doubts(str(ray.__version__), missing_names())
 
 
 def release(version: str) -> tuple[int, ...]:
