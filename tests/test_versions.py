@@ -1,35 +1,16 @@
-"""The ranges of pyproject.toml are what the table of tried versions shows."""
+"""The sets of versions that `make test-versions` tries, and the rows that it writes."""
 
 from __future__ import annotations
 
-import re
 import tomllib
 
 import pytest
 from packaging.requirements import Requirement
-from packaging.version import Version
 
-from tests.versions import BEGIN, END, LIBRARIES, PAGE, QUICK_TESTS, ROOT, Outcome, pinned, verdict, with_row
+from tests.versions import BEGIN, END, LIBRARIES, QUICK_TESTS, ROOT, Outcome, pinned, verdict, with_row
 
 DEPENDENCIES = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
 REQUIREMENTS = {requirement.name: requirement for requirement in map(Requirement, DEPENDENCIES)}
-LIMITED = ["numba", "optuna", "pandas", "ray", "torch"]
-
-
-def passed() -> list[dict[str, Version]]:
-    """The versions in each row of the table that says "passed"."""
-    rows = re.findall(r"^\| \d{4}-\d\d-\d\d \|.*$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-    cells = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
-    return [dict(zip(LIBRARIES, map(Version, row[3:9]), strict=True)) for row in cells if row[9].startswith("passed: ")]
-
-
-@pytest.mark.parametrize("name", LIMITED)
-def test_both_ends_of_each_range_were_tried_and_passed(name: str) -> None:
-    limits = {part.operator: Version(part.version) for part in REQUIREMENTS[name].specifier}
-    tried = [row[name] for row in passed()]
-    assert min(tried) == limits[">="]
-    highest = max(tried)
-    assert limits["<"] == Version(f"{highest.major}.{highest.minor + 1}")
 
 
 def test_the_lowest_set_pins_every_dependency_at_its_floor() -> None:

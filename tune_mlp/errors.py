@@ -10,7 +10,8 @@ TuneMlpError                 1  anything that we refuse or that went wrong, said
 │   ├── NoTrialSucceeded     1  every trial diverged or failed
 │   ├── StorageError         1  a file that can't be written: the disk is full, read-only or gone
 │   │   └── StoreError       1  an object store that can't be reached, read or written
-│   └── LostRun              1  another process has taken this run over
+│   ├── LostRun              1  another process has taken this run over
+│   └── RayLost              1  Ray's own processes ended while a study ran
 └── Interrupted        130/143  a signal ended the study; all that was learnt is saved
 """
 

@@ -24,7 +24,7 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
     "ray._private.ray_logging": ("global_worker_stdstream_dispatcher.handlers",),
     "ray._private.services": ("_get_gcs_client_options", "get_node"),
     "ray._private.state": ("GlobalState._initialize_global_state", "GlobalState.node_table"),
-    "ray._private.worker": ("_global_node",),
+    "ray._private.worker": ("_global_node", "print_to_stdstream"),
     "ray.air.execution._internal": ("RayActorManager._actor_task_failed",),
     "ray.job_config": ("JobConfig._runtime_env_has_working_dir",),
     "ray.tune.execution.class_cache": ("DEFAULT_ENV_VARS", "ENV_VARS_TO_PROPAGATE"),
