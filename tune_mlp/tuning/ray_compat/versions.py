@@ -37,9 +37,10 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
         "HyperBandScheduler._create_bracket",
         "HyperBandScheduler._process_bracket",
         "PopulationBasedTraining._checkpoint_or_exploit",
+        "PopulationBasedTraining._exploit",
         "PopulationBasedTraining._get_new_config",
     ),
-    "ray.tune.schedulers.hyperband": ("_Bracket.filled",),
+    "ray.tune.schedulers.hyperband": ("_Bracket.filled", "_Bracket.successive_halving"),
     "ray.tune.tune": ("TuneController",),
 }
 """The private names, by module, whose absence nothing else would show: the package replaces or overrides them, or goes on
