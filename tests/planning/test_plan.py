@@ -270,8 +270,8 @@ def test_what_was_not_foreseen_is_said() -> None:
     said = " ".join(remarks(plan))
     assert "1 draw can't be trained; the first, 4: ValueError: no" in said
     assert "1 draw diverged" in said
-    assert "random ones stand for them" in said
-    assert "pbt changes settings on the way" in said
+    assert "random draws in their place" in said
+    assert "pbt changes settings while trials train" in said
 
 
 def test_memory_is_that_of_this_process_and_its_children() -> None:

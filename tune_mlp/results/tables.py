@@ -186,5 +186,6 @@ def rank(trials: pd.DataFrame, metric: str, mode: Mode) -> pd.DataFrame:
         raise UsageError(f"no metric {metric!r} to rank the trials by{did_you_mean(metric, known)}")
     column = f"best_{metric}" if f"best_{metric}" in trials.columns else metric
     able: pd.DataFrame = trials[trials["state"].isin([state.value for state in RANKED]) & np.isfinite(trials[column])]
-    ties = [name for name in ("best_val_loss", "weights", "trial") if name != column]
+    # A table from elsewhere may lack a column, and then equals go by the next one.
+    ties = [name for name in ("best_val_loss", "weights", "trial") if name != column and name in trials.columns]
     return able.sort_values([column, *ties], ascending=[mode == "min", *(True for _ in ties)], ignore_index=True)
