@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from operator import attrgetter
 
 TRIED = ("2.57.1", "2.60.0")
-"""The lowest and the highest release of Ray that were tried. The range in pyproject.toml is the same; a test compares them."""
+"""The lowest and the highest release of Ray that were tried; docs/versions.md says with which tests. The range in pyproject.toml
+is the same; a test compares them."""
 
 PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
     "ray._private.node": (
