@@ -19,6 +19,7 @@ from tune_mlp.runs.phases import Phases
 from tune_mlp.study.study import BoundStudy, Study
 from tune_mlp.tuning.cluster import Cluster
 from tune_mlp.tuning.ray_compat.cluster_start import NEEDED, connected
+from tune_mlp.tuning.ray_compat.versions import doubts_about_the_installed_ray
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ def cluster_for(
     with contextlib.ExitStack() as stack:
         with display.waiting("Starting Ray" if address is None else f"Joining Ray at {address}"):
             cluster = stack.enter_context(connected(study, address))
+        if doubt := doubts_about_the_installed_ray():
+            display.say(f"warning: {doubt}", "yellow")
         cluster.slots(study.resources, study.concurrent)  # refuses what no node can run, ahead of the compiling
         phases.over("ray")
         _compile_ahead(engine, display)
