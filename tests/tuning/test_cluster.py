@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -90,8 +91,14 @@ def test_trials_have_the_workers_that_ray_started_first(monkeypatch: pytest.Monk
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
     words = ("--space", "digits_quick", "--engine", "eager", "--trials", str(2 * CORES), "--epochs", "1", "--quiet")
     with short_folder() as folder:
-        python(folder, "-m", "tune_mlp.search", *words, "--out", f"{folder}/runs")
-        assert len(list(Path(folder).glob("ray/session_2*/logs/worker-*.out"))) == CORES
+        command = [sys.executable, "-m", "tune_mlp.search", *words, "--out", f"{folder}/runs"]
+        seen: set[str] = set()
+        with subprocess.Popen(command, env={**os.environ, "RAY_TMPDIR": folder}, stdout=subprocess.DEVNULL) as search:
+            while search.poll() is None:  # Ray's folder is removed when the search ends
+                seen.update(path.name for path in Path(folder).rglob("session_2*/logs/worker-*.out"))
+                time.sleep(0.02)
+        assert search.returncode == 0
+        assert len(seen) == CORES
 
 
 @pytest.mark.parametrize(
