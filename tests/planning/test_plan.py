@@ -298,7 +298,8 @@ def test_a_plan_is_made_of_a_real_calibration_and_writes_nothing(
     out, err = capsys.readouterr()
     assert err == ""
     assert "\x1b" not in out
-    lines = out.splitlines()
+    too_busy = "warning: other work keeps this machine too busy to compare ways of running the trials"
+    lines = [line for line in out.splitlines() if line != too_busy]  # it depends on what else runs here
     assert lines[0].startswith("warning: asha stops nothing")
     assert lines[1] == (
         "digits_quick: digits, 1,150 to train on and 288 to validate; random search, asha, compiled engine"

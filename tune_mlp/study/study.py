@@ -201,10 +201,10 @@ class Study(Settings):
         ]
 
     def with_options(self, options: Sequence[Override]) -> Self:
-        """The study with a command line's options laid over it; one that was loaded from a file."""
-        located = self._located
-        if not options or located is None:
+        """Return the study with a command line's options laid over it."""
+        if not options:
             return self
+        located = self._located or Located(plain_tree(self.model_dump(exclude_unset=True, mode="json")), "")
         for parts, value, said in options:
             located = override(located, parts, value, said)
         return type(self).from_located(located, Path())
