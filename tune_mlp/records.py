@@ -90,6 +90,20 @@ def better(candidate: float, best: float | None, mode: Mode) -> bool:
     return candidate > best if mode == "max" else candidate < best
 
 
+LAST_RANK = (math.inf, math.inf)
+"""What `rank` gives where there is no finite metric."""
+
+
+def rank(value: float, val_loss: float, mode: Mode) -> tuple[float, float]:
+    """Return a key that sorts epochs or trials best first: by the metric's value, and equal ones by their validation loss.
+
+    What is still equal is told apart by the caller: epochs by their number, trials by their weights and their number.
+    """
+    if not math.isfinite(value):
+        return LAST_RANK
+    return -value if mode == "max" else value, val_loss if math.isfinite(val_loss) else math.inf
+
+
 def best_of(values: Iterable[float], mode: Mode) -> int | None:
     """The index of the best finite value, the first of equals; None where none is finite."""
     index, best = None, None

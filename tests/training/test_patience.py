@@ -30,11 +30,11 @@ def test_patience_is_over_after_so_many_epochs_without_improvement(
     assert (over[0] if over else None) == last
 
 
-def test_only_a_strictly_better_epoch_is_the_best() -> None:
+def test_only_a_strictly_better_epoch_restores_patience() -> None:
     patience = Patience(None, "max")
-    improved = []
+    waited = []
     for value in (math.nan, 1.0, 1.0, 2.0, 0.5, math.inf):
         patience = patience.after(value)
-        improved.append(patience.improved)
-    assert improved == [False, True, False, True, False, False]
+        waited.append(patience.waited)
+    assert waited == [1, 0, 1, 0, 1, 2]
     assert patience.best == 2.0

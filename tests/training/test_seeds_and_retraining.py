@@ -14,7 +14,8 @@ from tune_mlp.config import DataSettings, Folds
 from tune_mlp.engines.choose import ENGINES, engine
 from tune_mlp.records import spread
 from tune_mlp.seeds import repeated
-from tune_mlp.training.retrain import retrain, whole
+from tune_mlp.training.job import TrainJob
+from tune_mlp.training.retrain import retrain, without_validation
 from tune_mlp.training.trainer import Trainer
 
 KEYS = ("train_loss", "val_loss")
@@ -27,7 +28,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 def trainer(name: str, on: Any, **keywords: Any) -> Trainer:
     settings = {"seed": 3, "metric": "val_loss", "mode": "min", "epochs": 3} | keywords
-    return Trainer(config(), on, engine(name), **settings)
+    return Trainer(TrainJob(config(), on, engine(name), **settings))
 
 
 def test_each_seeds_runs_are_those_of_a_trial_of_that_seed(name: str) -> None:
@@ -83,13 +84,13 @@ def test_the_losses_of_all_steps_are_there_for_the_asking_once(name: str) -> Non
 def test_a_net_trained_anew_learns_from_every_sample_and_is_scaled_by_all_of_them(name: str) -> None:
     data = dataset()
     on = problem(data=data, validation=0.5)
-    every = whole(on, DataSettings(name="small"))
+    every = without_validation(on, DataSettings(name="small"))
     (fold,) = every.folds
     np.testing.assert_array_equal(fold.train, np.arange(len(data.x)))
     assert len(fold.validation) == 0
     scaled = fold.inputs.apply(data.x)
     np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-4)
-    found = retrain(config(), every, engine(name), seed=5, seeds=2, epochs=4)
+    found = retrain(TrainJob(config(), every, engine(name), 5, "val_loss", "min", epochs=4, seeds=2))
     assert found is not None
     run = engine(name).start(config(), every, 0, 5)
     for epoch in range(1, 5):
@@ -101,5 +102,6 @@ def test_a_net_trained_anew_learns_from_every_sample_and_is_scaled_by_all_of_the
 
 
 def test_a_net_that_diverges_when_trained_anew_is_none(name: str) -> None:
-    every = whole(problem(), DataSettings(name="small"))
-    assert retrain(config(lr=1e30, loss="mse"), every, engine(name), seed=0, seeds=1, epochs=3) is None
+    every = without_validation(problem(), DataSettings(name="small"))
+    job = TrainJob(config(lr=1e30, loss="mse"), every, engine(name), 0, "val_loss", "min", epochs=3)
+    assert retrain(job) is None

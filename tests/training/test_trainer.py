@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from tune_mlp.errors import UsageError
 from tune_mlp.records import EpochRecord, mean_metrics, metric_names
 from tune_mlp.training import checkpoint
 from tune_mlp.training import trainer as trainer_module
+from tune_mlp.training.digest import weights_digest
+from tune_mlp.training.job import TrainJob
 from tune_mlp.training.trainer import Trainer
 
 
@@ -27,7 +30,7 @@ def name(request: pytest.FixtureRequest) -> str:
 def trainer(name: str = "eager", on: Any = None, **keywords: Any) -> Trainer:
     settings = {"seed": 3, "metric": "val_loss", "mode": "min", "epochs": 5} | keywords
     trial = settings.pop("trial", config())
-    return Trainer(trial, on or problem(), settings.pop("engine", None) or engine(name), **settings)
+    return Trainer(TrainJob(trial, on or problem(), settings.pop("engine", None) or engine(name), **settings))
 
 
 def metrics(records: Sequence[EpochRecord]) -> list[Any]:
@@ -79,12 +82,83 @@ def test_folds_are_trained_in_lockstep_and_averaged(name: str) -> None:
 
 
 @pytest.mark.parametrize(("metric", "mode"), [("val_accuracy", "max"), ("val_loss", "min"), ("train_loss", "min")])
-def test_the_best_epoch_is_the_first_best_by_the_metric(name: str, metric: str, mode: Any) -> None:
+def test_the_best_epoch_is_best_by_the_metric_then_by_the_validation_loss(name: str, metric: str, mode: Any) -> None:
     it = trainer(name, metric=metric, mode=mode, epochs=12, trial=config(lr=0.7))
-    values = [record.metrics[metric] for record in it.step(12)]
-    best = max(values) if mode == "max" else min(values)
-    assert it.best_epoch == 1 + values.index(best)
-    assert it.best_metrics[metric] == best
+    records = it.step(12)
+    sign = -1 if mode == "max" else 1
+    best = min(records, key=lambda record: (sign * record.metrics[metric], record.metrics["val_loss"], record.epoch))
+    assert it.best_epoch == best.epoch
+    assert it.best_metrics == best.metrics
+
+
+class Scripted:
+    """An engine whose validation scores are given: for each epoch the pairs (loss, accuracy) of the folds."""
+
+    name = "scripted"
+
+    def __init__(self, epochs: list[list[tuple[float, float]]]) -> None:
+        self.epochs = epochs
+
+    def start(self, *arguments: Any) -> Any:
+        run = engine("eager").start(*arguments)
+        trained: list[int] = []
+        train = run.train_epoch
+
+        def train_epoch(epoch: int) -> TrainedEpoch:
+            trained.append(epoch)
+            return train(epoch)
+
+        def evaluate(*_: Any) -> dict[str, float]:
+            loss, accuracy = self.epochs[trained[-1] - 1][arguments[2]]
+            return {"loss": loss, "accuracy": accuracy}
+
+        run.train_epoch, run.evaluate = train_epoch, evaluate  # type: ignore[method-assign]
+        return run
+
+
+@pytest.mark.parametrize(
+    ("metric", "mode", "epochs", "best"),
+    [
+        ("val_accuracy", "max", [[(0.5, 0.9)], [(0.1, 0.9)], [(0.3, 0.9)]], 2),
+        ("val_accuracy", "max", [[(0.5, 0.9)], [(0.1, 0.8)], [(0.5, 0.9)]], 1),
+        ("val_accuracy", "min", [[(0.5, 0.9)], [(0.1, 0.9)], [(0.3, 0.8)], [(0.2, 0.8)]], 4),
+        ("val_loss", "min", [[(0.5, 0.1)], [(0.1, 0.2)], [(0.1, 0.9)]], 2),
+        ("val_loss", "max", [[(0.1, 0.1)], [(0.5, 0.2)], [(0.5, 0.9)]], 2),
+        ("val_accuracy", "max", [[(0.4, 0.9), (0.4, 0.7)], [(0.1, 0.7), (0.5, 0.9)]], 2),
+        ("val_accuracy", "max", [[(0.4, 0.9), (0.4, 0.7)], [(0.5, 0.7), (0.4, 0.9)]], 1),
+    ],
+    ids=["lower loss", "then earlier", "minimised", "the loss itself", "the loss maximised", "folds", "folds' mean"],
+)
+def test_of_equal_epochs_the_one_with_the_lower_validation_loss_is_the_best(
+    metric: str, mode: Any, epochs: list[list[tuple[float, float]]], best: int
+) -> None:
+    on = problem(validation=Folds(folds=2)) if len(epochs[0]) == 2 else problem()
+    it = trainer(on=on, engine=Scripted(epochs), metric=metric, mode=mode, epochs=len(epochs))
+    it.step(len(epochs))
+    assert it.best_epoch == best
+    means = mean_metrics([EpochRecord(1, 0, {"val_loss": loss}, 1, 0.0, 0.0) for loss, _ in epochs[best - 1]])
+    assert it.best_metrics["val_loss"] == means["val_loss"]
+
+
+def test_an_equal_epoch_with_a_lower_loss_uses_up_patience() -> None:
+    falling = [[(1.0 - epoch / 10, 0.9)] for epoch in range(9)]
+    it = trainer(engine=Scripted(falling), metric="val_accuracy", mode="max", epochs=9, patience=3)
+    it.step(9)
+    assert (it.epoch, it.best_epoch) == (4, 4)
+
+
+def test_the_best_of_a_loaded_state_is_kept_unless_an_epoch_is_better_or_equal_with_a_lower_loss() -> None:
+    epochs = [[(0.3, 0.9)], [(0.4, 0.9)], [(0.2, 0.9)]]
+    before, after = (trainer(engine=Scripted(epochs), metric="val_accuracy", mode="max") for _ in range(2))
+    before.step(1)
+    state = before.state()
+    # A run that was begun by version 0.1 left these keys, and no others.
+    assert set(state) == {"epoch", "diverged", "patience", "best_epoch", "best_metrics", "best_weights", "runs"}
+    after.load_state(state)
+    after.step(2)
+    assert after.best_epoch == 1
+    after.step(3)
+    assert after.best_epoch == 3
 
 
 def test_the_best_weights_are_those_of_the_best_epoch(name: str) -> None:
@@ -222,9 +296,10 @@ def test_stored_weights_are_tested_as_the_trainers_own(name: str) -> None:
     on, trial = problem(validation=Folds(folds=2)), config(batch_norm=True)
     it = trainer(name, on, trial=trial)
     it.step(2)
-    assert trainer_module.test_weights(trial, on, engine(name), it.best_weights()) == it.test()
-    empty = problem(data=dataset(test=0), test=0)
-    assert trainer_module.test_weights(trial, empty, engine(name), it.best_weights()) == {}
+    job = TrainJob(trial, on, engine(name), seed=0, metric="val_loss", mode="min", epochs=1)
+    assert trainer_module.test_weights(job, it.best_weights()) == it.test()
+    without_test = replace(job, problem=problem(data=dataset(test=0), test=0))
+    assert trainer_module.test_weights(without_test, it.best_weights()) == {}
 
 
 def test_a_state_taken_over_goes_on_without_its_best(name: str) -> None:
@@ -244,6 +319,21 @@ def test_the_folds_test_scores_are_averaged(name: str) -> None:
     it.step(1)
     losses = [run.evaluate(on.dataset.x_test, on.dataset.y_test)["loss"] for run in it._runs]
     assert it.test()["test_loss"] == pytest.approx(sum(losses) / 2)
+
+
+def test_the_weights_digest_follows_the_weights_of_all_runs(name: str) -> None:
+    on = problem(validation=Folds(folds=2))
+    it, again = trainer(name, on), trainer(name, on)
+    seen = [it.weights_digest()]
+    for epoch in (1, 2):
+        it.step(epoch)
+        seen.append(it.weights_digest())
+    assert len(set(seen)) == 3
+    again.step(2)
+    assert again.weights_digest() == seen[-1] == weights_digest(*(run.module().state_dict() for run in it._runs))
+    with torch.no_grad():
+        next(it._runs[1].module().parameters())[0, 0] += 1e-3
+    assert it.weights_digest() != seen[-1]
 
 
 def test_a_metric_that_isnt_measured_is_refused() -> None:

@@ -24,6 +24,7 @@ from tune_mlp.results.results import Results
 from tune_mlp.space.domains import as_value
 from tune_mlp.space.space import to_config
 from tune_mlp.training.checkpoint import load_model
+from tune_mlp.training.job import TrainJob
 from tune_mlp.training.trainer import Trainer
 from tune_mlp.tuning.run import Request, run_study
 from tune_mlp.tuning.study import Study
@@ -159,9 +160,8 @@ def test_a_trial_gives_the_same_metrics_outside_ray(small: Results) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        trainer = Trainer(
-            config, problem, engine("compiled"), seed=int(row["seed"]), metric="val_accuracy", mode="max", epochs=3
-        )
+        job = TrainJob(config, problem, engine("compiled"), int(row["seed"]), "val_accuracy", "max", epochs=3)
+        trainer = Trainer(job)
         records = trainer.step(3)
     finally:
         torch.set_num_threads(threads)

@@ -1,4 +1,4 @@
-"""Patience: how long a trial may go on without its metric improving."""
+"""Patience: the number of epochs that a trial may go on without a better metric."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from tune_mlp.records import Mode, better
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """`limit` epochs in a row without improvement are the last; None waits for ever."""
+    """After `limit` epochs in a row without a better metric the trial ends; None lets it go on.
+
+    A lower validation loss at an equal metric makes an epoch the best one, and yet is no improvement here.
+    """
 
     limit: int | None
     mode: Mode
@@ -17,16 +20,12 @@ class Patience:
     waited: int = 0
 
     def after(self, value: float) -> Patience:
-        """The patience that is left after an epoch with this metric; only a strictly better one improves."""
+        """Return the patience that is left after an epoch with this metric; only a strictly better one improves."""
         if better(value, self.best, self.mode):
             return replace(self, best=value, waited=0)
         return replace(self, waited=self.waited + 1)
 
     @property
-    def improved(self) -> bool:
-        """Is the latest epoch the best one?"""
-        return self.best is not None and self.waited == 0
-
-    @property
     def over(self) -> bool:
+        """True if no patience is left."""
         return self.limit is not None and self.waited >= self.limit

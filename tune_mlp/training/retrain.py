@@ -1,4 +1,4 @@
-"""Training anew on all samples but the test part, for as many epochs as were best in validation: no sample chooses any more."""
+"""Train the winner again on the training and validation samples together, for as many epochs as were best in validation."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tune_mlp.config import DataSettings, TrialConfig
+from tune_mlp.config import DataSettings
 from tune_mlp.data.dataset import Fold, Problem
 from tune_mlp.data.transforms import fit_inputs, fit_targets
-from tune_mlp.engines.base import Engine
 from tune_mlp.seeds import repeated
+from tune_mlp.training.job import TrainJob
 from tune_mlp.training.trainer import Weights, copied
 
 
-def whole(problem: Problem, settings: DataSettings) -> Problem:
-    """The problem with one fold, in which every sample trains and none validates."""
+def without_validation(problem: Problem, settings: DataSettings) -> Problem:
+    """Return the problem with one fold, in which every sample trains and none validates."""
     dataset = problem.dataset
     every = np.arange(len(dataset.x))
     missing = any(fold.inputs.fill is not None for fold in problem.folds)
@@ -31,28 +31,29 @@ def whole(problem: Problem, settings: DataSettings) -> Problem:
 
 @dataclass(frozen=True)
 class Retrained:
-    """What came of it."""
+    """The models that were trained again."""
 
     weights: list[Weights]
-    """One state dict a seed."""
+    """One state dict for each seed."""
     scores: dict[str, float]
-    """`retrained_*`: on the samples that it was trained on, the seeds' mean."""
+    """`retrained_*`: the mean over the seeds of the scores on the samples that were trained on."""
 
 
-def retrain(
-    config: TrialConfig, problem: Problem, engine: Engine, *, seed: int, seeds: int, epochs: int, device: str = "cpu"
-) -> Retrained | None:
-    """Train on a `whole` problem; None where it diverges, which it may, though it didn't on fewer samples."""
-    dataset = problem.dataset
+def retrain(job: TrainJob) -> Retrained | None:
+    """Train a job whose problem is one `without_validation`, for all its epochs.
+
+    Return None if it diverges, which it may, though it didn't on fewer samples.
+    """
+    dataset = job.problem.dataset
     weights: list[Weights] = []
     scores: list[dict[str, float]] = []
-    for repeat in range(seeds):
-        run = engine.start(config, problem, 0, repeated(seed, repeat), device)
-        for epoch in range(1, epochs + 1):
+    for repeat in range(job.seeds):
+        run = job.engine.start(job.config, job.problem, 0, repeated(job.seed, repeat), job.device)
+        for epoch in range(1, job.epochs + 1):
             trained = run.train_epoch(epoch)
             if not all(map(math.isfinite, trained.scores.values())):
                 return None
         scores.append(run.evaluate(dataset.x, dataset.y))
         weights.append(copied(run.module().state_dict()))
-    mean = {f"retrained_{name}": math.fsum(score[name] for score in scores) / seeds for name in scores[0]}
+    mean = {f"retrained_{name}": math.fsum(score[name] for score in scores) / job.seeds for name in scores[0]}
     return Retrained(weights, mean)

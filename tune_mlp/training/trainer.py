@@ -1,4 +1,7 @@
-"""The trainer: one run per fold and seed, stepped in lockstep, with the best epoch's weights and the trial's own end."""
+"""The trainer trains a job's runs, one for each fold and seed, in lockstep: an epoch of each, then the next epoch.
+
+It keeps the best epoch's weights, and knows when the trial has come to its own end.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tune_mlp.config import TrialConfig
-from tune_mlp.data.dataset import Problem
-from tune_mlp.engines.base import Engine, FoldRun
-from tune_mlp.errors import UsageError
-from tune_mlp.records import SCORES, EpochRecord, Mode, mean_metrics, metric_names, spread
+from tune_mlp.engines.base import FoldRun
+from tune_mlp.records import LAST_RANK, SCORES, EpochRecord, mean_metrics, rank, spread
 from tune_mlp.seeds import repeated
+from tune_mlp.training.digest import weights_digest
+from tune_mlp.training.job import TrainJob
 from tune_mlp.training.patience import Patience
 
 Weights = dict[str, torch.Tensor]
@@ -25,7 +27,7 @@ Weights = dict[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class StepLosses:
-    """One run's epoch, step by step."""
+    """The loss of each step of one run's epoch."""
 
     epoch: int
     repeat: int
@@ -34,59 +36,42 @@ class StepLosses:
 
 
 class Trainer:
-    """Trains one trial; its metric of an epoch is the mean over its runs: one per fold, from each of its seeds."""
+    """Trains one job. Its metric of an epoch is the mean over its runs, of which each of its seeds has one for each fold."""
 
-    def __init__(
-        self,
-        config: TrialConfig,
-        problem: Problem,
-        engine: Engine,
-        *,
-        seed: int,
-        metric: str,
-        mode: Mode,
-        epochs: int,
-        patience: int | None = None,
-        seeds: int = 1,
-        keep_steps: bool = False,
-        device: str = "cpu",
-    ) -> None:
-        task = problem.dataset.task
-        names = metric_names(task, "train") + metric_names(task, "val")
-        if metric not in names:
-            raise UsageError(f"metric: {task} has {', '.join(names)}, got {metric}")
-        self._config, self._problem, self._engine, self._device = config, problem, engine, device
-        self._metric = metric
-        self._epochs = epochs
-        self._patience = Patience(patience, mode)
+    def __init__(self, job: TrainJob) -> None:
+        self._job = job
+        self._patience = Patience(job.patience, job.mode)
         self._runs: list[FoldRun] = [
-            engine.start(config, problem, fold, repeated(seed, repeat), device)
-            for repeat in range(seeds)
-            for fold in range(len(problem.folds))
+            job.engine.start(job.config, job.problem, fold, repeated(job.seed, repeat), job.device)
+            for repeat in range(job.seeds)
+            for fold in range(len(job.problem.folds))
         ]
         """Seed by seed, fold by fold."""
-        self._keep_steps = keep_steps
         self._step_losses: list[StepLosses] = []
         self._best_weights: list[Weights] = []
         self.epoch = 0
-        """Epochs trained so far."""
+        """The number of epochs that have been trained."""
         self.diverged = False
         self.best_epoch: int | None = None
+        """The epoch with the best metric; of several the one with the lowest validation loss, and of these the first."""
         self.best_metrics: dict[str, float] = {}
         """The mean of each metric in the best epoch."""
 
     @property
     def done(self) -> bool:
-        """Has the trial come to its own end: all epochs, no patience left, or diverged?"""
-        return self.epoch >= self._epochs or self._patience.over or self.diverged
+        """True if the trial has come to its own end: it has trained all epochs, has no patience left, or has diverged."""
+        return self.epoch >= self._job.epochs or self._patience.over or self.diverged
 
     @property
     def weights(self) -> int:
-        """How many numbers one fold's model trains."""
+        """The number of weights that one fold's model trains."""
         return self._runs[0].weights
 
     def step(self, until_epoch: int, seconds: float = math.inf) -> list[EpochRecord]:
-        """Train up to and with `until_epoch`, or until an epoch ends after so many seconds; one epoch at least."""
+        """Train up to `until_epoch`, or until an epoch ends after this many seconds; return what was recorded.
+
+        At least one epoch is trained, unless the trial is done.
+        """
         start = time.monotonic()
         records: list[EpochRecord] = []
         while not self.done and self.epoch < until_epoch:
@@ -99,28 +84,32 @@ class Trainer:
         self.epoch += 1
         records: list[EpochRecord] = []
         for place in range(len(self._runs)):
-            # One run's divergence is the trial's: the runs after it are left, and their records say so.
+            # When one run diverges the trial has diverged: the runs after it aren't trained, and their records say so.
             records.append(self._not_trained(place) if self.diverged else self._train_run(place))
             self.diverged = not records[-1].finite
         if self.diverged:
             return records
         metrics = mean_metrics(records)
-        self._patience = self._patience.after(metrics[self._metric])
-        if self._patience.improved:
+        self._patience = self._patience.after(metrics[self._job.metric])
+        if self._rank(metrics) < self._rank(self.best_metrics):
             self.best_epoch, self.best_metrics = self.epoch, metrics
             self._best_weights = [copied(run.module().state_dict()) for run in self._runs]
         return records
 
+    def _rank(self, metrics: Mapping[str, float]) -> tuple[float, float]:
+        """Rank an epoch by its metrics; an epoch without metrics comes last."""
+        return rank(metrics[self._job.metric], metrics["val_loss"], self._job.mode) if metrics else LAST_RANK
+
     def _train_run(self, place: int) -> EpochRecord:
-        run, dataset = self._runs[place], self._problem.dataset
-        repeat, fold = divmod(place, len(self._problem.folds))
+        run, problem = self._runs[place], self._job.problem
+        dataset, (repeat, fold) = problem.dataset, divmod(place, len(problem.folds))
         start = time.perf_counter()
         trained = run.train_epoch(self.epoch)
         train_seconds = time.perf_counter() - start
-        if self._keep_steps:
+        if self._job.keep_steps:
             self._step_losses.append(StepLosses(self.epoch, repeat, fold, trained.losses))
         if all(math.isfinite(score) for score in trained.scores.values()):
-            validation = run.evaluate(dataset.x, dataset.y, self._problem.folds[fold].validation)
+            validation = run.evaluate(dataset.x, dataset.y, problem.folds[fold].validation)
         else:
             validation = dict.fromkeys(SCORES[dataset.task], math.nan)
         return EpochRecord(
@@ -134,33 +123,42 @@ class Trainer:
         )
 
     def _not_trained(self, place: int) -> EpochRecord:
-        repeat, fold = divmod(place, len(self._problem.folds))
-        nothing = dict.fromkeys(SCORES[self._problem.dataset.task], math.nan)
+        problem = self._job.problem
+        repeat, fold = divmod(place, len(problem.folds))
+        nothing = dict.fromkeys(SCORES[problem.dataset.task], math.nan)
         metrics = _named("train", nothing) | _named("val", nothing)
         return EpochRecord(self.epoch, fold, metrics, steps=0, train_seconds=0.0, seconds=0.0, repeat=repeat)
 
     def take_step_losses(self) -> list[StepLosses]:
-        """The losses of all steps since this was last asked."""
+        """Return the losses of all steps since the last call."""
         taken, self._step_losses = self._step_losses, []
         return taken
 
     def best_weights(self) -> list[Weights]:
-        """The best epoch's state dict of each run, seed by seed, fold by fold; empty while no epoch has a finite metric."""
+        """Return the best epoch's state dict of each run, seed by seed, fold by fold.
+
+        The list is empty as long as no epoch had a finite metric.
+        """
         return [copied(weights) for weights in self._best_weights]
 
+    def weights_digest(self) -> str:
+        """Return the digest of the current weights of all runs, seed by seed, fold by fold."""
+        return weights_digest(*(run.module().state_dict() for run in self._runs))
+
     def test(self) -> dict[str, float]:
-        """The best epoch's weights on the test part, as `test_weights`; empty where there is no test part or no best."""
-        if not self._best_weights:
-            return {}
-        return test_weights(self._config, self._problem, self._engine, self._best_weights, self._device)
+        """Score the best epoch's weights on the test part, as `test_weights` does.
+
+        The scores are empty where there is no test part or no best epoch.
+        """
+        return test_weights(self._job, self._best_weights) if self._best_weights else {}
 
     def forget_best(self) -> None:
-        """Start the search for the best epoch, and the patience, anew: after a state that was another trial's."""
+        """Begin the search for the best epoch, and the patience, again: the state that was loaded is another trial's."""
         self._patience = Patience(self._patience.limit, self._patience.mode)
         self.best_epoch, self.best_metrics, self._best_weights = None, {}, []
 
     def state(self) -> dict[str, Any]:
-        """All that a later `load_state` needs to go on bit for bit: tensors and plain values only, copied."""
+        """Return all that a later `load_state` needs to go on bit for bit, as copied tensors and plain values."""
         return {
             "epoch": self.epoch,
             "diverged": self.diverged,
@@ -172,6 +170,7 @@ class Trainer:
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` returned in another trainer."""
         for run, its_state in zip(self._runs, state["runs"], strict=True):
             run.load_state(its_state)
         self.epoch = state["epoch"]
@@ -182,21 +181,18 @@ class Trainer:
         self._best_weights = [copied(weights) for weights in state["best_weights"]]
 
 
-def test_weights(
-    config: TrialConfig,
-    problem: Problem,
-    engine: Engine,
-    weights: Sequence[Weights],
-    device: str = "cpu",  # noqa: PT028 - a function that tests, not a test function
-) -> dict[str, float]:
-    """Mean scores on the test part of each run's state dict, seed by seed, fold by fold; of several seeds also their
-    spread, `test_*_std`. Empty where there is no test part."""
-    dataset, folds = problem.dataset, len(problem.folds)
+def test_weights(job: TrainJob, weights: Sequence[Weights]) -> dict[str, float]:
+    """Score state dicts, seed by seed, fold by fold, on the test part of the job's problem; return the mean scores.
+
+    Where there are several seeds, `test_*_std` are their standard deviations. The scores are empty where there is no
+    test part.
+    """
+    dataset, folds = job.problem.dataset, len(job.problem.folds)
     if not len(dataset.x_test):
         return {}
     scores: list[dict[str, float]] = []
     for place, its_weights in enumerate(weights):
-        run = engine.start(config, problem, place % folds, 0, device)
+        run = job.engine.start(job.config, job.problem, place % folds, 0, job.device)
         run.module().load_state_dict(its_weights)
         scores.append(run.evaluate(dataset.x_test, dataset.y_test))
     found: dict[str, float] = {}
@@ -214,4 +210,5 @@ def _named(part: str, scores: Mapping[str, float]) -> dict[str, float]:
 
 
 def copied(weights: Mapping[str, torch.Tensor]) -> Weights:
+    """Copy a state dict to the CPU."""
     return {name: tensor.detach().to("cpu", copy=True) for name, tensor in weights.items()}

@@ -153,6 +153,7 @@ class Worker:
 
     def _train(self, draw: Draw, samples: int, random: np.random.Generator, seconds: float) -> tuple[Trainer, _Part]:
         """An epoch on so many random samples, and again on them while the seconds last."""
+        from tune_mlp.training.job import TrainJob
         from tune_mlp.training.trainer import Trainer
 
         task = self._task
@@ -161,14 +162,16 @@ class Worker:
             random.choice(part, min(samples, len(part)), replace=False) for part in (fold.train, fold.validation)
         )
         trainer = Trainer(
-            draw.config,
-            replace(task.problem, folds=(replace(fold, train=train, validation=validation),)),
-            self._engine,
-            seed=draw.seed,
-            metric=task.metric,
-            mode=task.mode,
-            epochs=MOST_EPOCHS,
-            device="cuda" if task.gpu else "cpu",
+            TrainJob(
+                draw.config,
+                replace(task.problem, folds=(replace(fold, train=train, validation=validation),)),
+                self._engine,
+                seed=draw.seed,
+                metric=task.metric,
+                mode=task.mode,
+                epochs=MOST_EPOCHS,
+                device="cuda" if task.gpu else "cpu",
+            )
         )
         start, records = time.perf_counter(), trainer.step(1)
         while time.perf_counter() - start < seconds * ENOUGH and not trainer.done:

@@ -135,21 +135,24 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
     def _ready(self) -> Trainer:
         """The trainer, made at the first step, so that what it raises is a trial's failure and not an actor's."""
         if self._trainer is None:
+            from tune_mlp.training.job import TrainJob
             from tune_mlp.training.trainer import Trainer
 
             job = self._job
             self._trainer = Trainer(
-                to_config(self._config["params"]),
-                job.problem,
-                self._engine,
-                seed=self._config["seed"],
-                metric=job.metric,
-                mode=job.mode,
-                epochs=job.epochs,
-                patience=job.patience,
-                seeds=job.seeds,
-                keep_steps=job.keep_steps,
-                device="cuda" if job.gpu else "cpu",
+                TrainJob(
+                    to_config(self._config["params"]),
+                    job.problem,
+                    self._engine,
+                    seed=self._config["seed"],
+                    metric=job.metric,
+                    mode=job.mode,
+                    epochs=job.epochs,
+                    patience=job.patience,
+                    seeds=job.seeds,
+                    keep_steps=job.keep_steps,
+                    device="cuda" if job.gpu else "cpu",
+                )
             )
             self._go_on(self._trainer)
         return self._trainer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from tune_mlp.results.results import STEPS, Results
 from tune_mlp.space.domains import as_value
 from tune_mlp.space.space import to_config
 from tune_mlp.training import checkpoint
-from tune_mlp.training.retrain import retrain, whole
+from tune_mlp.training.job import TrainJob
+from tune_mlp.training.retrain import retrain, without_validation
 from tune_mlp.training.trainer import Trainer, Weights, test_weights
 from tune_mlp.tuning.study import Study
 from tune_mlp.tuning.trainable import step_files, threads, weights_file
@@ -55,34 +56,42 @@ class Examiner:
 
     @cached_property
     def _whole(self) -> Problem:
-        return whole(self._problem, self._study.data)
+        return without_validation(self._problem, self._study.data)
 
     def examine(self, trial: int) -> Examined:
         """With several folds or seeds the scores are the mean over them."""
         config = to_config(self._params(trial))
-        kept, note = self._kept(trial, config)
+        job = self._job(trial, config)
+        kept, note = self._kept(trial, job)
         if self._study.retrain:
-            anew = retrain(
-                config,
-                self._whole,
-                self._engine,
-                seed=int(self._rows["seed"][trial]),
-                seeds=self._study.seeds,
-                epochs=int(self._rows["best_epoch"][trial]),
-            )
+            again = replace(job, problem=self._whole, epochs=int(self._rows["best_epoch"][trial]))
+            anew = retrain(again)
             if anew:
-                tested = test_weights(config, self._whole, self._engine, anew.weights)
+                tested = test_weights(again, anew.weights)
                 scores = tested | anew.scores
                 return Examined(trial, config, anew.weights, self._whole.folds[0], scores, retrained=True, note=note)
             diverged = f"trial {trial} diverged when it was trained anew on all samples; its validated weights are kept"
             note = "; ".join(part for part in (note, diverged) if part)
-        tested = test_weights(config, self._problem, self._engine, kept)
+        tested = test_weights(job, kept)
         return Examined(trial, config, kept, self._problem.folds[0], tested, retrained=False, note=note)
 
     def _params(self, trial: int) -> dict[str, Any]:
         return {path: as_value(value) for path, value in self._results.params[trial].items()}
 
-    def _kept(self, trial: int, config: TrialConfig) -> tuple[list[Weights], str]:
+    def _job(self, trial: int, config: TrialConfig) -> TrainJob:
+        study, (metric, mode) = self._study, self._study.ranking
+        return TrainJob(
+            config,
+            self._problem,
+            self._engine,
+            seed=int(self._rows["seed"][trial]),
+            metric=metric,
+            mode=mode,
+            epochs=study.epochs,
+            seeds=study.seeds,
+        )
+
+    def _kept(self, trial: int, job: TrainJob) -> tuple[list[Weights], str]:
         """The trial's best weights, and what to say of them. A file that was lost or damaged costs its training."""
         best_epoch = int(self._rows["best_epoch"][trial])
         name = weights_file(trial, best_epoch)
@@ -92,18 +101,9 @@ class Examiner:
             return checkpoint.unpacked(content, f"{self._files}/{name}")["folds"], ""
         except (RunError, KeyError) as error:
             lost = str(error)
-        study, (metric, mode) = self._study, self._study.ranking
-        with threads(study.resources.threads):  # as its worker did: what rounding comes to depends on it
-            trainer = Trainer(
-                config,
-                self._problem,
-                self._engine,
-                seed=int(self._rows["seed"][trial]),
-                metric=metric,
-                mode=mode,
-                epochs=study.epochs,
-                seeds=study.seeds,
-            )
+        metric = job.metric
+        with threads(self._study.resources.threads):  # as its worker did: what rounding comes to depends on it
+            trainer = Trainer(job)
             trainer.step(best_epoch)
         before, now = float(self._rows[f"best_{metric}"][trial]), trainer.best_metrics.get(metric)
         if trainer.best_epoch != best_epoch or now is None or not math.isclose(now, before, rel_tol=1e-6):
