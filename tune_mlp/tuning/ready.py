@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,7 @@ from pathlib import Path
 from tune_mlp.data.dataset import Dataset, Problem
 from tune_mlp.data.sources import load_dataset
 from tune_mlp.data.split import make_problem
-from tune_mlp.engines.choose import choose_engine
-from tune_mlp.engines.compiled.cache import is_compiled
+from tune_mlp.engines.choose import choose_engine, load_engine, must_compile
 from tune_mlp.errors import StudyError
 from tune_mlp.imports import import_ahead
 from tune_mlp.tuning.cluster import NEEDED, Cluster, connected
@@ -81,10 +81,11 @@ def cluster_for(study: Study, address: str | None, engine: str, display: Display
 
 def _compile_ahead(engine: str, display: Display) -> None:
     """The compiled engine's kernels, where this machine hasn't any yet: on disk, before workers ask for them at once."""
-    if engine != "compiled" or is_compiled():
+    if not must_compile(engine):
         return
+    start = time.perf_counter()
     with display.waiting("Compiling the kernels, once for this machine"):
-        from tune_mlp.engines.compiled.load import load_kernels  # torch and numba take two seconds to import
-
-        seconds = load_kernels()
-    display.say(f"compiled the kernels in {seconds:.0f} s, once for this machine and version", "dim")
+        load_engine(engine)
+    display.say(
+        f"compiled the kernels in {time.perf_counter() - start:.0f} s, once for this machine and version", "dim"
+    )

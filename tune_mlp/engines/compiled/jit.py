@@ -35,7 +35,7 @@ def kernel(function: Function) -> Function:
         cache_folder()
     )  # read when a function is decorated; others' caches stay where they are
     try:
-        compiled: Function = numba.njit(cache=True, **OPTIONS)(function)
+        compiled: Function = numba.njit(cache=True, no_cfunc_wrapper=True, **OPTIONS)(function)
     finally:
         numba.config.CACHE_DIR = before
     return compiled
@@ -57,7 +57,9 @@ def inline(function: Function) -> Function:
     Its arrays must not overlap where it writes: a loop then needs no test for that, which at a batch of 1 took as long as
     the loop.
     """
-    compiled: Function = numba.njit(forceinline=True, pipeline_class=_Apart, **OPTIONS)(function)
+    compiled: Function = numba.njit(
+        forceinline=True, pipeline_class=_Apart, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS
+    )(function)
     return compiled
 
 

@@ -98,8 +98,8 @@ def gradient(kind: Any, z: Array, classes: Array, values: Array, d: Array) -> An
 
 
 @kernel
-def best_outputs(z: Array, found: Array) -> None:
-    """Each row's largest output, the first of them: without branches, which couldn't be foretold."""
+def largest_outputs(z: Array, found: Array) -> None:
+    """Find the place of each row's largest output, the first of equals: without branches, which couldn't be foretold."""
     for r in range(z.shape[0]):
         top, place = z[r, 0], 0
         for j in range(1, z.shape[1]):

@@ -18,8 +18,9 @@ from tune_mlp.engines.check import check_start
 from tune_mlp.engines.denormals import denormals_as_zero
 from tune_mlp.engines.eager.augment import augmented
 from tune_mlp.engines.eager.losses import LOSSES, loss_targets
-from tune_mlp.engines.eager.optimisers import add_l1, as_float32, build_optimiser, penalised_weights
+from tune_mlp.engines.eager.optimisers import OPTIMISERS, add_l1, as_float32, build_optimiser, penalised_weights
 from tune_mlp.engines.running_scores import RunningScores, nan_scores
+from tune_mlp.engines.tiny_epochs import train_tiny_epochs
 from tune_mlp.models.build import build_model
 from tune_mlp.models.dropout import Dropout, draw_by_batch, mask_generator
 from tune_mlp.seeds import derive
@@ -163,6 +164,11 @@ class EagerEngine:
     """Starts eager runs."""
 
     name = "eager"
+
+    def load(self, problem: Problem | None = None, device: str = "cpu") -> None:
+        """Take the first steps of each optimiser: PyTorch imports and makes ready a second's worth of code for them."""
+        configs = (TrialConfig.model_validate({"optimizer": {"name": name}}) for name in OPTIMISERS)
+        train_tiny_epochs(self, configs, device)
 
     def start(self, config: TrialConfig, problem: Problem, fold: int, seed: int, device: str = "cpu") -> EagerRun:
         check_start(config, problem.dataset)
