@@ -1,4 +1,4 @@
-# One word per chore. Each makes the virtual environment first, once, and again when the pinned packages change.
+# Each target is one chore. It first creates the virtual environment, and again when the pinned packages change.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -6,12 +6,12 @@ SPACE ?= mnist_asha
 ARGS ?=
 BIN := $(VENV)/bin
 
-# Datasets that lie beside the checkout are used where they do. The package itself knows nothing of that folder.
+# Use the datasets in a folder beside the checkout if there are any. The package itself doesn't know that folder.
 ifneq ($(wildcard ../shared/data/MNIST),)
 export TUNE_MLP_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: search setup test test-slow check format docs picture bench bench-overhead wheel clean
+.PHONY: search setup test test-slow test-versions check format docs picture bench bench-overhead wheel clean
 
 search: setup  ## run the main job; make search SPACE=digits_quick ARGS="--trials 5"
 	$(BIN)/python -m tune_mlp.search --space $(SPACE) $(ARGS)
@@ -25,26 +25,29 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	@touch $@
 
-# Two at a time, each with a Ray of its own: most of a test's time is the start of Ray's workers.
+# Run two tests at a time, each with its own Ray, because most of a test's time is the start of Ray's workers.
 TEST := $(BIN)/pytest --numprocesses 2 --dist worksteal
 
 test: setup  ## all tests but the slow ones, with line coverage
 	$(TEST) --cov --cov-report=term
 
-test-slow: setup  ## the slow proofs
+test-slow: setup  ## the slow tests
 	$(TEST) -m slow
 
-check: setup  ## format, lint, types, layers
+test-versions: setup  ## the quick tests on the lowest and the highest versions of the dependencies, by hand; see docs/versions.md
+	$(BIN)/python tests/versions.py $(ARGS)
+
+check: setup  ## check format, lint, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-format: setup  ## write the code as ruff wants it
+format: setup  ## format the code with ruff
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: setup  ## write docs/settings.md, the README's tree and the JSON schema from the code
+docs: setup  ## write the settings page, the tree in docs/architecture.md, the summary in docs/published.md and the JSON schema
 	$(BIN)/python docs/pages.py
 	$(BIN)/tune-mlp schema > search_spaces/study.schema.json
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.studies import ROOT, SPACES
 from benchmarks.tables import Table, at_most
-from tune_mlp.tuning.memory import family, proportional
+from tune_mlp.planning.memory import family, proportional
 
 PAUSE = 0.1
 """Seconds between two looks."""

@@ -20,7 +20,7 @@ from benchmarks.tables import Table, Target, at_least, at_most
 from tune_mlp.data.mnist import cache_folder
 from tune_mlp.results.results import Results
 from tune_mlp.space.space import to_config
-from tune_mlp.tuning.study import Study
+from tune_mlp.study.study import Study
 
 ROOT = Path(__file__).parents[1]
 SPACES = Path("benchmarks") / "spaces"

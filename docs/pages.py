@@ -1,4 +1,4 @@
-"""Writes what is said of the code from the code: docs/settings.md, the README's tree, and its table of claims. `make docs`."""
+"""`make docs` writes the settings page, the tree in docs/architecture.md and the summary in docs/published.md from the code."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from pydantic_core import PydanticUndefined
 
 from tune_mlp.config import BRANCHES, DataSettings, Settings, TrialConfig
 from tune_mlp.space.domains import DOMAINS
-from tune_mlp.tuning.settings import Resources, Scheduler, Search
-from tune_mlp.tuning.study import Study
+from tune_mlp.study.settings import Resources, Scheduler, Search
+from tune_mlp.study.study import Study
 
 TARGET = Path(__file__).parent / "settings.md"
-README = Path(__file__).parents[1] / "README.md"
+ARCHITECTURE = Path(__file__).parent / "architecture.md"
+PUBLISHED = Path(__file__).parent / "published.md"
 PACKAGE = Path(__file__).parents[1] / "tune_mlp"
 START = "\ntune_mlp/\n"
 CLAIMS = Path(__file__).parent / "published.csv"
@@ -34,19 +35,20 @@ Any setting can be changed from the command line by its path: `--set lr=0.01` pi
 
 
 def main() -> None:
-    """Write all three."""
+    """Write all three pages."""
     TARGET.write_text(page(), encoding="utf-8")
-    README.write_text(with_claims(with_tree(README.read_text(encoding="utf-8"))), encoding="utf-8")
+    ARCHITECTURE.write_text(with_tree(ARCHITECTURE.read_text(encoding="utf-8")), encoding="utf-8")
+    PUBLISHED.write_text(with_claims(PUBLISHED.read_text(encoding="utf-8")), encoding="utf-8")
 
 
-def with_tree(readme: str) -> str:
-    """The README with a line for each module, as the module's docstring opens."""
-    head, _, rest = readme.partition(START)
+def with_tree(text: str) -> str:
+    """Return the page with a line for each module: the first line of the module's docstring."""
+    head, _, rest = text.partition(START)
     return head + START + "\n".join(_branch(PACKAGE, 0)) + "\n```\n" + rest.partition("\n```\n")[2]
 
 
-def with_claims(readme: str) -> str:
-    """The README with a line for each claim that was judged when all published studies were run again."""
+def with_claims(page: str) -> str:
+    """Return the page with a line for each claim that was judged in the last full run of the published studies."""
     with CLAIMS.open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["judged"] == "True"]
     lines = ["| study | claim | published | ours | |", "| --- | --- | --- | --- | --- |"]
@@ -57,7 +59,7 @@ def with_claims(readme: str) -> str:
         lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells) + " |")
     met = sum(row["verdict"] == "met" for row in rows)
     text = "\n".join([f"{met} of {len(rows)} claims met.", "", *lines]) + "\n"
-    head, _, rest = readme.partition(BEGIN)
+    head, _, rest = page.partition(BEGIN)
     return head + BEGIN + text + END + rest.partition(END)[2]
 
 
@@ -75,7 +77,7 @@ def _branch(folder: Path, depth: int) -> list[str]:
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the text of docs/settings.md."""
     parts = [
         HEAD,
         "## Settings\n",

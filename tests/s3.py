@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from tune_mlp.results.place import Store
+from tune_mlp.results.storage import ObjectStore
 
 KEY, SECRET = "the-key", "the-secret-of-tests"
 
@@ -54,8 +54,8 @@ class Bucket:
         options = f"endpoint_override=127.0.0.1:{port or self._port}&scheme=http&region=us-east-1"
         return f"s3://{KEY}:{SECRET}@{bucket}/{prefix}?{options}"
 
-    def store(self, prefix: str) -> Store:
-        return Store(self.uri(prefix))
+    def store(self, prefix: str) -> ObjectStore:
+        return ObjectStore(self.uri(prefix))
 
     def files(self, prefix: str) -> dict[str, bytes]:
         """All below, by their names from there; what is empty marks a folder."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tune_mlp.console.board import Board, Display, Running
 from tune_mlp.records import TrialState
-from tune_mlp.tuning.progress import Board, Display, Running
-from tune_mlp.tuning.study import Study
+from tune_mlp.study.study import Study
 
 SPACE: dict[str, Any] = {
     "lr": {"log": [1e-3, 1e-1]},

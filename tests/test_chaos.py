@@ -19,8 +19,8 @@ from tests.nodes import left_of_ray, none_left_of
 from tests.test_search import SEARCH, environment
 from tune_mlp.results.journal import Ended, Trained, read
 from tune_mlp.results.results import Results
+from tune_mlp.runs.history import history_of
 from tune_mlp.training import checkpoint
-from tune_mlp.tuning.past import past_of
 from tune_mlp.tuning.trainable import state_file
 
 RESUME = [sys.executable, "-m", "tune_mlp", "resume"]
@@ -67,7 +67,7 @@ def over(run: Path) -> bool:
 
 def acknowledged_beyond_states(run: Path) -> list[int]:
     """The open trials of which more was written down than their last report and what their states hold."""
-    past, found = past_of(read(run / "journal.jsonl")), []
+    past, found = history_of(read(run / "journal.jsonl")), []
     for trial in past.open:
         reports = [
             event for event in read(run / "journal.jsonl") if isinstance(event, Trained) and event.trial == trial

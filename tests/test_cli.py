@@ -16,13 +16,14 @@ import pytest
 from tests.published.made import STUDY
 from tests.results.journals import a_study, write
 from tune_mlp import __version__, cli, search
-from tune_mlp.options import OPTIONS
+from tune_mlp.console.study_options import OPTIONS
+from tune_mlp.data.sources import load_dataset
 from tune_mlp.published.studies import published_studies
 from tune_mlp.results.export import EXPORTS
 from tune_mlp.results.results import Results
 from tune_mlp.space.files import read_file, shipped
-from tune_mlp.tuning.settings import Scheduler, Search
-from tune_mlp.tuning.study import Study
+from tune_mlp.study.settings import Scheduler, Search
+from tune_mlp.study.study import Study
 
 
 @pytest.fixture
@@ -45,6 +46,61 @@ def test_spaces_lists_the_shipped_ones_with_a_line_each(capsys: pytest.CaptureFi
 def test_spaces_with_a_name_prints_the_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["spaces", "mnist_asha"]) == 0
     assert capsys.readouterr().out == shipped()["mnist_asha"].read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", [name for name, path in shipped().items() if "published" not in path.parts])
+def test_a_printed_space_can_be_saved_anywhere_and_run(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["spaces", name]) == 0
+    (tmp_path / "my.yaml").write_text(capsys.readouterr().out, encoding="utf-8")
+    study = Study.load("my.yaml", name=name)
+    assert study.dump() == Study.load(name).dump()
+    if study.data.name.startswith("csv:"):
+        assert len(load_dataset(study.data).x) > 100
+
+
+def test_a_space_is_copied_with_its_table_and_the_copy_runs_where_it_lies(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "a folder" / "of mine"
+    words = ["spaces", "cancer_table", "--copy", str(folder)]
+    assert cli.main(words) == 0
+    study, table = folder / "cancer_table.yaml", folder / "cancer_table.csv"
+    said = capsys.readouterr().out
+    assert said == f"copied to {study} and {table}; next: tune-mlp search --space '{study}'\n"
+    assert study.read_bytes() == shipped()["cancer_table"].read_bytes()
+    assert Study.load(study).data.name == f"csv:{table}"
+    table.unlink()
+    assert cli.main(words) == 2
+    assert "cancer_table.yaml exists already; choose another folder" in capsys.readouterr().err
+    assert not table.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["digits_quik", "--copy", "new"], "no shipped space is named 'digits_quik' (did you mean 'digits_quick'?)"),
+        (["--copy", "new"], "--copy: name the space to copy"),
+        (["digits_quick", "--copy", "file"], "--copy file: can't be written: File exists"),
+        (["digits_quick", "--copy", "file/new"], "--copy file/new: can't be written: Not a directory"),
+        (["digits_quick", "--copy"], "--copy: expected one argument"),
+    ],
+)
+def test_a_space_that_cannot_be_copied_is_said_in_one_line(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("")
+    try:
+        status = cli.main(["spaces", *words])
+    except SystemExit as ended:
+        status = int(ended.code or 0)
+    error = capsys.readouterr().err
+    assert (status, error.count("\n")) == (2, 1)
+    assert said in error
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_schema_prints_the_shipped_schema(capsys: pytest.CaptureFixture[str]) -> None:
@@ -186,6 +242,23 @@ def test_help_lists_every_option_of_the_contract_with_a_sentence_and_an_example(
         assert name in text
 
 
+def test_both_spellings_of_the_search_take_the_same_options(capsys: pytest.CaptureFixture[str]) -> None:
+    helps = []
+    for run in (lambda: cli.main(["search", "--help"]), lambda: search.main(["--help"])):
+        with pytest.raises(SystemExit):
+            run()
+        text = capsys.readouterr().out
+        helps.append(text[text.index("options:") : text.index("examples:")])
+    assert helps[0] == helps[1]
+
+
+def test_a_mistake_in_a_search_names_the_command_as_it_was_spelt(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["search", "--trials", "3"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("tune-mlp search: ")
+
+
 def test_every_option_stands_for_a_setting_that_exists() -> None:
     for option, path in OPTIONS.items():
         assert option in CONTRACT
@@ -217,6 +290,7 @@ print("HEAVY", sorted(set(sys.modules) & {{"torch", "ray", "pandas", "sklearn", 
     "words",
     [
         ["--help"],
+        ["search", "--help"],
         ["spaces", "--help"],
         ["export", "--help"],
         ["schema", "--help"],
@@ -240,9 +314,7 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
 
 
 def test_a_process_that_leaves_says_and_does_all_it_had_to() -> None:
-    code = (
-        "import atexit; from tune_mlp.terminal import leave; atexit.register(print, 'last'); print('first'); leave(3)"
-    )
+    code = "import atexit; from tune_mlp.console.terminal import leave; atexit.register(print, 'last'); print('first'); leave(3)"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (3, "first\nlast\n", "")
     buffered = {**os.environ, "PYTHONUNBUFFERED": ""}

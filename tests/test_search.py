@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -54,7 +55,7 @@ def test_a_search_prints_plain_lines_where_there_is_no_terminal_and_nothing_else
     assert lines[1].startswith("digits_quick: digits, 1,150 to train on and 288 to validate; random search, asha")
     assert [line[:5] for line in lines[2:6]] == ["[1/4]", "[2/4]", "[3/4]", "[4/4]"]
     assert "Best 4 of 4 trials" in done.stdout
-    assert "On the test set, once: trial" in done.stdout
+    assert "On the test set, used once: trial" in done.stdout
     assert "tune-mlp export runs/first --to xlsx" in done.stdout
     assert "\x1b" not in done.stdout
     assert len(pd.read_csv(tmp_path / "table.csv")) == 4
@@ -101,7 +102,7 @@ def test_a_terminal_shows_a_live_view_that_leaves_only_the_result(tmp_path: Path
     assert any(
         re.search(r"trial \d+ +epoch \d+/40 +val_accuracy 0\.\d+ +lr ", line) for lines in live for line in lines
     )
-    assert any("best" in line for lines in live for line in lines)
+    assert any("best so far  best_val_accuracy" in line for lines in live for line in lines)
     assert not any("/6" in line for line in terminal.lines), "the live view is gone at the end"
     assert any("Best 5 of 6 trials" in line for line in terminal.lines)
     assert max(len(lines) for lines in live) < 30, "it fits the screen"
@@ -122,15 +123,85 @@ def search_until(said: str, folder: Path, *words: str) -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGQUIT, 131)],
+)
 def test_a_signal_ends_a_search_with_all_saved(number: int, status: int, tmp_path: Path) -> None:
     process = search_until("[10/", tmp_path, "--space", "digits_quick", "--trials", "3000", "--name", "cut")
     process.send_signal(number)
-    _, complaint = process.communicate(timeout=60)
+    said, complaint = process.communicate(timeout=60)
     assert process.returncode == status
     assert complaint.count("\n") == 1
     assert "interrupted; the" in complaint
+    assert said.splitlines()[-1].startswith("best so far: trial ")
     assert len(pd.read_csv(tmp_path / "runs" / "cut" / "trials.csv")) >= 10
+
+
+def test_a_hung_up_terminal_leaves_a_run_that_is_resumed(tmp_path: Path) -> None:
+    """Its kernel sends SIGHUP to the whole group of processes."""
+    process = subprocess.Popen(
+        [*SEARCH, "--space", "digits_quick", "--trials", "3000", "--name", "cut"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout
+    assert any(line.startswith("[5/") for line in process.stdout)
+    os.killpg(process.pid, signal.SIGHUP)
+    _, complaint = process.communicate(timeout=60)
+    assert (process.returncode, complaint.count("\n")) == (129, 1), complaint
+    assert "interrupted; the" in complaint
+
+
+def test_a_search_whose_hangups_are_ignored_goes_on(tmp_path: Path) -> None:
+    """As under `nohup`."""
+    process = subprocess.Popen(
+        ["nohup", *SEARCH, *QUICK, "--name", "whole"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert any(line.startswith("[1/") for line in process.stdout)
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert len(pd.read_csv(tmp_path / "runs" / "whole" / "trials.csv")) == 4
+
+
+@pytest.mark.parametrize(
+    "ending",
+    ["| head -1", "| true", ">&-", "<&- >&- 2>&-", "> /dev/full", "> /dev/full 2>&1"],
+)
+def test_a_search_needs_no_screen(ending: str, tmp_path: Path) -> None:
+    command = f"set -o pipefail; {shlex.join([*SEARCH, *QUICK, '--name', 'unseen'])} {ending}"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads((tmp_path / "runs" / "unseen" / "run.json").read_text())["state"] == "finished"
+    assert len(pd.read_csv(tmp_path / "runs" / "unseen" / "trials.csv")) == 4
+
+
+def test_a_search_in_a_deleted_folder_says_so(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    command = f"rmdir ../gone; {shlex.join([*SEARCH, *QUICK, '--out', str(tmp_path / 'runs')])}"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=tmp_path / "gone",
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "the working directory was deleted" in done.stderr
 
 
 TWO_QUICK_THEN_SLOW = """\

@@ -24,7 +24,8 @@ def test_a_wheel_in_a_venv_of_its_own_runs_the_main_job_from_any_folder(tmp_path
     subprocess.run(build, check=True, cwd=tmp_path)
     (wheel,) = dist.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    assert "tune_mlp/search_spaces/mnist_asha.yaml" in names
+    assert {"tune_mlp/search_spaces/mnist_asha.yaml", "tune_mlp/py.typed"} < set(names)
+    assert [name for name in names if name.endswith(".dist-info/licenses/LICENSE")]
     assert not any(name.startswith(("tests/", "docs/")) for name in names)
 
     venv.create(tmp_path / "venv", with_pip=True)

@@ -1,24 +1,21 @@
 """tune_mlp: from one YAML file to a defensible answer about a PyTorch MLP's hyperparameters."""
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from tune_mlp.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from tune_mlp.notebook import Study
+    from tune_mlp.api import Study
     from tune_mlp.results.results import Results
 
 __all__ = ["Results", "Study"]
 
+_MODULES = {"Results": "tune_mlp.results.results", "Study": "tune_mlp.api"}
+
 
 def __getattr__(name: str) -> Any:
-    """Import on first use: `--help` must not wait for pandas."""
-    if name == "Study":
-        from tune_mlp.notebook import Study
-
-        return Study
-    if name == "Results":
-        from tune_mlp.results.results import Results
-
-        return Results
+    """Import a public name on first use: `--help` must not wait for pandas."""
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'tune_mlp' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""`tune-mlp WORD`: what is asked of a run after the search, and of the package."""
+"""The command `tune-mlp WORD`: the search, and all that can be asked of a run and of the package."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NoReturn
 
-from tune_mlp.errors import RunError, StudyError, UsageError, did_you_mean
-from tune_mlp.space.files import read_file, shipped
-from tune_mlp.terminal import OneLineParser, guarded, leave, make_console
+from tune_mlp.command_line import command_line
+from tune_mlp.console.terminal import OneLineParser, guarded, leave, make_console
+from tune_mlp.errors import Interrupted, RunError, StudyError, UsageError
+from tune_mlp.search import DESCRIPTION, add_search_options, search
+from tune_mlp.search import EXAMPLE as SEARCH_EXAMPLE
+from tune_mlp.space.files import copy_shipped, read_file, shipped, shipped_text
 from tune_mlp.version import __version__
 
 FORMATS = {"csv": "csv", "parquet": "parquet", "json": "json", "xlsx": "xlsx", "markdown": "md"}
-"""What a table can be exported to, with the file's ending."""
+"""The formats that a table can be exported to, each with the ending of the file's name."""
 
 EXAMPLE = """\
 examples:
   tune-mlp spaces
+  tune-mlp search --space mnist_asha
   tune-mlp plan --space mnist_asha --trials 100
   tune-mlp export runs/digits_quick-20260101-120000 --to xlsx
   tune-mlp resume runs/digits_quick-20260101-120000
@@ -28,18 +32,22 @@ examples:
   tune-mlp schema > study.schema.json
   tune-mlp reproduce cs587_digits --quick
 
-A search is `python -m tune_mlp.search --space NAME`.
+`tune-mlp WORD --help` explains a word. `python -m tune_mlp.search` is `tune-mlp search`.
 """
 
 
 def _spaces(args: argparse.Namespace) -> None:
-    """List the shipped spaces, or print one."""
-    known = shipped()
-    if args.name:
-        if args.name not in known:
-            raise UsageError(f"no shipped space is named {args.name!r}{did_you_mean(args.name, known)}")
-        print(known[args.name].read_text(encoding="utf-8"), end="")
+    """List the shipped spaces, print one, or copy it with its table."""
+    if args.copy is not None:
+        if args.name is None:
+            raise UsageError("--copy: name the space to copy")
+        copies = copy_shipped(args.name, args.copy)
+        print(f"copied to {' and '.join(map(str, copies))}; next: {command_line('search', '--space', copies[0])}")
         return
+    if args.name is not None:
+        print(shipped_text(args.name), end="")
+        return
+    known = shipped()
     width = max(map(len, known), default=0)
     for name, path in known.items():
         try:
@@ -50,10 +58,10 @@ def _spaces(args: argparse.Namespace) -> None:
 
 
 def _export(args: argparse.Namespace) -> None:
-    """Write a run's table as a file of another kind."""
+    """Write one of a run's tables in the format that was asked for."""
     from tune_mlp.results.export import export
-    from tune_mlp.results.place import Store
     from tune_mlp.results.results import Results  # pandas takes 0.4 s to import
+    from tune_mlp.results.storage import ObjectStore
 
     results = Results.load(args.run)
     frame = getattr(results, args.what)
@@ -70,19 +78,19 @@ def _export(args: argparse.Namespace) -> None:
     if not path.absolute().parent.is_dir():
         raise UsageError(f"--output {path}: there is no folder {path.parent}")
     export(frame, path, args.to)
-    written: Path | Store = path
-    if isinstance(results.where, Store) and args.output is None:  # the path is then in a copy
+    written: Path | ObjectStore = path
+    if isinstance(results.where, ObjectStore) and args.output is None:  # the path is then in a copy
         results.where.write(name, path.read_bytes())
         written = results.where.within(name)
     print(f"{written}: {len(frame)} {args.what}, {len(frame.columns)} columns")
 
 
 def _resume(args: argparse.Namespace) -> None:
-    """Go on with a run."""
+    """Continue a run."""
+    from tune_mlp.console.live_view import make_display
+    from tune_mlp.console.summary import show_best_so_far, show_summary
     from tune_mlp.results.results import find_run
-    from tune_mlp.tuning.progress import make_display
     from tune_mlp.tuning.run import More, Request, resume_study  # late: ray, pandas
-    from tune_mlp.tuning.summary import show_summary
 
     console = make_console()
     run = find_run(args.run)
@@ -93,18 +101,23 @@ def _resume(args: argparse.Namespace) -> None:
         command=args.command,
         functions=tuple(args.dataset),
     )
-    results = resume_study(run, More(args.trials, args.time_budget), request, make_display(console, quiet=False))
+    display = make_display(console, quiet=False)
+    try:
+        results = resume_study(run, More(args.trials, args.time_budget), request, display)
+    except Interrupted:
+        show_best_so_far(console, display)
+        raise
     show_summary(console, results, args.csv)
 
 
 def _plan(args: argparse.Namespace) -> None:
-    """Say what a study will take."""
-    from tune_mlp.options import named_study
+    """Estimate what a study will take."""
+    from tune_mlp.console.study_options import named_study
 
     study = named_study(args)
-    from tune_mlp.tuning.forewords import show_plan
-    from tune_mlp.tuning.plan import plan_study  # late: ray
-    from tune_mlp.tuning.progress import make_display
+    from tune_mlp.console.live_view import make_display
+    from tune_mlp.planning.plan import plan_study  # late: ray
+    from tune_mlp.planning.plan_view import show_plan
 
     console = make_console()
     plan = plan_study(study, args.address, args.data_dir, make_display(console, quiet=False))
@@ -112,24 +125,24 @@ def _plan(args: argparse.Namespace) -> None:
 
 
 def _study_options(parser: OneLineParser) -> None:
-    from tune_mlp.options import add_study_options  # numpy and pydantic take 0.3 s to import
+    from tune_mlp.console.study_options import add_study_options  # numpy and pydantic take 0.3 s to import
 
     add_study_options(parser)
 
 
 def _schema(args: argparse.Namespace) -> None:
     """Print the JSON schema of study files, for editors."""
-    from tune_mlp.tuning.schema import study_schema
+    from tune_mlp.study.schema import study_schema
 
     print(json.dumps(study_schema(), indent=1, ensure_ascii=False))
 
 
 def _doctor(args: argparse.Namespace) -> None:
-    """Look at this machine, or at all nodes of a Ray."""
-    from tune_mlp.options import overrides
-    from tune_mlp.results.place import location
-    from tune_mlp.tuning.doctor.show import doctor  # late: ray, pandas
-    from tune_mlp.tuning.study import Study
+    """Check this machine, or all nodes of a Ray cluster."""
+    from tune_mlp.console.study_options import overrides
+    from tune_mlp.doctor.doctor_view import doctor  # late: ray, pandas
+    from tune_mlp.results.storage import location
+    from tune_mlp.study.study import Study
 
     study = Study.load("mnist_asha", (), overrides(args))
     doctor(study, args.address, location(args.out), args.data_dir, make_console())
@@ -143,10 +156,10 @@ def _reproduce(args: argparse.Namespace) -> None:
         print(listing())
         return
     from tune_mlp.published.reproduce import Options, reproduce
-    from tune_mlp.results.place import Store, location
+    from tune_mlp.results.storage import ObjectStore, location
 
     out = location(args.out)
-    if isinstance(out, Store):
+    if isinstance(out, ObjectStore):
         raise UsageError("--out: what is reproduced goes to a folder of this machine, not to an object store")
     options = Options(args.quick, tuple(args.only), out, args.data_dir, args.engine)
     result = reproduce(args.names, options, make_console())
@@ -157,7 +170,7 @@ def _reproduce(args: argparse.Namespace) -> None:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The words."""
+    """Make the parser of `tune-mlp` and of all its words."""
     parser = OneLineParser(
         prog="tune-mlp",
         description="Hyperparameter tuning for PyTorch MLPs on Ray Tune.",
@@ -167,20 +180,36 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tune-mlp {__version__}")
     words = parser.add_subparsers(dest="word", metavar="WORD", required=True)
 
-    def word(name: str, job: Callable[[argparse.Namespace], None], text: str) -> OneLineParser:
-        added: OneLineParser = words.add_parser(name, help=text, description=text)
+    def word(name: str, job: Callable[[argparse.Namespace], None], text: str, example: str = "") -> OneLineParser:
+        added: OneLineParser = words.add_parser(
+            name,
+            help=text,
+            description=text,
+            epilog=example,
+            formatter_class=argparse.RawDescriptionHelpFormatter if example else argparse.HelpFormatter,
+            allow_abbrev=False,
+        )
         added.set_defaults(job=job)
         return added
 
-    spaces = word("spaces", _spaces, "List the shipped spaces with a line each, or print one.")
+    searching = word("search", search, DESCRIPTION, SEARCH_EXAMPLE.format(prog="tune-mlp search"))
+    searching.late = add_search_options
+    spaces = word("spaces", _spaces, "List the shipped spaces, one on each line, or print or copy the file of one.")
     spaces.add_argument("name", nargs="?", help="The space to print.")
+    spaces.add_argument(
+        "--copy", type=Path, metavar="DIR", help="Copy it there in place of printing it, with its table."
+    )
     plan = word(
-        "plan", _plan, "Say what a search would take: time, memory, disk, and how many trials at once are best."
+        "plan", _plan, "Estimate what a search would take: time, memory, disk, and how many trials to run at once."
     )
     plan.late = _study_options
-    export = word("export", _export, "Write a run's table of trials, epochs or steps as a file of another kind.")
-    export.add_argument("run", metavar="RUN", help="A run's folder or its URI, or its name under runs/.")
-    export.add_argument("--to", required=True, choices=list(FORMATS), help="The kind of file.")
+    export = word(
+        "export", _export, "Write a run's table of trials, epochs or steps as CSV, Parquet, JSON, Excel or Markdown."
+    )
+    export.add_argument(
+        "run", metavar="RUN", help="The run: its folder, its address on an object store, or its name in runs/."
+    )
+    export.add_argument("--to", required=True, choices=list(FORMATS), help="The file format.")
     export.add_argument(
         "--what", choices=["trials", "epochs", "steps"], default="trials", help="Which table (default: trials)."
     )
@@ -188,70 +217,100 @@ def make_parser() -> argparse.ArgumentParser:
         "--output",
         type=Path,
         metavar="FILE",
-        help="Where to write it, - for the screen (default: into the run's folder).",
+        help="The file to write, or - for the standard output (default: a file in the run's folder).",
     )
     reproduce = word(
-        "reproduce", _reproduce, "Run published studies again and compare the figures; without a name, list them."
+        "reproduce",
+        _reproduce,
+        "Run published studies again and compare their figures with ours. Without a name, list the studies.",
     )
     add = reproduce.add_argument
     add(
         "names",
         nargs="*",
         metavar="NAME",
-        help="A published study's name, a study file of your own with claims, or all.",
+        help="The name of a published study, a study file of your own that holds claims, or `all`.",
     )
-    add("--quick", action="store_true", help="Scaled down to minutes: the figures are shown, and no claim is judged.")
-    add("--only", action="append", default=[], metavar="EXPERIMENT", help="This experiment alone; repeatable.")
+    add(
+        "--quick",
+        action="store_true",
+        help="Run a small form that takes minutes. The figures are shown, and no claim is judged.",
+    )
+    add(
+        "--only",
+        action="append",
+        default=[],
+        metavar="EXPERIMENT",
+        help="Run only this experiment. Give the option again for more.",
+    )
     add(
         "--out",
         default="runs",
         metavar="DIR",
-        help="Where the table and its runs go (default: runs/).",
+        help="The folder for the table and the runs (default: runs/).",
     )
-    add("--data-dir", type=Path, metavar="DIR", help="Where datasets are looked for first.")
-    add("--engine", metavar="auto|eager|compiled", help="What trains, in place of what the studies say.")
+    add("--data-dir", type=Path, metavar="DIR", help="The folder in which datasets are looked for first.")
+    add(
+        "--engine",
+        metavar="auto|eager|compiled",
+        help="The engine that trains, in place of the one that each study names.",
+    )
     resume = word(
-        "resume", _resume, "Go on with a run that was interrupted or lost its driver, or extend one that has ended."
+        "resume",
+        _resume,
+        "Continue a run that was interrupted or whose process was lost, or add trials to one that has ended.",
     )
-    resume.add_argument("run", metavar="RUN", help="A run's folder or its URI, or its name under runs/.")
-    resume.add_argument("--trials", metavar="N|+N", help="So many trials in all, or so many more.")
-    resume.add_argument("--time-budget", metavar="10m", help="No trial goes on after this; counted from now.")
     resume.add_argument(
-        "--address", metavar="auto|ADDR", help="A running Ray to use; left out, one is started on this machine."
+        "run", metavar="RUN", help="The run: its folder, its address on an object store, or its name in runs/."
     )
-    resume.add_argument("--data-dir", type=Path, metavar="DIR", help="Where datasets are looked for first.")
+    resume.add_argument("--trials", metavar="N|+N", help="The number of trials in all, or with + how many to add.")
+    resume.add_argument(
+        "--time-budget", metavar="10m", help="No trial trains for longer than this; counted from its first trial on."
+    )
+    resume.add_argument(
+        "--address",
+        metavar="auto|ADDR",
+        help="The address of a running Ray cluster; without it, Ray is started on this machine.",
+    )
+    resume.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="The folder in which datasets are looked for first."
+    )
     resume.add_argument(
         "--dataset",
         action="append",
         default=[],
         metavar="PACKAGE.MODULE:FUNCTION",
-        help="The function that the run's data come from, where they do: code runs only if you name it.",
+        help="The function that the run's data come from, if there is one. It is called only if you name it here.",
     )
-    resume.add_argument("--csv", type=Path, metavar="FILE", help="Write the table of trials there, too.")
+    resume.add_argument("--csv", type=Path, metavar="FILE", help="Write the table of trials to this file, too.")
     doctor = word(
         "doctor",
         _doctor,
-        "See whether this machine, or each node of a Ray, can run a search: a line a finding, with its remedy. Exit status: 0 no "
-        "problem, 1 at least one, 2 bad usage.",
+        "Check whether this machine, or each node of a Ray cluster, can run a search. Each line is one finding and what to do "
+        "about it. Exit status: 0 no problem, 1 at least one problem, 2 bad usage.",
     )
     add = doctor.add_argument
-    add("--address", metavar="auto|ADDR", help="A running Ray to look at; left out, one is started on this machine.")
-    add("--out", default="runs", metavar="DIR|URI", help="Where runs are to be kept (default: runs/).")
-    add("--data-dir", type=Path, metavar="DIR", help="Where datasets are looked for first.")
-    add("--dataset", metavar="NAME", help="The dataset that is to be there (default: mnist).")
-    add("--cpus", type=float, metavar="F", help="CPU cores that a trial takes (default: 1).")
+    add(
+        "--address",
+        metavar="auto|ADDR",
+        help="The address of a running Ray cluster to check; without it, Ray is started on this machine.",
+    )
+    add("--out", default="runs", metavar="DIR|URI", help="The folder or the object store for runs (default: runs/).")
+    add("--data-dir", type=Path, metavar="DIR", help="The folder in which datasets are looked for first.")
+    add("--dataset", metavar="NAME", help="The dataset that a search will need (default: mnist).")
+    add("--cpus", type=float, metavar="F", help="The CPU cores of one trial (default: 1).")
     add(
         "--gpus",
         type=float,
         metavar="F",
-        help="GPUs that a trial takes, a fraction below 1 or a whole number (default: 0).",
+        help="The GPUs of one trial, a fraction below 1 or a whole number (default: 0).",
     )
     word("schema", _schema, "Print the JSON schema of study files, for editors.")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a word; returns the exit status."""
+    """Run the word that the command line names; return the exit status."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     args = make_parser().parse_args(arguments)
     args.command = ("tune-mlp", *arguments)
@@ -259,5 +318,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def command() -> NoReturn:
-    """The process of `tune-mlp`."""
+    """Run `tune-mlp` as a process, and end it."""
     leave(main())

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, model_validator
 from pydantic_core import PydanticCustomError
 
-from tune_mlp.errors import did_you_mean
+from tune_mlp.errors import clipped, did_you_mean, escaped
 from tune_mlp.records import Task
 
 Activation = Literal[
@@ -26,6 +26,16 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Width = Annotated[int, Field(ge=1, le=1_000_000)]
+MAX_TRIALS = 1_000_000
+"""A million trials of a second each are eleven days on one core, and their journal of about a gigabyte is held in memory."""
+MAX_EPOCHS = 999_999
+"""The names of a trial's files hold an epoch's number in six digits, so that they sort by it."""
+MAX_SAMPLES = 1_000_000_000
+"""A billion samples of a single number already fill four gigabytes."""
+MAX_LAYERS = 100
+"""Hidden layers, or convolutions: a plain net of more can't be trained."""
+Trials = Annotated[int, Field(ge=1, le=MAX_TRIALS)]
+Epochs = Annotated[int, Field(ge=1, le=MAX_EPOCHS)]
 
 
 class Settings(BaseModel):
@@ -41,10 +51,9 @@ class Settings(BaseModel):
             known = [field.alias or name for name, field in cls.model_fields.items()]
             for name in raw:
                 if name not in known:
-                    hint = did_you_mean(str(name), known)
-                    raise PydanticCustomError(
-                        "unknown_name", "unknown name '{name}'{hint}", {"name": name, "hint": hint}
-                    )
+                    hint = did_you_mean(str(name), known, in_study=True)
+                    context = {"name": escaped(str(name)), "shown": clipped(repr(str(name))), "hint": hint}
+                    raise PydanticCustomError("unknown_name", "unknown name {shown}{hint}", context)
         return raw
 
 
@@ -64,7 +73,9 @@ class Cnn(Settings):
     """Convolutions over a picture, each with activation and max pooling, ahead of the hidden layers."""
 
     name: Literal["cnn"] = "cnn"
-    channels: Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(strict=False, min_length=1)] = (16, 32)
+    channels: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(strict=False, min_length=1, max_length=MAX_LAYERS)
+    ] = (16, 32)
     """Channels of each convolution, one by one."""
     kernel: Annotated[
         int, Field(ge=1, le=15, json_schema_extra={"not": {"multipleOf": 2}}), AfterValidator(_is_odd)
@@ -210,15 +221,15 @@ class TrialConfig(Settings):
 
     lr: Positive = 0.01
     """Learning rate."""
-    batch_size: Annotated[int, Field(ge=1)] = 32
+    batch_size: Annotated[int, Field(ge=1, le=MAX_SAMPLES)] = 32
     """Samples in a step; the last step of an epoch takes what is left."""
     model: Model = Mlp()
     """What stands ahead of the last layer: hidden layers (mlp), or convolutions and then hidden layers (cnn, for pictures)."""
-    depth: Annotated[int, Field(ge=0, le=100)] = 1
+    depth: Annotated[int, Field(ge=0, le=MAX_LAYERS)] = 1
     """Hidden layers; 0 is a linear model."""
     width: Width = 64
     """Units in each hidden layer."""
-    widths: Annotated[tuple[Width, ...], Field(strict=False)] | None = None
+    widths: Annotated[tuple[Width, ...], Field(strict=False, max_length=MAX_LAYERS)] | None = None
     """Units of each hidden layer, one by one, in place of depth and width."""
     activation: Activation = "relu"
     """What follows each hidden layer and each convolution."""
@@ -273,7 +284,7 @@ NORMALIZE: tuple[Normalize, ...] = get_args(Normalize)
 class Head(Settings):
     """A split by order: no shuffling."""
 
-    head: Annotated[int, Field(ge=1)]
+    head: Annotated[int, Field(ge=1, le=MAX_SAMPLES)]
     """So many samples from the start train; the rest is held out."""
 
 
@@ -318,7 +329,7 @@ class DataSettings(Settings):
     """What is kept from training to choose by: a share, {head: N} to train on the first N, or {folds: K}."""
     test: TestSplit = 0.2
     """What is cut off for the winner's one test where the dataset has no test part of its own: a share, or {head: N} to keep all but the first N; 0 for none."""
-    samples: Annotated[int, Field(ge=2)] | None = None
+    samples: Annotated[int, Field(ge=2, le=MAX_SAMPLES)] | None = None
     """Learn from at most so many samples, drawn by the seed, training and validation together; the test part stays whole."""
     stratify: bool = False
     """Keep the classes' shares alike in all parts of a split."""

@@ -10,20 +10,31 @@ TuneMlpError                 1  anything that we refuse or that went wrong, said
 │   ├── NoTrialSucceeded     1  every trial diverged or failed
 │   ├── StorageError         1  a file that can't be written: the disk is full, read-only or gone
 │   │   └── StoreError       1  an object store that can't be reached, read or written
-│   └── LostRun              1  another process has taken this run over
+│   ├── LostRun              1  another process has taken this run over
+│   └── RayLost              1  Ray's own processes ended while a study ran
 └── Interrupted        130/143  a signal ended the study; all that was learnt is saved
 """
 
 from __future__ import annotations
 
 import difflib
+import signal
+import unicodedata
 from collections.abc import Iterable
+
+from tune_mlp.synonyms import SYNONYMS
+
+SHORT_LIST = 24
+"""So many known names at most are listed in full."""
 
 
 class TuneMlpError(Exception):
-    """The root: its text is one line that a user can act on."""
+    """The root of the tree: its text is one line that a user can act on, whatever names and values stand in it."""
 
     status = 1
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(escaped(text))
 
 
 class UsageError(TuneMlpError):
@@ -31,12 +42,12 @@ class UsageError(TuneMlpError):
 
 
 class StudyError(UsageError):
-    """A rule of the study file that was broken, at `path` in it; `source` is `file:line` or the option that said it."""
+    """A study file breaks a rule at `path` in it; `source` is `file:line`, or the option that gave the value."""
 
     def __init__(self, rule: str, path: tuple[str | int, ...] = (), source: str = "") -> None:
         self.rule = rule
         self.path = path
-        where = " ".join(part for part in (source, ".".join(map(str, path))) if part)
+        where = " ".join(part for part in (source, ".".join(clipped(str(part)) for part in path)) if part)
         super().__init__(f"{where}: {rule}" if where else rule)
 
 
@@ -72,26 +83,74 @@ class LostRun(RunError):
     pass
 
 
+ENDING = tuple(
+    getattr(signal, name)
+    for name in ("SIGTERM", "SIGHUP", "SIGQUIT")
+    if hasattr(signal, name)  # Windows lacks two
+)
+"""The signals, beside Ctrl-C's, that ask a process to end."""
+
+
 class Interrupted(TuneMlpError):
-    """`signal_number` is 2 (Ctrl-C) or 15 (SIGTERM); the shell's status is 128 more."""
+    """A signal ended the work early; the shell's status is its number and 128."""
 
     def __init__(self, message: str, signal_number: int) -> None:
         self.status = 128 + signal_number
         super().__init__(message)
 
 
-def one_line(error: BaseException, limit: int = 500) -> str:
-    """The error's text without line breaks, led by its kind when it isn't one of ours."""
-    text = " ".join(str(error).split())
-    if not isinstance(error, TuneMlpError):
-        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+def escaped(text: str) -> str:
+    """The text in one line: a character that isn't printable is written as in Python, `\\n` or `\\u202e`.
+
+    A line break in a name would make a second line, and marks of text direction would show another text than the real one.
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+
+
+def clipped(text: str, limit: int = 80) -> str:
+    """The text, cut off where it is longer than `limit` characters."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """` (did you mean 'x'?)` for a near name, or the whole list when it is short, or nothing."""
+def one_line(error: BaseException, limit: int = 500) -> str:
+    """The error's text in one line; an error that isn't one of ours is led by the name of its type."""
+    text = escaped(" ".join(str(error).split()))
+    if not isinstance(error, TuneMlpError):
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return clipped(text, limit)
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known name that was probably meant: one that other libraries call `name`, or one that is spelt nearly the same."""
+    by_spelling = {_spelling(one): one for one in known}
+    spelling = _spelling(name)
+    for ours, theirs in SYNONYMS.items():
+        if ours in by_spelling and spelling in theirs.split():
+            return by_spelling[ours]
+    for one in by_spelling:
+        if sorted(one) == sorted(spelling):  # letters that changed places, as in `cvs`
+            return by_spelling[one]
+    near = difflib.get_close_matches(spelling, by_spelling, n=1, cutoff=cutoff)
+    return by_spelling[near[0]] if near else None
+
+
+def did_you_mean(name: str, known: Iterable[str], in_study: bool = False) -> str:
+    """` (did you mean 'x'?)` for a near name, or the whole list where it is short, or nothing.
+
+    With `in_study`, a name that other libraries use is answered by ours, though it belongs to another part of a study.
+    """
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    if near:
-        return f" (did you mean {near[0]!r}?)"
-    return f" (known: {', '.join(names)})" if 0 < len(names) <= 24 else ""
+    listed = 0 < len(names) <= SHORT_LIST
+    near = nearest(name, names, 0.7 if listed else 0.6)  # a doubtful guess says less than the whole list
+    if near is not None:
+        return f" (did you mean {clipped(near)!r}?)"
+    if in_study and (ours := nearest(name, SYNONYMS, cutoff=1.0)) not in (None, name):
+        return f" (a study calls it {ours!r})"
+    return f" (known: {', '.join(map(clipped, names))})" if listed else ""
+
+
+def _spelling(name: str) -> str:
+    """The name without what a person doesn't tell apart: case, dashes for underscores, and two codes for one letter."""
+    return unicodedata.normalize("NFC", name).casefold().replace("-", "_").replace(" ", "_")

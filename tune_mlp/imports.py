@@ -1,7 +1,7 @@
-"""Importing large packages, ahead of their use and without looking for garbage.
+"""Importing large packages ahead of their use, with garbage collection switched off.
 
-While they make their objects, Python looks for garbage among them again and again; there is none, and without that an import
-of Ray Tune or PyTorch takes a fifth less.
+An import makes many objects and no garbage, yet the collector looks for garbage again and again. Without it, an import of
+Ray Tune or PyTorch takes a fifth less time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def large_imports() -> Iterator[None]:
-    """For the imports within."""
+    """Switch garbage collection off while the imports inside the block run."""
     collects = gc.isenabled()
     gc.disable()
     try:
@@ -26,14 +26,14 @@ def large_imports() -> Iterator[None]:
 
 
 def import_ahead(*modules: str) -> threading.Thread:
-    """What is needed next, while the disk or other processes are waited for. An import that fails is tried again by whoever
-    needs it."""
+    """Import modules in a thread, while the main thread waits for the disk or for other processes. An import that fails is
+    tried again where the module is needed."""
 
     def go() -> None:
         with contextlib.suppress(Exception), large_imports():
             for module in modules:
                 importlib.import_module(module)
 
-    thread = threading.Thread(target=go)  # no daemon: a process that ends would pull a half-made package from under it
+    thread = threading.Thread(target=go)  # no daemon: a process that ends would break the import in the middle
     thread.start()
     return thread

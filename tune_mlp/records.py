@@ -7,10 +7,17 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, Protocol
 
 Task = Literal["classification", "regression"]
 Mode = Literal["min", "max"]
+
+
+class Say(Protocol):
+    """Shows a person one line, in a style such as `yellow`."""
+
+    def __call__(self, line: str, style: str = "") -> None: ...
+
 
 SCORES: dict[Task, tuple[str, ...]] = {
     "classification": ("loss", "accuracy"),

@@ -148,6 +148,14 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path, file, content, telling)
     assert "\n" not in str(caught.value)
 
 
+def test_an_archive_that_unpacks_without_end_is_read_no_further_than_it_could_be_right(tmp_path, monkeypatch):
+    monkeypatch.setattr(mnist, "MAX_BYTES", 40_000)
+    put(tmp_path, idx_files(), zipped=True)
+    (tmp_path / f"{TRAIN}.gz").write_bytes(gzip.compress(idx_files()[TRAIN] + bytes(10_000_000)))
+    with pytest.raises(DataError, match=rf"{TRAIN}.gz: damaged: .*, got 40000"):
+        load(data_dir=tmp_path)
+
+
 @pytest.mark.parametrize("content", [gzip.compress(idx_files()[TRAIN])[:-300], b"no gzip at all", b""])
 def test_a_damaged_archive_is_refused_in_one_line(tmp_path, content):
     put(tmp_path, idx_files(), zipped=True)

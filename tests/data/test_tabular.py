@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import importlib.util
+import os
 from pathlib import Path
 
 import numpy as np
@@ -212,7 +213,7 @@ BAD = {
     "header only": ("a,b,y\n", {}, "10 rows at least, got 0"),
     "few rows": (many("#,1#,#", n=9), {}, "10 rows at least, got 9"),
     "no target named": (GOOD, {"target": None}, "data.target must name the column to predict: a, b, y"),
-    "misspelt target": (many("#,#,#", head="a,b,price"), {"target": "prise"}, "no column 'prise' (did you mean 'price'?)"),
+    "misspelt target": (many("#,#,#", head="a,b,price"), {"target": "prise"}, "no column 'prise' in this table (did you mean 'price'?)"),
     "duplicate names": (many("#,#,#", head="a,a,y"), {}, "column names must differ, got 'a' 2 times"),
     "only the target": (many("#", head="y"), {}, "no input columns left"),
     "only constants": (many("1,x,#"), {}, "no input columns left beside 'y'; left out: constant column 'a', constant column 'b'"),
@@ -279,12 +280,21 @@ def test_a_file_that_is_not_there_is_refused_in_one_line(tmp_path, name, telling
 
 
 def test_a_file_that_may_not_be_read_is_refused(tmp_path, monkeypatch):
-    def refuse(self):
-        raise PermissionError(13, "Permission denied", str(self))
+    def refuse(path, flags):
+        raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr("os.open", refuse)
     with pytest.raises(DataError, match=r"table\.csv: can't be read: Permission denied"):
         load(tmp_path, GOOD)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_pipes_and_devices_are_refused_at_once(tmp_path, kind):
+    os.mkfifo(tmp_path / f"pipe.{kind}")
+    for file, telling in ((f"pipe.{kind}", "a pipe"), ("/dev/zero", "a device"), ("/dev/stdin", "a device|a pipe")):
+        with pytest.raises(DataError, match=rf"{file}: can't be read: ({telling}), where a regular file is needed$"):
+            load_dataset(DataSettings(name=f"{kind}:{file}", target="y"), base=tmp_path)
 
 
 def test_quoted_text_over_several_lines_is_kept_on_one(tmp_path):

@@ -14,11 +14,12 @@ from tests.studies import study
 from tune_mlp import cli
 from tune_mlp.data.sources import load_dataset
 from tune_mlp.data.split import make_problem
-from tune_mlp.results.journal import Event, Journal, Started
+from tune_mlp.results.journal import Event, Started
+from tune_mlp.results.run_cache import JOURNAL
+from tune_mlp.runs.journal_writer import Journal
+from tune_mlp.runs.manifest import Manifest, RunFacts
+from tune_mlp.runs.run_folder import create
 from tune_mlp.training import checkpoint
-from tune_mlp.tuning.cluster import Cluster
-from tune_mlp.tuning.folder import Manifest, create
-from tune_mlp.tuning.run import JOURNAL
 from tune_mlp.tuning.trainable import state_file, weights_file
 
 KB = 1024
@@ -48,7 +49,7 @@ def left_behind(out: Path, trials: int = 2, **settings: Any) -> Path:
     its = its.bound(dataset.task)
     problem = make_problem(dataset, its.data, its.seed)
     run = create(out, "cut", its.name)
-    Manifest.begin(run, its, problem.dataset, Cluster(({"CPU": 4.0},)), 2, "eager", "", (), 0.0)
+    Manifest.begin(run, RunFacts(its, problem.dataset, "eager", "", ({"CPU": 4.0},), 2), (), 0.0)
     write_journal(run / JOURNAL, trials)
     checkpoint.save(run / "checkpoints" / weights_file(0, 2), weights(2))
     checkpoint.save(run / "checkpoints" / state_file(trials - 1), {"config": {}, "trainer": weights(2), "records": []})

@@ -24,7 +24,8 @@ from tune_mlp.config import DataSettings
 from tune_mlp.data.mnist import FILES
 from tune_mlp.data.sources import load_dataset
 from tune_mlp.errors import DataError, RunError, RunFolderError
-from tune_mlp.results.journal import Journal, read
+from tune_mlp.results.journal import read
+from tune_mlp.runs.journal_writer import Journal
 from tune_mlp.training import checkpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ray calls what Python deprecates

@@ -21,14 +21,15 @@ from tests.snapshots import REPORTING, comparable, go_on
 from tests.studies import Memory, study
 from tests.test_search import SEARCH, environment
 from tune_mlp import search
+from tune_mlp.console.board import Board
 from tune_mlp.errors import StorageError
 from tune_mlp.results.export import export
-from tune_mlp.results.journal import Ended, Event, Journal, read
-from tune_mlp.results.place import Folder
+from tune_mlp.results.journal import Ended, Event, read
+from tune_mlp.results.storage import FolderStorage
+from tune_mlp.runs.journal_writer import Journal
+from tune_mlp.runs.run_folder import write_text
 from tune_mlp.training import checkpoint
 from tune_mlp.tuning import recorder
-from tune_mlp.tuning.folder import write_text
-from tune_mlp.tuning.progress import Board
 from tune_mlp.tuning.run import Request, run_study
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ray calls what Python deprecates
@@ -175,9 +176,8 @@ def test_what_a_worker_could_not_write_is_no_trials_failure(tmp_path: Path) -> N
         its = recorder.Recorder(
             journal,
             display,
-            "max",
-            Folder(tmp_path),
-            recorder.Kept(),
+            FolderStorage(tmp_path),
+            recorder.KeptFiles(),
             on_start=lambda: None,
             on_last_starts=lambda: None,
             slots=1,

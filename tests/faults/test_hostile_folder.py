@@ -20,17 +20,18 @@ import pytest
 import torch
 
 from tests.faults.folders import Canary, contents, left_behind, refused_by_resume
-from tests.results.journals import drawn, ended, record, started, trained
+from tests.results.journals import as_line, drawn, ended, record, started, trained
 from tests.snapshots import REPORTING, comparable, go_on, snapshots
 from tests.studies import Memory
 from tune_mlp import cli, search
 from tune_mlp.errors import RunError, RunFolderError, StudyError, TuneMlpError
-from tune_mlp.results.journal import from_line, read, to_line
+from tune_mlp.results.journal import read
 from tune_mlp.results.results import Results
+from tune_mlp.runs.journal_writer import Journal
 from tune_mlp.space.files import read_file
+from tune_mlp.study.study import Study
 from tune_mlp.training import checkpoint
 from tune_mlp.training.checkpoint import load_model
-from tune_mlp.tuning.study import Study
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ray calls what Python deprecates
 
@@ -220,10 +221,10 @@ def test_a_runs_name_is_no_way_out(tmp_path: Path, name: str, monkeypatch: pytes
 @pytest.mark.parametrize("number", [-1, 10**9, 10**30, "../../x", 1.5, None, True, [0]])
 def test_a_trials_number_is_a_small_one_since_files_are_named_by_it(tmp_path: Path, number: Any) -> None:
     for event in (drawn(0), ended(0), trained(0, record(1, 0.5, 0.5, 0.5, 0.5))):
-        body = json.loads(to_line(event)) | {"trial": number}
+        body = json.loads(as_line(event, 2)) | {"trial": number}
         body.pop("crc")
         path = tmp_path / "journal.jsonl"
-        path.write_bytes(to_line(started()) + _sealed(body))
+        path.write_bytes(as_line(started()) + b"\n" + _sealed(body))
         with pytest.raises(RunFolderError, match=r"journal\.jsonl:2: .*trial"):
             read(path)
 
@@ -243,9 +244,9 @@ def test_paths_that_a_manifest_or_a_draw_names_lead_nowhere(tmp_path: Path, caps
         json.dumps(facts | {"name": "../../out", "study": "/etc/out", "command": ["rm", "-r"]})
     )
     bad = drawn(2, {"lr": "../../out", "../../out": 1, "width": "/etc/passwd"})
-    with (run / "journal.jsonl").open("ab") as file:
-        file.write(to_line(bad))
-    assert from_line(to_line(bad)[:-1]) == bad
+    with Journal.resume(run / "journal.jsonl") as journal:
+        journal.append(bad)
+    assert read(run / "journal.jsonl")[-1] == bad
     for kind in cli.FORMATS:
         assert cli.main(["export", str(run), "--to", kind]) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["runs"]

@@ -19,16 +19,17 @@ from tests.faults.folders import contents, left_behind, refused_by_resume
 from tests.results.journals import drawn, started
 from tests.test_search import SEARCH, environment
 from tune_mlp.errors import LostRun, RunFolderError, StorageError
-from tune_mlp.results import journal as journals
-from tune_mlp.results import lease as leases
-from tune_mlp.results.journal import Journal, read
-from tune_mlp.results.lease import LEASE_SECONDS, lease_file
+from tune_mlp.results.journal import read
+from tune_mlp.runs import journal_writer as journals
+from tune_mlp.runs import lease as leases
+from tune_mlp.runs.journal_writer import Journal
+from tune_mlp.runs.lease import LEASE_SECONDS, lease_file
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ray calls what Python deprecates
 
 HOLDER = """\
 import sys, time
-from tune_mlp.results.journal import Journal
+from tune_mlp.runs.journal_writer import Journal
 with Journal.resume(sys.argv[1]):
     print("held", flush=True)
     time.sleep(600)
@@ -39,7 +40,7 @@ TAKER = """\
 import sys
 from pathlib import Path
 from tune_mlp.errors import TuneMlpError
-from tune_mlp.results.lease import Lease
+from tune_mlp.runs.lease import Lease
 print("ready", flush=True)
 sys.stdin.readline()
 try:
@@ -176,7 +177,7 @@ def test_a_copied_folders_lease_is_the_originals(path: Path, tmp_path: Path) -> 
 def test_a_removed_run_is_noticed(path: Path) -> None:
     journal = Journal.resume(path)
     shutil.rmtree(path.parent)
-    with pytest.raises(LostRun, match="no longer ours; nothing more is written here"):
+    with pytest.raises(LostRun, match="this run's folder was deleted while the run was at work"):
         journal.append(drawn(0))
     journal.close()
     assert not path.parent.exists()

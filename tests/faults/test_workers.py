@@ -19,7 +19,7 @@ from tests.studies import SPACE, Memory, study
 from tune_mlp.records import TrialState
 from tune_mlp.results.journal import Trained, read
 from tune_mlp.results.results import Results
-from tune_mlp.tuning import run as runs
+from tune_mlp.tuning import search_loop
 from tune_mlp.tuning.run import Request, run_study
 from tune_mlp.tuning.trainable import state_file
 
@@ -150,7 +150,7 @@ class Deadly(Memory):
 def test_a_trial_that_always_kills_its_worker_fails_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "RETRIES", 1)
+    monkeypatch.setattr(search_loop, "RETRIES", 1)
     display = Deadly()
     results = run_study(study(trials=3, concurrent=1, engine="eager"), Request(out=tmp_path, name="a"), display)
     assert list(results.trials["state"]) == ["finished", "failed", "finished"]

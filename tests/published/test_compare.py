@@ -9,12 +9,12 @@ import pytest
 
 from tests.published.made import claim, tables
 from tune_mlp.errors import RunError
-from tune_mlp.published.compare import MEASURES, PICKS, Finding, Verdict, measure, verdict
+from tune_mlp.published.compare import MEASURES, PICKS, Comparison, Verdict, measure, verdict
 from tune_mlp.published.experiments import TOLERANCES, Claim, Value
-from tune_mlp.published.figures import Absent
+from tune_mlp.published.figures import MissingRow
 
 
-def only(settings: dict[str, Any], **changes: Any) -> Finding:
+def only(settings: dict[str, Any], **changes: Any) -> Comparison:
     [finding] = measure(claim(**settings), tables(**changes))
     return finding
 
@@ -112,7 +112,7 @@ def test_an_epochs_figure_is_the_mean_over_its_runs() -> None:
     ],
 )
 def test_what_cannot_be_measured_is_said(how: dict[str, Any], said: str) -> None:
-    with pytest.raises((RunError, Absent)) as raised:
+    with pytest.raises((RunError, MissingRow)) as raised:
         only({"value": how})
     assert said in str(raised.value)
 
@@ -226,7 +226,7 @@ def test_gradients_are_as_exact_as_their_worst(worst: float, met: bool) -> None:
 
 
 def test_a_verdict_never_flatters() -> None:
-    met, missed, told = (Finding("", "", "", met=met) for met in (True, False, None))
+    met, missed, told = (Comparison("", "", "", met=met) for met in (True, False, None))
     assert verdict(met, quick=False, stand_in=False) == Verdict.MET
     assert verdict(missed, quick=False, stand_in=False) == Verdict.MISSED
     assert verdict(told, quick=True, stand_in=False) == Verdict.REPORTED

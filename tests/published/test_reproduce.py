@@ -13,13 +13,13 @@ from rich.console import Console
 
 from tests.published.made import STUDY
 from tests.published.test_page import Reader
+from tune_mlp.console.live_view import LiveView
 from tune_mlp.data import mnist
 from tune_mlp.data.torchvision_cpu import mnist_module
 from tune_mlp.errors import Interrupted, RunError, StudyError, UsageError
 from tune_mlp.published import reproduce as module
 from tune_mlp.published.reproduce import Options, Reproduced, reproduce
 from tune_mlp.results.results import Results
-from tune_mlp.tuning.progress import LiveView
 
 BROKEN = """\
     broken:

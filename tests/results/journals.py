@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tune_mlp.records import EpochRecord, TrialState, metric_names
-from tune_mlp.results.journal import Drawn, Ended, Event, Journal, Param, Started, Tested, Trained
+from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Param, Started, Tested, Trained, to_line
+from tune_mlp.runs.journal_writer import Journal
 
 
 def started(**changes: Any) -> Started:
@@ -38,12 +39,24 @@ def drawn(trial: int, params: Mapping[str, Param] | None = None) -> Drawn:
     return Drawn(trial, {"lr": 0.1} if params is None else params, seed=2**62 + trial)
 
 
-def trained(trial: int, *records: EpochRecord, node: str = "head", weights: int = 650) -> Trained:
-    return Trained(trial, records, node, weights)
+def trained(trial: int, *records: EpochRecord, node: str = "head", weights: int = 650, digest: str = "") -> Trained:
+    return Trained(trial, records, node, weights, digest)
 
 
-def ended(trial: int, state: str = "finished", seconds: float = 9.25, error: str = "") -> Ended:
-    return Ended(trial, TrialState(state), seconds, error)
+def decided(trial: int, epoch: int, **changes: Any) -> Decided:
+    values: dict[str, Any] = {
+        "scheduler": "asha",
+        "rung": f"bracket 0, epoch {epoch}",
+        "value": 0.5,
+        "cutoff": 0.75,
+        "competed": 2,
+        "decision": "stop",
+    }
+    return Decided(trial, epoch, **{**values, **changes})
+
+
+def ended(trial: int, state: str = "finished", seconds: float = 9.25, error: str = "", reason: Any = "") -> Ended:
+    return Ended(trial, TrialState(state), seconds, error, reason)
 
 
 def winner(trial: int, metrics: Mapping[str, float]) -> Tested:
@@ -68,6 +81,7 @@ def a_study() -> list[Event]:
         *trial(2, 0.9, float("nan"), state="diverged"),
         drawn(3),
         ended(3, "failed", error='RuntimeError: "a", b\nc\r\n| é 😀'),
+        decided(1, 1),
         Tested(0, {"test_loss": 0.25, "test_accuracy": 0.8125}),
     ]
 
@@ -77,3 +91,17 @@ def write(path: Path, events: Iterable[Event]) -> Path:
         for event in events:
             journal.append(event)
     return path
+
+
+AT = 1.5e9
+"""When the lines of `lines_of` were written."""
+
+
+def lines_of(events: Iterable[Event]) -> list[bytes]:
+    """The lines of a journal, each with its newline."""
+    return [to_line(event, number, AT) for number, event in enumerate(events, start=1)]
+
+
+def as_line(event: Event, number: int = 1) -> bytes:
+    """One line without its newline."""
+    return to_line(event, number, AT)[:-1]

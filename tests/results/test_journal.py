@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import zlib
@@ -14,13 +15,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.results.journals import a_study, drawn, ended, record, started, trained, winner, write
+from tests.results.journals import (
+    AT,
+    a_study,
+    as_line,
+    decided,
+    drawn,
+    ended,
+    lines_of,
+    record,
+    started,
+    trained,
+    winner,
+    write,
+)
 from tune_mlp.errors import RunError, RunFolderError
 from tune_mlp.records import EpochRecord
 from tune_mlp.results import journal
-from tune_mlp.results.journal import EVENTS, Drawn, Journal, from_line, read, to_line
+from tune_mlp.results.journal import EVENTS, Drawn, from_line, read, read_lines
+from tune_mlp.runs.journal_writer import Journal
 
-LINES = [to_line(event) for event in a_study()]
+LINES = lines_of(a_study())
+FORMAT_1 = Path(__file__).parents[1] / "fixtures" / "run_format_1" / "journal.jsonl"
 WHOLE = b"".join(LINES)
 
 
@@ -32,10 +48,11 @@ def line_of(body: str) -> bytes:
 
 @pytest.mark.parametrize("event", a_study(), ids=repr)
 def test_every_event_comes_back_as_it_was_written(event: Any) -> None:
-    line = to_line(event)
-    assert line.endswith(b"\n")
-    assert line.count(b"\n") == 1
-    assert repr(from_line(line[:-1])) == repr(event)  # a NaN equals nothing, but its repr does
+    line = as_line(event, 7)
+    assert b"\n" not in line
+    back = from_line(line)
+    assert (back.number, back.at) == (7, AT)
+    assert repr(back.event) == repr(event)  # a NaN equals nothing, but its repr does
 
 
 def test_the_sample_study_has_every_kind_of_event() -> None:
@@ -61,10 +78,10 @@ def test_a_line_is_strict_json_that_ends_in_its_own_checksum() -> None:
 
 def test_only_metrics_read_nan_as_a_number() -> None:
     words = {"a": "nan", "b": "inf", "c": "-inf"}
-    back: Any = from_line(to_line(Drawn(0, words, 1))[:-1])
+    back: Any = from_line(as_line(Drawn(0, words, 1))).event
     assert isinstance(back, Drawn)
     assert back.params == words
-    back = from_line(to_line(winner(0, {"a": math.nan, "b": math.inf, "c": -math.inf, "d": -0.0}))[:-1])
+    back = from_line(as_line(winner(0, {"a": math.nan, "b": math.inf, "c": -math.inf, "d": -0.0}))).event
     assert isinstance(back, journal.Tested)
     assert [repr(value) for value in back.metrics.values()] == ["nan", "inf", "-inf", "-0.0"]
 
@@ -72,7 +89,7 @@ def test_only_metrics_read_nan_as_a_number() -> None:
 @given(st.dictionaries(st.text(), st.floats()), st.floats(allow_nan=False, allow_infinity=False))
 def test_any_float_comes_back_to_the_last_bit(metrics: dict[str, float], seconds: float) -> None:
     event = trained(0, EpochRecord(1, 0, metrics, 1, seconds, seconds))
-    assert repr(from_line(to_line(event)[:-1])) == repr(event)
+    assert repr(from_line(as_line(event)).event) == repr(event)
 
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -80,7 +97,7 @@ scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False,
 
 @given(st.dictionaries(st.text(), scalars | st.lists(scalars)))
 def test_any_parameter_comes_back_with_its_kind(params: dict[str, Any]) -> None:
-    assert repr(from_line(to_line(drawn(0, params))[:-1])) == repr(drawn(0, params))
+    assert repr(from_line(as_line(drawn(0, params))).event) == repr(drawn(0, params))
 
 
 def test_a_non_finite_parameter_is_our_own_mistake_and_is_not_written(tmp_path: Path) -> None:
@@ -97,9 +114,9 @@ def test_a_journal_cut_at_any_byte_gives_the_events_before_the_cut(cut: int) -> 
     whole = WHOLE[:cut].count(b"\n")
     if whole == 0:
         with pytest.raises(RunFolderError, match="the journal is empty"):
-            journal._events(WHOLE[:cut], "j")
+            journal.parse_events(WHOLE[:cut], "j")
     else:
-        assert repr(journal._events(WHOLE[:cut], "j")) == repr(a_study()[:whole])
+        assert repr(journal.parse_events(WHOLE[:cut], "j")) == repr(a_study()[:whole])
 
 
 @settings(max_examples=500, deadline=None)
@@ -108,7 +125,7 @@ def test_any_changed_byte_is_refused(at: int, flip: int) -> None:
     damaged = bytearray(WHOLE)
     damaged[at] ^= flip
     with pytest.raises(RunFolderError, match=r"^j:\d+: [^\n]+$"):
-        journal._events(bytes(damaged), "j")
+        journal.parse_events(bytes(damaged), "j")
 
 
 BAD_LINES = {
@@ -163,10 +180,11 @@ def test_a_journal_that_is_missing_empty_or_a_folder_is_refused_in_one_line(tmp_
 
 def test_a_journal_is_created_once(tmp_path: Path) -> None:
     path = write(tmp_path / "j", a_study())
-    assert path.read_bytes() == WHOLE
+    written = path.read_bytes()
     with pytest.raises(RunFolderError, match="there is a journal already"):
         Journal.create(path)
-    assert path.read_bytes() == WHOLE
+    assert path.read_bytes() == written
+    assert repr(read(path)) == repr(a_study())
 
 
 def test_a_journal_in_no_folder_is_refused(tmp_path: Path) -> None:
@@ -243,14 +261,84 @@ def test_the_journal_brings_no_heavy_library() -> None:
 
 
 def test_a_journal_from_before_there_were_several_seeds_is_read_as_one_of_one_seed() -> None:
-    line = json.loads(to_line(trained(0, record(1, 1, 1, 1, 1, repeat=0))))
+    line = json.loads(as_line(trained(0, record(1, 1, 1, 1, 1, repeat=0))))
     del line["crc"], line["epochs"][0]["repeat"]
     old = line_of(json.dumps(line, separators=(",", ":")))
-    assert from_line(old[:-1]) == trained(0, record(1, 1, 1, 1, 1, repeat=0))
+    assert from_line(old[:-1]).event == trained(0, record(1, 1, 1, 1, 1, repeat=0))
 
 
 def test_a_record_keeps_the_order_of_its_metrics() -> None:
     event = trained(0, record(1, 4.0, 3.0, 2.0, 1.0))
-    back = from_line(to_line(event)[:-1])
+    back = from_line(as_line(event)).event
     assert isinstance(back, journal.Trained)
     assert list(back.epochs[0].metrics) == list(event.epochs[0].metrics)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_a_line_that_is_deleted_doubled_or_moved_is_refused_with_its_number(data: st.DataObject) -> None:
+    lines = list(LINES)
+    at = data.draw(st.integers(1, len(lines) - 2))
+    how = data.draw(st.sampled_from(["delete", "double", "swap"]))
+    if how == "delete":
+        del lines[at]
+    elif how == "double":
+        lines.insert(at, lines[at])
+    else:
+        lines[at], lines[at + 1] = lines[at + 1], lines[at]
+    bad = at + 2 if how == "double" else at + 1
+    with pytest.raises(
+        RunFolderError, match=rf"^j:{bad}: line {bad} says that it is line \d+; a line was deleted, doubled or moved$"
+    ):
+        journal.parse_events(b"".join(lines), "j")
+
+
+def test_every_line_says_when_it_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([100.0, 100.25, 99.0])
+    monkeypatch.setattr("tune_mlp.runs.journal_writer.time.time", lambda: next(times))
+    path = write(tmp_path / "j", [started(), drawn(0), ended(0)])
+    assert [(line.number, line.at) for line in read_lines(path)] == [(1, 100.0), (2, 100.25), (3, 99.0)]
+
+
+def test_a_journal_of_format_1_is_read_and_goes_on_with_lines_of_format_2(tmp_path: Path) -> None:
+    old = read_lines(FORMAT_1)
+    assert old[0].event == started(study_name="digits_quick", epochs=8, engine="compiled", dataset="digits", format=1)
+    assert {(line.number, line.at) for line in old} == {(None, None)}
+    path = tmp_path / "j"
+    path.write_bytes(FORMAT_1.read_bytes())
+    with Journal.resume(path) as log:
+        log.append(drawn(4))
+    new = read_lines(path)
+    assert new[:-1] == old
+    assert (new[-1].event, new[-1].number) == (drawn(4), len(old) + 1)
+    *lines, last = path.read_bytes().splitlines(keepends=True)
+    with pytest.raises(RunFolderError, match=f":{len(old)}: line {len(old)} says that it is line {len(old) + 1}"):
+        journal.parse_events(b"".join([*lines[:3], *lines[4:], last]), "j")
+    with pytest.raises(RunFolderError, match="says that it is line None"):
+        journal.parse_events(b"".join([*lines, last, lines[-1]]), "j")
+
+
+IMPOSSIBLE = {
+    "epochs 0": (started(epochs=0), "epochs: must be 1 to 1000000000, got 0"),
+    "epochs beyond": (started(epochs=2**63 - 1), "epochs: must be 1 to"),
+    "classes below 0": (started(classes=-1), "classes: must be 0 to"),
+    "a later format": (started(format=3), "format: must be 1 to 2, got 3"),
+    "epoch 0": (trained(0, record(0, 1, 1, 1, 1)), "epoch: must be 1 to"),
+    "epoch -2^63": (trained(0, record(-(2**63), 1, 1, 1, 1)), "epoch: must be 1 to"),
+    "fold 10^9": (trained(0, record(1, 1, 1, 1, 1, fold=10**9)), "fold: must be 0 to 9999, got 1000000000"),
+    "repeat -1": (trained(0, record(1, 1, 1, 1, 1, repeat=-1)), "repeat: must be 0 to"),
+    "steps -1": (trained(0, record(1, 1, 1, 1, 1, steps=-1)), "steps: must be 0 to"),
+    "weights -1": (trained(0, record(1, 1, 1, 1, 1), weights=-1), "weights: must be 0 to"),
+    "a digest of something else": (trained(0, record(1, 1, 1, 1, 1), digest="../x"), "weights_digest: must be empty or 64"),
+    "competed -1": (decided(0, 1, competed=-1), "competed: must be 0 to"),
+    "a donor below 0": (decided(0, 1, donor=-1), "donor: must be 0 to"),
+    "a decision of no kind": (decided(0, 1, decision="exec"), "decision: must be one of continue, stop, pause, exploit"),
+    "a reason of no kind": (ended(0, reason="exec"), "reason: must be one of"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("event", "rule"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_a_value_that_no_run_can_have_is_refused(event: Any, rule: str) -> None:
+    lines = [event] if isinstance(event, journal.Started) else [started(), drawn(0), event]
+    with pytest.raises(RunFolderError, match=rf"^j:{len(lines)}: [^\n]*{re.escape(rule)}"):
+        journal.parse_events(b"".join(lines_of(lines)), "j")

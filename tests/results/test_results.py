@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.results.journals import a_study, drawn, ended, started, trial, write
+from tests.results.journals import a_study, drawn, ended, lines_of, started, trial, write
 from tune_mlp.errors import RunFolderError
 from tune_mlp.results.results import Results
 
@@ -67,8 +67,9 @@ def test_a_missing_run_is_refused_in_one_line(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_journal_that_makes_no_table_is_named(tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").write_bytes(b"".join(lines_of([started(), ended(7)])))
     with pytest.raises(RunFolderError, match=r"journal.jsonl:2: tells of trial 7, which was never drawn"):
-        Results.load(folder(tmp_path / "r", [started(), ended(7)]))
+        Results.load(tmp_path)
 
 
 def test_the_winner_is_the_best_row_and_none_where_no_trial_succeeded(tmp_path: Path) -> None:
@@ -104,3 +105,11 @@ def test_the_repr_is_one_line_with_the_best_and_any_stand_in(tmp_path: Path) -> 
     assert repr(results).endswith("; digits stood in for mnist>")
     assert results.stand_in_for == "mnist"
     assert "digits stood in for mnist" in results._repr_html_()
+
+
+def test_a_run_of_journal_format_1_is_loaded_with_its_winner() -> None:
+    old = Path(__file__).parents[1] / "fixtures" / "run_format_1"
+    results = Results.load(old)
+    assert ",".join(results.trials.columns) == (old / "trials.csv").read_text().splitlines()[0]
+    assert results.best is not None
+    assert results.best["trial"] == 1

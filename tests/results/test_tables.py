@@ -74,8 +74,9 @@ def test_best_follows_the_studys_metric() -> None:
     assert (table["best_epoch"][0], table["best_val_loss"][0], table["best_val_accuracy"][0]) == (2, 1.0, 0.5)
 
 
-def test_of_equal_epochs_the_first_is_best() -> None:
-    assert trials_of([started(), *trial(0, 0.5, 0.9, 0.9)])["best_epoch"][0] == 2
+def test_of_equal_epochs_the_one_of_the_lower_validation_loss_is_best() -> None:
+    """The builder's validation loss falls with each epoch."""
+    assert trials_of([started(), *trial(0, 0.5, 0.9, 0.9)])["best_epoch"][0] == 3
 
 
 def test_only_the_tested_trial_has_test_metrics() -> None:

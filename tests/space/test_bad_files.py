@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tune_mlp.errors import StudyError, TuneMlpError
 from tune_mlp.space.domains import DOMAINS
 from tune_mlp.space.files import shipped
-from tune_mlp.tuning.study import Study
+from tune_mlp.study.study import Study
 
 HEAD = "data: {name: digits}\nspace:\n"
 
@@ -62,7 +62,7 @@ NOT_YAML: list[tuple[str | bytes, int | None, str]] = [
     ("{a: " * 10_000, 1, "deeper"),
     ("- " * 10_000, 1, "deeper"),
     ("".join(f"{' ' * i}a:\n" for i in range(60)), 40, "deeper"),
-    ("x" * 2_000_000, None, "at most 200 kB"),
+    ("x" * 2_000_000, None, "can't read the study file: larger than 300 kB"),
     ("seed: 1\nseed: 2\n", 2, "'seed' is given twice"),
     (space("lr: 0.1", "width: 3", "lr: 0.2"), 5, "space: 'lr' is given twice"),
     ("? [a, b]\n: 1\n", 1, "a key must be a word or a whole number"),
@@ -139,6 +139,10 @@ BAD_SPACE: list[tuple[str, int | None, str]] = [
     (space("depth: {int: [1, 3], step: 0}"), 3, "space.depth.step: must be greater than or equal to 1"),
     (space("depth: {int: [1, 3], step: 9}"), 3, "step must fit between low and high"),
     (space("batch_size: {int: [1, 99999999999999999999]}"), 3, "must be less than or equal to 9007199254740992"),
+    (space("batch_size: 1000000001"), 3, "must be less than or equal to 1000000000, got 1000000001"),
+    (space("batch_size: {int: [1, 1000000001]}"), 3, "must be less than or equal to 1000000000, got 1000000001"),
+    (space("widths: [" + "8, " * 100 + "8]"), 3, "space.widths: must have at most 100 items, got 101"),
+    (space("model: {cnn: {channels: [" + "8, " * 100 + "8]}}"), 3, "channels: must have at most 100 items, got 101"),
     (space("batch_size: {log_int: [0, 8]}"), 3, "low must be above 0 on a log scale"),
     (space(f"batch_size: {10**400}"), 3, "at most 100 digits, got 401"),
     (space("depth: -1"), 3, "must be greater than or equal to 0, got -1"),
@@ -148,7 +152,7 @@ BAD_SPACE: list[tuple[str, int | None, str]] = [
     (space("activation: rellu"), 3, "unknown name 'rellu' (did you mean 'relu'?)"),
     (space("activation:", "  choice:", "    - relu", "    - tnah"), 6, "choice.1: unknown name 'tnah' (did you mean"),
     (space("activation: 3"), 3, "must be a name, got 3 (known: identity, relu"),
-    (space("loss: {grid: [mse, mee]}"), 3, "space.loss.grid.1: unknown name 'mee' (did you mean 'm"),
+    (space("loss: {grid: [mse, mee]}"), 3, "space.loss.grid.1: unknown name 'mee' (known: cross_entropy, nll"),
     (space("lr: {choice: []}"), 3, "space.lr.choice: must not be empty"),
     (space("lr: {choice: 3}"), 3, "space.lr.choice: must be a list, got 3"),
     (space("lr: {choice: {}}"), 3, "space.lr.choice: a choice needs at least one option"),
@@ -203,6 +207,17 @@ BAD_SETTINGS: list[tuple[str, int | None, str]] = [
     (setting("trails: 3"), 3, "trails: unknown name 'trails' (did you mean 'trials'?)"),
     (setting("lr: 0.1"), 3, "'lr' is a parameter: it belongs under space"),
     (setting("trials: 0"), 3, "trials: must be greater than or equal to 1, got 0"),
+    (setting("trials: 1000001"), 3, "trials: must be less than or equal to 1000000, got 1000001"),
+    (setting("trials: 1000000000000000000000"), 3, "trials: must be less than or equal to 1000000, got 10000"),
+    (setting("epochs: 1000000"), 3, "epochs: must be less than or equal to 999999, got 1000000"),
+    (setting("patience: 1000000"), 3, "patience: must be less than or equal to 999999"),
+    (setting("concurrent: 1000001"), 3, "concurrent: must be less than or equal to 1000000"),
+    (setting("time_budget: 3651d"), 3, "time_budget: must be less than or equal to 315360000, got '3651d'"),
+    (setting("time_budget: 1e300"), 3, "time_budget: must be less than or equal to 315360000, got 1e+300"),
+    (setting("scheduler: {asha: {grace_period: 1000000}}"), 3, "must be less than or equal to 999999"),
+    (setting("scheduler: {median: {min_samples: 1000001}}"), 3, "must be less than or equal to 1000000"),
+    (setting("scheduler: {pbt: {interval: 1000000}}"), 3, "must be less than or equal to 999999"),
+    (setting("search: {tpe: {startup: 1000001}}"), 3, "must be less than or equal to 1000000"),
     (setting("trials: 1.5"), 3, "must be a whole number, got 1.5"),
     (setting("trials: three"), 3, "must be a whole number, got 'three'"),
     (setting("trials: [3]"), 3, "must be a whole number, got [3]"),
@@ -275,6 +290,9 @@ BAD_DATA: list[tuple[str, int | None, str]] = [
     (data("name: digits", "validation: 2"), 4, "data.validation: must be less than 1, got 2"),
     (data("name: digits", "validation: 0"), 4, "data.validation: must be greater than 0"),
     (data("name: digits", "validation: many"), 4, "data.validation: must be a number, got 'many'"),
+    (data("name: digits", "samples: 1000000001"), 4, "data.samples: must be less than or equal to 1000000000"),
+    (data("name: digits", "validation: {head: 1000000001}"), 4, "must be less than or equal to 1000000000"),
+    (data("name: digits", "validation: {folds: 101}"), 4, "must be less than or equal to 100, got 101"),
     (data("name: digits", "validation:", "  head: 0"), 5, "data.validation.head: must be greater than or equal to 1"),
     (data("name: digits", "validation:", "  folds: 1"), 5, "data.validation.folds: must be greater than or equal to 2"),
     (data("name: digits", "validation:", "  fold: 3"), 5, "unknown name 'fold' (did you mean 'folds'?)"),
@@ -306,7 +324,7 @@ def test_a_bad_file_is_refused_in_one_line(text: str | bytes, line: int | None, 
     path = tmp_path / "bad.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     said = refused(path)
-    assert said.startswith("bad.yaml: " if line is None else f"bad.yaml:{line}")
+    assert said.startswith(f"{path}: " if line is None else f"bad.yaml:{line}")
     assert line is None or not said.removeprefix(f"bad.yaml:{line}")[0].isdigit()
     assert words in said
     assert [child.name for child in tmp_path.iterdir()] == ["bad.yaml"]
@@ -317,9 +335,12 @@ def test_there_are_enough_of_them_and_no_two_are_alike() -> None:
     assert len({text for text, _, _ in BAD}) == len(BAD)
 
 
+@pytest.mark.timeout(30)
 def test_a_path_that_is_no_readable_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "folder.yaml").mkdir()
     (tmp_path / "loop.yaml").symlink_to(tmp_path / "loop.yaml")
+    (tmp_path / "zero.yaml").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe.yaml")
     for name, words in [
         ("folder.yaml", "Is a directory"),
         ("absent.yaml", "No such file"),
@@ -327,6 +348,8 @@ def test_a_path_that_is_no_readable_file_is_refused(tmp_path: Path) -> None:
         ("loop.yaml", "symbolic links"),
         ("long" * 64 + ".yaml", "too long"),
         ("a\0b.yaml", "null byte"),
+        ("pipe.yaml", "a pipe, where a regular file is needed"),
+        ("zero.yaml", "a device, where a regular file is needed"),
         ("a\nb.yaml", "No such file"),
     ]:
         said = refused(tmp_path / name)

@@ -11,7 +11,7 @@ from tune_mlp.errors import StudyError
 from tune_mlp.space.choosers import grid_draws, random_chooser
 from tune_mlp.space.parsing import parse_space
 from tune_mlp.space.space import combinations, resolve, to_config
-from tune_mlp.tuning.study import Study
+from tune_mlp.study.study import Study
 
 SPACE: dict[str, Any] = {
     "lr": 0.1,

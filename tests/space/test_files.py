@@ -14,7 +14,7 @@ from tune_mlp.config import BRANCHES, TrialConfig
 from tune_mlp.errors import StudyError, UsageError
 from tune_mlp.space.files import Located, dump_yaml, find, read_yaml, shipped
 from tune_mlp.space.overrides import override, parse_assignment
-from tune_mlp.tuning.study import Study
+from tune_mlp.study.study import Study
 
 FILE = """\
 # the first line
@@ -171,7 +171,7 @@ def test_set_leaves_the_file_it_changes_alone() -> None:
 def test_a_fault_in_a_set_value_names_the_option_and_others_keep_their_line(tmp_path: Path) -> None:
     path = tmp_path / "f.yaml"
     path.write_text(FILE.replace("  batch_size: 16", "  batch_size: 0"))
-    with pytest.raises(StudyError, match=r"^--set lr=-1 space.lr: must be greater than 0, got -1$"):
+    with pytest.raises(StudyError, match=r"^--set lr=-1: must be greater than 0, got -1$"):
         Study.load(path, ["lr=-1"])
     with pytest.raises(StudyError, match=r"^f.yaml:6 space.batch_size: "):
         Study.load(path, ["lr=1"])
@@ -216,4 +216,4 @@ def test_what_is_dumped_is_read_back_as_it_was(tree: Any) -> None:
     "text", ["08", "1e5", "no", "on", "1:30", "0x1f", "~", "", "null", ".inf", "2020-01-01", "1_0"]
 )
 def test_text_that_looks_like_something_else_is_quoted_for_every_reader(text: str) -> None:
-    assert dump_yaml([text]) == f"- '{text}'\n"
+    assert dump_yaml([text]) == f"['{text}']\n"

@@ -12,9 +12,10 @@ import pytest
 
 from tests import studies
 from tune_mlp.errors import ResourceError
-from tune_mlp.tuning.changed import changed
-from tune_mlp.tuning.cluster import Cluster, _all_workers_train
-from tune_mlp.tuning.settings import Resources
+from tune_mlp.study.settings import Resources
+from tune_mlp.tuning.cluster import Cluster, fewer_than_asked
+from tune_mlp.tuning.ray_compat.cluster_start import _all_workers_train
+from tune_mlp.tuning.ray_compat.patching import changed
 
 CORES = os.cpu_count() or 1
 LAPTOP = {"CPU": 2.0}
@@ -58,8 +59,8 @@ def test_a_ray_of_our_own_starts_no_process_that_nobody_needs_and_what_runs_late
     code = (
         "import sys\n"
         "from ray._private import node, worker\n"
-        "from tune_mlp.tuning.cluster import connected\n"
-        "from tune_mlp.tuning.study import Study\n"
+        "from tune_mlp.tuning.ray_compat.cluster_start import connected\n"
+        "from tune_mlp.study.study import Study\n"
         "before = {name: value for name, value in vars(node.Node).items()}\n"
         "with connected(Study.load('digits_quick'), None) as cluster:\n"
         "    print(*sorted(worker._global_node.all_processes), len(cluster.nodes), 'ray.tune' in sys.modules)\n"
@@ -73,8 +74,8 @@ def test_a_ray_of_our_own_starts_no_process_that_nobody_needs_and_what_runs_late
 def test_workers_of_a_ray_of_our_own_make_ready_for_trials_as_soon_as_they_run(trains: bool) -> None:
     code = (
         "import os, sys, ray\n"
-        "from tune_mlp.tuning.cluster import connected\n"
-        "from tune_mlp.tuning.study import Study\n"
+        "from tune_mlp.tuning.ray_compat.cluster_start import connected\n"
+        "from tune_mlp.study.study import Study\n"
         "study = Study.load('digits_quick').with_options([(['trials'], os.cpu_count(), '')])\n"
         f"with connected(study, None, trains={trains}):\n"
         "    print(ray.get(ray.remote(lambda: 'torch' in sys.modules and 'ray.tune' in sys.modules).remote()))\n"
@@ -137,3 +138,13 @@ def python(folder: str, *arguments: str) -> str:
     return subprocess.run(
         [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=True
     ).stdout
+
+
+def test_fewer_trials_at_once_than_asked_for_are_explained_with_the_option_that_allows_them() -> None:
+    two_cores = Cluster(({"CPU": 2.0},))
+    assert fewer_than_asked(two_cores, Resources(), 2) == ""
+    assert fewer_than_asked(two_cores, Resources(), None) == ""
+    line = fewer_than_asked(two_cores, Resources(), 4)
+    assert line == "concurrent=4, but 2 at once is all that cpu=1 a trial leaves room for; --cpus 0.5 makes it 4"
+    assert two_cores.slots(Resources(cpu=0.5), 4) == 4, "the advice holds"
+    assert "--cpus" not in fewer_than_asked(Cluster(({"CPU": 1.0},) * 2), Resources(), 4)

@@ -9,24 +9,25 @@ from typing import Any
 import pytest
 
 from tests.studies import Memory
+from tune_mlp.console.board import Board
 from tune_mlp.records import EpochRecord, TrialState
-from tune_mlp.results.journal import Journal, Started, read
-from tune_mlp.results.place import Folder
+from tune_mlp.results.journal import Started, read
+from tune_mlp.results.storage import FolderStorage
 from tune_mlp.results.tables import build_tables, rank
-from tune_mlp.tuning.progress import Board
-from tune_mlp.tuning.recorder import Kept, Recorder
+from tune_mlp.runs.journal_writer import Journal
+from tune_mlp.tuning.recorder import KeptFiles, Recorder
 from tune_mlp.tuning.trainable import step_files, steps_file, weights_file
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ray calls what Python deprecates
 
 
-LEADER_ALONE = Kept()
+LEADER_ALONE = KeptFiles()
 
 
 class Play:
     """Plays Ray's part."""
 
-    def __init__(self, folder: Path, kept: Kept = LEADER_ALONE, slots: int = 1, trials: int = 3) -> None:
+    def __init__(self, folder: Path, kept: KeptFiles = LEADER_ALONE, slots: int = 1, trials: int = 3) -> None:
         self.folder = folder
         self.display = Memory()
         self.display.begin(Board("", "val_accuracy", "max", trials=9, epochs=9))
@@ -36,8 +37,7 @@ class Play:
         self.recorder = Recorder(
             self.journal,
             self.display,
-            "max",
-            Folder(folder),
+            FolderStorage(folder),
             kept,
             on_start=lambda: None,
             on_last_starts=lambda: self.said.append("last starts"),
@@ -71,6 +71,7 @@ class Play:
                 "state": state,
                 "node": "here",
                 "weights": 5,
+                "weights_digest": "",
                 "seconds": 1.0,
                 "error": error,
             },
@@ -134,7 +135,7 @@ def test_only_the_leaders_weights_are_kept(play: Play) -> None:
 
 
 def test_the_weights_of_all_that_may_be_tested_are_kept_where_all_are(tmp_path: Path) -> None:
-    play = Play(tmp_path, Kept(weights=True))
+    play = Play(tmp_path, KeptFiles(weights=True))
     for number, (value, state) in enumerate(
         [(0.5, "finished"), (0.7, "finished"), (0.6, "finished"), (0.9, "diverged")]
     ):
@@ -147,7 +148,7 @@ def test_the_steps_of_all_but_the_leader_go_unless_all_are_wanted(tmp_path: Path
     for wanted, left in ((False, [1]), (True, [0, 1, 2])):
         folder = tmp_path / str(wanted)
         folder.mkdir()
-        play = Play(folder, Kept(steps=wanted))
+        play = Play(folder, KeptFiles(steps=wanted))
         for number, value in enumerate([0.5, 0.7, 0.6]):
             play.start(number)
             for epoch in (1, 2):

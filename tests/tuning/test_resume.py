@@ -15,12 +15,12 @@ from tests.snapshots import REPORTING, comparable, go_on, snapshots, some
 from tests.studies import SPACE, Memory, study
 from tune_mlp import cli
 from tune_mlp.errors import RunFolderError, UsageError
-from tune_mlp.results.journal import read
+from tune_mlp.results.journal import Decided, read
 from tune_mlp.results.results import Results
+from tune_mlp.runs.history import history_of
 from tune_mlp.space.choosers import asked_values, optuna_chooser, random_chooser
 from tune_mlp.space.parsing import parse_space
 from tune_mlp.space.space import resolve
-from tune_mlp.tuning.past import past_of
 from tune_mlp.tuning.run import More, Request, run_study
 from tune_mlp.tuning.trainable import state_file
 
@@ -39,7 +39,7 @@ LONG: dict[str, Any] = {
 def test_under_fifo_a_resumed_study_is_the_undisturbed_one_to_the_bit(tmp_path: Path) -> None:
     whole, folders = snapshots(tmp_path, every=4, **LONG)
     for folder in some(folders):
-        before = past_of(read(folder / "journal.jsonl"))
+        before = history_of(read(folder / "journal.jsonl"))
         resumed = go_on(folder)
         for ours, theirs in zip(comparable(resumed), comparable(whole), strict=True):
             pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
@@ -48,6 +48,22 @@ def test_under_fifo_a_resumed_study_is_the_undisturbed_one_to_the_bit(tmp_path: 
         assert not list((folder / "checkpoints").iterdir())
         assert resumed.manifest["state"] == "finished"
         assert len(resumed.manifest["resumed"]) == 1
+
+
+def test_a_resume_writes_no_decision_twice(tmp_path: Path) -> None:
+    asha = {"asha": {"grace_period": 2, "reduction_factor": 2}}
+    _, folders = snapshots(tmp_path, every=4, trials=6, epochs=5, concurrent=1, scheduler=asha)
+    whole, resumed = (
+        [event for event in read(folder / "journal.jsonl") if isinstance(event, Decided)]
+        for folder in (tmp_path / "whole", go_on(folders[len(folders) // 2]).path)
+    )
+    assert [(event.trial, event.epoch) for event in whole] == sorted({(event.trial, event.epoch) for event in whole})
+    assert resumed == whole
+    first = [event for event in whole if event.epoch == 2]
+    assert [event.competed for event in first] == [1, 2, 3, 4, 5, 6]
+    assert first[0].cutoff is None
+    for event in first[1:]:
+        assert (event.decision == "stop") == (event.value < event.cutoff)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +86,7 @@ def test_what_the_scheduler_had_decided_and_nobody_written_down_is_done(tmp_path
     cut = [
         folder
         for folder in folders
-        for trial in past_of(read(folder / "journal.jsonl")).open
+        for trial in history_of(read(folder / "journal.jsonl")).open
         if states[trial] == "stopped"
     ]
     assert cut
@@ -125,6 +141,14 @@ def test_a_state_that_cannot_be_read_costs_its_trials_epochs_and_no_more(tmp_pat
     pd.testing.assert_frame_equal(comparable(go_on(folder))[0], comparable(whole)[0], check_exact=True)
 
 
+def test_a_resume_may_lower_the_number_of_trials_to_those_that_have_ended() -> None:
+    ruined = More(trials="1000000").applied(study(), ended=3)
+    assert ruined.number_of_trials == 1_000_000
+    assert More(trials="3").applied(ruined, ended=3).number_of_trials == 3
+    with pytest.raises(UsageError, match="--trials 2: 3 trials of the run have ended already"):
+        More(trials="2").applied(ruined, ended=3)
+
+
 def test_a_state_of_other_settings_is_left_alone(tmp_path: Path) -> None:
     whole, folders = snapshots(tmp_path, **REPORTING)
     folder = next(folder for folder in folders if list((folder / "checkpoints").glob("state-*.pt")))
@@ -141,7 +165,6 @@ def test_what_cannot_go_on_is_refused_in_one_line_and_left_as_it_is(tmp_path: Pa
     content = journal.read_bytes()
     for more, rule in (
         (More(trials="+0"), "give a number, or"),
-        (More(trials="2"), "the run has 3 trials already"),
         (More(time_budget="soon"), "--time-budget soon"),
     ):
         with pytest.raises(UsageError, match=rule):

@@ -23,11 +23,11 @@ from tune_mlp.results.journal import read
 from tune_mlp.results.results import Results
 from tune_mlp.space.domains import as_value
 from tune_mlp.space.space import to_config
+from tune_mlp.study.study import Study
 from tune_mlp.training.checkpoint import load_model
 from tune_mlp.training.job import TrainJob
 from tune_mlp.training.trainer import Trainer
 from tune_mlp.tuning.run import Request, run_study
-from tune_mlp.tuning.study import Study
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 

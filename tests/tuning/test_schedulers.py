@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import tracemalloc
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,9 +12,10 @@ from ray.tune.experiment import Trial
 
 from tests.studies import study
 from tune_mlp.space.domains import Choice, Int, Log, Uniform
-from tune_mlp.tuning.forecast import Cost, _Controller, _Simulated, simulate
-from tune_mlp.tuning.schedulers import MILESTONES, SCHEDULERS, make_scheduler, milestones, neighbour
-from tune_mlp.tuning.settings import Scheduler
+from tune_mlp.study.settings import Scheduler
+from tune_mlp.tuning.ray_compat.schedulers import neighbour
+from tune_mlp.tuning.schedulers import MILESTONES, SCHEDULERS, make_scheduler, milestones
+from tune_mlp.tuning.simulation import Cost, _Controller, _Simulated, simulate
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ray calls what Python deprecates
 
@@ -39,14 +42,28 @@ def test_every_scheduler_of_the_settings_has_an_implementation_and_milestones() 
 def test_trials_report_at_the_epochs_where_their_scheduler_decides(
     scheduler: Any, epochs: int, expected: tuple[int, ...]
 ) -> None:
-    assert milestones(study(scheduler=scheduler, epochs=epochs)) == expected
+    assert tuple(milestones(study(scheduler=scheduler, epochs=epochs))) == expected
+
+
+@pytest.mark.parametrize("scheduler", ["asha", "hyperband", "median", "pbt", "fifo"])
+def test_milestones_take_no_memory_for_their_number(scheduler: str) -> None:
+    a_study = study(scheduler=scheduler, epochs=100_000_000)
+    tracemalloc.start()
+    try:
+        found = milestones(a_study)
+        assert found.after(99_999_999) == 100_000_000
+        assert found.after(0) >= 1
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+        assert len(pickle.dumps(found)) < 10_000, "it is sent to every worker"
+    finally:
+        tracemalloc.stop()
 
 
 def test_ashas_own_rungs_are_the_milestones() -> None:
     a_study = study(scheduler={"asha": {"grace_period": 3}}, epochs=10).bound("classification")
     rungs = sorted(rung for rung, _ in make_scheduler(a_study)._brackets[0]._rungs)
     assert rungs == [3, 6]
-    assert milestones(a_study)[:-1] == (3, 6)
+    assert tuple(milestones(a_study)) == (3, 6, 10)
 
 
 @pytest.mark.parametrize("slots", [1, 2, 3, 8, 40])

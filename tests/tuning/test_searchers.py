@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from typing import Any
 
 import pytest
 
 from tests.studies import study
 from tune_mlp.space.space import to_config
+from tune_mlp.study.settings import Search
 from tune_mlp.tuning.searchers import SOURCES, NumberedSearcher
-from tune_mlp.tuning.settings import Search
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ray calls what Python deprecates
 
@@ -89,3 +90,14 @@ def test_tpe_finds_a_good_region_of_a_nested_space() -> None:
         distances.append(distance)
         it.on_trial_complete(str(i), result("finished", [(1, -distance)], -distance))
     assert sum(distances[-20:]) < sum(distances[:20]) / 2
+
+
+def test_a_million_trials_cost_no_memory_before_they_are_drawn() -> None:
+    bound = study(trials=1_000_000).bound("classification")
+    tracemalloc.start()
+    try:
+        searcher = NumberedSearcher(bound)
+        assert [searcher.suggest(f"t{i}")["trial"] for i in range(3)] == [0, 1, 2]
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()

@@ -1,4 +1,4 @@
-"""From raw arrays to a Dataset's: shapes and types checked, classes numbered, all of it read-only."""
+"""A user's arrays as a Dataset's: their shapes and types are checked, classes are numbered, and all is read-only."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ from tune_mlp.data.dataset import Dataset
 from tune_mlp.errors import DataError
 from tune_mlp.records import Task
 
+ROWS = 4096
+"""Rows looked at together, so that a large array is never copied as a whole."""
+LEAST_RANGE = 1e-30
+"""Columns are divided by their deviation, which is a part of their range, and float32 ends at 1e-38."""
+WORST_ROUNDING = 1e-3
+"""Rounding that is a larger share of a column's range than this changes what can be learnt from it."""
+LOST = "float32, which nets are trained in, can't hold these differences; subtract a constant and rescale it first"
+
 
 def frozen(array: NDArray[Any]) -> NDArray[Any]:
     """The array itself, contiguous and read-only."""
@@ -20,15 +28,37 @@ def frozen(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def class_name(value: Any) -> str:
-    """A class as a person writes it: 1.0 is `1`."""
+    """The name of a class as a person writes it: `1` for 1.0."""
     number = value.item() if isinstance(value, np.generic) else value
     return str(int(number)) if isinstance(number, float) and number.is_integer() else str(number)
 
 
 def as_float32(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Numbers beyond float32 become infinite, for the caller to refuse."""
+    """The numbers as float32; those beyond it become infinite, for the caller to refuse."""
     with np.errstate(over="ignore"):
         return values.astype(np.float32)
+
+
+def is_lost(reach: Any, error: Any) -> Any:
+    """Whether differences are lost in float32, by a column's range and its largest rounding error."""
+    return (reach > 0) & ((reach < LEAST_RANGE) | (error > WORST_ROUNDING * reach))
+
+
+def lost_column(values: NDArray[Any]) -> int | None:
+    """The index of the first column of [n, columns] whose differences are lost in float32, or None.
+
+    They are lost where they are too small for it (1e-40), or small against the numbers themselves (1e18 and 1e18 + 1).
+    A column of one value alone has no differences to lose.
+    """
+    low, high = np.full((2, values.shape[1]), np.nan)
+    error = np.zeros(values.shape[1])
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(values), ROWS):
+            rows = values[start : start + ROWS].astype(np.float64)
+            low, high = np.fmin(low, np.fmin.reduce(rows)), np.fmax(high, np.fmax.reduce(rows))
+            error = np.fmax(error, np.fmax.reduce(np.abs(rows - rows.astype(np.float32))))
+        lost = is_lost(high - low, error)
+    return int(lost.argmax()) if lost.any() else None
 
 
 def to_inputs(values: Any, where: str) -> tuple[NDArray[Any], tuple[int, ...]]:
@@ -63,17 +93,33 @@ def to_targets(values: Any, task: str, where: str) -> NDArray[Any]:
     regression = task == "regression" or (task == "auto" and array.dtype.kind == "f")
     if regression and array.dtype.kind == "U":
         raise DataError(f"{where}: regression needs numbers as targets, got text such as {str(array.ravel()[0])!r}")
-    if array.ndim == 2 and (regression or array.shape[1] == 1):
-        return as_float32(array) if regression else array[:, 0]
-    if array.ndim != 1:
+    if array.ndim > 2 or (array.ndim == 2 and array.shape[1] > 1 and not regression):
         raise DataError(f"{where}: targets need one value a sample, got shape {array.shape}")
-    return as_float32(array[:, None]) if regression else array
+    if not regression:
+        return array.reshape(len(array))
+    numbers = as_float32(array.reshape(len(array), -1))
+    if not np.isfinite(numbers).all():
+        row = int(np.flatnonzero(~np.isfinite(numbers).all(axis=1))[0])
+        raise DataError(f"{where}: targets must fit into float32, got a larger number in sample {row}")
+    return numbers
+
+
+def _refuse_lost(values: NDArray[Any], what: str, where: str) -> None:
+    """Refuse numbers to train on, samples first, whose differences are lost in float32."""
+    columns = values.reshape(len(values), -1)
+    if columns.dtype != np.uint8 and (lost := lost_column(columns)) is not None:
+        low, high = np.nanmin(columns[:, lost]), np.nanmax(columns[:, lost])
+        raise DataError(f"{where}: {what} {lost} runs from {low:.17g} to {high:.17g}: {LOST}")
 
 
 def from_arrays(name: str, arrays: tuple[Any, ...], task: str, where: str) -> Dataset:
-    """A Dataset of (x, y) or (x, y, x_test, y_test)."""
+    """The Dataset that (x, y) or (x, y, x_test, y_test) make."""
+    arrays = tuple(map(np.asarray, arrays))
     x, shape = to_inputs(arrays[0], where)
     y = to_targets(arrays[1], task, where)
+    _refuse_lost(arrays[0], "input", where)
+    if y.ndim == 2:
+        _refuse_lost(arrays[1], "target", where)
     if len(arrays) == 4:
         x_test, _ = to_inputs(arrays[2], f"{where}, test part")
         y_test = to_targets(arrays[3], task, f"{where}, test part")
@@ -112,7 +158,7 @@ def from_arrays(name: str, arrays: tuple[Any, ...], task: str, where: str) -> Da
 
 
 def check(dataset: Dataset, where: str) -> None:
-    """Refuses a Dataset, made by someone else, that isn't what its docstring says."""
+    """Refuse a Dataset, made by someone else, that isn't what its docstring says."""
     kinds: dict[Task, tuple[Any, int]] = {"classification": (np.int64, 1), "regression": (np.float32, 2)}
     if dataset.task not in kinds:
         raise DataError(f"{where}: task must be classification or regression, got {dataset.task!r}")
@@ -135,3 +181,6 @@ def check(dataset: Dataset, where: str) -> None:
             )
     if len(dataset.x) == 0 or dataset.x.shape[1] == 0:
         raise DataError(f"{where}: inputs must not be empty, got shape {dataset.x.shape}")
+    _refuse_lost(dataset.x, "input", where)
+    if dataset.task == "regression":
+        _refuse_lost(dataset.y, "target", where)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from dataclasses import fields
 from typing import Any
 
 from tune_mlp.data.arrays import check, from_arrays
@@ -15,8 +16,10 @@ from tune_mlp.errors import DataError, did_you_mean, one_line
 def load_custom(name: str, task: str) -> Dataset:
     """What the function returns: a Dataset, (x, y) or (x, y, x_test, y_test)."""
     module_name, _, function_name = name.partition(":")
-    folder = os.getcwd()
-    sys.path.insert(0, folder)  # a command's own folder isn't on the path, unlike a script's
+    folder = _working_directory(name)
+    added = folder not in sys.path
+    if added:
+        sys.path.append(folder)  # at the end: the user named this one module, and no other file here replaces a package
     try:
         function = _function(name, module_name, function_name)
         made = function()
@@ -25,11 +28,12 @@ def load_custom(name: str, task: str) -> Dataset:
     except (Exception, SystemExit) as error:  # anything may come out of it
         raise DataError(f"{name}: the function failed: {one_line(error)}") from error
     finally:
-        if folder in sys.path:
+        if added and folder in sys.path:
             sys.path.remove(folder)
     if isinstance(made, Dataset):
         check(made, name)
-        return made
+        # The base class: workers can't import the user's module, in which a subclass may be defined.
+        return Dataset(**{field.name: getattr(made, field.name) for field in fields(Dataset)})
     if not isinstance(made, tuple) or len(made) not in (2, 4):
         got = f"{len(made)} values" if isinstance(made, tuple) else type(made).__name__
         raise DataError(f"{name}: must return a Dataset, (x, y) or (x, y, x_test, y_test), got {got}")
@@ -39,6 +43,13 @@ def load_custom(name: str, task: str) -> Dataset:
         raise
     except Exception as error:  # e.g. ragged lists, or a tensor that NumPy can't take
         raise DataError(f"{name}: what it returned can't be made into arrays: {one_line(error)}") from error
+
+
+def _working_directory(name: str) -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        raise DataError(f"{name}: can't be looked for, since the working directory no longer exists") from None
 
 
 def _function(name: str, module_name: str, function_name: str) -> Any:

@@ -1,37 +1,43 @@
-"""A CSV file's text, checked line by line before pandas parses it: pandas mends, renames and pads in silence."""
+"""A CSV file as a table. Its text is checked line by line first, since pandas mends, renames and pads in silence."""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tune_mlp.data.columns import clean
 from tune_mlp.errors import DataError, one_line
+from tune_mlp.regular_files import read_regular
 
 if TYPE_CHECKING:
     import pandas as pd
 
-DELIMITERS = ",;\t"
+SEPARATORS = {",": "", ";": " separated by semicolons", "\t": " separated by tabs", "|": " separated by |"}
+"""What may stand between fields, and what a person is told of it; a comma goes without saying."""
+MAX_TABLE_BYTES = 10 * 10**9
+"""A table is read into memory as a whole."""
 
 
-def read_csv(path: Path) -> pd.DataFrame:
-    """The file as a frame; its first line names the columns."""
+def read_csv(path: Path) -> tuple[pd.DataFrame, str]:
+    """The table, whose columns are named by the file's first line, and what separates its fields, in words."""
     import pandas as pd
 
     try:
         text = _text(path)
-        delimiter, names = _check(path, text)
-        frame = pd.read_csv(io.StringIO(text), sep=delimiter, skipinitialspace=True, index_col=False, low_memory=False)
+        separator, names = _check(path, text)
+        frame = pd.read_csv(io.StringIO(text), sep=separator, skipinitialspace=True, index_col=False, low_memory=False)
     except (ValueError, OverflowError) as error:  # pandas' own parser errors are ValueErrors
         raise DataError(f"{path}: can't be read as CSV: {one_line(error)}") from error
     frame.columns = pd.Index(names)
-    return frame
+    return frame, SEPARATORS[separator]
 
 
 def _text(path: Path) -> str:
     try:
-        content = path.read_bytes()
+        content = read_regular(path, MAX_TABLE_BYTES)
     except OSError as error:
         raise DataError(f"{path}: can't be read: {error.strerror or error}") from error
     if not content.strip():
@@ -48,22 +54,22 @@ def _text(path: Path) -> str:
 
 
 def _check(path: Path, text: str) -> tuple[str, list[str]]:
-    """The delimiter and the columns' names, once all rows are known to be as long as the first."""
-    first = text.lstrip("\r\n").split("\n", 1)[0]
-    delimiter = max(DELIMITERS, key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
+    """The separator and the columns' names, once all rows are known to be as long as the first."""
+    first = re.sub('"[^"]*"', "", text.lstrip("\r\n").split("\n", 1)[0])  # a quoted name may hold any separator
+    separator = max(SEPARATORS, key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
     names: list[str] = []
     try:
         for row in reader:
             if not row:
                 continue  # a blank line, which pandas skips too
             if not names:
-                names = [" ".join(name.split()) for name in row]
+                names = [clean(name) for name in row]
             elif len(row) != len(names):
                 raise DataError(
                     f"{path}:{reader.line_num}: each row must have as many fields as the first line,"
-                    f" got {len(row)} with {len(names)} columns"
+                    f" got {len(row)} with {len(names)} columns{SEPARATORS[separator]}"
                 )
     except csv.Error as error:
         raise DataError(f"{path}:{reader.line_num}: can't be read as CSV: {error}") from error
-    return delimiter, names
+    return separator, names

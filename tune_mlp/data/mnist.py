@@ -23,6 +23,7 @@ from tune_mlp.data.dataset import Dataset
 from tune_mlp.data.download import download
 from tune_mlp.data.torchvision_cpu import mnist_module
 from tune_mlp.errors import DataError, one_line
+from tune_mlp.regular_files import open_regular, read_regular
 
 FOLDERS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
 """torchvision's class, and the folder that it keeps the files in, by our name."""
@@ -34,7 +35,7 @@ MNIST_MD5 = {
     "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
-"""Of the uncompressed files; for the other two only the archives' sums are published, in torchvision."""
+"""The checksums of MNIST's uncompressed files. For the other two datasets only those of the archives are published."""
 CLASSES = {
     "mnist": tuple("0123456789"),
     "fashion_mnist": (
@@ -45,10 +46,12 @@ CLASSES = {
 }
 MAGIC = {"images": 2051, "labels": 2049}
 PIXELS = 28
+MAX_BYTES = 50_000_000
+"""A little more than the largest of the files: 60,000 pictures."""
 
 
 @dataclass(frozen=True)
-class Absent:
+class MissingDataset:
     """A dataset that is nowhere to be had; `reason` says where it was looked for."""
 
     reason: str
@@ -58,7 +61,9 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("tune-mlp"))
 
 
-def load_mnist(name: str, data_dir: Path | None, allow_download: bool, say: Callable[[str], None]) -> Dataset | Absent:
+def load_mnist(
+    name: str, data_dir: Path | None, allow_download: bool, say: Callable[[str], None]
+) -> Dataset | MissingDataset:
     """The first complete set of files among `data_dir`, $TUNE_MLP_DATA and the cache folder, else a download."""
     roots = [data_dir, os.environ.get("TUNE_MLP_DATA"), cache_folder()]
     places = [Path(os.path.expanduser(root)) for root in roots if root]
@@ -72,14 +77,14 @@ def load_mnist(name: str, data_dir: Path | None, allow_download: bool, say: Call
             incomplete = f"; {folder} lacks {FILES[files.index(None)]}"
     looked = f"looked in {', '.join(str(root) for root in places)}{incomplete}"
     if not allow_download:
-        return Absent(looked)
+        return MissingDataset(looked)
     reason = _download(name, cache_folder() / FOLDERS[name] / "raw", say)
     if reason:
-        return Absent(f"{looked}; download failed: {reason}")
+        return MissingDataset(f"{looked}; download failed: {reason}")
     return load_mnist(name, None, False, say)
 
 
-def not_found(name: str, absent: Absent) -> DataError:
+def not_found(name: str, absent: MissingDataset) -> DataError:
     """The error for a dataset that is absent, with what a person can do about it."""
     raw = f"{FOLDERS[name]}/raw"
     return DataError(
@@ -141,7 +146,7 @@ def _read_file(path: Path, md5: str) -> NDArray[Any]:
 
 
 def _header_size(path: Path, content: bytes, kind: str) -> int:
-    """Of a file that is what its header says."""
+    """Return the size that a file has by its header, which must fit its kind."""
     fields = 4 if kind == "images" else 2
     header = np.frombuffer(content[: 4 * fields], dtype=">i4").tolist() if len(content) >= 4 * fields else []
     if not header or header[0] != MAGIC[kind]:
@@ -156,14 +161,16 @@ def _header_size(path: Path, content: bytes, kind: str) -> int:
 
 
 def _bytes(path: Path) -> bytes:
-    """The content, uncompressed."""
+    """The content, uncompressed. A small archive can hold more than there is memory for, so no more than enough is read."""
     try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if path.suffix == ".gz" else content
+        if path.suffix != ".gz":
+            return read_regular(path, MAX_BYTES)
+        with open_regular(path, MAX_BYTES) as file, gzip.open(file) as unpacked:
+            return unpacked.read(MAX_BYTES)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path}: a damaged or cut off gzip file: {one_line(error)}") from error
     except OSError as error:
-        raise DataError(f"{path}: can't be read: {one_line(error)}") from error
+        raise DataError(f"{path}: can't be read: {error.strerror or one_line(error)}") from error
 
 
 def _md5(content: bytes) -> str:

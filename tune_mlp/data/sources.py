@@ -17,14 +17,14 @@ from tune_mlp.config import DataSettings
 from tune_mlp.data.arrays import frozen
 from tune_mlp.data.custom import load_custom
 from tune_mlp.data.dataset import Dataset
-from tune_mlp.data.mnist import PIXELS, Absent, load_mnist, not_found
+from tune_mlp.data.mnist import PIXELS, MissingDataset, load_mnist, not_found
 from tune_mlp.data.tabular import load_csv, load_parquet
 from tune_mlp.errors import DataError, did_you_mean
 from tune_mlp.seeds import derive
 
 
 @dataclass(frozen=True)
-class Request:
+class LoadRequest:
     """What a loader may need to know."""
 
     settings: DataSettings
@@ -35,7 +35,7 @@ class Request:
     say: Callable[[str], None] = print
 
 
-Loader = Callable[[Request], Dataset | Absent]
+Loader = Callable[[LoadRequest], Dataset | MissingDataset]
 
 
 def load_dataset(
@@ -46,7 +46,7 @@ def load_dataset(
     say: Callable[[str], None] = print,
 ) -> Dataset:
     """The dataset that `settings.name` means, or its stand-in, which then says what it stands in for."""
-    request = Request(settings, data_dir, base, allow_download, say)
+    request = LoadRequest(settings, data_dir, base, allow_download, say)
     loader = _loader(settings.name, "data.name")
     # Looked up even when it isn't needed: a misspelt stand-in should show before the day without internet.
     stand_in = _loader(settings.offline, "data.offline") if settings.offline else None
@@ -56,7 +56,7 @@ def load_dataset(
     if stand_in is None or settings.offline is None:
         raise not_found(settings.name, found)
     other = stand_in(replace(request, settings=settings.model_copy(update={"name": settings.offline, "offline": None})))
-    if isinstance(other, Absent):
+    if isinstance(other, MissingDataset):
         raise not_found(settings.name, found)
     if other.shape == DIGITS_SHAPE:  # what it stands in for has 28x28 pictures
         other = replace(other, x=_enlarge(other.x), x_test=_enlarge(other.x_test), shape=(PIXELS, PIXELS))
@@ -82,14 +82,14 @@ def _loader(name: str, where: str) -> Loader:
     raise DataError(f"{where}: unknown dataset {name!r}{did_you_mean(name, known)}")
 
 
-def _mnist(request: Request) -> Dataset | Absent:
+def _mnist(request: LoadRequest) -> Dataset | MissingDataset:
     return load_mnist(request.settings.name, request.data_dir, request.allow_download, request.say)
 
 
 DIGITS_SHAPE = (8, 8)
 
 
-def _digits(request: Request) -> Dataset:
+def _digits(request: LoadRequest) -> Dataset:
     """scikit-learn's 1797 handwritten digits. Read from its file: importing sklearn.datasets takes over a second."""
     spec = importlib.util.find_spec("sklearn")
     if spec is None or spec.origin is None:
@@ -116,7 +116,7 @@ def _enlarge(x: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.uint8]:
     return enlarged
 
 
-def _noisy_curve(request: Request) -> Dataset:
+def _noisy_curve(request: LoadRequest) -> Dataset:
     """100 points of a sine with a trend: to learn from at random, with noise; to test on at even steps, without."""
     # The data are always the same, whatever the study's seed.
     generator = np.random.default_rng(derive(0, "noisy_curve"))

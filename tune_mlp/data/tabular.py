@@ -1,50 +1,37 @@
-"""Tables: a CSV or Parquet file as a Dataset, its columns' kinds inferred, and said."""
+"""A table as a Dataset: a CSV or Parquet file whose columns are the inputs and the target."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tune_mlp.config import DataSettings
-from tune_mlp.data.arrays import as_float32, class_name, frozen
+from tune_mlp.data.columns import Inputs, clean, some, to_targets
 from tune_mlp.data.dataset import Dataset
-from tune_mlp.data.delimited import read_csv
-from tune_mlp.errors import DataError, did_you_mean, one_line
+from tune_mlp.data.delimited import MAX_TABLE_BYTES, read_csv
+from tune_mlp.errors import DataError, did_you_mean, escaped, one_line
+from tune_mlp.regular_files import open_regular
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CATEGORIES = 50
-"""Text with more different values than this is taken for names or free text, and refused."""
-WHOLE_CLASSES = 20
-"""A target of whole numbers with at most so many different values is taken for classes."""
 LEAST_ROWS = 10
-MISSING = "(missing)"
-"""The category of missing text under `missing: fill`."""
-
-
-@dataclass
-class _Inputs:
-    """The input columns so far, and what to tell of them."""
-
-    names: list[str] = field(default_factory=list)
-    columns: list[NDArray[np.float32]] = field(default_factory=list)
-    numeric: int = 0
-    texts: list[int] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
+SHOWN_NAMES = 20
+"""So many of a table's columns are listed for a person who has named none of them."""
 
 
 def load_csv(settings: DataSettings, base: Path | None) -> Dataset:
+    """The dataset in a CSV file."""
     return _load(settings, base, read_csv)
 
 
 def load_parquet(settings: DataSettings, base: Path | None) -> Dataset:
+    """The dataset in a Parquet file."""
     return _load(settings, base, _read_parquet)
 
 
@@ -63,46 +50,55 @@ def find_file(name: str, base: Path | None) -> Path:
     raise DataError(f"{file}: no such file (looked in {', '.join(dict.fromkeys(str(path.parent) for path in paths))})")
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
+def _read_parquet(path: Path) -> tuple[pd.DataFrame, str]:
     import pandas as pd
 
     try:
-        frame = pd.read_parquet(path)
+        file = open_regular(path, MAX_TABLE_BYTES)
+    except OSError as error:
+        raise DataError(f"{path}: can't be read: {error.strerror or one_line(error)}") from error
+    try:
+        with file:
+            frame = pd.read_parquet(file)
     except Exception as error:  # pyarrow's errors have many bases
         raise DataError(f"{path}: can't be read as Parquet: {one_line(error)}") from error
-    if any(name is not None for name in frame.index.names):
-        frame = frame.reset_index()
-    frame.columns = pd.Index([str(name) for name in frame.columns])
-    return frame
+    named = [name for name in frame.index.names if name is not None]
+    taken = Counter(map(str, [*named, *frame.columns]))
+    if twice := [name for name in named if taken[str(name)] > 1]:
+        raise DataError(
+            f"{path}: the index has the name of a column, {str(twice[0])!r}: rename one of the two, or write the file"
+            " with index=False"
+        )
+    frame = frame.reset_index(level=[i for i, name in enumerate(frame.index.names) if name is not None])
+    frame.columns = pd.Index([clean(str(name)) for name in frame.columns])
+    return frame, ""
 
 
-def _load(settings: DataSettings, base: Path | None, read: Callable[[Path], pd.DataFrame]) -> Dataset:
+def _load(settings: DataSettings, base: Path | None, read: Callable[[Path], tuple[pd.DataFrame, str]]) -> Dataset:
+    """`read` gives the table, and in words what separates its fields where that isn't a comma."""
     path = find_file(settings.name, base)
-    frame = read(path)
+    frame, separated = read(path)
     names = [str(name) for name in frame.columns]
-    twice = sorted({name for name in names if name and names.count(name) > 1})
-    if twice:
-        raise DataError(f"{path}: column names must differ, got {twice[0]!r} {names.count(twice[0])} times")
-    target = _target_name(path, names, settings.target)
+    if twice := [(name, count) for name, count in Counter(names).items() if name and count > 1]:
+        raise DataError(f"{path}: column names must differ, got {twice[0][0]!r} {twice[0][1]} times")
+    target = _target_name(path, names, settings.target, separated)
     notes: list[str] = []
     _check_target(path, target, frame[target])
     frame = _without_holes(path, frame, target, settings.missing, notes)
     if len(frame) < LEAST_ROWS:
         raise DataError(f"{path}: there must be {LEAST_ROWS} rows at least, got {len(frame)}{'; '.join(['', *notes])}")
-    inputs = _Inputs()
-    for place, name in enumerate(names):
+    inputs = Inputs(path)
+    for place, (name, column) in enumerate(frame.items()):
         if name != target:
-            _add(path, inputs, name, place, frame.iloc[:, place])
+            inputs.add(str(name), place, column)
+    left_out = f"left out: {some(inputs.left_out)}" if inputs.left_out else ""
     if not inputs.columns:
-        raise DataError(f"{path}: no input columns left beside {target!r}{_list('; left out: ', inputs.left_out)}")
-    y, classes, said = _targets(path, target, frame[target], settings.task)
-    kinds = [f"{inputs.numeric} numeric"] if inputs.numeric else []
-    if inputs.texts:
-        kinds.append(f"{len(inputs.texts)} text ({', '.join(map(str, inputs.texts))} values, one-hot)")
-    notes.insert(0, f"{len(frame)} rows; {', '.join(kinds)}; target {target!r}: {said}")
-    if inputs.left_out:
-        notes.append(f"left out: {', '.join(inputs.left_out)}")
-    x = frozen(np.column_stack(inputs.columns))
+        raise DataError(f"{path}: no input columns left beside {target!r}{left_out and f'; {left_out}'}")
+    y, classes, said = to_targets(path, target, frame[target], settings.task)
+    notes.insert(0, f"{len(frame)} rows{separated}; {inputs.describe()}; target {target!r}: {said}")
+    if left_out:
+        notes.append(left_out)
+    x = inputs.as_array()
     return Dataset(
         name=settings.name,
         task="classification" if classes else "regression",
@@ -112,30 +108,24 @@ def _load(settings: DataSettings, base: Path | None, read: Callable[[Path], pd.D
         y_test=y[:0],
         classes=classes,
         features=tuple(inputs.names),
-        notes=tuple(notes),
+        notes=tuple(map(escaped, notes)),
     )
 
 
-def _target_name(path: Path, names: list[str], target: str | None) -> str:
+def _target_name(path: Path, names: list[str], target: str | None, separated: str) -> str:
     if not target:
-        raise DataError(f"{path}: data.target must name the column to predict: {_some(names)}")
-    if target not in names:
-        hint = did_you_mean(target, names) or f" (there are {_some(names)})"
-        raise DataError(f"{path}: data.target: no column {target!r}{hint}")
-    return target
-
-
-def _some(names: list[str], limit: int = 20) -> str:
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
-
-
-def _list(lead: str, parts: list[str]) -> str:
-    return f"{lead}{', '.join(parts)}" if parts else ""
+        raise DataError(f"{path}: data.target must name the column to predict: {some(names, SHOWN_NAMES)}")
+    if (cleaned := clean(target)) in names:
+        return cleaned
+    if len(names) == 1:
+        rule = f"the first line holds one column, {names[0]!r}; separate columns by a comma, a semicolon, a tab or |"
+        raise DataError(f"{path}: data.target: no column {target!r}: {rule}")
+    hint = did_you_mean(cleaned, names) or f" (there are {some(names, SHOWN_NAMES)})"
+    raise DataError(f"{path}: data.target: no column {target!r} in this table{separated}{hint}")
 
 
 def _check_target(path: Path, target: str, column: pd.Series[Any]) -> None:
-    """No value may be missing or infinite: unlike an input, a target can't be filled."""
+    """Refuse missing and infinite values: unlike an input, a target can't be filled."""
     bad = column.isna().to_numpy()
     word = "missing"
     if not bad.any() and column.dtype.kind == "f":
@@ -148,147 +138,18 @@ def _check_target(path: Path, target: str, column: pd.Series[Any]) -> None:
 
 
 def _without_holes(path: Path, frame: pd.DataFrame, target: str, missing: str, notes: list[str]) -> pd.DataFrame:
-    """Holds the table to `data.missing`; a column without any value is no hole, it is left out later."""
-    holes = frame.isna()
-    holes.loc[:, holes.all().to_numpy()] = False
-    counts = {str(name): int(count) for name, count in holes.sum().items() if count}
+    """The table as `data.missing` wants it. A column without any value counts for nothing here: it is left out later."""
+    holes = frame.isna().to_numpy()
+    holes = holes & ~holes.all(axis=0)
+    counts = {str(name): int(count) for name, count in zip(frame.columns, holes.sum(axis=0), strict=True) if count}
     if not counts or len(frame) == 0:
         return frame
-    listed = _some([f"{name} ({count})" for name, count in counts.items()], 10)
+    listed = some([f"{name} ({count})" for name, count in counts.items()])
     if missing == "refuse":
         raise DataError(f"{path}: values are missing in {listed}: set data.missing to fill or drop, or give them")
     if missing == "fill":
         notes.append(f"missing values filled: {listed}")
         return frame
-    rows = holes.any(axis=1).to_numpy()
-    notes.append(f"{int(rows.sum())} row(s) with missing values dropped")
-    return frame[~rows]
-
-
-def _add(path: Path, inputs: _Inputs, name: str, place: int, column: pd.Series[Any]) -> None:
-    """One column's features: itself when it is numeric, one for each value when it is text."""
-    label = name or f"column {place + 1}"
-    values = _plain(path, label, column)
-    if values.dtype != object:
-        if not name and place == 0 and np.array_equal(values, np.arange(len(values))):
-            inputs.left_out.append("the unnamed row numbers")  # as pandas' to_csv writes them
-            return
-        numbers = as_float32(values)
-        if np.isinf(numbers).any():
-            row = int(np.isinf(numbers).argmax()) + 1
-            raise DataError(f"{path}: column {label!r} has an infinite value, or one beyond float32, in row {row}")
-        known = numbers[~np.isnan(numbers)]
-        if len(known) == 0 or known.min() == known.max():
-            inputs.left_out.append(f"{'constant' if len(known) else 'empty'} column {label!r}")
-            return
-        inputs.names.append(label)
-        inputs.columns.append(numbers)
-        inputs.numeric += 1
-        return
-    texts = np.array([MISSING if value is None else value for value in values], dtype=object)
-    different = sorted(set(texts))
-    if len(different) == 1:
-        inputs.left_out.append(f"constant column {label!r}")
-        return
-    _check_text(path, label, texts, different)
-    inputs.texts.append(len(different))
-    for value in different:
-        inputs.names.append(f"{label}={value}")
-        inputs.columns.append((texts == value).astype(np.float32))
-
-
-def _check_text(path: Path, label: str, texts: NDArray[Any], different: list[str]) -> None:
-    import pandas as pd
-
-    present = [value for value in different if value != MISSING]
-    numbers = pd.to_numeric(pd.Series(present, dtype=object), errors="coerce").notna().to_numpy()
-    if numbers.sum() > 10 and numbers.mean() > 0.5:
-        value = present[int((~numbers).argmax())]
-        row = int((texts == value).argmax()) + 1
-        raise DataError(
-            f"{path}: column {label!r} holds numbers but for {value!r} in row {row}: leave a field empty where a value is"
-            " missing"
-        )
-    if pd.Series(present).str.fullmatch(r"\d{4}[-/.]\d\d?[-/.]\d\d?([ T].*)?|\d\d?[-/.]\d\d?[-/.]\d{4}( .*)?").all():
-        raise _dates(path, label)
-    if len(different) > CATEGORIES:
-        raise DataError(
-            f"{path}: column {label!r} is text with {len(different)} different values, more than {CATEGORIES}:"
-            " leave out identifiers and free text"
-        )
-
-
-def _dates(path: Path, label: str) -> DataError:
-    return DataError(
-        f"{path}: column {label!r} holds dates or times: give numbers in their place, such as days or hours"
-    )
-
-
-def _plain(path: Path, label: str, column: pd.Series[Any]) -> NDArray[Any]:
-    """A column as float64 with NaN, or as an object array of str with None; nothing else is taken."""
-    import pandas as pd
-
-    values: NDArray[Any]
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(column.cat.categories.dtype) if not column.isna().any() else column.astype(object)
-    if pd.api.types.is_datetime64_any_dtype(column.dtype) or pd.api.types.is_timedelta64_dtype(column.dtype):
-        raise _dates(path, label)
-    if pd.api.types.is_complex_dtype(column.dtype):
-        raise DataError(f"{path}: column {label!r} holds complex numbers: give numbers, text or true/false")
-    if pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
-        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-        return values
-    holes = column.isna().to_numpy()
-    values = column.to_numpy(dtype=object, copy=True)
-    values[holes] = None
-    present = values[~holes]
-    if len(present) == 0:
-        return np.full(len(values), np.nan)
-    if all(isinstance(value, str) for value in present):
-        values[~holes] = [" ".join(value.split()) for value in present]  # one line, for notes and messages
-        return values
-    try:  # true and false with gaps, decimals
-        if any(isinstance(value, str | bytes) for value in present):
-            raise TypeError
-        return np.array([np.nan if value is None else float(value) for value in values])
-    except OverflowError:
-        raise DataError(f"{path}: column {label!r} has a value beyond float32") from None
-    except (TypeError, ValueError):
-        odd = next((value for value in present if not isinstance(value, str)), present[0])
-        if type(odd).__name__ in ("date", "datetime", "time", "timedelta"):
-            raise _dates(path, label) from None
-        raise DataError(
-            f"{path}: column {label!r} holds values of type {type(odd).__name__}: give numbers, text or true/false"
-        ) from None
-
-
-def _targets(path: Path, target: str, column: pd.Series[Any], task: str) -> tuple[NDArray[Any], tuple[str, ...], str]:
-    """The targets, the classes' names (none for regression), and both in words."""
-    import pandas as pd
-
-    truth = pd.api.types.is_bool_dtype(column.dtype)
-    values = _plain(path, target, column)
-    text = values.dtype == object
-    if text and task == "regression":
-        raise DataError(f"{path}: target {target!r} must hold numbers for regression, got text such as {values[0]!r}")
-    known = np.array(sorted(set(values)), dtype=object) if text else np.unique(values)
-    if len(known) < 2:
-        raise DataError(
-            f"{path}: target {target!r} must have 2 different values at least, got {class_name(known[0])!r} only"
-        )
-    whole = not text and bool((values == np.rint(values)).all())
-    few = text or truth or (whole and len(known) <= min(WHOLE_CLASSES, len(values) / 2))
-    if task == "classification" or (task == "auto" and few):
-        if len(known) > len(values) / 2:
-            raise DataError(
-                f"{path}: target {target!r} has {len(known)} different values in {len(values)} rows: too many for classes"
-            )
-        names = ["False", "True"] if truth else [class_name(value) for value in known]
-        indices = np.searchsorted(known, values).astype(np.int64)
-        return frozen(indices), tuple(names), f"{len(names)} classes ({_some(names, 10)})"
-    numbers = as_float32(values)
-    if not np.isfinite(numbers).all():
-        raise DataError(
-            f"{path}: target {target!r} has a value beyond float32 in row {int(np.isinf(numbers).argmax()) + 1}"
-        )
-    return frozen(numbers[:, None]), (), "regression"
+    whole = np.flatnonzero(~holes.any(axis=1))
+    notes.append(f"{len(frame) - len(whole)} row(s) with missing values dropped")
+    return frame.iloc[whole]

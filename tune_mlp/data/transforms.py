@@ -24,7 +24,7 @@ class InputScaler:
     scale: Floats
     """[1] for pictures, [features] for columns."""
     shift: Floats
-    """As `scale`."""
+    """What is added after scaling, one number for all columns or one for each."""
     fill: Floats | None = None
     """[features]: what stands in for NaN; None where none can occur."""
     per_sample: bool = False
@@ -64,7 +64,7 @@ class TargetScaler:
     mean: Floats
     """[outputs]; [1] for classes."""
     std: Floats
-    """As `mean`."""
+    """The standard deviations, with the shape of `mean`."""
 
     def apply(self, y: NDArray[Any]) -> NDArray[Any]:
         """What a network is trained on, always in a new array."""
@@ -142,7 +142,7 @@ def _pieces(x: NDArray[Any], fill: Floats | None) -> Iterator[NDArray[np.float64
 
 
 def _medians(x: NDArray[Any]) -> Floats:
-    """Of the values that are there; 0 for a column without any."""
+    """Return the median of each column's values, missing ones left out; 0 for a column that has no values."""
     medians = np.zeros(x.shape[1], dtype=np.float32)
     for column in range(x.shape[1]):
         values = x[:, column]

@@ -14,7 +14,7 @@ from tune_mlp.records import SCORES, Task
 
 Floats = NDArray[np.floating[Any]]
 Best = Callable[[Floats], NDArray[np.int64]]
-"""Of each row the place of its largest number, the first of them."""
+"""A function that returns, for each row, the index of its largest number; of equals, the first."""
 
 
 class Measure(Protocol):

@@ -30,7 +30,7 @@ class Pictures(nn.Unflatten):
 
 
 def build_cnn(shape: tuple[int, ...], outputs: int, config: TrialConfig, seed: int) -> nn.Sequential:
-    """As `build_mlp`; `shape` is `Dataset.shape`."""
+    """Build the CNN of a configuration, as `build_mlp` builds an MLP; `shape` is `Dataset.shape`."""
     model = config.model
     assert isinstance(model, Cnn)
     generator = torch.Generator().manual_seed(seed)

@@ -58,7 +58,7 @@ class Dropout(nn.Dropout):
         super().__init__(p)
         self.shape = shape
         self.mask: torch.Tensor | None = None
-        """As the inputs, 1 where a unit is kept."""
+        """The mask has the shape of the inputs; it is 1 where a unit is kept."""
 
     @property
     def units(self) -> int:

@@ -16,7 +16,7 @@ class Linear(nn.Linear):
 
 
 class Conv(nn.Conv2d):
-    """As `Linear`."""
+    """A convolution that draws no initial weights of its own, like `Linear` here."""
 
     def reset_parameters(self) -> None:
         pass

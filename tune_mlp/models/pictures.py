@@ -27,7 +27,7 @@ class Learnt(Protocol):
 
 
 def size_of(shape: tuple[int, ...]) -> Size:
-    """Of `Dataset.shape`, (height, width) or (height, width, channels)."""
+    """Check a `Dataset.shape`, which is (height, width) or (height, width, channels), and return its three sizes."""
     if len(shape) not in (2, 3) or min(shape) < 1:
         raise ValueError(f"a picture needs height, width and maybe channels, got shape {shape}")
     return Size(shape[0], shape[1], shape[2] if len(shape) == 3 else 1)

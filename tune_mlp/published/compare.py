@@ -1,4 +1,4 @@
-"""Claims held against a run's tables: each measure gives figures in words, and whether the claim is met."""
+"""Compares a run's tables with published claims: each measure gives figures in words, and whether the claim is met."""
 
 from __future__ import annotations
 
@@ -28,42 +28,42 @@ from tune_mlp.published.figures import (
     signed,
     text_of,
 )
-from tune_mlp.results.tables import RANKED
+from tune_mlp.results.state import RANKED
 
 
 class Verdict(StrEnum):
-    """What became of a claim."""
+    """The outcome of one claim."""
 
     MET = "met"
     MISSED = "missed"
     REPORTED = "reported"
-    """It has no tolerance: the figures stand for themselves."""
+    """The claim has no tolerance, so its figures are only shown."""
     SCALED_DOWN = "scaled down"
-    """It was run with --quick, on less than was published."""
+    """The experiment was run with --quick, in a smaller form than was published."""
     STAND_IN = "stand-in"
     """Another dataset stood in for the published one."""
     FAILED = "failed"
-    """There is no figure: its experiment or its measure ended with an error."""
+    """There is no figure, because the experiment or the measure ended with an error."""
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One line of the table, before its verdict."""
+class Comparison:
+    """One line of the table of claims, before its verdict."""
 
     claim: str
     published: str
     ours: str
     difference: str = ""
     allowed: str = ""
-    """The tolerance in words."""
+    """The tolerance as text."""
     met: bool | None = None
-    """None where nothing is judged."""
+    """None where the claim has no tolerance."""
     published_number: float = math.nan
     our_number: float = math.nan
 
 
-def verdict(finding: Finding, *, quick: bool, stand_in: bool) -> Verdict:
-    """`quick`: the experiment was scaled down. What stood in for the published data is never met."""
+def verdict(finding: Comparison, *, quick: bool, stand_in: bool) -> Verdict:
+    """Return the verdict. `quick` says that the experiment was scaled down. A claim is never met on data that stand in for the published ones."""
     if stand_in:
         return Verdict.STAND_IN
     if finding.met is None:
@@ -73,12 +73,12 @@ def verdict(finding: Finding, *, quick: bool, stand_in: bool) -> Verdict:
     return Verdict.MET if finding.met else Verdict.MISSED
 
 
-def measure(claim: Claim, evidence: Any) -> list[Finding]:
-    """The claim's lines, from the tables of its run or of its check."""
+def measure(claim: Claim, evidence: Any) -> list[Comparison]:
+    """Measure a claim on the tables of its run or of its check."""
     return MEASURES[claim.measure](claim, getattr(claim, claim.measure), evidence)
 
 
-def value(claim: Claim, how: Value, results: Tables) -> list[Finding]:
+def value(claim: Claim, how: Value, results: Tables) -> list[Comparison]:
     rows = matching(results, how.where)
     figures = [figure(results, row, how.column, how.epoch) for _, row in rows.iterrows()]
     picked = PICKS[how.pick](figures)
@@ -94,15 +94,15 @@ PICKS: dict[str, Callable[[list[Figure]], Figure]] = {
     "min": lambda figures: min(_known(figures), key=lambda one: one.number),
     "mean": lambda figures: Figure(float(np.mean([one.number for one in figures]))),
 }
-"""What is taken of several trials' figures, which stand best trial first."""
+"""The ways to make one figure of several trials' figures, which are ordered from the best trial on."""
 
 
 def _known(figures: list[Figure]) -> list[Figure]:
     return [one for one in figures if not math.isnan(one.number)] or figures[:1]
 
 
-def rows(claim: Claim, how: Rows, results: Tables) -> list[Finding]:
-    found: list[Finding] = []
+def rows(claim: Claim, how: Rows, results: Tables) -> list[Comparison]:
+    found: list[Comparison] = []
     for key, line in how.values.items():
         ours = figure_of(results, {**how.where, how.by: key}, how.column, line.epoch)
         found.append(_line(f"{claim.claim}: {key}", how.column, ours, line.published))
@@ -113,7 +113,7 @@ def rows(claim: Claim, how: Rows, results: Tables) -> list[Finding]:
     return [*found, replace(last, ours=distance(how.column, mean), difference="", met=met, allowed=allowed)]
 
 
-def order(claim: Claim, how: Order, results: Tables) -> list[Finding]:
+def order(claim: Claim, how: Order, results: Tables) -> list[Comparison]:
     sign = 1 if how.best == "max" else -1
     groups = [
         [(text_of(name), figure_of(results, {**how.where, how.by: name}, how.column, how.epoch)) for name in group]
@@ -134,7 +134,7 @@ def order(claim: Claim, how: Order, results: Tables) -> list[Finding]:
     seeds = several.pop() if len(several) == 1 else ""
     words = above.join(", ".join(name for name, _ in group) for group in groups)
     return [
-        Finding(
+        Comparison(
             claim.claim,
             words if claim.published is None else published_text(how.column, claim.published),
             above.join(f"{name} {one.spread(how.column)}" for name, one in ours) + seeds,
@@ -145,11 +145,11 @@ def order(claim: Claim, how: Order, results: Tables) -> list[Finding]:
     ]
 
 
-def less(claim: Claim, how: Less, results: Tables) -> list[Finding]:
+def less(claim: Claim, how: Less, results: Tables) -> list[Comparison]:
     low, high = (figure_of(results, how.where, column, None) for column in (how.low, how.high))
     met = low.number < high.number - SLACK
     return [
-        Finding(
+        Comparison(
             claim.claim,
             f"{how.low} < {how.high}" if claim.published is None else published_text(how.low, claim.published),
             f"{how.low} {low.shown(how.low)}, {how.high} {high.shown(how.high)}",
@@ -160,7 +160,7 @@ def less(claim: Claim, how: Less, results: Tables) -> list[Finding]:
     ]
 
 
-def falls(claim: Claim, how: Falls, results: Tables) -> list[Finding]:
+def falls(claim: Claim, how: Falls, results: Tables) -> list[Comparison]:
     steps: pd.DataFrame | None = getattr(results, "steps", None)
     if steps is None or steps.empty:
         raise RunError("the run has no losses of single steps")
@@ -175,7 +175,7 @@ def falls(claim: Claim, how: Falls, results: Tables) -> list[Finding]:
     epochs = f"epoch {figures.index[0]} to {figures.index[-1]}"
     published = f"its {how.statistic} falls" if claim.published is None else claim.published
     return [
-        Finding(
+        Comparison(
             claim.claim,
             published_text(how.column, published),
             f"{shown(how.column, first)} → {shown(how.column, last)} ({epochs})",
@@ -186,14 +186,14 @@ def falls(claim: Claim, how: Falls, results: Tables) -> list[Finding]:
     ]
 
 
-def gradients(claim: Claim, how: Gradients, table: pd.DataFrame) -> list[Finding]:
+def gradients(claim: Claim, how: Gradients, table: pd.DataFrame) -> list[Comparison]:
     worst = float(table["difference"].max(skipna=False))
     met, allowed = _judged(claim, worst)
     engines = " and ".join(dict.fromkeys(table["engine"]))
     compared, kinks = int(table["compared"].sum()), int(table["skipped"].sum())
     left_out = f", {kinks} at kinks left out" if kinks else ""
     return [
-        Finding(
+        Comparison(
             claim.claim,
             "" if claim.published is None else published_text("", claim.published),
             f"{worst:.1e} at worst ({engines}: {compared:,} compared{left_out})",
@@ -206,7 +206,7 @@ def gradients(claim: Claim, how: Gradients, table: pd.DataFrame) -> list[Finding
 
 
 # Any: each measure takes its own settings, as `Claim` pairs them, and what its experiment left.
-MEASURES: dict[str, Callable[[Claim, Any, Any], list[Finding]]] = {
+MEASURES: dict[str, Callable[[Claim, Any, Any], list[Comparison]]] = {
     "value": value,
     "rows": rows,
     "order": order,
@@ -216,9 +216,9 @@ MEASURES: dict[str, Callable[[Claim, Any, Any], list[Finding]]] = {
 }
 
 
-def _line(label: str, column: str, figure: Figure, published: float | str | None) -> Finding:
+def _line(label: str, column: str, figure: Figure, published: float | str | None) -> Comparison:
     number = published if isinstance(published, float) else math.nan
-    return Finding(
+    return Comparison(
         label,
         "" if published is None else published_text(column, published),
         figure.shown(column),
@@ -229,7 +229,7 @@ def _line(label: str, column: str, figure: Figure, published: float | str | None
 
 
 def _judged(claim: Claim, ours: float) -> tuple[bool | None, str]:
-    """Whether the claim's tolerance holds, and the tolerance in words."""
+    """Return whether the claim's tolerance holds, and the tolerance in words."""
     published = claim.published if isinstance(claim.published, float) else math.nan
     rules: Sequence[tuple[float | None, float, str]] = (
         (claim.below, published - ours, "{} below"),

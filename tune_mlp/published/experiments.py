@@ -1,4 +1,4 @@
-"""A published study: its citation, the experiments that run it again, and the claims that these are held to."""
+"""A published study: its citation, the experiments that run it again, and the claims that they are compared with."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from tune_mlp.config import Finite, NonNegative, Settings
+from tune_mlp.config import Epochs, Finite, NonNegative, Settings
 from tune_mlp.space.faults import shown
-from tune_mlp.tuning.settings import Whole
 
 Text = Annotated[str, Field(min_length=1), AfterValidator(lambda text: " ".join(text.split()))]
 Scalar = str | int | float | bool
@@ -19,13 +18,13 @@ class Experiment(Settings):
     """One run of the study, or one check that is computed in its place."""
 
     about: Text
-    """What it is, in one line."""
+    """One line that describes the experiment."""
     set: Values = Field(default={})
-    """What is laid over the study file: values by path, as `--set` knows paths."""
+    """Changes of the study file: new values by path, with the same paths as `--set`."""
     quick: Values = Field(default={})
-    """What is laid over that with --quick; the claims are then shown, and not judged."""
+    """Further changes for --quick. The claims are then shown, and not judged."""
     check: Literal["gradients"] | None = None
-    """What is computed in place of a run."""
+    """The check that is computed in place of a run."""
 
     @model_validator(mode="after")
     def _a_check_is_no_run(self) -> Self:
@@ -43,7 +42,7 @@ class Value(Settings):
     """Parameters with the values that the trial must have."""
     pick: Literal["best", "max", "min", "mean"] = "best"
     """Which of several trials: the best by the study's metric, or the column's largest, smallest or mean."""
-    epoch: Whole | None = None
+    epoch: Epochs | None = None
     """The figure of this epoch, from the epochs table."""
 
 
@@ -52,7 +51,7 @@ class Row(Settings):
 
     published: Finite
     """The figure as it was published."""
-    epoch: Whole | None = None
+    epoch: Epochs | None = None
     """The figure of this epoch, from the epochs table."""
 
 
@@ -82,7 +81,7 @@ class Order(Settings):
     """Groups of the parameter's values, best first; within a group nothing is claimed."""
     where: Values = Field(default={})
     """Other parameters with the values that the trials must have."""
-    epoch: Whole | None = None
+    epoch: Epochs | None = None
     """The figures of this epoch, from the epochs table."""
 
     @model_validator(mode="after")
@@ -125,7 +124,7 @@ TOLERANCES: dict[str, tuple[str, ...]] = {
     "falls": (),
     "gradients": ("at_most",),
 }
-"""The measures, each with the tolerances that can judge it; what has none here holds or doesn't."""
+"""The measures, each with the tolerances that can judge it; a measure without tolerances is true or false."""
 
 
 class Claim(Settings):
@@ -182,7 +181,7 @@ class Claim(Settings):
         return [name for name in names if getattr(self, name) is not None]
 
     def _accuracies_are_shares(self) -> None:
-        """97.5 for 0.975 would be met by nothing, or by everything."""
+        """Refuse an accuracy in percent: 97.5 in place of 0.975 would make the claim impossible to meet, or to miss."""
         figures = [self.published] if self.value else []
         figures += [row.published for row in self.rows.values.values()] if self.rows else []
         figures += [getattr(self, name) for name in self._given(TOLERANCES["value"])]
@@ -193,22 +192,22 @@ class Claim(Settings):
 
     @property
     def measure(self) -> str:
-        """How it is measured."""
+        """Return the measure of this claim."""
         return self._given(TOLERANCES)[0]
 
     @property
     def column(self) -> str:
-        """The column that is measured; empty where that is no single one."""
+        """Return the column that is measured; empty where there are several."""
         return getattr(getattr(self, self.measure), "column", "")
 
     @property
     def judged(self) -> bool:
-        """Is it met or missed, or only reported?"""
+        """Tell whether the claim can be met or missed. Otherwise it is only reported."""
         return not TOLERANCES[self.measure] or bool(self._given(TOLERANCES["value"]))
 
 
 def is_share(column: str) -> bool:
-    """Accuracies are shares, shown as percent."""
+    """Tell whether the figures are accuracies: these are shares, and are shown as percent."""
     return column.endswith(("accuracy", "accuracy_std"))
 
 

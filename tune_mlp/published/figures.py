@@ -1,4 +1,4 @@
-"""Figures out of a run's tables, and how a figure and a distance between two are said."""
+"""Takes figures from a run's tables, and writes a figure or the difference of two for people to read."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ import pandas as pd
 from tune_mlp.errors import RunError, did_you_mean
 from tune_mlp.published.experiments import is_share
 from tune_mlp.records import Mode
-from tune_mlp.results.tables import RANKED, rank
+from tune_mlp.results.state import RANKED
+from tune_mlp.results.tables import rank
 
 SLACK = 1e-9
-"""What rounding may do to a figure that is exactly at its tolerance."""
+"""The rounding error that is allowed for a figure exactly at its tolerance."""
 
 
-class Absent(LookupError):
-    """A trial or an epoch that isn't there: a fault of the claim, unless the run was scaled down."""
+class MissingRow(LookupError):
+    """The table lacks a trial or an epoch. That is a fault of the claim, unless the run was scaled down."""
 
 
 class Tables(Protocol):
-    """What is measured of a run: `Results`, or whatever has its tables."""
+    """The tables that figures are taken from: a `Results`, or another object with the same tables."""
 
     @property
     def trials(self) -> pd.DataFrame: ...
@@ -39,18 +40,18 @@ class Tables(Protocol):
 
 @dataclass(frozen=True)
 class Figure:
-    """A number, and where several seeds made it, how far these lie apart."""
+    """A number, with its standard deviation where it is the mean of several seeds."""
 
     number: float
     std: float = math.nan
     seeds: int = 0
 
     def shown(self, column: str) -> str:
-        """The figure, and from how many seeds it is."""
+        """Write the figure and the number of seeds that it is the mean of."""
         return f"{self.spread(column)} ({self.seeds} seeds)" if self._spreads else self.spread(column)
 
     def spread(self, column: str) -> str:
-        """The figure, with its deviation where there is one."""
+        """Write the figure, with its deviation where there is one."""
         if not self._spreads:
             return shown(column, self.number)
         if is_share(column):
@@ -63,7 +64,7 @@ class Figure:
 
 
 def matching(results: Tables, where: Mapping[str, Any]) -> pd.DataFrame:
-    """The trials with these parameters, best first; those that can't be best stand last."""
+    """Return the trials with these parameters, best first. Trials that are not ranked come last."""
     trials = results.trials
     for column in where:
         check_column(trials, column)
@@ -76,13 +77,13 @@ def matching(results: Tables, where: Mapping[str, Any]) -> pd.DataFrame:
         if all(_same(by_number.at[number, column], wanted) for column, wanted in where.items())
     ]
     if not fits:
-        raise Absent(f"no trial has {said(where)}" if where else "there are no trials")
+        raise MissingRow(f"no trial has {said(where)}" if where else "there are no trials")
     found: pd.DataFrame = by_number.loc[fits]
     return found
 
 
 def _same(cell: Any, wanted: Any) -> bool:
-    """As the table holds it: lists are JSON text, and a number may be written as text where it is a key."""
+    """Write a value as the table holds it: a list is JSON text, and a key may be a number written as text."""
     if wanted is None or pd.isna(cell):
         return wanted is None and bool(pd.isna(cell))
     if isinstance(cell, bool | np.bool_) or isinstance(wanted, bool):
@@ -104,7 +105,7 @@ def said(where: Mapping[str, Any]) -> str:
 
 
 def figure_of(results: Tables, where: Mapping[str, Any], column: str, epoch: int | None) -> Figure:
-    """Of the best trial with these parameters."""
+    """Return the figure of the best trial with these parameters."""
     row = matching(results, where).iloc[0]
     found = figure(results, row, column, epoch)
     if math.isnan(found.number) and row["state"] in RANKED:
@@ -113,7 +114,7 @@ def figure_of(results: Tables, where: Mapping[str, Any], column: str, epoch: int
 
 
 def figure(results: Tables, row: pd.Series[Any], column: str, epoch: int | None) -> Figure:
-    """A trial's figure; NaN where it has none, as one that diverged."""
+    """Return a trial's figure. It is NaN where the trial has none, for example because it diverged."""
     own = results.epochs[results.epochs["trial"] == row["trial"]]
     seeds = own["repeat"].nunique() if "repeat" in own.columns else 0
     if epoch is None:
@@ -124,7 +125,7 @@ def figure(results: Tables, row: pd.Series[Any], column: str, epoch: int | None)
     if then.empty:
         if row["state"] not in RANKED:
             return Figure(math.nan)
-        raise Absent(f"trial {row['trial']} has no epoch {epoch}: it ended after {row['epochs']}")
+        raise MissingRow(f"trial {row['trial']} has no epoch {epoch}: it ended after {row['epochs']}")
     std = float(then.groupby("repeat")[column].mean().std()) if seeds > 1 else math.nan
     return Figure(float(then[column].mean(skipna=False)), std, seeds)
 
@@ -146,7 +147,7 @@ def published_text(column: str, published: float | str) -> str:
 
 
 def shown(column: str, number: float) -> str:
-    """Accuracies as percent, all else with four digits."""
+    """Write an accuracy as percent, and any other figure with four digits."""
     if not math.isfinite(number):
         return "not finite"
     if is_share(column):
@@ -155,7 +156,7 @@ def shown(column: str, number: float) -> str:
 
 
 def distance(column: str, number: float) -> str:
-    """Accuracies lie so many percentage points apart."""
+    """Write a difference; that of two accuracies is in percentage points."""
     if not math.isfinite(number):
         return "not finite"
     return f"{100 * number:.2f} points" if is_share(column) else f"{number:.3g}"

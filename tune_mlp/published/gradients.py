@@ -1,4 +1,4 @@
-"""The gradient check: what an engine's step says of its gradient, against central differences of the same loss."""
+"""The gradient check: compares the gradient behind an engine's step with central differences of the same loss."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from tune_mlp.engines.eager.losses import LOSSES, loss_targets
 from tune_mlp.records import Task
 
 SAMPLES, PICTURE, OUTPUTS = 48, (6, 6), 3
-"""Inputs are small pictures, which an MLP takes as rows of numbers."""
+"""The shape of the inputs: small pictures, which an MLP takes as rows of numbers."""
 STEP = 1e-6
-"""Of the central differences, in double precision: their own error is below 1e-9."""
+"""The step of the central differences, in double precision: their own error is below 1e-9."""
 KINK = 1e-5
-"""Two one-sided differences further apart than this have a kink of the activation or the loss between them."""
+"""If two one-sided differences are further apart than this, the activation or the loss has a kink between them."""
 PER_TENSOR = 12
 LR = 1.0
-"""A power of two, so that the weights' difference over it is the gradient as the step had it."""
+"""The learning rate is a power of two, so that the change of the weights divided by it is exactly the step's gradient."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One net, and what it learns."""
+    """One network and the data that it is trained on."""
 
     name: str
     task: Task
@@ -62,7 +62,7 @@ CASES = (
 
 
 def check_gradients(engines: Mapping[str, Engine] | None = None) -> pd.DataFrame:
-    """A row an engine, case and tensor: the worst absolute difference, and how many entries were compared."""
+    """Return one row for each engine, case and tensor: the largest absolute difference, and how many entries were compared."""
     engines = {name: engine(name) for name in ENGINES} if engines is None else engines
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # for nets as small as these, threads only wait for each other
@@ -85,7 +85,7 @@ def _rows(case: Case, engines: Mapping[str, Engine]) -> Iterator[tuple[str | flo
 
 
 def _problem(case: Case) -> Problem:
-    """A few samples that depend on nothing but these lines."""
+    """Return a few samples. They depend on this function alone."""
     generator = np.random.default_rng(587)
     features = math.prod(PICTURE)
     x = generator.normal(0, 1, (SAMPLES, features)).astype(np.float32)
@@ -98,7 +98,7 @@ def _problem(case: Case) -> Problem:
 
 
 def _compare(run: FoldRun, config: TrialConfig, problem: Problem) -> Iterator[tuple[tuple[str, str], float, int, int]]:
-    """Each tensor's layer and name, its worst difference, and how many of its entries were compared and skipped."""
+    """Return each tensor's layer and name, its largest difference, and how many entries were compared and skipped."""
     fold, dataset = problem.folds[0], problem.dataset
     # In training mode: batch norm's gradient is that of the batch's own statistics.
     model = copy.deepcopy(run.module()).double().train()
@@ -132,7 +132,7 @@ def _compare(run: FoldRun, config: TrialConfig, problem: Problem) -> Iterator[tu
 
 
 def _slope(loss: Callable[[], float], middle: float, weights: torch.Tensor, index: tuple[int, ...]) -> float | None:
-    """The central difference at one weight; None at a kink. `middle` is the loss as the weights are."""
+    """Return the central difference at one weight, or None at a kink. `middle` is the loss with the weights unchanged."""
     weight = float(weights[index])
     weights[index] = weight + STEP
     ahead = loss()
@@ -145,7 +145,7 @@ def _slope(loss: Callable[[], float], middle: float, weights: torch.Tensor, inde
 
 
 def _layer(model: nn.Module, tensor: str) -> str:
-    """`hidden weight`, `output bias`, `batch norm scale`: what a tensor is, by its place in the model."""
+    """Name a tensor by its place in the model: `hidden weight`, `output bias`, `batch norm scale`."""
     place, _, kind = tensor.rpartition(".")
     owner = model.get_submodule(place)
     if isinstance(owner, nn.BatchNorm1d | nn.BatchNorm2d):

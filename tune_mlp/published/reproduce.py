@@ -1,4 +1,4 @@
-"""Published studies run again: each experiment's run, its claims' verdicts, and the table, written anew after each."""
+"""Runs published studies again: runs each experiment, judges its claims, and writes the table again after each one."""
 
 from __future__ import annotations
 
@@ -15,35 +15,38 @@ import pandas as pd
 from rich.console import Console
 from rich.text import Text
 
+from tune_mlp.command_line import command_line
+from tune_mlp.console.board import Display
+from tune_mlp.console.formatting import clock, count
+from tune_mlp.console.live_view import LiveView
 from tune_mlp.engines.choose import choose_engine
 from tune_mlp.errors import Interrupted, RunError, TuneMlpError, UsageError, did_you_mean, one_line
-from tune_mlp.published.compare import Finding, Verdict, measure, verdict
+from tune_mlp.published.compare import Comparison, Verdict, measure, verdict
 from tune_mlp.published.experiments import Claim, Experiment
-from tune_mlp.published.figures import Absent, published_text
+from tune_mlp.published.figures import MissingRow, published_text
 from tune_mlp.published.studies import PublishedStudy, load, published_studies
 from tune_mlp.published.tables import Outcome, headline, to_frame, to_html, to_markdown
 from tune_mlp.results.export import write_aside, write_csv
-from tune_mlp.tuning.cluster import connected
-from tune_mlp.tuning.folder import check_place, write_text
-from tune_mlp.tuning.progress import Display, LiveView, clock, count
+from tune_mlp.runs.run_folder import check_place, write_text
+from tune_mlp.study.study import Study
+from tune_mlp.tuning.ray_compat.cluster_start import connected
 from tune_mlp.tuning.run import Request, run_study
-from tune_mlp.tuning.study import Study
 from tune_mlp.version import __version__
 
 ALL = "all"
-"""Stands for every shipped published study."""
+"""The name that stands for all shipped published studies."""
 TABLE = "reproduced"
-"""The table's files, and what the folder's name begins with."""
+"""The name of the table's files, and the beginning of the folder's name."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is asked for beside the studies."""
+    """The options of `reproduce`."""
 
     quick: bool = False
-    """Scaled down by each experiment's `quick`: minutes in place of hours, and no claim is met or missed."""
+    """Run the small form of each experiment, which takes minutes in place of hours. No claim is then met or missed."""
     only: tuple[str, ...] = ()
-    """These experiments alone; empty for all."""
+    """The experiments to run; empty for all."""
     out: Path = Path("runs")
     data_dir: Path | None = None
     engine: str | None = None
@@ -51,7 +54,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Reproduced:
-    """What came of it."""
+    """The outcome: the folder and the table."""
 
     path: Path
     """The folder with the table and the runs."""
@@ -59,35 +62,35 @@ class Reproduced:
 
     @property
     def summary(self) -> str:
-        """`57 of 60 claims met`, and what else there is."""
+        """Return `57 of 60 claims met`, and the number of other rows."""
         return headline(self.table)
 
     @property
     def failed(self) -> int:
-        """Rows without a figure."""
+        """Return the number of rows without a figure."""
         return int((self.table["verdict"] == Verdict.FAILED).sum())
 
     @property
     def first_failure(self) -> str:
-        """Where and why, of the first of these; empty where there is none."""
+        """Return the place and the cause of the first row without a figure; empty where there is none."""
         for _, row in self.table[self.table["verdict"] == Verdict.FAILED].iterrows():
             return f"{row['study']} {row['experiment']}: {row['note']}"
         return ""
 
 
 @dataclass(frozen=True)
-class _Job:
-    """One experiment to be done."""
+class _ExperimentRun:
+    """One experiment that is to be run."""
 
     owner: PublishedStudy
     name: str
     experiment: Experiment
     study: Study | None
-    """None for a check, which runs none."""
+    """The study to run; None for a check, which runs no study."""
 
 
 def reproduce(names: Sequence[str], options: Options | None = None, console: Console | None = None) -> Reproduced:
-    """Run the studies' experiments; a failed one costs its own rows, and the rest goes on."""
+    """Run the studies' experiments. One that fails leaves its own rows without figures, and the others go on."""
     options, console = options or Options(), console or Console()
     studies = _load(names)
     jobs = _jobs(studies, options)
@@ -110,7 +113,7 @@ def reproduce(names: Sequence[str], options: Options | None = None, console: Con
 
 
 def _load(names: Sequence[str]) -> dict[str, PublishedStudy]:
-    """The studies that are meant, each once."""
+    """Return the studies that the names mean, each once."""
     words = [word for name in names for word in (published_studies() if name == ALL else [name])]
     studies: dict[str, PublishedStudy] = {}
     for word in dict.fromkeys(words):
@@ -123,21 +126,21 @@ def _load(names: Sequence[str]) -> dict[str, PublishedStudy]:
     return studies
 
 
-def _jobs(studies: dict[str, PublishedStudy], options: Options) -> list[_Job]:
-    """Every experiment that a claim asks for, or that is named; all are built before the first is run."""
+def _jobs(studies: dict[str, PublishedStudy], options: Options) -> list[_ExperimentRun]:
+    """Return every experiment that a claim needs or that was named. All are built before the first one runs."""
     if options.engine is not None:
         choose_engine(options.engine)
     known = list(dict.fromkeys(name for study in studies.values() for name in study.published.experiments))
     for name in options.only:
         if name not in known:
             raise UsageError(f"--only: no experiment is named {name!r}{did_you_mean(name, known)}")
-    jobs: list[_Job] = []
+    jobs: list[_ExperimentRun] = []
     for owner in studies.values():
         claimed = {claim.experiment for claim in owner.published.claims}
         for name, experiment in owner.published.experiments.items():
             if name in (options.only or claimed):
                 study = None if experiment.check else owner.study(name, options.quick, options.engine)
-                jobs.append(_Job(owner, name, experiment, study))
+                jobs.append(_ExperimentRun(owner, name, experiment, study))
     return jobs
 
 
@@ -155,8 +158,8 @@ def _folder(out: Path) -> Path:
     raise RunError(f"{out} is full of folders named {stamp}")
 
 
-def _one_ray(jobs: Sequence[_Job], stack: contextlib.ExitStack, console: Console) -> None:
-    """One Ray for all runs, which each of them joins: it takes seconds to start."""
+def _one_ray(jobs: Sequence[_ExperimentRun], stack: contextlib.ExitStack, console: Console) -> None:
+    """Start one Ray that all runs join, since each start takes seconds."""
     first = next((job.study for job in jobs if job.study), None)
     if first is not None:
         with _display(console).waiting("Starting Ray"):
@@ -165,9 +168,9 @@ def _one_ray(jobs: Sequence[_Job], stack: contextlib.ExitStack, console: Console
 
 
 def _do(
-    job: _Job, folder: Path, options: Options, display: Display
+    job: _ExperimentRun, folder: Path, options: Options, display: Display
 ) -> tuple[dict[tuple[str, int], list[Outcome]], float]:
-    """The experiment's rows by study and claim, and the seconds that it took."""
+    """Run one experiment; return its rows by study and claim, and the seconds that it took."""
     began = time.monotonic()
     evidence: Any = None
     fault = ""
@@ -187,8 +190,8 @@ def _do(
     }, seconds
 
 
-def _evidence(job: _Job, folder: Path, options: Options, display: Display) -> Any:
-    """What the claims are measured on: a run's Results, or a check's table."""
+def _evidence(job: _ExperimentRun, folder: Path, options: Options, display: Display) -> Any:
+    """Return the tables that the claims are measured on: a run's Results, or a check's table."""
     name = f"{job.owner.name}-{job.name}"
     if job.study is not None:
         command = tuple(shlex.split(_command(job, options)))
@@ -204,20 +207,22 @@ def _evidence(job: _Job, folder: Path, options: Options, display: Display) -> An
     return table
 
 
-def _rows(job: _Job, claim: Claim, evidence: Any, fault: str, seconds: float, options: Options) -> list[Outcome]:
-    """The claim's rows; where there is no figure, one that says why."""
+def _rows(
+    job: _ExperimentRun, claim: Claim, evidence: Any, fault: str, seconds: float, options: Options
+) -> list[Outcome]:
+    """Return the claim's rows. Where there is no figure, one row says why."""
     quick = options.quick and bool(job.experiment.quick)
     failed = bool(fault)
     if not fault:
         try:
             findings = measure(claim, evidence)
-        except Absent as error:
+        except MissingRow as error:
             fault, failed = str(error), not quick
         except TuneMlpError as error:
             fault, failed = one_line(error), True
     if fault:
         words = "" if claim.published is None else published_text(claim.column, claim.published)
-        findings = [Finding(claim.claim, words, "", met=False if claim.judged else None)]
+        findings = [Comparison(claim.claim, words, "", met=False if claim.judged else None)]
     stand_in = _stand_in(evidence)
     rows = []
     for finding in findings:
@@ -248,17 +253,17 @@ def _stand_in(evidence: Any) -> str:
     return f"{evidence.trials.attrs['dataset']} stood in for {wanted}" if wanted else ""
 
 
-def _command(job: _Job, options: Options) -> str:
-    words = ["tune-mlp", "reproduce", job.owner.word, "--only", job.name]
+def _command(job: _ExperimentRun, options: Options) -> str:
+    words = ["reproduce", job.owner.word, "--only", job.name]
     words += ["--quick"] if options.quick else []
     words += ["--engine", options.engine] if options.engine is not None else []
-    return shlex.join(words)
+    return command_line(*words)
 
 
 def _write(
     folder: Path, studies: dict[str, PublishedStudy], outcomes: dict[tuple[str, int], list[Outcome]], facts: str
 ) -> pd.DataFrame:
-    """The table so far, in the order of the studies and their claims."""
+    """Return the table so far, in the order of the studies and their claims."""
     places = [(name, i) for name, study in studies.items() for i in range(len(study.published.claims))]
     table = to_frame([row for place in places for row in outcomes.get(place, [])])
     texts = {name: study.published for name, study in studies.items()}
@@ -279,7 +284,7 @@ def _facts(done: int, wanted: int, seconds: float, options: Options) -> str:
 
 
 class _BoardAlone(LiveView):
-    """The live board, without the lines that a single run prints: here the table says it."""
+    """Shows the live board without the lines that a single run prints, since the table has these figures."""
 
     def say(self, line: str, style: str = "") -> None:
         pass
@@ -289,7 +294,7 @@ def _display(console: Console) -> Display:
     return _BoardAlone(console) if console.is_terminal and not console.is_dumb_terminal else Display()
 
 
-def _start_line(job: _Job, number: int, jobs: int, options: Options) -> Text:
+def _start_line(job: _ExperimentRun, number: int, jobs: int, options: Options) -> Text:
     scaled = " (scaled down)" if options.quick and job.experiment.quick else ""
     return Text.assemble(
         (f"[{number}/{jobs}] {job.owner.name} {job.name}", "bold"), f": {job.experiment.about}{scaled}"

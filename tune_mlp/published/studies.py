@@ -1,4 +1,4 @@
-"""The published studies' files: found, read with the line of every fault, and each experiment as a study to run."""
+"""Finds and reads the files of published studies, and makes a study of each experiment. An error names its line."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from tune_mlp.published.experiments import Published
 from tune_mlp.space.faults import Path_, first_fault, shown
 from tune_mlp.space.files import Located, read_file, shipped
 from tune_mlp.space.overrides import override, parse_assignment
-from tune_mlp.tuning.study import Study
+from tune_mlp.study.study import Study
 
 FOLDER = "published"
-"""Where published studies lie among the shipped files."""
+"""The folder of published studies among the shipped files."""
 KEY = "published"
-"""The study file's key that says all but the study itself."""
+"""The key in a study file that holds citation, experiments and claims."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 LONGEST_RUN = 64
-"""Characters in the name of a run's folder."""
+"""The largest number of characters in the name of a run's folder."""
 
 
 @dataclass(frozen=True)
 class PublishedStudy:
-    """A study file with what it says of its publication."""
+    """A study file, with its citation, experiments and claims."""
 
     name: str
     word: str
-    """What a person types to name it: a shipped one's name, or a path."""
+    """The name on the command line: that of a shipped study, or a path."""
     base: Path
     """The file's folder."""
     located: Located
     published: Published
 
     def study(self, experiment: str, quick: bool = False, engine: str | None = None) -> Study:
-        """The study of one experiment: its settings laid over the file's."""
+        """Return the study of one experiment: the file's study with the experiment's settings."""
         tree = {key: value for key, value in self.located.tree.items() if key != KEY}
         located = Located(tree, self.located.source, self.located.places)
         for layer in ("set", "quick") if quick else ("set",):
@@ -54,12 +54,12 @@ class PublishedStudy:
 
 
 def published_studies() -> dict[str, Path]:
-    """The shipped files of published studies, by name."""
+    """Return the shipped files of published studies, by name."""
     return {name: path for name, path in shipped().items() if path.parent.name == FOLDER}
 
 
 def load(word: str) -> PublishedStudy:
-    """A shipped published study by name, or a study file with such a key."""
+    """Load a shipped published study by its name, or a study file that has a `published` key."""
     path = Path(word)
     if not (word.endswith((".yaml", ".yml")) or "/" in word):
         known = published_studies()
@@ -73,7 +73,7 @@ def load(word: str) -> PublishedStudy:
 
 
 def listing() -> str:
-    """The shipped published studies with their experiments, for a person."""
+    """List the shipped published studies with their experiments."""
     lines: list[str] = []
     for name in published_studies():
         try:
@@ -88,7 +88,7 @@ def listing() -> str:
 
 
 def read_published(located: Located, name: str = "") -> Published:
-    """What the file says under `published`; a fault names file, line and path. `name` will open its runs' names."""
+    """Read what the file holds under `published`. An error names file, line and path. The names of its runs begin with `name`."""
     if KEY not in located.tree:
         raise StudyError(f"it is no published study: {KEY!r} is missing", source=located.source)
     raw = located.tree[KEY]
@@ -102,7 +102,7 @@ def read_published(located: Located, name: str = "") -> Published:
 
 
 def _loose_ends(published: Published, name: str) -> list[tuple[Path_, str]]:
-    """What is wrong between the parts, each of which is well by itself."""
+    """Find contradictions between parts that are each valid alone."""
     found: list[tuple[Path_, str]] = []
     for experiment, how in published.experiments.items():
         if not NAME.fullmatch(experiment):

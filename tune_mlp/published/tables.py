@@ -1,4 +1,4 @@
-"""The table of claims: rows as a frame, and the frame as markdown and as one page of HTML that needs nothing else."""
+"""The table of claims: a data frame, written as Markdown and as one HTML page that loads no other file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tune_mlp.published.experiments import Published
 
 @dataclass(frozen=True)
 class Outcome:
-    """One row: a claim, or a line of one, and what became of it."""
+    """One row of the table: a claim or a part of one, with its outcome."""
 
     study: str
     experiment: str
@@ -29,32 +29,32 @@ class Outcome:
     allowed: str
     verdict: Verdict
     seconds: float
-    """The whole experiment's, which several rows share."""
+    """The seconds of the whole experiment, which several rows share."""
     command: str
-    """Runs the row again."""
+    """The command that runs this row again."""
     note: str = ""
     judged: bool = True
-    """Is it a claim that can be met, or a figure that is only reported?"""
+    """Tell whether the claim can be met or missed. Otherwise its figure is only reported."""
     published_number: float = math.nan
     our_number: float = math.nan
 
 
 COLUMNS = tuple(Outcome.__dataclass_fields__)
 SHOWN = ("claim", "published", "ours", "difference", "allowed", "verdict", "seconds", "again")
-"""A person's columns; a note stands under its claim."""
+"""The columns that are shown to people. A note stands under its claim."""
 NUMBERS = ("published", "ours", "difference", "seconds")
 HEADLINE = (Verdict.MET, Verdict.MISSED, Verdict.FAILED, Verdict.STAND_IN)
-"""What a judged claim counts under: what failed, or was never met with the published data, isn't left out of the sum."""
+"""The verdicts that count among the judged claims: one that failed, or that ran on other data, is counted as not met."""
 
 
 def to_frame(outcomes: Sequence[Outcome]) -> pd.DataFrame:
-    """A row an outcome, as in the CSV."""
+    """Return a data frame with one row for each outcome, as in the CSV."""
     rows = [{**asdict(outcome), "verdict": outcome.verdict.value} for outcome in outcomes]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def headline(table: pd.DataFrame) -> str:
-    """`57 of 60 claims met`, and how many rows stand beside these."""
+    """Return `57 of 60 claims met`, and the number of other rows."""
     judged = table[table["judged"].astype(bool) & table["verdict"].isin(HEADLINE)]
     met = int((judged["verdict"] == Verdict.MET).sum())
     text = f"{met} of {len(judged)} claims met" if len(judged) else "no claim was judged"
@@ -64,7 +64,7 @@ def headline(table: pd.DataFrame) -> str:
 
 
 def to_markdown(table: pd.DataFrame, studies: Mapping[str, Published], facts: str) -> str:
-    """A summary, then a section a study."""
+    """Write Markdown: a summary, then one section for each study."""
     parts = ["# Published results, run again", f"**{headline(table)}.** {_markdown(facts)}"]
     for name, published in studies.items():
         rows = table[table["study"] == name]
@@ -83,7 +83,7 @@ def to_markdown(table: pd.DataFrame, studies: Mapping[str, Published], facts: st
 
 
 def _cells(row: Mapping[Any, Any]) -> dict[str, str]:
-    """A row's text, column by column as in SHOWN."""
+    """Return a row's texts in the order of SHOWN."""
     return {
         "claim": f"{row['claim']} ({row['note']})" if row["note"] else row["claim"],
         "published": row["published"],
@@ -101,7 +101,7 @@ def _markdown(text: str) -> str:
 
 
 def _stand_ins(rows: pd.DataFrame) -> str:
-    """The warning over rows whose data isn't the published one's."""
+    """Return the warning above rows that were run on other data than the published."""
     count = int((rows["verdict"] == Verdict.STAND_IN).sum())
     if not count:
         return ""
@@ -109,7 +109,7 @@ def _stand_ins(rows: pd.DataFrame) -> str:
 
 
 def to_html(table: pd.DataFrame, studies: Mapping[str, Published], facts: str) -> str:
-    """One page without scripts or anything to fetch; all that it shows is escaped."""
+    """Write one HTML page without scripts that loads nothing. All texts are escaped."""
     shown = {name: published for name, published in studies.items() if (table["study"] == name).any()}
     links = "".join(
         f'<li><a href="#{html.escape(name)}">{html.escape(name)}</a> '
@@ -160,12 +160,12 @@ def _row(row: Mapping[Any, Any]) -> str:
 
 
 def _lines(text: str) -> str:
-    """An order has a line for each of its members."""
+    """Write an order with one line for each of its members."""
     return html.escape(text).replace(" &gt; ", "<br>&gt; ").replace(" &lt; ", "<br>&lt; ")
 
 
 def _command(text: str) -> str:
-    """It may be broken between its options, and is copied as it is."""
+    """Write a command so that lines break only between options, and copying gives the command itself."""
     first, *options = html.escape(text).split(" --")
     return " ".join(f"<span>{part}</span>" for part in (first, *(f"--{option}" for option in options)))
 
@@ -179,7 +179,7 @@ def _number(is_one: bool) -> str:
 
 
 def _is_short(text: str) -> bool:
-    """A figure, and no sentence of several."""
+    """Tell whether a text is a single figure."""
     return len(text) <= 32 and not any(sign in text for sign in (">", "<", ",", "→", "pairs"))
 
 

@@ -1,33 +1,39 @@
-"""journal.jsonl: the append-only truth about a run, one checksummed line an event; reading it executes nothing.
+"""The journal, journal.jsonl, is the append-only truth about a run: one checksummed line an event. Reading it executes nothing.
 
-A line is one strict-JSON object whose last member is the CRC-32 of the object without it. Whatever follows the last newline is a write
-that was cut short, and is left out; any other line that isn't as it was written is refused.
+A line is one strict-JSON object. Its members are `event`, the event's fields, `n` (the line's number in the file, from 1), `at` (when the
+line was written, in seconds since 1970) and `crc` (the CRC-32 of the object without this last member). Text after the last newline is a
+write that was cut short, and is left out. Any other line that was changed, deleted, doubled or moved is refused with its number. Lines
+that are missing at the end can't be noticed.
+
+This is format 2. Format 1 had neither `n` nor `at`. A journal of format 1 that is resumed goes on with lines of format 2, so the reader
+takes lines without `n` up to the first line that has one.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import json
 import math
-import os
-import sys
+import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar, get_args
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
-from tune_mlp.errors import RunFolderError, StorageError
-from tune_mlp.records import EpochRecord, Mode, Task, TrialState
-from tune_mlp.results.lease import Lease, refused
+from tune_mlp.errors import RunFolderError
+from tune_mlp.records import EpochRecord, Mode, Task, TrialState, metric_names
+from tune_mlp.results.plain_text import checked, escaped, escaped_error
 
-if sys.platform != "win32":
-    import fcntl
-
+FORMAT = 2
+"""The format that is written."""
 MAX_TRIALS = 10**9
 """Files are named by a trial's number."""
+Decision = Literal["continue", "stop", "pause", "exploit"]
+"""What a scheduler can decide; `exploit` takes over the weights and settings of a better trial."""
+ErrorText = str
+"""Text from anywhere; its control characters and text direction marks, but line breaks and tabs, are read as escapes."""
+Reason = Literal["", "scheduler", "time budget", "interruption", "patience"]
+"""What ended a trial early; empty where it trained all its epochs, diverged or failed, or where it isn't known."""
 
 Scalar = str | int | float | bool | None
 Param = Scalar | Sequence[Scalar]
@@ -49,6 +55,8 @@ class Started:
     """What was really learnt."""
     stand_in_for: str
     """The dataset that was asked for and couldn't be had; empty where `dataset` is it."""
+    format: int = FORMAT
+    """The format of the journal's first lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,29 @@ class Trained:
     epochs: tuple[EpochRecord, ...]
     node: str
     weights: int
+    """How many numbers the model trains."""
+    weights_digest: str = ""
+    """The SHA-256 of the weights after the last of these epochs, as hexadecimal text; empty where it isn't known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The scheduler decided what a trial does after an epoch."""
+
+    trial: int
+    epoch: int
+    scheduler: str
+    rung: str
+    """Where the decision was made, such as `bracket 0, epoch 3`."""
+    value: float | None
+    """The trial's metric; None where it has none."""
+    cutoff: float | None
+    """The value that the trial had to reach; None where nothing was compared."""
+    competed: int
+    """How many trials were compared, this one included."""
+    decision: Decision
+    donor: int | None = None
+    """The trial whose weights and settings were taken over; None unless the decision is `exploit`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +108,8 @@ class Ended:
     trial: int
     state: TrialState
     seconds: float
-    error: str
+    error: ErrorText
+    reason: Reason = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +121,48 @@ class Tested:
     """`test_*`; of several seeds also `test_*_std`, and of a net trained anew on all samples `retrained_*`."""
 
 
-Event = Started | Drawn | Trained | Ended | Tested
+Event = Started | Drawn | Trained | Decided | Ended | Tested
+
+
+class Line(NamedTuple):
+    """A line of the journal: an event, and what the line says beside it."""
+
+    event: Event
+    number: int | None
+    """The line's number in the file, from 1; None in a line of format 1."""
+    at: float | None
+    """When the line was written, in seconds since 1970; None in a line of format 1."""
+
 
 EVENTS: dict[str, type[Event]] = {
     "started": Started,
     "drawn": Drawn,
     "trained": Trained,
+    "decided": Decided,
     "ended": Ended,
     "tested": Tested,
 }
+LIMITS = {
+    "format": (1, FORMAT),
+    "trial": (0, MAX_TRIALS - 1),
+    "donor": (0, MAX_TRIALS - 1),
+    "competed": (0, MAX_TRIALS),
+    "epochs": (1, 10**9),
+    "epoch": (1, 10**9),
+    "fold": (0, 9999),
+    "repeat": (0, 9999),
+    "steps": (0, 2**53),
+    "weights": (0, 2**53),
+    "classes": (0, 2**53),
+}
+"""The lowest and the highest value of each whole number that a run can have; a seed is any number of 64 bits."""
 _NAMES = {kind: name for name, kind in EVENTS.items()}
 
 # Only metrics may be non-finite, and a metric is never text: so these words can't be mistaken for a parameter that reads "nan".
 _NON_FINITE = {repr(value): value for value in (math.nan, math.inf, -math.inf)}
 _CHECKSUM = b',"crc":"%08x"}'
 _CHECKSUM_LENGTH = len(_CHECKSUM % 0)
+_DIGEST = re.compile("([0-9a-f]{64})?")
 
 _T = TypeVar("_T")
 
@@ -134,6 +193,14 @@ def _read_int(value: Any) -> int:
 
 def _read_float(value: Any) -> float:
     return float(_exactly(float, int)(value))
+
+
+def _read_optional(read_value: Callable[[Any], _T]) -> Callable[[Any], _T | None]:
+    return lambda value: None if value is None else read_value(value)
+
+
+def _write_optional(write_value: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else write_value(value)
 
 
 def _read_metric(value: Any) -> float:
@@ -167,10 +234,15 @@ class _Codec:
 _CODECS: dict[str, _Codec] = {
     "int": _Codec(_read_int, int),
     "float": _Codec(_read_float, float),
-    "str": _Codec(_exactly(str), str),
+    "str": _Codec(lambda value: checked(_exactly(str)(value)), escaped),
+    "ErrorText": _Codec(lambda value: escaped_error(_exactly(str)(value)), escaped_error),
     "Task": _Codec(_one_of(get_args(Task)), str),
     "Mode": _Codec(_one_of(get_args(Mode)), str),
     "TrialState": _Codec(TrialState, str),
+    "Decision": _Codec(_one_of(get_args(Decision)), str),
+    "Reason": _Codec(_one_of(get_args(Reason)), str),
+    "int | None": _Codec(_read_optional(_read_int), _write_optional(int)),
+    "float | None": _Codec(_read_optional(_read_metric), _write_optional(_write_metric)),
     "Mapping[str, Param]": _Codec(_read_map(_read_param), dict),
     "Mapping[str, float]": _Codec(
         _read_map(_read_metric), lambda metrics: {name: _write_metric(value) for name, value in metrics.items()}
@@ -196,20 +268,23 @@ def _read_fields(kind: type[Any], data: Any) -> Any:
     values = {}
     for name, value in data.items():
         try:
-            values[name] = _CODECS[types[name]].read(value)
+            values[name] = read = _CODECS[types[name]].read(value)
+            low, high = LIMITS.get(name, (-math.inf, math.inf))
+            if isinstance(read, int) and not low <= read <= high:
+                raise ValueError(f"must be {low} to {high}, got {read}")
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
     return kind(**values)
 
 
-def to_line(event: Event) -> bytes:
-    """The event as it stands in the file, newline and all."""
-    data = {"event": _NAMES[type(event)], **_write_fields(event)}
+def to_line(event: Event, number: int, at: float) -> bytes:
+    """The event as it stands in line `number` of the file, with its newline."""
+    data = {"event": _NAMES[type(event)], **_write_fields(event), "n": number, "at": round(at, 3)}
     return _seal(json.dumps(data, allow_nan=False, separators=(",", ":")).encode()) + b"\n"
 
 
-def from_line(line: bytes) -> Event:
-    """The event of a whole line without its newline; a ValueError says what is wrong with any other."""
+def from_line(line: bytes) -> Line:
+    """Read a whole line without its newline; a ValueError says what is wrong with it."""
     body = line[:-_CHECKSUM_LENGTH] + b"}"
     if _seal(body) != line:
         raise ValueError("the checksum doesn't fit; the line was changed or damaged")
@@ -220,12 +295,19 @@ def from_line(line: bytes) -> Event:
     name = data.pop("event", None)
     if not isinstance(name, str) or name not in EVENTS:
         raise ValueError(f"unknown event {name!r:.40}")
+    if "n" not in data and name == _NAMES[Started]:
+        data.setdefault("format", 1)
+    number, at = data.pop("n", None), data.pop("at", None)
+    if (number is None) != (at is None):
+        raise ValueError("a line has both n and at, or neither")
+    if number is not None:
+        number, at = _exactly(int)(number), _read_float(at)
     event: Event = _read_fields(EVENTS[name], data)
-    if not isinstance(event, Started) and not 0 <= event.trial < MAX_TRIALS:
-        raise ValueError(f"trial: must be 0 to {MAX_TRIALS - 1}, got {event.trial}")
     if isinstance(event, Trained) and not event.epochs:
         raise ValueError("epochs: there must be one at least")
-    return event
+    if isinstance(event, Trained) and not _DIGEST.fullmatch(event.weights_digest):
+        raise ValueError(f"weights_digest: must be empty or 64 digits of 0-9a-f, got {event.weights_digest!r:.70}")
+    return Line(event, number, at)
 
 
 def _seal(body: bytes) -> bytes:
@@ -233,147 +315,85 @@ def _seal(body: bytes) -> bytes:
 
 
 def read(path: str | Path) -> list[Event]:
-    """All events; a torn last line is left out, any other that isn't whole is refused."""
+    """All events; a torn last line is left out, any other line that isn't whole is refused."""
+    return [line.event for line in read_lines(path)]
+
+
+def read_lines(path: str | Path) -> list[Line]:
+    """All lines, with the time that each was written at."""
     try:
         content = Path(path).read_bytes()
     except OSError as error:
         raise RunFolderError(f"{path}: can't read the journal: {error.strerror or error}") from None
-    return _events(content, path)
+    return parse_lines(content, path)
 
 
-def _events(content: bytes, path: str | Path) -> list[Event]:
-    *lines, _torn = content.split(b"\n")
+def parse_events(content: bytes, path: str | Path) -> list[Event]:
+    """The events of a journal's content; `path` is named in errors."""
+    return [line.event for line in parse_lines(content, path)]
+
+
+def parse_lines(content: bytes, path: str | Path) -> list[Line]:
+    """The lines of a journal's content; `path` is named in errors."""
+    lines = LineReader(path).take(content)
     if not lines:
         raise RunFolderError(f"{path}: the journal is empty: the run ended before its first line was written")
-    events: list[Event] = []
-    drawn: set[int] = set()
-    for number, line in enumerate(lines, start=1):
+    return lines
+
+
+class LineReader:
+    """Reads a journal piece by piece, and checks each line against those before it."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = path
+        self.lines = 0
+        """How many lines were read."""
+        self._numbered = False
+        """A line of format 2 was read, so all that follow are of format 2."""
+        self._drawn: set[int] = set()
+        self._metrics: set[str] = set()
+        """The names of the metrics of every epoch."""
+
+    def take(self, content: bytes) -> list[Line]:
+        """The whole lines at the start of `content`, which begins where a line begins."""
+        *pieces, _torn = content.split(b"\n")
+        return [self._line(piece) for piece in pieces]
+
+    def _line(self, piece: bytes) -> Line:
+        self.lines += 1
         try:
-            event = from_line(line)
-            if isinstance(event, Drawn):
-                drawn.add(event.trial)
-            elif not isinstance(event, Started) and event.trial not in drawn:
-                raise ValueError(f"tells of trial {event.trial}, which was never drawn")
-            events.append(event)
-        except ValueError as error:
-            raise RunFolderError(f"{path}:{number}: {' '.join(str(error).split())}") from None
-    if not isinstance(events[0], Started):
-        raise RunFolderError(f"{path}:1: a journal begins with 'started', got {_NAMES[type(events[0])]!r}")
-    return events
+            line = from_line(piece)
+            self._check(line)
+        except (ValueError, OverflowError) as error:
+            raise RunFolderError(f"{self._path}:{self.lines}: {' '.join(str(error).split())}") from None
+        return line
 
-
-ON_DISK = (Started, Ended, Tested)
-"""Events that something is shown or deleted on the strength of: with them all lines so far are put on disk, so that not
-even a loss of power takes them back."""
-
-
-class Journal:
-    """The one writer of a journal; another one's attempt is refused while this is open."""
-
-    def __init__(self, path: Path, descriptor: int, size: int, lease: Lease) -> None:
-        self.path = path
-        self._descriptor = descriptor
-        self._size = size
-        self._lease = lease
-
-    @classmethod
-    def create(cls, path: str | Path) -> Self:
-        """A new file; one that is there already is refused."""
-        path = Path(path)
-        descriptor = _open(path, os.O_CREAT | os.O_EXCL)
-        return cls(path, descriptor, 0, _leased(path, descriptor))
-
-    @classmethod
-    def resume(cls, path: str | Path) -> Self:
-        """Goes on where an interrupted writer left off; its torn last line, if any, is cut away."""
-        path = Path(path)
-        descriptor = _open(path, 0)
-        lease = _leased(path, descriptor)
-        try:
-            content = path.read_bytes()
-            _events(content, path)
-            size = content.rfind(b"\n") + 1
-            os.ftruncate(descriptor, size)
-        except BaseException as error:
-            lease.release()
-            os.close(descriptor)
-            if isinstance(error, OSError):
-                raise StorageError(f"{path}: can't go on with the journal: {error.strerror or error}") from None
-            raise
-        return cls(path, descriptor, size, lease)
-
-    def append(self, event: Event) -> None:
-        """Writes a whole line or, where that fails, nothing."""
-        if self._descriptor >= 0:
-            self.check()
-        line = to_line(event)
-        try:
-            written = 0
-            while written < len(line):  # once, but for a disk that fills up
-                written += os.write(self._descriptor, line[written:])
-            if isinstance(event, ON_DISK):
-                _put_on_disk(self._descriptor)
-            self._size += len(line)
-        except BaseException as error:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._descriptor, self._size)
-            if isinstance(error, OSError):
-                raise StorageError(f"{self.path}: can't write the journal: {error.strerror or error}") from None
-            raise
-
-    def check(self) -> None:
-        """Is the run still ours to write? See `lease`."""
-        self._lease.check()
-
-    def close(self) -> None:
-        """Puts all on disk; closing twice does no harm."""
-        if self._descriptor >= 0:
-            descriptor, self._descriptor = self._descriptor, -1
-            try:
-                with contextlib.suppress(OSError):
-                    _put_on_disk(descriptor)
-                self._lease.release()
-            finally:
-                os.close(descriptor)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def _put_on_disk(descriptor: int) -> None:
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # not every file system knows it
-            raise
-
-
-def _leased(path: Path, descriptor: int) -> Lease:
-    try:
-        return Lease.take(path)
-    except BaseException:
-        os.close(descriptor)
-        raise
-
-
-def _open(path: Path, extra: int) -> int:
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0) | extra, 0o666)
-    except FileExistsError:
-        raise RunFolderError(f"{path}: there is a journal already") from None
-    except OSError as error:
-        raise RunFolderError(f"{path}: can't open the journal: {error.strerror or error}") from None
-    if sys.platform != "win32":
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise refused(path) from None
-        except OSError:
-            pass  # a network file system without locks: the lease must do
-    return descriptor
+    def _check(self, line: Line) -> None:
+        event = line.event
+        if self.lines == 1 and not isinstance(event, Started):
+            raise ValueError(f"a journal begins with 'started', got {_NAMES[type(event)]!r}")
+        if self.lines > 1 and isinstance(event, Started):
+            raise ValueError("a journal has one 'started', in its first line")
+        self._numbered = self._numbered or line.number is not None
+        if self._numbered and line.number != self.lines:
+            raise ValueError(
+                f"line {self.lines} says that it is line {line.number}; a line was deleted, doubled or moved"
+            )
+        if isinstance(event, Started):
+            self._metrics = {*metric_names(event.task, "train"), *metric_names(event.task, "val")}
+            if event.metric not in self._metrics:
+                raise ValueError(f"metric: must be one of {', '.join(sorted(self._metrics))}, got {event.metric!r:.40}")
+        elif isinstance(event, Drawn):
+            self._drawn.add(event.trial)
+        elif event.trial not in self._drawn:
+            raise ValueError(f"tells of trial {event.trial}, which was never drawn")
+        elif isinstance(event, Trained):
+            for record in event.epochs:
+                if record.metrics.keys() != self._metrics:
+                    raise ValueError(
+                        f"metrics: must be {', '.join(sorted(self._metrics))}, got {', '.join(record.metrics):.80}"
+                    )
+        elif isinstance(event, Tested):
+            for name in event.metrics:
+                if not name.startswith(("test_", "retrained_")):
+                    raise ValueError(f"metrics: a name begins with test_ or retrained_, got {name!r:.40}")

@@ -14,9 +14,9 @@ import yaml
 
 from tune_mlp.errors import RunFolderError, one_line
 from tune_mlp.records import Mode
-from tune_mlp.results.copies import copied
 from tune_mlp.results.journal import Drawn, Param, Started, read
-from tune_mlp.results.place import Store, location
+from tune_mlp.results.run_cache import copied
+from tune_mlp.results.storage import ObjectStore, location
 from tune_mlp.results.tables import build_tables, rank
 
 if TYPE_CHECKING:
@@ -26,15 +26,15 @@ RUNS = Path("runs")
 """Where a run is looked up by its name."""
 STEPS = "steps.parquet"
 MOST_BYTES = 1_000_000
-"""Of study.yaml, and of run.json."""
+"""The largest size of study.yaml and of run.json, in bytes."""
 SHOWN = 10
 """Trials in a notebook's table."""
 
 
-def find_run(run: str | Path | Store) -> Path | Store:
+def find_run(run: str | Path | ObjectStore) -> Path | ObjectStore:
     """A run's folder, by its path, its URI or its name under ./runs."""
     where = location(run)
-    if isinstance(where, Store):
+    if isinstance(where, ObjectStore):
         return where
     path = next((folder for folder in (where, RUNS / where) if folder.is_dir()), None)
     if path is None:
@@ -48,7 +48,7 @@ class Results:
 
     path: Path
     """The folder; of a run on an object store a copy, in the user's cache folder."""
-    where: Path | Store
+    where: Path | ObjectStore
     """The run itself."""
     trials: pd.DataFrame
     """A row a trial."""
@@ -64,10 +64,10 @@ class Results:
     """Each trial's draw, as it was made."""
 
     @classmethod
-    def load(cls, run: str | Path | Store) -> Self:
+    def load(cls, run: str | Path | ObjectStore) -> Self:
         """A run's folder or its URI, or a run's name under ./runs."""
         where = find_run(run)
-        path = copied(where) if isinstance(where, Store) else where
+        path = copied(where) if isinstance(where, ObjectStore) else where
         events = read(path / "journal.jsonl")
         started = events[0]
         assert isinstance(started, Started)
@@ -141,7 +141,7 @@ class Results:
 
 
 class _Plain(yaml.SafeLoader):
-    """Of a run's study, which we wrote: whatever could grow or run is none of ours."""
+    """A YAML loader for a run's study. The package wrote the file, so tags, anchors and aliases in it are refused."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]

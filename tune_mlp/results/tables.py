@@ -6,7 +6,6 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,18 +18,12 @@ from tune_mlp.records import (
     Mode,
     Task,
     TrialState,
-    best_of,
     mean_metrics,
     metric_names,
     spread,
 )
-from tune_mlp.results.journal import Drawn, Ended, Event, Param, Started, Tested, Trained
-
-RANKED = (TrialState.FINISHED, TrialState.STOPPED)
-"""The states whose trials can be best."""
-
-Key = tuple[int, int, int]
-"""Epoch, seed and fold."""
+from tune_mlp.results.journal import Ended, Event, Param, Started
+from tune_mlp.results.state import RANKED, RunState
 
 TEXT: Any = pd.Series([""]).dtype
 """`str` from pandas 3 on, `object` before."""
@@ -72,34 +65,26 @@ def epoch_columns(task: Task, folds: bool, repeats: bool = False) -> dict[str, A
     }
 
 
-@dataclass(frozen=True)
-class _Trial:
-    """All that the journal says of one trial."""
-
-    drawn: Drawn
-    records: Sequence[EpochRecord]
-    taken_over: int
-    """The last epoch under other settings and weights, which population-based training has replaced; else 0."""
-    trained: Trained | None
-    ended: Ended | None
-    tested: Tested | None
-
-
 def build_tables(events: Iterable[Event]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """`trials, epochs`; what the journal says later of a trial, an epoch and a fold counts."""
-    events = list(events)
-    started = next((event for event in events if isinstance(event, Started)), None)
+    return tables_of(RunState.of(events))
+
+
+def tables_of(state: RunState) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`trials, epochs` of a run as far as it has come."""
+    started = state.started
     if started is None:
         raise RunFolderError("the journal doesn't say which study it is of: it has no 'started' line")
-    trials = _trials(events)
-    folds = 1 + max((record.fold for trial in trials for record in trial.records), default=0)
-    repeats = 1 + max((record.repeat for trial in trials for record in trial.records), default=0)
+    folds, repeats = state.folds, state.repeats
+    numbers = sorted(state.trials)
+    trials = [state.trials[number] for number in numbers]
     extra = dict.fromkeys(name for trial in trials if trial.tested for name in trial.tested.metrics)
 
     names = list(dict.fromkeys(name for trial in trials for name in trial.drawn.params))
     columns = trial_columns(started.task, repeats > 1, list(extra))
-    assert columns.keys().isdisjoint(names), f"parameters named as columns: {columns.keys() & set(names)}"
-    table = _frame(columns, [_trial_row(started, trial, folds * repeats) for trial in trials])
+    if taken := sorted(columns.keys() & set(names)):
+        raise RunFolderError(f"a parameter is named {taken[0]!r:.40}, as a column of the table of trials is")
+    table = _frame(columns, [_trial_row(state, started, number) for number in numbers])
     parameters = {name: _parameter([trial.drawn.params.get(name) for trial in trials]) for name in names}
     table = pd.concat([table, pd.DataFrame(parameters, index=table.index)], axis=1)
     if started.stand_in_for:
@@ -124,65 +109,26 @@ def build_tables(events: Iterable[Event]) -> tuple[pd.DataFrame, pd.DataFrame]:
     return table, epochs
 
 
-def _trials(events: Sequence[Event]) -> list[_Trial]:
-    drawn = {event.trial: event for event in events if isinstance(event, Drawn)}
-    trained = {event.trial: event for event in events if isinstance(event, Trained)}
-    ended = {event.trial: event for event in events if isinstance(event, Ended)}
-    tested = {event.trial: event for event in events if isinstance(event, Tested)}
-    if undrawn := (trained.keys() | ended.keys() | tested.keys()) - drawn.keys():
-        raise RunFolderError(f"the journal tells of trial {min(undrawn)}, which was never drawn")
-    records: dict[int, dict[Key, EpochRecord]] = defaultdict(dict)
-    taken_over: dict[int, int] = {}
-    for event in events:
-        if isinstance(event, Trained):
-            _append(records[event.trial], event.epochs)
-        elif isinstance(event, Drawn) and records[event.trial]:
-            taken_over[event.trial] = max(epoch for epoch, *_ in records[event.trial])
-    return [
-        _Trial(
-            drawn=drawn[trial],
-            records=[record for _, record in sorted(records[trial].items(), key=lambda item: item[0])],
-            taken_over=taken_over.get(trial, 0),
-            trained=trained.get(trial),
-            ended=ended.get(trial),
-            tested=tested.get(trial),
-        )
-        for trial in sorted(drawn)
-    ]
-
-
-def _append(records: dict[Key, EpochRecord], more: Sequence[EpochRecord]) -> None:
-    """A trial that begins anew, after its worker was lost, does its epochs again: the old ones don't count."""
-    first = min((record.epoch for record in more), default=0)
-    for key in [key for key in records if key[0] >= first]:
-        del records[key]
-    records.update({(record.epoch, record.repeat, record.fold): record for record in more})
-
-
-def _trial_row(started: Started, trial: _Trial, runs: int) -> dict[str, Any]:
-    by_epoch: dict[int, list[EpochRecord]] = defaultdict(list)
-    for record in trial.records:
-        by_epoch[record.epoch].append(record)
-    whole = {epoch: mean_metrics(records) for epoch, records in by_epoch.items() if len(records) == runs}
+def _trial_row(state: RunState, started: Started, number: int) -> dict[str, Any]:
+    trial = state.trials[number]
+    records, whole = trial.records, state.whole_epochs(number)
     last = next(reversed(whole.values()), {})
-    able = {epoch: metrics for epoch, metrics in whole.items() if epoch > trial.taken_over}
-    index = best_of((metrics.get(started.metric, math.nan) for metrics in able.values()), started.mode)
-    best_epoch = None if index is None else list(able)[index]
+    best_epoch = state.best_epoch(number)
     best = {} if best_epoch is None else whole[best_epoch]
     ended = trial.ended or Ended(
-        trial.drawn.trial, TrialState.STOPPED, math.fsum(record.seconds for record in trial.records), ""
+        trial.drawn.trial, TrialState.STOPPED, math.fsum(record.seconds for record in records), ""
     )
     return {
         "trial": trial.drawn.trial,
         "state": ended.state.value,
         "epochs": len(whole),
-        "steps": sum(record.steps for record in trial.records),
+        "steps": sum(record.steps for record in records),
         "seconds": ended.seconds,
-        "train_seconds": math.fsum(record.train_seconds for record in trial.records),
+        "train_seconds": math.fsum(record.train_seconds for record in records),
         **last,
         "best_epoch": best_epoch,
         **{f"best_{name}": value for name, value in best.items()},
-        **(_spreads(by_epoch[best_epoch]) if best_epoch is not None else {}),
+        **(_spreads(trial.epochs[best_epoch].records) if best_epoch is not None else {}),
         **(trial.tested.metrics if trial.tested else {}),
         "weights": trial.trained.weights if trial.trained else None,
         "engine": _text(started.engine),
@@ -232,11 +178,14 @@ def _text(value: str) -> str:
 
 
 def rank(trials: pd.DataFrame, metric: str, mode: Mode) -> pd.DataFrame:
-    """The trials that may be best, best first, each judged by its best epoch; equals stand in the order of their draw."""
+    """The trials that may be best, best first, each judged by its best epoch. Of equal metrics the lower validation loss
+    is better, then the smaller net, then the lower number."""
     scores = next(scores for scores in SCORES.values() if f"val_{scores[-1]}" in trials.columns)
     known = [f"{part}_{score}" for part in ("val", "train") for score in scores]
     if metric not in known:
         raise UsageError(f"no metric {metric!r} to rank the trials by{did_you_mean(metric, known)}")
     column = f"best_{metric}" if f"best_{metric}" in trials.columns else metric
     able: pd.DataFrame = trials[trials["state"].isin([state.value for state in RANKED]) & np.isfinite(trials[column])]
-    return able.sort_values([column, "trial"], ascending=[mode == "min", True], ignore_index=True)
+    # A table from elsewhere may lack a column, and then equals go by the next one.
+    ties = [name for name in ("best_val_loss", "weights", "trial") if name != column and name in trials.columns]
+    return able.sort_values([column, *ties], ascending=[mode == "min", *(True for _ in ties)], ignore_index=True)

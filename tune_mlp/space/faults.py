@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tune_mlp.errors import StudyError, did_you_mean
+from tune_mlp.errors import StudyError, clipped, did_you_mean
 
 Path_ = tuple[str | int, ...]
 
@@ -56,8 +56,7 @@ def first_fault(error: ValidationError, raw: Any, root: Path_ = ()) -> StudyErro
 
 def shown(value: Any) -> str:
     """A value as a study file would say it, on one line that isn't long."""
-    text = _written(value)
-    return text if len(text) <= 80 else text[:79] + "…"
+    return clipped(_written(value))
 
 
 def _written(value: Any) -> str:

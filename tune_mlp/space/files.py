@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import getitem
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import yaml
 
-from tune_mlp.errors import StudyError, UsageError, did_you_mean
+from tune_mlp.errors import StudyError, UsageError, clipped, did_you_mean
+from tune_mlp.regular_files import in_bytes, read_regular
 from tune_mlp.space.faults import Path_, shown
 
-MAX_BYTES = 200_000
+MAX_BYTES = 300_000
+"""The size of a study file: to read so much takes a few seconds."""
 MAX_DEPTH = 40
 MAX_DIGITS = 100
 
@@ -52,6 +58,10 @@ class _Dumper(yaml.SafeDumper):
         style = None if data.replace("\n", "").isprintable() else '"'
         return self.represent_scalar("tag:yaml.org,2002:str", data, style)
 
+    def ignore_aliases(self, data: Any) -> bool:
+        """A list that stands in two places is written twice: our reader takes no aliases."""
+        return True
+
 
 _Dumper.add_representer(str, _Dumper.represent_str)
 
@@ -75,20 +85,26 @@ _SCALARS: dict[str, Callable[[str], Any]] = {
 
 @dataclass(frozen=True)
 class Located:
-    """A tree of plain values, and where each was said: `file:line`, or the option that put it there."""
+    """A tree of plain values, with the place where each of them was given."""
 
     tree: dict[Any, Any]
     source: str
+    """The file's name."""
     places: dict[Path_, str] = field(default_factory=dict)
+    """By a value's path in the tree, `file:line`, or the words of the option that gave it."""
 
     def locate(self, error: StudyError) -> StudyError:
-        """The same error, with the file and line of the value at its path, or of the nearest above it."""
+        """The same error with the place of the value at its path, or of the nearest value above it."""
         path = self._in_file(error.path)
         known = next((path[:n] for n in range(len(path), 0, -1) if path[:n] in self.places), ())
-        return StudyError(error.rule, path, self.places.get(known, self.source))
+        place = self.places.get(known, self.source)
+        if known and not place.startswith(f"{self.source}:"):  # the words of an option, which say the path already
+            whole = path == known or not isinstance(reduce(getitem, known, self.tree), dict | list)
+            path = () if whole else path
+        return StudyError(error.rule, path, place)
 
     def _in_file(self, path: Path_) -> Path_:
-        """A parameter's path leaves out the `choice` that the file's path goes through."""
+        """The path in the file, where the word `choice` may stand between the parts of a parameter's path."""
         node: Any = self.tree
         found: list[str | int] = []
         for part in path:
@@ -113,7 +129,7 @@ def key_in(node: Any, part: str | int) -> str | int:
 def read_yaml(text: bytes | str, source: str) -> Located:
     """Parse a study file's text; every fault is a StudyError that names `source` and the line."""
     if len(text) > MAX_BYTES:
-        raise StudyError(f"a study file is at most {MAX_BYTES // 1000} kB", source=source)
+        raise StudyError(f"a study file is at most {in_bytes(MAX_BYTES)}", source=source)
     decoded = _decode(text, source) if isinstance(text, bytes) else text
     try:
         root = _Loader(decoded, source).get_single_node()
@@ -152,9 +168,9 @@ def _construct(node: yaml.Node, path: Path_, source: str, places: dict[Path_, st
         for key_node, value_node in node.value:
             key_line = f"{source}:{key_node.start_mark.line + 1}"
             key = _scalar(key_node, path, key_line) if isinstance(key_node, yaml.ScalarNode) else None
-            if isinstance(key, bool) or not isinstance(key, str | int) or not str(key).isprintable() or key == "":
+            if not _is_key(key):
                 got = f", got {shown(key)}" if isinstance(key_node, yaml.ScalarNode) else ""
-                raise StudyError(f"a key must be a word or a whole number{got}", path, key_line)
+                raise StudyError(f"{KEY_RULE}{got}", path, key_line)
             if key in mapping:
                 raise StudyError(f"{key!r} is given twice", path, key_line)
             mapping[key] = _construct(value_node, (*path, key), source, places)
@@ -169,24 +185,45 @@ def _scalar(node: yaml.Node, path: Path_, line: str) -> Any:
     return _SCALARS[node.tag](node.value)
 
 
+KEY_RULE = "a key must be a word or a whole number"
+
+
+def _is_key(key: Any) -> TypeGuard[str | int]:
+    return not isinstance(key, bool) and isinstance(key, str | int) and str(key).isprintable() and key != ""
+
+
+def plain_tree(value: Any, path: Path_ = ()) -> Any:
+    """A copy of Python values as a study file holds them: mappings, lists and single values of YAML's own types."""
+    if len(path) >= MAX_DEPTH:
+        raise StudyError(f"nested deeper than {MAX_DEPTH} levels", path[:3])
+    if isinstance(value, Mapping):
+        for key in value:
+            if not _is_key(key):
+                raise StudyError(f"{KEY_RULE}, got {shown(key)}", path)
+        return {key: plain_tree(inner, (*path, key)) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_tree(item, (*path, i)) for i, item in enumerate(value)]
+    for kind in (bool, int, float, str):  # a number of NumPy's or a member of an enum is one of these, and more
+        if isinstance(value, kind):
+            return kind(value)
+    if value is None:
+        return None
+    raise StudyError(f"must be a plain value, a list or a mapping, got a {type(value).__name__}", path)
+
+
 def dump_yaml(tree: Any) -> str:
-    """As YAML that `read_yaml` reads back as the same tree."""
-    return str(yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120))
+    """Write a tree as YAML that `read_yaml` reads back as the same tree."""
+    return str(yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None))
 
 
 def read_file(path: Path) -> Located:
     """Parse the study file at `path`."""
     try:
-        with path.expanduser().open("rb") as file:
-            text = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError, RuntimeError) as error:  # ValueError: a NUL in the name; RuntimeError: no such ~user
+        text = read_regular(path.expanduser(), MAX_BYTES)
+    except (OSError, RuntimeError) as error:  # RuntimeError: there is no such ~user
         reason = error.strerror if isinstance(error, OSError) else error
-        raise StudyError(f"can't read the study file: {reason or error}", source=on_one_line(str(path))) from None
-    return read_yaml(text, on_one_line(path.name))
-
-
-def on_one_line(text: str) -> str:
-    return text if text.isprintable() else repr(text)
+        raise StudyError(f"can't read the study file: {reason or error}", source=str(path)) from None
+    return read_yaml(text, path.name)
 
 
 def shipped_folder() -> Path:
@@ -203,11 +240,50 @@ def shipped() -> dict[str, Path]:
 
 def find(space: str) -> Path:
     """The file that `--space` means: a path, or the name of a shipped one."""
-    if space.endswith((".yaml", ".yml")) or "/" in space:
-        return Path(space)
+    return Path(space) if space.endswith((".yaml", ".yml")) or "/" in space else shipped_file(space)
+
+
+def shipped_file(name: str) -> Path:
+    """The file of a shipped study."""
     known = shipped()
-    if space not in known:
+    if name not in known:
         raise UsageError(
-            f"no shipped space is named {space!r}{did_you_mean(space, known)}; a file of your own ends in .yaml"
+            f"no shipped space is named {clipped(name)!r}{did_you_mean(name, known)}; a file of your own ends in .yaml"
         )
-    return known[space]
+    return known[name]
+
+
+TABLE = re.compile(r"""(?P<quote>["']?)(?P<kind>csv|parquet):(?P<file>[^\s"',{}]+)(?P=quote)""")
+"""A table as the text of a shipped study names it."""
+
+
+def shipped_text(name: str) -> str:
+    """A shipped study's text, in which a table has its whole path: it can be saved anywhere and run as it is."""
+    path = shipped_file(name)
+
+    def whole(found: re.Match[str]) -> str:
+        table = path.parent / found["file"]
+        return json.dumps(f"{found['kind']}:{table}", ensure_ascii=False) if table.is_file() else found[0]
+
+    return TABLE.sub(whole, path.read_text(encoding="utf-8"))
+
+
+def copy_shipped(name: str, folder: Path) -> list[Path]:
+    """Copy a shipped study and the tables that it names into a folder, and return the copies' paths, the study's first.
+
+    A file that is there already is refused before anything is copied.
+    """
+    path = shipped_file(name)
+    tables = [path.parent / found["file"] for found in TABLE.finditer(path.read_text(encoding="utf-8"))]
+    sources = [path, *dict.fromkeys(table for table in tables if table.is_file())]
+    copies = [folder / source.name for source in sources]
+    for copy in copies:
+        if copy.exists():
+            raise UsageError(f"--copy {folder}: {copy} exists already; choose another folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for source, copy in zip(sources, copies, strict=True):
+            shutil.copyfile(source, copy)
+    except OSError as error:
+        raise UsageError(f"--copy {folder}: can't be written: {error.strerror or error}") from None
+    return copies

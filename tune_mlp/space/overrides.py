@@ -7,16 +7,16 @@ from collections.abc import Collection
 from typing import Any
 
 from tune_mlp.config import TrialConfig
-from tune_mlp.errors import StudyError, did_you_mean
-from tune_mlp.space.faults import Path_
-from tune_mlp.space.files import Located, key_in, on_one_line, read_yaml
+from tune_mlp.errors import StudyError, did_you_mean, nearest
+from tune_mlp.space.faults import Path_, shown
+from tune_mlp.space.files import Located, key_in, plain_tree, read_yaml
 from tune_mlp.space.space import EXPERIMENT
 
 
 def parse_assignment(text: str, roots: Collection[str]) -> tuple[list[str], Any, str]:
     """`PATH=VALUE` as its parts, its value and the words that name it in an error; the path starts at one of the
     study's settings (`roots`), or else in `space`."""
-    said = on_one_line(f"--set {text}")
+    said = f"--set {text}"
     dotted, equals, value = text.partition("=")
     parts = dotted.strip().split(".")
     if not equals or not all(part and part.isprintable() for part in parts):
@@ -27,11 +27,26 @@ def parse_assignment(text: str, roots: Collection[str]) -> tuple[list[str], Any,
         raise StudyError(error.rule, source=said) from None
     if tree.keys() != {"value"}:  # a line break in the value
         raise StudyError("write one value", source=said)
+    return _from_root(parts, roots, said), tree["value"], said
+
+
+def parse_keyword(name: str, value: Any, roots: Collection[str]) -> tuple[list[str], Any, str]:
+    """A keyword of Python's, as `parse_assignment` gives a text."""
+    said = f"{name}={shown(value)}"
+    try:
+        plain = plain_tree(value)
+    except StudyError as error:
+        raise StudyError(error.rule, error.path, said) from None
+    return _from_root(name.split("."), roots, said), plain, said
+
+
+def _from_root(parts: list[str], roots: Collection[str], said: str) -> list[str]:
+    """The path from the top of a study: what is no setting of it is a parameter, and stands in `space`."""
     if parts[0] not in roots and parts[0] not in TrialConfig.FIELDS and parts[0] != EXPERIMENT:
-        hint = did_you_mean(parts[0], [*roots, *TrialConfig.model_fields, EXPERIMENT])
-        if "mean" in hint:
-            raise StudyError(f"unknown name {parts[0]!r}{hint}", source=said)
-    return (parts if parts[0] in roots else ["space", *parts]), tree["value"], said
+        near = nearest(parts[0], [*roots, *TrialConfig.model_fields, EXPERIMENT])
+        if near is not None:
+            raise StudyError(f"unknown name {shown(parts[0])} (did you mean {near!r}?)", source=said)
+    return parts if parts[0] in roots else ["space", *parts]
 
 
 ONE_OF = ("scheduler", "search")

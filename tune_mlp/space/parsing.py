@@ -8,8 +8,8 @@ from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from tune_mlp.config import BRANCHES, Settings, TrialConfig, field_adapter
-from tune_mlp.errors import StudyError, did_you_mean
+from tune_mlp.config import BRANCHES, MAX_LAYERS, Settings, TrialConfig, field_adapter
+from tune_mlp.errors import StudyError, clipped, did_you_mean, nearest
 from tune_mlp.space.domains import DOMAINS, Choice, Domain, Scalar, Value, as_value
 from tune_mlp.space.faults import Path_, first_fault, shown
 from tune_mlp.space.space import EXPERIMENT, Branch, Constant, Items, Leaf, Node, Sized, Space
@@ -18,7 +18,6 @@ Owner = type[Settings]
 """Whose setting a parameter is: TrialConfig's, or that of an option of one of its branches."""
 
 EXCLUSIVE = {"widths": ("depth", "width"), "depth": ("widths",), "width": ("widths",)}
-MAX_LENGTH = 100
 
 
 def parse_space(raw: Mapping[Any, Any], root: Path_ = ("space",)) -> Space:
@@ -79,8 +78,8 @@ def _owner(name: str, path: Path_, option: Owner | None) -> Owner:
                 raise StudyError(f"{name!r} belongs inside {branch}, as {example}", (*path, name))
     if name == EXPERIMENT:
         raise StudyError("named experiments stand at the top of a space, and own all its parameters", (*path, name))
-    hint = did_you_mean(name, [*TrialConfig.model_fields, *own, *([] if path[1:] else [EXPERIMENT])])
-    raise StudyError(f"unknown parameter {name!r}{hint}", (*path, name))
+    hint = did_you_mean(name, [*TrialConfig.model_fields, *own, *([] if path[1:] else [EXPERIMENT])], in_study=True)
+    raise StudyError(f"unknown parameter {shown(name)}{hint}", (*path, name))
 
 
 def _parse_node(owner: Owner, name: str, raw: Any, path: Path_) -> Node:
@@ -88,7 +87,7 @@ def _parse_node(owner: Owner, name: str, raw: Any, path: Path_) -> Node:
     if isinstance(raw, dict) and isinstance(raw.get("choice"), dict):
         for other in raw:
             if other != "choice":
-                raise StudyError(f"unknown name {other!r} beside choice", (*path, other))
+                raise StudyError(f"unknown name {shown(other)} beside choice", (*path, other))
         return _parse_branch(owner, name, raw["choice"], (*path, "choice"))
     if isinstance(raw, dict) and len(raw) == 1 and set(raw) <= set(options):
         return _parse_branch(owner, name, raw, path)  # `optimizer: {sgd: {momentum: 0.9}}`
@@ -119,14 +118,15 @@ def _parse_branch(owner: Owner, name: str, raw: dict[Any, Any], path: Path_) -> 
 def _parse_sized(owner: Owner, name: str, raw: dict[Any, Any], path: Path_) -> Sized:
     for other in raw:
         if other not in ("list", "length"):
-            raise StudyError(f"unknown name {other!r}{did_you_mean(str(other), ['list', 'length'])}", (*path, other))
+            hint = did_you_mean(str(other), ["list", "length"])
+            raise StudyError(f"unknown name {shown(other)}{hint}", (*path, other))
     if "length" not in raw:
         raise StudyError("a list needs its length: {list: ..., length: ...}", path)
     item, length = _parse_leaf(raw["list"], (*path, "list")), _parse_leaf(raw["length"], (*path, "length"))
     _check_leaf(owner, name, item, (*path, "list"), is_item=True)
     for value in length.extremes() if isinstance(length, Domain) else (length.value,):
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_LENGTH:
-            rule = f"a length must be a whole number from 0 to {MAX_LENGTH}, got {shown(value)}"
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_LAYERS:
+            rule = f"a length must be a whole number from 0 to {MAX_LAYERS}, got {shown(value)}"
             raise StudyError(rule, (*path, "length"))
     return Sized(item, length)
 
@@ -151,11 +151,10 @@ def _parse_leaf(raw: Any, path: Path_, options: Mapping[str, Owner] = {}) -> Lea
 def _no_domain(raw: dict[Any, Any], options: Mapping[str, Owner]) -> str:
     if raw and set(raw) <= set(options):
         return f"options stand inside choice, as {{choice: {{{': ..., '.join(map(str, raw))}: ...}}}}"
-    known = [*DOMAINS, *options]
     strange = [] if any(name in DOMAINS for name in raw) else map(str, raw)
-    hints = [hint for hint in (did_you_mean(name, known) for name in strange) if "mean" in hint]
-    got = ", ".join(map(str, raw)) or "nothing"
-    return f"a domain has one of {', '.join(DOMAINS)}, got {got}{hints[0] if hints else ''}"
+    near = next(filter(None, (nearest(name, [*DOMAINS, *options]) for name in strange)), None)
+    hint = "" if near is None else f" (did you mean {near!r}?)"
+    return f"a domain has one of {', '.join(DOMAINS)}, got {clipped(', '.join(map(str, raw))) or 'nothing'}{hint}"
 
 
 def _check_leaf(owner: Owner, name: str, leaf: Leaf, path: Path_, is_item: bool = False) -> None:

@@ -22,7 +22,7 @@ from torch import nn
 from tune_mlp.config import TrialConfig
 from tune_mlp.errors import RunError, one_line
 from tune_mlp.models.build import build_model
-from tune_mlp.results.place import Folder
+from tune_mlp.results.storage import FolderStorage
 
 MODEL = "model.pt"
 DESCRIPTION = "trial.json"
@@ -31,7 +31,7 @@ DESCRIPTION = "trial.json"
 def save(path: Path, state: Mapping[str, Any]) -> None:
     """Write tensors and plain values to `path`, whole or not at all."""
     # By way of memory: torch.save reports a full disk as an error without a reason.
-    Folder(path.parent).write(path.name, packed(state))
+    FolderStorage(path.parent).write(path.name, packed(state))
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def save_model(folder: Path, weights: Mapping[str, torch.Tensor], description: M
     folder.mkdir(parents=True, exist_ok=True)
     save(folder / MODEL, {name: tensor.detach().cpu() for name, tensor in weights.items()})
     text = json.dumps(_strict(description), indent=2, ensure_ascii=False, allow_nan=False)
-    Folder(folder).write(DESCRIPTION, f"{text}\n".encode())
+    FolderStorage(folder).write(DESCRIPTION, f"{text}\n".encode())
 
 
 def load_model(folder: str | Path) -> nn.Module:
@@ -111,7 +111,7 @@ def _check_sums(data: io.BytesIO) -> None:
 
 
 def _strict(value: Any) -> Any:
-    """As strict JSON has it: null for what isn't finite."""
+    """Return a value that strict JSON can hold: numbers that aren't finite become null."""
     if isinstance(value, Mapping):
         return {str(key): _strict(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

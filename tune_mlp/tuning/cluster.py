@@ -1,55 +1,15 @@
-"""The cluster: start a local Ray or join a running one, quietly, and say how many trials it holds at once."""
+"""The cluster: what the nodes of a Ray offer, and how many trials they hold at once."""
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
-import socket
-import subprocess
-import sys
-import time
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from tune_mlp.errors import ResourceError, RunError, UsageError, one_line
-from tune_mlp.imports import import_ahead, large_imports
-from tune_mlp.tuning.changed import changed
-from tune_mlp.tuning.settings import Resources
-from tune_mlp.tuning.study import Study
+from tune_mlp.errors import ResourceError
+from tune_mlp.study.settings import Resources
 
 SLOT = "tune_mlp_slot"
-"""A resource of our own on a local Ray: limits the trials at once where the scheduler keeps more of them alive."""
-
-CONNECT_SECONDS = 10
-ANSWER_SECONDS = 30.0
-"""After so long a Ray, or a node of it, that hasn't answered is taken for frozen."""
-
-ENVIRONMENT = {
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the journal is the record
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # run.py stops a study on signals, SIGTERM included
-    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's own snapshots are of no use to us
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "TUNE_WARN_THRESHOLD_S": "3600",
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a CPU trial's worker needn't have its GPUs hidden
-}
-
-NEEDED = ("tune_mlp.tuning.schedulers", "tune_mlp.tuning.trainable", "tune_mlp.tuning.searchers")
-"""What the driver imports ahead of its use, and Ray Tune with it."""
-
-OF_OUR_OWN = {
-    "RAY_raylet_client_connect_timeout_milliseconds": "20",
-    "RAY_raylet_client_num_connect_attempts": "500",
-}
-"""For a Ray that is started here: its processes look for one another's sockets every so often, not every second, and for ten
-seconds, as before."""
-
-PRELOAD = {"RAY_preload_python_modules": "tune_mlp.tuning.preload"}
-"""For one whose workers will all have trials."""
+"""A resource of our own on a local Ray: it limits how many trials run at once where a scheduler keeps more of them alive."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +37,18 @@ class Cluster:
         return min(fits, concurrent or fits)
 
 
+def fewer_than_asked(cluster: Cluster, resources: Resources, concurrent: int | None) -> str:
+    """Return the line that says why fewer trials run at once than were asked for; empty where as many do."""
+    slots = cluster.slots(resources, concurrent)
+    if concurrent is None or slots >= concurrent:
+        return ""
+    line = f"concurrent={concurrent}, but {slots} at once is all that cpu={resources.cpu:g} a trial leaves room for"
+    if len(cluster.nodes) > 1 or resources.gpu:
+        return line
+    cpu = math.floor(cluster.nodes[0].get("CPU", 0.0) / concurrent * 100) / 100
+    return f"{line}; --cpus {cpu:g} makes it {concurrent}" if cpu > 0 else line
+
+
 def _fits(node: dict[str, float], resources: Resources) -> int:
     counts = [math.floor(node.get("CPU", 0.0) / resources.cpu + 1e-9)]
     if resources.gpu >= 1:
@@ -84,147 +56,3 @@ def _fits(node: dict[str, float], resources: Resources) -> int:
     elif resources.gpu > 0:  # fractions share one GPU and never span two
         counts.append(math.floor(node.get("GPU", 0.0)) * math.floor(1 / resources.gpu + 1e-9))
     return min(counts)
-
-
-@contextlib.contextmanager
-def connected(
-    study: Study, address: str | None, patience: float = ANSWER_SECONDS, trains: bool = True
-) -> Iterator[Cluster]:
-    """A Ray for the time of a study: the session's own where one is running in this process, else one that ends with
-    the study. Where it `trains`, workers make ready for trials as soon as they run."""
-    variables = ENVIRONMENT | ({} if address else OF_OUR_OWN)
-    if trains and _all_workers_train(study):
-        variables |= PRELOAD
-    with _environment(variables), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Ray's own, of its future versions
-        with large_imports():
-            import ray
-
-        already = ray.is_initialized()
-        if not already:
-            _init(study, address, patience)
-        try:
-            nodes = tuple(dict(node["Resources"]) for node in ray.nodes() if node["Alive"])
-            cluster = Cluster(nodes, own=not already and address is None)
-            if study.concurrent and study.scheduler.pauses and not cluster.has_slots:
-                raise UsageError(
-                    f"{study.scheduler.name} sets trials aside, so concurrent={study.concurrent} can't be held on a Ray "
-                    "that runs already; leave it out, or use asha, median or fifo"
-                )
-            yield cluster
-        finally:
-            if not already:
-                ray.shutdown()
-
-
-def _all_workers_train(study: Study) -> bool:
-    """A Ray that is started here has a worker for each core at once. Is there a trial for each? Others needn't import
-    anything."""
-    cores = os.cpu_count() or 1
-    at_once = min(study.number_of_trials, study.concurrent or cores)
-    return study.resources.cpu <= 1 and not study.resources.gpu and at_once >= cores
-
-
-def _init(study: Study, address: str | None, patience: float) -> None:
-    import ray
-
-    local = address is None
-    if address is not None:
-        knock(address, patience)
-    options = {"resources": {SLOT: study.concurrent}} if local and study.concurrent and study.scheduler.pauses else {}
-    imports = import_ahead(*NEEDED)
-    try:
-        with _lean() if local else contextlib.nullcontext():
-            ray.init(
-                address="local" if local else address,
-                include_dashboard=False if local else None,
-                log_to_driver=False,
-                logging_level="CRITICAL",
-                **options,
-            )
-    except Exception as error:  # noqa: BLE001  # Ray raises many kinds here
-        where = "start Ray on this machine" if local else f"connect to Ray at {address!r}"
-        raise RunError(f"can't {where}: {one_line(error, 300)}") from None
-    _no_news_from_ray()
-    imports.join()
-
-
-@contextlib.contextmanager
-def _lean() -> Iterator[None]:
-    """A Ray on this machine for one study: nothing scales it, nobody reads its logs, and no dashboard shows it. Each of these
-    is a Python process that takes a second of a core to start, and the first another to end. Its node is looked for as
-    soon as it may be there."""
-    from ray._private import services
-    from ray._private.node import Node
-
-    def nothing(node: Any, **_: Any) -> None:
-        node._webui_url = ""
-
-    get_node: Any = getattr(services, "get_node", None)
-
-    def get_node_soon(gcs_address: str, node_id: str) -> Any:
-        """Ray's own looks once a second."""
-        with contextlib.suppress(Exception):
-            from ray._private.state import GlobalState
-
-            state = GlobalState()
-            state._initialize_global_state(services._get_gcs_client_options(gcs_address))
-            until = time.monotonic() + CONNECT_SECONDS
-            while time.monotonic() < until and all(node["NodeID"] != node_id for node in state.node_table()):
-                time.sleep(0.02)
-        return get_node(gcs_address, node_id)
-
-    with (
-        changed(Node, start_monitor=nothing, start_log_monitor=nothing, start_api_server=nothing),
-        changed(services, get_node=get_node_soon),
-    ):
-        yield
-
-
-def _no_news_from_ray() -> None:
-    """A lost worker is a page of Ray's on the screen, whatever log_to_driver says; the table tells what became of it."""
-    with contextlib.suppress(ImportError, AttributeError):
-        from ray._private.ray_logging import global_worker_stdstream_dispatcher
-
-        global_worker_stdstream_dispatcher.handlers = []
-
-
-def knock(address: str, patience: float) -> None:
-    """Ray itself tries for long, with pages of warnings and in C++ that nothing interrupts, where nobody listens, its head
-    is frozen or refuses our token. A process of its own can be ended, and says which of these it is. What else keeps us
-    out shows when we join."""
-    _check_reachable(address)
-    if "://" in address:
-        return
-    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
-    try:
-        said = subprocess.run(command, capture_output=True, timeout=patience, check=False).stderr
-    except subprocess.TimeoutExpired:
-        raise RunError(f"Ray at {address!r} gave no answer in {patience:g} s") from None
-    if b"InvalidAuthToken" in said:
-        raise RunError(f"Ray at {address!r} refuses this machine's token")
-    if b"RAY_AUTH_TOKEN" in said:
-        raise RunError(f"there is no token to show to Ray at {address!r}")
-
-
-def _check_reachable(address: str) -> None:
-    """Does anybody listen there?"""
-    host, colon, port = address.rpartition("://")[2].rpartition(":")
-    if not colon or not port.isdigit():
-        return  # `auto`, or a name that Ray resolves
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise RunError(f"can't connect to Ray at {address!r}: {one_line(error)}") from None
-
-
-@contextlib.contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update({name: value for name, value in variables.items() if name not in os.environ})
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)

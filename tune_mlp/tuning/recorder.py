@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ray.tune import Callback
 
+from tune_mlp.console.board import Display
 from tune_mlp.errors import StorageError, one_line
-from tune_mlp.records import Mode, TrialState, better
-from tune_mlp.results.journal import Drawn, Ended, Journal, Trained
-from tune_mlp.results.place import Place
-from tune_mlp.results.tables import RANKED
-from tune_mlp.tuning.past import NOTHING, Past
-from tune_mlp.tuning.progress import Display
+from tune_mlp.records import TrialState
+from tune_mlp.results.journal import Decided, Drawn, Ended, Reason, Trained
+from tune_mlp.results.state import RANKED
+from tune_mlp.results.storage import Storage
+from tune_mlp.runs.history import NO_HISTORY, History
+from tune_mlp.runs.journal_writer import Journal
 from tune_mlp.tuning.trainable import state_file, step_files, weights_files
 
 LOST_AT_START = 20
@@ -22,7 +23,7 @@ LOST_AT_START = 20
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptFiles:
     """What of trials other than the leader is kept to the end."""
 
     weights: bool = False
@@ -36,44 +37,47 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         self,
         journal: Journal,
         display: Display,
-        mode: Mode,
-        files: Place,
-        kept: Kept,
+        files: Storage,
+        kept: KeptFiles,
         on_start: Callable[[], None],
         on_last_starts: Callable[[], None],
         trials: int,
         slots: int,
-        past: Past = NOTHING,
+        history: History = NO_HISTORY,
+        decisions: list[Decided] | None = None,
+        decided: Collection[tuple[int, int]] = (),
+        reason: Callable[[], Reason] = lambda: "scheduler",
     ) -> None:
         """on_last_starts: called once, when a trial has begun in the place of one that ended, and no more of the `trials` are
-        left to begin than two for each slot; or when all have."""
+        left to begin than two for each slot; or when all have. reason: says why a trial ends that the scheduler didn't stop."""
         self._journal = journal
         self._display = display
-        self._mode: Mode = mode
         self._files = files
         self._kept = kept
         self._on_start = on_start
         self._on_last_starts: Callable[[], None] | None = on_last_starts
         self._trials, self._slots = trials, slots
+        self._decisions = [] if decisions is None else decisions
+        """What the scheduler has decided and isn't written yet; the scheduler adds to it."""
+        self._reason = reason
+        self._stopped: set[int] = set()
+        """The trials that the scheduler decided to stop."""
+        self._decided = set(decided)
+        """The trials and epochs of decisions that are written: a resume replays them."""
         self._open: dict[int, float] = {}
         """The seconds of each trial that hasn't ended, up to its last start: a trial may be set aside, or begin anew."""
         self._since: dict[int, float] = {}
         """Its seconds since then."""
         self._params: dict[int, Any] = {}
-        self._best: dict[int, float] = {}
-        self._leader: int | None = None
+        self._leader = journal.state.leader
         self._training: set[int] = set()
         """The trials that have a worker."""
         self._furthest: dict[int, int] = {}
         """The last epoch that each came to."""
         self._lost_at_start = 0
-        for number in past.drawn:
-            self._params[number] = past.params(number)
-            if (best := past.best(number, mode)) is not None:
-                self._best[number] = best
-        self._open.update({number: past.seconds.get(number, 0.0) for number in past.open})
-        for number, ended in past.ended.items():
-            self._lead(number, ended.state)
+        for number in history.drawn:
+            self._params[number] = history.params(number)
+        self._open.update({number: history.seconds.get(number, 0.0) for number in history.open})
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Also called when a trial goes on after a pause, a crash, or with settings that it took over."""
@@ -92,7 +96,6 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         number, params = trial.config["trial"], trial.config["params"]
         if self._params.get(number) != params:
             self._params[number] = params
-            self._best.pop(number, None)  # what was best was so with other settings, and its weights are gone
             self._journal.append(Drawn(number, params, trial.config["seed"]))
         self._open[number] = self._open.get(number, 0.0) + self._since.pop(number, 0.0)
         self._display.trial_started(number, params)
@@ -111,22 +114,35 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
             self._files.write(name, content)  # the worker's store can't be reached
         best = result["best"]
         if records:
-            self._journal.append(Trained(number, tuple(records), result["node"], result["weights"]))
+            self._journal.append(
+                Trained(number, tuple(records), result["node"], result["weights"], result["weights_digest"])
+            )
             self._display.trial_trained(number, result["epoch"], len(result["curve"]), result["curve"][-1][1], best)
             trial.config["known"] = result["epoch"]  # a next worker needn't say it again
             if result["epoch"] > self._furthest.get(number, 0):
                 self._furthest[number] = result["epoch"]
                 trial.run_metadata.num_failures = 0  # it got on: should its worker be lost again, that is another story
+        self.write_decisions()
         self._since[number] = result["seconds"]
-        self._best.pop(number, None)
-        if best is not None:
-            self._best[number] = best
         if state is not TrialState.STOPPED:
-            self._end(number, state, result["error"])
+            early = state is TrialState.FINISHED and result["epoch"] < self._display.board.epochs
+            self._end(number, state, result["error"], "patience" if early else "")
+
+    def write_decisions(self) -> None:
+        """Write what the scheduler has decided since the last time, each once."""
+        while self._decisions:
+            decided = self._decisions.pop(0)
+            if decided.decision == "stop":
+                self._stopped.add(decided.trial)
+            if (decided.trial, decided.epoch) not in self._decided:
+                self._decided.add((decided.trial, decided.epoch))
+                self._journal.append(decided)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """After a result that ended the trial, or when the scheduler ends it."""
-        self._end(trial.config["trial"], TrialState.STOPPED)
+        self.write_decisions()
+        number = trial.config["trial"]
+        self._end(number, TrialState.STOPPED, reason="scheduler" if number in self._stopped else self._reason())
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Its worker was lost, and it waits for another. That is counted against the trial if it had begun with it."""
@@ -146,45 +162,36 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
             raise StorageError(str(cause))
         self._end(trial.config["trial"], TrialState.FAILED, _short(error))
 
-    def stopped_before(self, past: Past, number: int) -> Past:
+    def stopped_before(self, history: History, number: int) -> History:
         """The scheduler had decided, and the driver was lost before it was written down."""
-        self._end(number, TrialState.STOPPED)
-        return replace(past, ended={**past.ended, number: Ended(number, TrialState.STOPPED, 0.0, "")})
+        self._end(number, TrialState.STOPPED, reason="scheduler")
+        return replace(
+            history, ended={**history.ended, number: Ended(number, TrialState.STOPPED, 0.0, "", "scheduler")}
+        )
 
     def close(self) -> None:
         """The study ends by itself or by its time budget: whatever still ran was stopped."""
         for number in list(self._open):
-            self._end(number, TrialState.STOPPED)
+            self._end(number, TrialState.STOPPED, reason=self._reason())
 
-    def _end(self, number: int, state: TrialState, error: str = "") -> None:
+    def _end(self, number: int, state: TrialState, error: str = "", reason: Reason = "") -> None:
         if number not in self._open:
             return
         self._training.discard(number)
         seconds = self._open.pop(number) + self._since.pop(number, 0.0)
-        self._journal.append(Ended(number, state, seconds, error))
+        self._journal.append(Ended(number, state, seconds, error, reason))
         self._display.trial_ended(number, state, error)
         self._keep_leader(number, state)
 
     def _keep_leader(self, number: int, state: TrialState) -> None:
-        """As `tables.rank` has it: of equals the one that was drawn first leads."""
+        """Remove the weights of the trial that doesn't lead, or leads no longer."""
         self._files.remove(state_file(number))
-        loser = self._lead(number, state)
+        before, self._leader = self._leader, self._journal.state.leader
+        loser = before if self._leader == number else number
         if loser is not None and not (self._kept.weights and state in RANKED):
             self._files.remove(weights_files(loser))
         if loser is not None and not self._kept.steps:
             self._files.remove(step_files(loser))
-
-    def _lead(self, number: int, state: TrialState) -> int | None:
-        """Make it the leader if it is; returns which trial isn't, or no longer."""
-        if state not in RANKED or number not in self._best:
-            return number
-        before = self._leader
-        lead = self._best[before] if before is not None else None
-        first = before is None or number < before
-        if better(self._best[number], lead, self._mode) or (self._best[number] == lead and first):
-            self._leader = number
-            return before
-        return number
 
 
 def _storage(error: BaseException | None) -> StorageError | None:

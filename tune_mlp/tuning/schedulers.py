@@ -3,280 +3,120 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from ray.tune.schedulers import (
-    AsyncHyperBandScheduler,
     FIFOScheduler,
     HyperBandScheduler,
-    MedianStoppingRule,
-    PopulationBasedTraining,
     TrialScheduler,
 )
-from ray.tune.schedulers.hyperband import _Bracket
-from ray.tune.schedulers.pbt import _PBTTrialState
 
-from tune_mlp.records import Mode
-from tune_mlp.seeds import derive
-from tune_mlp.space.domains import Domain, Value
-from tune_mlp.tuning.past import WORST, Past
-from tune_mlp.tuning.study import Study, mutable
-
-TIME = "epoch"
-"""What schedulers count time in: a key of every result."""
+from tune_mlp.study.study import BoundStudy
+from tune_mlp.tuning.ray_compat.schedulers import (
+    AshaScheduler,
+    MedianScheduler,
+    Population,
+    WaitingHyperBand,
+    common_settings,
+)
 
 
-def make_scheduler(study: Study, trials: int | None = None) -> TrialScheduler:
-    """Ray's scheduler for a bound study, of which so many trials are still to be run."""
+def make_scheduler(study: BoundStudy, trials: int | None = None) -> TrialScheduler:
+    """Return Ray's scheduler for a bound study, of which so many trials are still to be run."""
     scheduler = SCHEDULERS[study.scheduler.name](study)
-    if isinstance(scheduler, _HyperBand) and trials is not None:
+    if isinstance(scheduler, WaitingHyperBand) and trials is not None:
         scheduler.to_come = trials
     return scheduler
 
 
-class _StandIn:
-    """A trial of before, in Ray's place for it."""
+@dataclass(frozen=True)
+class Milestones:
+    """The epochs at which a scheduler decides, in rising order: a trial's step ends exactly at each."""
 
-    def __init__(self, number: int) -> None:
-        self.trial_id = f"before-{number}"
+    before_last: Sequence[int]
+    """All but the last; a `range` where there may be as many as epochs."""
+    last: int
 
+    def after(self, epoch: int) -> int:
+        """Return the first milestone that comes after an epoch."""
+        index = bisect_right(self.before_last, epoch)
+        return self.before_last[index] if index < len(self.before_last) else self.last
 
-class _Nobody:
-    """A controller without live trials."""
-
-    def get_live_trials(self) -> list[Any]:
-        return []
-
-
-class Replaying(TrialScheduler):  # type: ignore[misc]  # ray ships no types
-    """A scheduler that can be told again what came before: Ray saves nothing of one."""
-
-    def replay(self, past: Past, metric: str, mode: Mode) -> set[int]:
-        """Take all results again, in their order; returns the open trials that were to stop at their last."""
-        worst = -WORST if mode == "max" else WORST
-        self._stand_ins = {number: _StandIn(number) for number in past.drawn}
-        stopped: set[int] = set()
-        for stand_in in self._stand_ins.values():
-            super().on_trial_add(_Nobody(), stand_in)
-        for came in past.came:
-            stand_in = self._stand_ins[came.trial]
-            result = {TIME: came.epoch, metric: worst if came.value is None else came.value}
-            if came.state is not None:
-                self.on_trial_complete(_Nobody(), stand_in, result)
-                continue
-            decision = self.on_trial_result(_Nobody(), stand_in, result)
-            (stopped.add if decision == TrialScheduler.STOP else stopped.discard)(came.trial)
-        return stopped & set(past.open)
-
-    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """One that goes on takes the place of what stood in for it."""
-        super().on_trial_add(tune_controller, trial)
-        stand_in = getattr(self, "_stand_ins", {}).pop(trial.config["trial"], None)
-        if stand_in is not None:
-            self._take_over(stand_in, trial)
-
-    def _take_over(self, stand_in: Any, trial: Any) -> None:
-        raise NotImplementedError
+    def __iter__(self) -> Iterator[int]:
+        yield from self.before_last
+        yield self.last
 
 
-class _Asha(Replaying, AsyncHyperBandScheduler):  # type: ignore[misc]  # ray ships no types
-    """Ray's, with rungs that can be filled again."""
-
-    def _take_over(self, stand_in: Any, trial: Any) -> None:
-        self._trial_info.pop(stand_in.trial_id, None)
-        for bracket in self._brackets:
-            for _, recorded in bracket._rungs:
-                if stand_in.trial_id in recorded:
-                    recorded[trial.trial_id] = recorded.pop(stand_in.trial_id)
+def milestones(study: BoundStudy) -> Milestones:
+    """Return the epochs at which the study's scheduler decides; the last one is the study's last epoch."""
+    return Milestones(MILESTONES[study.scheduler.name](study), study.epochs)
 
 
-class _Median(Replaying, MedianStoppingRule):  # type: ignore[misc]  # ray ships no types
-    """Ray's, with results that can be filled in again."""
-
-    def _take_over(self, stand_in: Any, trial: Any) -> None:
-        if stand_in in self._results:
-            self._results[trial] = self._results.pop(stand_in)
-
-
-def milestones(study: Study) -> tuple[int, ...]:
-    """The epochs at which the scheduler decides, the last epoch included: a trial's step lands exactly on each."""
-    return MILESTONES[study.scheduler.name](study)
-
-
-def _common(study: Study) -> dict[str, Any]:
-    metric, mode = study.ranking
-    return {"time_attr": TIME, "metric": metric, "mode": mode}
-
-
-def _asha(study: Study) -> TrialScheduler:
+def _asha(study: BoundStudy) -> TrialScheduler:
     assert study.scheduler.asha
-    return _Asha(
-        **_common(study),
+    return AshaScheduler(
+        **common_settings(study),
         max_t=study.epochs,
         grace_period=min(study.scheduler.asha.grace_period, study.epochs),
         reduction_factor=study.scheduler.asha.reduction_factor,
     )
 
 
-class _WholeBracket(_Bracket):  # type: ignore[misc]  # ray ships no types
-    """Ray's has room again when one of its trials has ended, and so, where few run at once, may take them all."""
-
-    def filled(self) -> bool:
-        return bool(len(self._all_trials) >= self._n0)
-
-
-class _HyperBand(HyperBandScheduler):  # type: ignore[misc]  # ray ships no types
-    """Ray's halves a bracket as soon as those of its trials that are there have come to its milestone. Where few run at
-    once, that is before the others have come, and then none is stopped: this one waits for them. So what it decides
-    doesn't depend on how many run at once. And who is left in the end trains all epochs, where Ray's may stop at 9 of 10."""
-
-    def __init__(self, study: Study) -> None:
-        assert study.scheduler.hyperband
-        super().__init__(
-            **_common(study),
-            max_t=study.epochs,
-            reduction_factor=study.scheduler.hyperband.reduction_factor,
-        )
-        self.to_come = study.number_of_trials
-
-    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        if trial not in self._trial_info:  # else it lost its worker
-            self.to_come -= 1
-        super().on_trial_add(tune_controller, trial)
-
-    def _create_bracket(self, s: int) -> _WholeBracket:
-        first = self._get_r0(s)
-        return _WholeBracket(
-            self._time_attr, self._get_n0(s), first, self._max_t_attr, self._eta, s, stop_last_trials=False
-        )
-
-    def _process_bracket(self, tune_controller: Any, bracket: Any) -> str:
-        if not bracket.filled() and self.to_come > 0:
-            return str(TrialScheduler.PAUSE)
-        try:
-            return str(super()._process_bracket(tune_controller, bracket))
-        finally:
-            bracket.is_being_processed = False  # Ray forgets it, and the end of its last runner would then go unnoticed
-
-
-def _median(study: Study) -> TrialScheduler:
+def _median(study: BoundStudy) -> TrialScheduler:
     assert study.scheduler.median
-    return _Median(
-        **_common(study),
+    return MedianScheduler(
+        **common_settings(study),
         grace_period=study.scheduler.median.grace_period,
         min_samples_required=study.scheduler.median.min_samples,
         min_time_slice=math.inf,  # never set a trial aside while there are too few to compare with
     )
 
 
-class _Population(PopulationBasedTraining):  # type: ignore[misc]  # ray ships no types
-    """Ray's, with changes drawn from the study's own domains, and beside a searcher, which Ray refuses for searchers
-    that want to know a trial's settings from its result; ours goes by the trial's number."""
-
-    def __init__(self, study: Study) -> None:
-        assert study.scheduler.pbt
-        super().__init__(
-            **_common(study),
-            perturbation_interval=study.scheduler.pbt.interval,
-            quantile_fraction=study.scheduler.pbt.quantile,
-            custom_explore_fn=lambda config: config,
-            log_config=False,
-        )
-        self._seed = study.seed
-        self._resample = study.scheduler.pbt.resample
-        self._domains: dict[str, Domain] = mutable(study.parsed)
-        self._changes: dict[int, int] = {}
-
-    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        self._trial_state[trial] = _PBTTrialState(trial)
-
-    def _checkpoint_or_exploit(
-        self, trial: Any, tune_controller: Any, upper_quantile: Any, lower_quantile: Any
-    ) -> None:
-        """Take over only what is better, and no younger: Ray would send a trial back to an older state, and when scores
-        tie again and again, without end."""
-        mine = self._trial_state[trial]
-        if trial in lower_quantile:
-            upper_quantile = [
-                other
-                for other in upper_quantile
-                if self._trial_state[other].last_score > mine.last_score
-                and self._trial_state[other].last_train_time >= mine.last_train_time
-            ]
-            lower_quantile = [trial] if upper_quantile else []
-        super()._checkpoint_or_exploit(trial, tune_controller, upper_quantile, lower_quantile)
-
-    def _get_new_config(self, trial: Any, trial_to_clone: Any) -> tuple[dict[str, Any], dict[str, str]]:
-        number = trial.config["trial"]
-        change = self._changes[number] = self._changes.get(number, 0) + 1
-        params = dict(trial_to_clone.config["params"])
-        for path, domain in self._domains.items():
-            if path in params:
-                u, v = (derive(self._seed, "pbt", number, change, path, i) / 2**63 for i in range(2))
-                params[path] = domain.at(v) if u < self._resample else neighbour(domain, params[path], up=v < 0.5)
-        return {**trial.config, "params": params}, {}
-
-
-def neighbour(domain: Domain, value: Value, up: bool) -> Value:
-    """A small change: the next value of a countable domain, else a fifth up or down, within the domain's ends."""
-    values = domain.values()
-    if values is not None:
-        index = values.index(value) + (1 if up else -1)
-        return values[min(max(index, 0), len(values) - 1)]
-    low, high = domain.extremes()
-    assert isinstance(value, int | float)
-    assert isinstance(low, int | float)
-    assert isinstance(high, int | float)
-    changed = min(max(value * (1.2 if up else 0.8), low), high)
-    return round(changed) if isinstance(value, int) else changed
-
-
-SCHEDULERS: dict[str, Callable[[Study], TrialScheduler]] = {
+SCHEDULERS: dict[str, Callable[[BoundStudy], TrialScheduler]] = {
     "asha": _asha,
-    "hyperband": _HyperBand,
+    "hyperband": WaitingHyperBand,
     "median": _median,
-    "pbt": _Population,
+    "pbt": Population,
     "fifo": lambda study: FIFOScheduler(),
 }
 
 
-def _rungs(study: Study) -> tuple[int, ...]:
-    """ASHA's: grace, grace times factor, ... A trial passes a rung at the first whole epoch that reaches it."""
+def _rungs(study: BoundStudy) -> Sequence[int]:
+    """Return ASHA's rungs: grace, grace times factor, ... A trial passes a rung at the first whole epoch that reaches it."""
     assert study.scheduler.asha
     found, rung = [], float(study.scheduler.asha.grace_period)
     while rung < study.epochs:
         found.append(math.ceil(rung))
         rung *= study.scheduler.asha.reduction_factor
-    return (*dict.fromkeys(found), study.epochs)
+    return [epoch for epoch in dict.fromkeys(found) if epoch < study.epochs]
 
 
-def _halvings(study: Study) -> tuple[int, ...]:
-    """HyperBand's: where a bracket begins, it halves for the first time, and each time that many times later."""
+def _halvings(study: BoundStudy) -> Sequence[int]:
+    """Return where HyperBand's brackets halve: for the first time where a bracket begins, and each time that many times
+    later."""
     assert study.scheduler.hyperband
-    factor, found = study.scheduler.hyperband.reduction_factor, {study.epochs}
+    factor, found = study.scheduler.hyperband.reduction_factor, set()
     brackets = HyperBandScheduler(max_t=study.epochs, reduction_factor=factor)
     for s in range(brackets._s_max_1):
         rung = brackets._get_r0(s)
         for _ in range(s if rung else 0):
             found.add(rung)
             rung = int(min(rung * factor, study.epochs))
-    return tuple(sorted(found))
+    return sorted(found - {study.epochs})
 
 
-def _every_epoch(study: Study) -> tuple[int, ...]:
-    return tuple(range(1, study.epochs + 1))
-
-
-def _every_interval(study: Study) -> tuple[int, ...]:
+def _every_interval(study: BoundStudy) -> Sequence[int]:
     assert study.scheduler.pbt
-    return (*range(study.scheduler.pbt.interval, study.epochs, study.scheduler.pbt.interval), study.epochs)
+    return range(study.scheduler.pbt.interval, study.epochs, study.scheduler.pbt.interval)
 
 
-MILESTONES: dict[str, Callable[[Study], tuple[int, ...]]] = {
+MILESTONES: dict[str, Callable[[BoundStudy], Sequence[int]]] = {
     "asha": _rungs,
     "hyperband": _halvings,
-    "median": _every_epoch,
+    "median": lambda study: range(1, study.epochs),
     "pbt": _every_interval,
-    "fifo": lambda study: (study.epochs,),
+    "fifo": lambda study: (),
 }
+"""The epochs at which each scheduler decides, without the last epoch."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import math
 import warnings
+from itertools import chain
 from typing import Any, Protocol
 
 from ray.tune.search import Searcher
 
 from tune_mlp.records import TrialState
+from tune_mlp.runs.history import NO_HISTORY, History
 from tune_mlp.seeds import derive, trial_seed
 from tune_mlp.space.choosers import asked_values, optuna_chooser
 from tune_mlp.space.space import Params, resolve
-from tune_mlp.tuning.past import NOTHING, Past
-from tune_mlp.tuning.study import Study
+from tune_mlp.study.study import BoundStudy
 
 
 class Source(Protocol):
@@ -22,7 +23,7 @@ class Source(Protocol):
 
     def draw(self, trial: int) -> Params: ...
 
-    def learn(self, past: Past) -> None:
+    def learn(self, history: History) -> None:
         """What came before, of a run that goes on."""
 
     def go_on(self, trial: int, params: Params) -> None:
@@ -35,13 +36,13 @@ class Source(Protocol):
 class _Listed:
     """Random and grid search: draws that depend on nothing that happens."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: BoundStudy) -> None:
         self._draws = enumerate(study.draws())
 
     def draw(self, trial: int) -> Params:
         return next(params for number, params in self._draws if number == trial)
 
-    def learn(self, past: Past) -> None:
+    def learn(self, history: History) -> None:
         pass
 
     def go_on(self, trial: int, params: Params) -> None:
@@ -54,7 +55,7 @@ class _Listed:
 class _Optuna:
     """TPE by Optuna's ask and tell, kept in memory: the journal is what a study is rebuilt from."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: BoundStudy) -> None:
         import optuna  # 0.2 s, and only this search needs it
 
         assert study.search.tpe
@@ -84,13 +85,13 @@ class _Optuna:
         self._trials[trial] = self._study.ask()
         return resolve(self._space, optuna_chooser(self._trials[trial]))
 
-    def learn(self, past: Past) -> None:
+    def learn(self, history: History) -> None:
         """Trials that ended are added as if they had been asked for and told here."""
-        for trial, ended in past.ended.items():
-            values = asked_values(self._space, past.params(trial))
+        for trial, ended in history.ended.items():
+            values = asked_values(self._space, history.params(trial))
             fixed = self._fixed(values)
             resolve(self._space, optuna_chooser(fixed))
-            complete = ended.state is TrialState.FINISHED and past.best(trial, self._mode) is not None
+            complete = ended.state is TrialState.FINISHED and history.best(trial) is not None
             stopped = ended.state is TrialState.STOPPED
             state = self._states.COMPLETE if complete else self._states.PRUNED
             self._study.add_trial(
@@ -98,8 +99,8 @@ class _Optuna:
                     state=self._states.FAIL if ended.state is TrialState.FAILED else state,
                     params=values,
                     distributions=fixed.distributions,
-                    value=past.best(trial, self._mode) if complete else None,
-                    intermediate_values=past.curves.get(trial, {}) if stopped else {},
+                    value=history.best(trial) if complete else None,
+                    intermediate_values=history.curves.get(trial, {}) if stopped else {},
                 )
             )
 
@@ -127,15 +128,15 @@ SOURCES: dict[str, type[Any]] = {"random": _Listed, "grid": _Listed, "tpe": _Opt
 class NumberedSearcher(Searcher):  # type: ignore[misc]  # ray ships no types
     """Ray's searcher interface over a Source. A trial's config is its number, its seed and its params."""
 
-    def __init__(self, study: Study, past: Past = NOTHING) -> None:
+    def __init__(self, study: BoundStudy, history: History = NO_HISTORY) -> None:
         self._metric_name, mode = study.ranking
         super().__init__(metric=self._metric_name, mode=mode)
         self._source: Source = SOURCES[study.search.name](study)
         self._seed = study.seed
-        self._past = past
-        self._source.learn(past)
-        drawn = [number for number in range(study.number_of_trials) if number not in past.drawn]
-        self._waiting = iter([*past.open, *drawn])
+        self._history = history
+        self._source.learn(history)
+        to_come = (number for number in range(study.number_of_trials) if number not in history.drawn)
+        self._waiting = chain(history.open, to_come)
         self._numbers: dict[str, int] = {}
         self._curves: dict[str, dict[int, float]] = {}
 
@@ -144,12 +145,12 @@ class NumberedSearcher(Searcher):  # type: ignore[misc]  # ray ships no types
         if number is None:
             return Searcher.FINISHED
         self._numbers[trial_id] = number
-        if number in self._past.drawn:
-            params = self._past.params(number)
+        if number in self._history.drawn:
+            params = self._history.params(number)
             self._source.go_on(number, params)
-            self._curves[trial_id] = dict(self._past.curves.get(number, {}))
+            self._curves[trial_id] = dict(self._history.curves.get(number, {}))
             known = max(self._curves[trial_id], default=0)
-            return {"trial": number, "seed": self._past.drawn[number].seed, "params": params, "known": known}
+            return {"trial": number, "seed": self._history.drawn[number].seed, "params": params, "known": known}
         params = self._source.draw(number)
         return {"trial": number, "seed": trial_seed(self._seed, number), "params": params}
 

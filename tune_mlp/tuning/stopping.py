@@ -13,6 +13,9 @@ from typing import Any
 
 from ray.tune import Stopper
 
+from tune_mlp.errors import ENDING
+from tune_mlp.results.journal import Reason
+
 STOPPING = "stopping after the epochs under way; once more ends at once, and loses no more than these"
 
 
@@ -22,6 +25,8 @@ class Deadline(Stopper):  # type: ignore[misc]  # ray ships no types
     def __init__(self, seconds: float | None) -> None:
         self.signal_number: int | None = None
         """The signal that came, if one did."""
+        self.time_is_up = False
+        """Whether the time budget has ended the search."""
         self._seconds = seconds
         self._end = math.inf
 
@@ -34,15 +39,24 @@ class Deadline(Stopper):  # type: ignore[misc]  # ray ships no types
         return False
 
     def stop_all(self) -> bool:
-        return self.signal_number is not None or time.monotonic() >= self._end
+        self.time_is_up = self.time_is_up or time.monotonic() >= self._end
+        return self.signal_number is not None or self.time_is_up
+
+    def reason(self) -> Reason:
+        """Return why a trial is stopped now."""
+        if self.signal_number is not None:
+            return "interruption"
+        return "time budget" if self.time_is_up else "scheduler"
 
     @contextlib.contextmanager
     def on_signals(self, say: Callable[[str], None]) -> Iterator[None]:
-        """The first Ctrl-C or SIGTERM lets Ray stop in order; a second one doesn't wait for the epochs under way."""
+        """Let the first signal stop Ray in order; a second one doesn't wait for the epochs under way."""
         if threading.current_thread() is not threading.main_thread():
             yield  # only the main thread may handle signals
             return
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
+        # One that is ignored, as `nohup` has it, stays so; a shell's `&` ignores Ctrl-C, but not a person who sends it.
+        before = {n: handler for n, handler in handlers.items() if n == signal.SIGINT or handler != signal.SIG_IGN}
 
         def stop(number: int, frame: FrameType | None) -> None:
             if self.signal_number is not None:

@@ -19,15 +19,16 @@ from tune_mlp.data.dataset import Problem
 from tune_mlp.errors import RunError, StorageError, StoreError, one_line
 from tune_mlp.imports import large_imports
 from tune_mlp.records import EpochRecord, Mode, TrialState, mean_metrics
-from tune_mlp.results.place import Place
+from tune_mlp.results.storage import Storage
+from tune_mlp.runs.history import WORST
 from tune_mlp.space.space import to_config
-from tune_mlp.tuning.past import WORST
 
 with large_imports():
     from ray import tune
 
 if TYPE_CHECKING:  # torch takes two seconds to import, and the driver can do without until the end
     from tune_mlp.training.trainer import Trainer
+    from tune_mlp.tuning.schedulers import Milestones
 
 PATIENT_SECONDS = 1.0
 """A step returns after the epoch in which it has trained so long, so that people see progress."""
@@ -46,10 +47,10 @@ class Job:
     mode: Mode
     epochs: int
     patience: int | None
-    milestones: tuple[int, ...]
+    milestones: Milestones
     threads: int
     gpu: bool
-    kept: Place
+    kept: Storage
     """Where trials leave what they go on from, and the best epoch's weights for the winner to be chosen from."""
     seeds: int = 1
     keep_steps: bool = False
@@ -62,28 +63,28 @@ def weights_file(trial: int, epoch: int) -> str:
 
 
 def weights_files(trial: int) -> str:
-    """Of all of a trial's, oldest first; the newest is its best, unless such a worker was at work."""
+    """Return a glob for a trial's weights files. Sorted, the last one is the best, unless a worker came back as said above."""
     return f"best-{trial:05d}-*.pt"
 
 
 def state_file(trial: int) -> str:
-    """Of what a trial that isn't over goes on from."""
+    """Return the name of the file that an unfinished trial resumes from."""
     return f"state-{trial:05d}.pt"
 
 
 def steps_file(trial: int, epoch: int) -> str:
-    """Of the losses of an epoch's steps."""
+    """Return the name of the file with the losses of an epoch's steps."""
     return f"steps-{trial:05d}-{epoch:06d}.pt"
 
 
 def step_files(trial: int) -> str:
-    """Of all of a trial's."""
+    """Return a glob for a trial's step-loss files."""
     return f"steps-{trial:05d}-*.pt"
 
 
 @contextlib.contextmanager
 def threads(count: int) -> Iterator[None]:
-    """As many for PyTorch and BLAS as a trial has."""
+    """Limit PyTorch and BLAS to the threads of a trial."""
     import torch
     from threadpoolctl import threadpool_limits
 
@@ -109,6 +110,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
 
         torch.set_num_threads(job.threads)
         threadpool_limits(job.threads)
+        self._engine.load(job.problem, "cuda" if job.gpu else "cpu")  # half a second, which is no trial's
         self._job = job
         self._node = ray.util.get_node_ip_address()
         self._begin(config)
@@ -125,15 +127,16 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         self._records: list[EpochRecord] = []
         """What this actor knows of the trial's epochs."""
         self._unsaid: list[EpochRecord] = []
-        """Of these, what a state that was found says, and the journal may not."""
+        """The epochs that a restored state holds and the journal may lack."""
         self._note = ""
         """What a person should know of how it began."""
         self._by_hand = False
         self._in_hand: dict[str, bytes] = {}
         self._started = time.monotonic()
 
-    def _ready(self) -> Trainer:
-        """The trainer, made at the first step, so that what it raises is a trial's failure and not an actor's."""
+    def _ready(self, from_state: bool = True) -> Trainer:
+        """Return the trainer, made at the first step, so that what it raises is a trial's failure and not an actor's. It goes
+        on `from_state`, the file that the trial left, unless Ray hands it a checkpoint."""
         if self._trainer is None:
             from tune_mlp.training.job import TrainJob
             from tune_mlp.training.trainer import Trainer
@@ -154,7 +157,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
                     device="cuda" if job.gpu else "cpu",
                 )
             )
-            self._go_on(self._trainer)
+            if from_state:
+                self._go_on(self._trainer)
         return self._trainer
 
     def _go_on(self, trainer: Trainer) -> None:
@@ -208,7 +212,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
             trainer = self._ready()
             records, self._unsaid = self._unsaid, []
             if not records:
-                until = next(epoch for epoch in self._job.milestones if epoch > trainer.epoch)
+                until = self._job.milestones.after(trainer.epoch)
                 records = trainer.step(until, PATIENT_SECONDS)
                 self._records += records
             self._keep_best(trainer)
@@ -244,6 +248,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
             "best": trainer.best_metrics.get(self._job.metric) if trainer else None,
             "records": records,
             "weights": trainer.weights if trainer else 0,
+            "weights_digest": trainer.weights_digest() if trainer and records else "",
             "node": self._node,
             "seconds": time.monotonic() - self._started,
             "error": error,
@@ -264,7 +269,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
                 self._remove_older(name)
 
     def _remove_older(self, newest: str) -> None:
-        """Of a trial's weights."""
+        """Remove a trial's weights files that are older than the newest."""
         with contextlib.suppress(StoreError):  # they go when the trial has ended
             for name in self._job.kept.names(weights_files(self._trial)):
                 if name < newest:
@@ -292,12 +297,12 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         from tune_mlp.training import checkpoint
 
         state = checkpoint.load(Path(checkpoint_dir) / STATE_FILE)
-        trainer = self._ready()
+        trainer = self._ready(from_state=False)
         trainer.load_state(state["trainer"])
         self._records, self._unsaid = [], []
         if state["trial"] == self._trial:  # set aside for a while
             self._saved_epoch = trainer.best_epoch
-        else:  # taken over from a better one: its past isn't this trial's
+        else:  # taken over from a better one: its history isn't this trial's
             trainer.forget_best()
 
 

@@ -17,15 +17,15 @@ from tune_mlp.engines.choose import engine as engine_named
 from tune_mlp.errors import RunError
 from tune_mlp.records import metric_names
 from tune_mlp.results.export import export
-from tune_mlp.results.place import Place
 from tune_mlp.results.results import STEPS, Results
+from tune_mlp.results.storage import Storage
 from tune_mlp.space.domains import as_value
 from tune_mlp.space.space import to_config
+from tune_mlp.study.study import BoundStudy
 from tune_mlp.training import checkpoint
 from tune_mlp.training.job import TrainJob
 from tune_mlp.training.retrain import retrain, without_validation
 from tune_mlp.training.trainer import Trainer, Weights, test_weights
-from tune_mlp.tuning.study import Study
 from tune_mlp.tuning.trainable import step_files, threads, weights_file
 
 
@@ -39,7 +39,7 @@ class Examined:
     fold: Fold
     """Whose scaling the first of the weights expect."""
     scores: dict[str, float]
-    """As the journal has them; empty where there is no test part."""
+    """The test scores that the journal holds; empty if there is no test part."""
     retrained: bool
     note: str = ""
     """What a person should know of it."""
@@ -48,7 +48,7 @@ class Examined:
 class Examiner:
     """Tests trials of a study that has ended."""
 
-    def __init__(self, study: Study, problem: Problem, engine: str, files: Place, results: Results) -> None:
+    def __init__(self, study: BoundStudy, problem: Problem, engine: str, files: Storage, results: Results) -> None:
         self._study, self._problem, self._results = study, problem, results
         self._engine = engine_named(engine)
         self._files = files
@@ -144,7 +144,7 @@ class Examiner:
         )
 
 
-def save_steps(results: Results, folds: int, files: Place, run: Path) -> None:
+def save_steps(results: Results, folds: int, files: Storage, run: Path) -> None:
     """steps.parquet: a row a step, of the trials whose steps were kept."""
     parts: list[pd.DataFrame] = []
     for trial in results.trials["trial"]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import getpass
 import hashlib
 import os
 import platform
@@ -14,42 +13,35 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from tune_mlp.regular_files import user_id
+
 
 @functools.cache
 def cache_folder() -> Path:
     """Return the folder that compiled kernels are kept in.
 
-    It lies in $NUMBA_CACHE_DIR, in the user's cache folder, or in a temporary folder where the home can't be written. Its
-    name follows from the kernels' sources: numba itself looks only at the file of the function that is called, and not at
-    the files of the functions that went into it.
+    It lies in $NUMBA_CACHE_DIR, in the user's cache folder, or in a temporary folder where the home can't be written. It is
+    named after the kernels' sources, since numba looks only at the file of the function that is called, and after the
+    sources' folder, since numba also looks at the path: another checkout's kernels would count as compiled, and each worker
+    would compile them again.
     """
-    sources = hashlib.blake2b(digest_size=8)
+    sources = hashlib.blake2b(str(Path(__file__).parent).encode(), digest_size=8)
     for path in sorted(Path(__file__).parent.glob("*.py")):
         sources.update(path.read_bytes())
     name = f"kernels-{sources.hexdigest()}"
     wanted = os.environ.get("NUMBA_CACHE_DIR")
     homes = [Path(wanted)] if wanted else []
-    for home in (*homes, user_cache_path("tune-mlp"), Path(tempfile.gettempdir()) / f"tune-mlp-{_user()}"):
+    for home in (*homes, user_cache_path("tune-mlp"), Path(tempfile.gettempdir()) / f"tune-mlp-{user_id()}"):
         folder = home / name
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if not _is_ours(folder):
+            if folder.stat().st_uid != user_id():
                 continue  # compiled code is loaded from it, and somebody else can write it
             with tempfile.TemporaryFile(dir=folder):
                 return folder
         except (OSError, RuntimeError):  # RuntimeError: no home at all
             continue
     return Path(tempfile.mkdtemp(prefix="tune-mlp-"))
-
-
-def _user() -> int | str:
-    """Return the user's number, or the name on Windows, which has no numbers."""
-    return os.getuid() if hasattr(os, "getuid") else getpass.getuser()
-
-
-def _is_ours(folder: Path) -> bool:
-    """True if the folder belongs to this user. On Windows the folders that are tried are always the user's own."""
-    return not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()
 
 
 def jit_is_disabled() -> bool:

@@ -29,7 +29,8 @@ TOGETHER = 256
 def augmented(
     config: TrialConfig, dataset: Dataset, fold: Fold, index: NDArray[np.int64], seed: int, number: int, epoch: int
 ) -> Iterator[tuple[Floats, NDArray[Any]]]:
-    """As `batches.chunks`, of the training samples at `index`: raw pixels are turned, scaled inputs get the noise."""
+    """Yield chunks of the training samples at `index`, like `batches.chunks`: raw pixels are turned, and noise is added to scaled
+    inputs."""
     generator = np.random.Generator(np.random.SFC64(derive(seed, "augment", number, epoch)))
     angles = generator.uniform(-1.0, 1.0, len(index)) * math.radians(config.rotation)
     size = max(1, CHUNK // config.batch_size) * config.batch_size

@@ -1,0 +1,154 @@
+"""The summary at the end of a study: the best five trials, how trials ended, what it took, and where the files are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tune_mlp.command_line import command_line
+from tune_mlp.console.board import STYLES, Display
+from tune_mlp.console.formatting import clock, count, described, score
+from tune_mlp.records import TrialState
+from tune_mlp.results.results import Results
+from tune_mlp.results.storage import inside
+
+TOP = 5
+"""How many trials the summary shows."""
+NARROW = 72
+"""A console of fewer columns shows a list in place of the table."""
+START = ("data", "ray", "kernels", "folder", "workers")
+"""The phases of a run before its first trial."""
+
+
+def best_line(results: Results) -> str:
+    """Write the winner's row in one line."""
+    best = results.best
+    assert best is not None
+    figures = [f"best_{results.metric} {score(results.metric, best[f'best_{results.metric}'])}"]
+    figures += [f"{name} {figure}" for name, figure in tested(best).items()]
+    return f"trial {best['trial']}  {'  '.join(figures)}  {described(results.params[int(best['trial'])])}"
+
+
+def tested(row: pd.Series[Any]) -> dict[str, str]:
+    """Return a trial's figures on the test part, with their spread where there are several seeds."""
+    found: dict[str, str] = {}
+    for name in row.index:
+        if name.startswith("test_") and not name.endswith("_std") and pd.notna(row[name]):
+            found[name] = _with_spread(row, name)
+    return found
+
+
+def _with_spread(row: pd.Series[Any], name: str) -> str:
+    """Write a figure, with its standard deviation over the seeds where there are several."""
+    spread = row.get(f"{name}_std")
+    return score(name, row[name]) + (f" ± {score(name, spread)}" if pd.notna(spread) else "")
+
+
+def show_summary(console: Console, results: Results, csv: Path | None) -> None:
+    """Print the summary."""
+    console.print()
+    console.print(Text(f"Best {min(TOP, len(results.ranked))} of {count(len(results.trials), 'trial')}", "bold"))
+    console.print(top_list(results) if console.width < NARROW else top_table(results))
+    console.print(_ends(results))
+    for line in _cost(results):
+        console.print(Text(line), soft_wrap=True)
+    best = results.best
+    assert best is not None
+    if scores := tested(best):
+        figures = ", ".join(f"{name} {figure}" for name, figure in scores.items())
+        anew = ", trained again on all samples but the test part," if pd.notna(best.get("retrained_loss")) else ""
+        line = f"On the test set, used once: trial {best['trial']}{anew} has {figures}"
+        console.print(Text(line, "bold"), soft_wrap=True)
+    if results.stand_in_for:
+        dataset = results.trials.attrs["dataset"]
+        console.print(Text(f"!!! Trained on {dataset}, which STOOD IN for {results.stand_in_for}.", "bold red"))
+    run = results.where
+    seed = results.manifest.get("seed", 0) + 1
+    lines = {
+        "table": f"{csv or inside(run, 'trials.csv')}",
+        "winner": f"{inside(run, 'best')} (model.pt, trial.json)",
+        "run": f"{run}",
+        "next": command_line("export", run, "--to", "xlsx"),
+        "": f"{command_line('search', '--space', results.path / 'study.yaml', '--seed', seed)}   # other draws",
+    }
+    console.print()
+    for word, line in lines.items():
+        console.print(Text(f"{word:8}{line}"), soft_wrap=True)
+
+
+def show_best_so_far(console: Console, display: Display) -> None:
+    """Print the best trial of a search that was interrupted, if the display knows one."""
+    board = getattr(display, "board", None)
+    if board is None or board.best is None:
+        return
+    trial, value, params = board.best
+    line = f"best so far: trial {trial}  best_{board.metric} {score(board.metric, value)}  {described(params)}"
+    console.print(Text(line, "bold"), soft_wrap=True)
+
+
+def top_table(results: Results) -> Table:
+    """Return the best trials as a table, with the parameters that differ between trials."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    for heading in ("trial", "state", "epochs"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column(f"best_{results.metric}", style="bold green", no_wrap=True)
+    table.add_column("parameters")
+    for _, row in results.ranked.head(TOP).iterrows():
+        table.add_row(
+            str(row["trial"]),
+            Text(row["state"], STYLES[TrialState(row["state"])]),
+            str(row["epochs"]),
+            _with_spread(row, f"best_{results.metric}"),
+            _parameters(results, row),
+        )
+    return table
+
+
+def top_list(results: Results) -> RenderableType:
+    """Return the best trials as a list, for a console that is too narrow for the table."""
+    lines: list[Text] = []
+    for _, row in results.ranked.head(TOP).iterrows():
+        figure = Text(f"best_{results.metric} {_with_spread(row, f'best_{results.metric}')}", "bold green")
+        state = Text(row["state"], STYLES[TrialState(row["state"])])
+        lines.append(Text(f"trial {row['trial']} ") + figure)
+        lines.append(Text("  ") + state + Text(f" after {count(int(row['epochs']), 'epoch')}"))
+        lines.append(Text(f"  {_parameters(results, row)}"))
+    return Group(*lines)
+
+
+def _parameters(results: Results, row: pd.Series[Any]) -> str:
+    params = results.params[int(row["trial"])]
+    return described({path: value for path, value in params.items() if _varies(results, path)})
+
+
+def _varies(results: Results, path: str) -> bool:
+    return len({repr(params.get(path)) for params in results.params.values()}) > 1 or len(results.params) == 1
+
+
+def _ends(results: Results) -> Text:
+    counts = results.trials["state"].value_counts()
+    states = [Text(f"{counts[state]} {state}", STYLES[state]) for state in TrialState if state in counts]
+    epochs = int(results.trials["epochs"].sum())
+    return Text(", ").join(states) + Text(f"; {count(epochs, 'epoch')}")
+
+
+def _cost(results: Results) -> list[str]:
+    """Say what start, trials and end took, and whether the time budget ended the trials."""
+    seconds, phases = results.manifest.get("seconds"), results.manifest.get("phases")
+    if not seconds or not isinstance(phases, dict):
+        return []
+    start, trials = sum(phases.get(name, 0.0) for name in START), phases.get("trials", 0.0)
+    end = max(0.0, seconds - start - trials)
+    lines = [f"took {clock(seconds)}: start {clock(start)}, trials {clock(trials)}, test and end {clock(end)}"]
+    budget, planned = results.study.get("time_budget"), results.study.get("trials")
+    if isinstance(budget, int | float) and trials >= budget:
+        never = (planned or 0) - len(results.trials)
+        rest = f": {never:,} of {planned:,} trials never began" if never > 0 else ""
+        lines.append(f"the time budget of {clock(budget)}, which counts the trials alone, ended the search{rest}")
+    return lines

@@ -1,0 +1,200 @@
+"""RunState holds what a journal says so far of a run; `apply` is the one place that knows how an event changes it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from tune_mlp.errors import RunFolderError
+from tune_mlp.records import EpochRecord, TrialState, mean_metrics, rank
+from tune_mlp.results.journal import Decided, Drawn, Ended, Event, LineReader, Started, Tested, Trained
+
+RANKED = (TrialState.FINISHED, TrialState.STOPPED)
+"""The states whose trials can be best."""
+
+Order = tuple[float, float, float, int]
+"""A key that sorts trials best first: metric, validation loss, weights, number."""
+
+
+class EpochState(NamedTuple):
+    """One epoch of a trial: the records of its seeds and folds, and the mean of their metrics."""
+
+    records: Sequence[EpochRecord]
+    metrics: Mapping[str, float]
+
+
+@dataclass
+class TrialSoFar:
+    """What the journal says so far of one trial."""
+
+    drawn: Drawn
+    epochs: dict[int, EpochState] = field(default_factory=dict)
+    """The epochs in order. An epoch that is trained again replaces itself and all that followed."""
+    taken_over: int = 0
+    """The last epoch under other settings and weights, which population-based training has replaced; else 0."""
+    trained: Trained | None = None
+    ended: Ended | None = None
+    tested: Tested | None = None
+    seconds: float = 0.0
+    """The seconds of all training so far, that of replaced epochs included."""
+
+    @property
+    def records(self) -> list[EpochRecord]:
+        """All records in the order of epoch, seed and fold."""
+        return [record for epoch in self.epochs.values() for record in epoch.records]
+
+
+class RunState:
+    """What a journal says so far. A new one is the state before the first event."""
+
+    def __init__(self) -> None:
+        self.started: Started | None = None
+        self.trials: dict[int, TrialSoFar] = {}
+        self.decisions: list[Decided] = []
+        self.folds = 1
+        self.repeats = 1
+        self.leader: int | None = None
+        """The best of the trials that have ended; None while none can be best."""
+        self._orders: dict[int, Order] = {}
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> Self:
+        """The state after these events."""
+        state = cls()
+        for event in events:
+            state.apply(event)
+        return state
+
+    def apply(self, event: Event) -> None:
+        """Take in the next event."""
+        if isinstance(event, Started):
+            self.started = event
+            return
+        if isinstance(event, Drawn):
+            self._draw(event)
+            return
+        trial = self.trials.get(event.trial)
+        if trial is None:
+            raise RunFolderError(f"the journal tells of trial {event.trial}, which was never drawn")
+        if isinstance(event, Trained):
+            self._train(trial, event)
+        elif isinstance(event, Decided):
+            self.decisions.append(event)
+        elif isinstance(event, Ended):
+            trial.ended = event
+        else:
+            trial.tested = event
+        if trial.ended is not None and not isinstance(event, Decided | Tested):
+            self._rank(event.trial)
+
+    def _draw(self, event: Drawn) -> None:
+        trial = self.trials.get(event.trial)
+        if trial is None:
+            self.trials[event.trial] = TrialSoFar(event)
+            return
+        trial.drawn = event
+        if trial.epochs:
+            trial.taken_over = max(trial.epochs)
+
+    def _train(self, trial: TrialSoFar, event: Trained) -> None:
+        by_epoch: dict[int, dict[tuple[int, int], EpochRecord]] = {}
+        for record in event.epochs:
+            by_epoch.setdefault(record.epoch, {})[record.repeat, record.fold] = record
+            self.folds = max(self.folds, record.fold + 1)
+            self.repeats = max(self.repeats, record.repeat + 1)
+            trial.seconds += record.seconds
+        first = min(by_epoch)
+        while trial.epochs and next(reversed(trial.epochs)) >= first:
+            trial.epochs.popitem()
+        for epoch, records in sorted(by_epoch.items()):
+            in_order = [record for _, record in sorted(records.items(), key=lambda item: item[0])]
+            trial.epochs[epoch] = EpochState(in_order, mean_metrics(in_order))
+        trial.trained = event
+
+    def _rank(self, number: int) -> None:
+        order = self._orders[number] = self.order(number)
+        if self.leader == number:
+            able = [other for other in self._orders if math.isfinite(self._orders[other][0])]
+            self.leader = min(able, key=self._orders.__getitem__, default=None)
+        elif math.isfinite(order[0]) and (self.leader is None or order < self._orders[self.leader]):
+            self.leader = number
+
+    @property
+    def open(self) -> list[int]:
+        """The trials that were drawn and haven't ended, in the order of their draw."""
+        return sorted(number for number, trial in self.trials.items() if trial.ended is None)
+
+    @property
+    def best(self) -> int | None:
+        """The best of the trials that have ended and of those under way; None while none has a finite metric."""
+        orders = {number: self.order(number) for number in self.open}
+        if self.leader is not None:
+            orders[self.leader] = self._orders[self.leader]
+        able = [number for number, order in orders.items() if math.isfinite(order[0])]
+        return min(able, key=orders.__getitem__, default=None)
+
+    def whole_epochs(self, number: int) -> dict[int, Mapping[str, float]]:
+        """The metrics by epoch, of the epochs that all seeds and folds have trained."""
+        runs = self.folds * self.repeats
+        return {n: epoch.metrics for n, epoch in self.trials[number].epochs.items() if len(epoch.records) == runs}
+
+    def best_epoch(self, number: int) -> int | None:
+        """A trial's best epoch. Of equal metrics the lower validation loss is better, then the earlier epoch."""
+        if self.started is None:
+            return None
+        orders = {
+            epoch: rank(
+                metrics.get(self.started.metric, math.nan), metrics.get("val_loss", math.nan), self.started.mode
+            )
+            for epoch, metrics in self.whole_epochs(number).items()
+            if epoch > self.trials[number].taken_over
+        }
+        able = [epoch for epoch, order in orders.items() if math.isfinite(order[0])]
+        return min(able, key=lambda epoch: (orders[epoch], epoch), default=None)
+
+    def best_value(self, number: int) -> float | None:
+        """The metric of a trial's best epoch."""
+        epoch = self.best_epoch(number)
+        if epoch is None or self.started is None:
+            return None
+        return self.trials[number].epochs[epoch].metrics[self.started.metric]
+
+    def order(self, number: int) -> Order:
+        """The key that sorts trials best first. Of equal metrics the lower validation loss is better, then the smaller
+        net, then the lower number."""
+        trial, epoch = self.trials[number], self.best_epoch(number)
+        if self.started is None or epoch is None or (trial.ended and trial.ended.state not in RANKED):
+            return math.inf, math.inf, math.inf, number
+        metrics = trial.epochs[epoch].metrics
+        value, loss = rank(metrics[self.started.metric], metrics.get("val_loss", math.nan), self.started.mode)
+        return value, loss, trial.trained.weights if trial.trained else math.inf, number
+
+    def forget_epochs(self, number: int) -> None:
+        """Let go of the epochs of a trial that has ended; a driver of many trials needs them no longer."""
+        self.trials[number].epochs.clear()
+
+
+class JournalFollower:
+    """Follows a journal that another process writes: each call of `follow` gives the events that were added since."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.offset = 0
+        """How many bytes were read; a line begins there."""
+        self._reader = LineReader(path)
+
+    def follow(self) -> list[Event]:
+        """The events of the lines that have become whole since the last call; a torn line comes when it is whole."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self.offset)
+                content = file.read()
+        except OSError as error:
+            raise RunFolderError(f"{self.path}: can't read the journal: {error.strerror or error}") from None
+        whole = content[: content.rfind(b"\n") + 1]
+        events = [line.event for line in self._reader.take(whole)]
+        self.offset += len(whole)
+        return events

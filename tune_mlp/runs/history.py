@@ -1,0 +1,125 @@
+"""What a journal says of a run that is to go on: the trials that ended, those that are open, and the results as they came."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from tune_mlp.records import TrialState, mean_metrics
+from tune_mlp.results.journal import Drawn, Ended, Event, Trained
+from tune_mlp.results.state import RunState, TrialSoFar
+from tune_mlp.space.domains import as_value
+from tune_mlp.space.space import Params
+from tune_mlp.training.patience import Patience
+
+WORST = 1e30
+"""Reported, signed, as the metric of a trial that has none: worst of all, and finite, since Ray's schedulers compare
+and average. The journal holds the real values."""
+
+
+@dataclass(frozen=True)
+class Came:
+    """A result, as the scheduler and the searcher were told of it."""
+
+    trial: int
+    epoch: int
+    value: float | None
+    """The metric; None of a trial that diverged or failed."""
+    state: TrialState | None
+    """How the trial ended with it; None where it was up to the scheduler."""
+
+
+@dataclass(frozen=True)
+class History:
+    """Empty for a run that begins."""
+
+    drawn: dict[int, Drawn] = field(default_factory=dict)
+    ended: dict[int, Ended] = field(default_factory=dict)
+    came: tuple[Came, ...] = ()
+    curves: dict[int, dict[int, float]] = field(default_factory=dict)
+    """The metric by epoch, as far as it is finite."""
+    seconds: dict[int, float] = field(default_factory=dict)
+    """The seconds that each trial was trained for so far."""
+    bests: dict[int, float] = field(default_factory=dict)
+    """The metric of each trial's best epoch, where it has one."""
+
+    @property
+    def open(self) -> list[int]:
+        """The trials that were drawn and haven't ended, in the order of their draw."""
+        return sorted(self.drawn.keys() - self.ended.keys())
+
+    def at_its_end(self, trial: int, epochs: int, patience: Patience) -> bool:
+        """Was an open trial's last result its own end? It will come to it again."""
+        last = max((one.epoch for one in self.came if one.trial == trial), default=0)
+        curve = self.curves.get(trial, {})
+        for epoch in sorted(curve):
+            patience = patience.after(curve[epoch])
+        return last >= epochs or (last > 0 and last not in curve) or patience.over
+
+    def before_their_ends(self, trials: Collection[int]) -> History:
+        """Without the last results of these."""
+        last = {one.trial: i for i, one in enumerate(self.came)}
+        left_out = {last[trial] for trial in trials if trial in last}
+        return replace(self, came=tuple(one for i, one in enumerate(self.came) if i not in left_out))
+
+    def params(self, trial: int) -> Params:
+        return {path: as_value(value) for path, value in self.drawn[trial].params.items()}
+
+    def best(self, trial: int) -> float | None:
+        """The metric of a trial's best epoch."""
+        return self.bests.get(trial)
+
+
+NO_HISTORY = History()
+"""The history of a run that begins."""
+OWN_ENDS = (TrialState.FINISHED, TrialState.DIVERGED, TrialState.FAILED)
+"""A trial's own ends; all others are the scheduler's, the clock's or a person's."""
+
+
+def history_of(events: Sequence[Event]) -> History:
+    """From a journal's events, of which the first is `started`."""
+    state = RunState.of(events)
+    metric = state.started.metric if state.started else ""
+    return History(
+        drawn={number: trial.drawn for number, trial in state.trials.items()},
+        ended={number: trial.ended for number, trial in state.trials.items() if trial.ended},
+        came=tuple(_results(events, metric)),
+        curves={number: _curve(trial, metric) for number, trial in state.trials.items()},
+        seconds={number: trial.seconds for number, trial in state.trials.items()},
+        bests={number: best for number in state.trials if (best := state.best_value(number)) is not None},
+    )
+
+
+def _curve(trial: TrialSoFar, metric: str) -> dict[int, float]:
+    return {
+        number: epoch.metrics[metric]
+        for number, epoch in trial.epochs.items()
+        if all(record.finite for record in epoch.records)
+    }
+
+
+def _results(events: Iterable[Event], metric: str) -> list[Came]:
+    """The results in the order in which they came. The one that a trial ended with by itself says so."""
+    came: list[Came] = []
+    last: dict[int, int] = {}
+    for event in events:
+        if isinstance(event, Trained):
+            last[event.trial] = len(came)
+            came.append(_came(event, metric))
+        elif isinstance(event, Ended) and event.state in OWN_ENDS:
+            index = last.get(event.trial)
+            value = None if index is None or event.state is not TrialState.FINISHED else came[index].value
+            closing = Came(event.trial, 0 if index is None else came[index].epoch, value, event.state)
+            if index is None or event.state is TrialState.FAILED:  # it has no result, or failed after its last
+                last[event.trial] = len(came)
+                came.append(closing)
+            else:
+                came[index] = closing
+    return came
+
+
+def _came(event: Trained, metric: str) -> Came:
+    last = max(record.epoch for record in event.epochs)
+    records = [record for record in event.epochs if record.epoch == last]
+    finite = all(record.finite for record in records)
+    return Came(event.trial, last, mean_metrics(records)[metric] if finite else None, None)

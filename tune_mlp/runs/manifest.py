@@ -1,0 +1,162 @@
+"""The manifest: run.json says how a run was made, and is kept true while the run goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import socket
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from tune_mlp.data.dataset import Dataset
+from tune_mlp.errors import RunFolderError, one_line
+from tune_mlp.results.storage import without_secrets
+from tune_mlp.runs.run_folder import write_text
+from tune_mlp.study.study import BoundStudy
+from tune_mlp.version import __version__
+
+PACKAGES = ("ray", "torch", "torchvision", "numpy", "pandas", "optuna", "scikit-learn", "pyarrow")
+NEEDED = {"state": str, "dataset": dict, "engine": dict, "study_sha256": list}
+"""What of run.json a resume goes by."""
+
+
+def check_same_study(manifest: Manifest) -> None:
+    """A changed study.yaml would change the draws to come, and the meaning of those that were trained."""
+    path = manifest.path.with_name("study.yaml")
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise RunFolderError(f"{path}: can't be read: {error.strerror or error}") from None
+    if found not in manifest.facts["study_sha256"]:
+        raise RunFolderError(
+            f"{path}: was changed or damaged since the run wrote it; put the old one back, or begin a new run with --space"
+        )
+
+
+def check_same_data(manifest: Manifest, dataset: Dataset) -> None:
+    """A run goes on with the data that it began with, or not at all."""
+    before, now = manifest.facts["dataset"].get("fingerprint"), dataset.fingerprint()
+    if before != now:
+        raise RunFolderError(
+            f"{manifest.path.parent}: began with other data than {dataset.name} is now: expected fingerprint {before}, got {now}"
+        )
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What the manifest of a new run says of it."""
+
+    study: BoundStudy
+    dataset: Dataset
+    engine: str
+    why: str
+    """Why this engine was chosen."""
+    nodes: Sequence[Mapping[str, float]]
+    """The resources of each node of the cluster."""
+    slots: int
+    """How many trials run at once."""
+
+
+@dataclass
+class Manifest:
+    """run.json: how the run was made, kept true while it goes on."""
+
+    path: Path
+    facts: dict[str, Any]
+
+    @classmethod
+    def begin(cls, run: Path, facts: RunFacts, command: tuple[str, ...], began: float) -> Manifest:
+        """Write the study and the manifest of a run that is about to start."""
+        study, dataset = facts.study, facts.dataset
+        text = study.dump()
+        write_text(run / "study.yaml", text)
+        manifest = cls(
+            run / "run.json",
+            {
+                "state": "running",
+                "name": run.name,
+                "study": study.name,
+                "study_sha256": [_digest(text)],
+                "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(began)),
+                "seconds": None,
+                "command": [without_secrets(word) for word in command],
+                "seed": study.seed,
+                "dataset": {
+                    "name": dataset.name,
+                    "stand_in_for": dataset.stand_in_for,
+                    "fingerprint": dataset.fingerprint(),
+                    "samples": len(dataset.x),
+                    "test_samples": len(dataset.x_test),
+                    "features": int(dataset.x.shape[1]),
+                    "classes": list(dataset.classes),
+                    "notes": list(dataset.notes),
+                },
+                "engine": {"name": facts.engine, "why": facts.why},
+                "resources": {
+                    **study.resources.model_dump(),
+                    "concurrent": facts.slots,
+                    "nodes": [{kind: node[kind] for kind in ("CPU", "GPU") if kind in node} for node in facts.nodes],
+                },
+                "machine": {
+                    "host": socket.gethostname(),
+                    "system": platform.platform(),
+                    "processor": _processor(),
+                    "cores": os.cpu_count(),
+                },
+                "versions": {
+                    "tune_mlp": __version__,
+                    "python": sys.version.split()[0],
+                    **{package: metadata.version(package) for package in PACKAGES},
+                },
+            },
+        )
+        manifest.note()
+        return manifest
+
+    @classmethod
+    def load(cls, run: Path) -> Manifest:
+        """Load the manifest of a run that is resumed."""
+        path = run / "run.json"
+        try:
+            facts = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise RunFolderError(f"{path}: can't be read: {one_line(error, limit=200)}") from None
+        known = isinstance(facts, dict) and all(isinstance(facts.get(name), kind) for name, kind in NEEDED.items())
+        if not known:
+            raise RunFolderError(f"{path}: isn't a run's manifest")
+        return cls(path, facts)
+
+    def resumed(self, study: BoundStudy, command: tuple[str, ...], began: float) -> None:
+        """The run goes on, and says when and by which command; its study may have been given more trials."""
+        text = study.dump()
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(began))
+        times = [*self.facts.get("resumed", []), {"at": stamp, "command": [without_secrets(word) for word in command]}]
+        # Both are right until the text is written, too.
+        digests = list(dict.fromkeys([*self.facts["study_sha256"], _digest(text)]))
+        self.note(state="running", resumed=times, study_sha256=digests)
+        write_text(self.path.with_name("study.yaml"), text)
+
+    def note(self, **facts: Any) -> None:
+        """Add to the facts, and write them."""
+        self.facts.update(facts)
+        write_text(self.path, json.dumps(self.facts, indent=2, ensure_ascii=False) + "\n")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _processor() -> str:
+    """The CPU's name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -1,0 +1,160 @@
+"""The settings that say how a study is run: search, scheduler, resources and time."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from tune_mlp.config import Epochs, Positive, Settings, Trials
+from tune_mlp.space.faults import shown
+
+MAX_SECONDS = 10 * 365 * 86400
+"""A time budget of more than ten years is a mistake in its unit."""
+Factor = Annotated[float, Field(gt=1, le=100)]
+
+
+class Asha(Settings):
+    """Asynchronous successive halving: at each milestone the worse trials stop, without waiting for the others."""
+
+    grace_period: Epochs = 1
+    """Epochs before a trial may be stopped; the first milestone."""
+    reduction_factor: Factor = 2.0
+    """Each milestone is so many times the one before, and one trial in so many goes on past it."""
+
+
+class HyperBand(Settings):
+    """Successive halving in synchronised brackets of different patience."""
+
+    reduction_factor: Factor = 3.0
+    """How much each halving keeps: one trial in so many."""
+
+
+class Median(Settings):
+    """A trial stops when its best is worse than the median of the others' running means."""
+
+    grace_period: Epochs = 1
+    """Epochs before a trial may be stopped."""
+    min_samples: Trials = 3
+    """Trials to compare with, at least."""
+
+
+class Pbt(Settings):
+    """Population-based training: the worst take over the weights and the perturbed settings of the best."""
+
+    interval: Epochs = 1
+    """Epochs between two looks at the population."""
+    quantile: Annotated[float, Field(gt=0, le=0.5)] = 0.25
+    """The share that is replaced, and the share that is copied."""
+    resample: Annotated[float, Field(ge=0, le=1)] = 0.25
+    """Chance of a fresh draw in place of a small change."""
+
+
+class Fifo(Settings):
+    """Every trial trains all its epochs."""
+
+
+class RandomSearch(Settings):
+    """Independent draws."""
+
+
+class GridSearch(Settings):
+    """Every combination once, in order."""
+
+
+class Tpe(Settings):
+    """Optuna's tree-structured Parzen estimator: later draws learn from earlier ones."""
+
+    startup: Trials = 10
+    """Random draws before the first that learns."""
+
+
+def _named(raw: Any) -> Any:
+    """`asha` is short for `{asha: {}}`, and an empty value for no settings of its own."""
+    if isinstance(raw, str):
+        return {raw: {}}
+    if isinstance(raw, dict):
+        return {name: {} if inner is None else inner for name, inner in raw.items()}
+    if not isinstance(raw, _OneOf):
+        raise ValueError(f"must be a name, or a name with its settings, got {shown(raw)}")
+    return raw
+
+
+class _OneOf(Settings):
+    """A name with settings of its own: exactly one field is set."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        chosen = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(chosen) != 1:
+            known = ", ".join(type(self).model_fields)
+            raise ValueError(f"name one of {known}, got {' and '.join(chosen) or 'none'}")
+        return self
+
+    @property
+    def name(self) -> str:
+        """The name of the chosen option."""
+        return next(name for name in type(self).model_fields if getattr(self, name) is not None)
+
+
+class Scheduler(_OneOf):
+    """Which trials end early."""
+
+    asha: Asha | None = None
+    hyperband: HyperBand | None = None
+    median: Median | None = None
+    pbt: Pbt | None = None
+    fifo: Fifo | None = None
+
+    @property
+    def pauses(self) -> bool:
+        """True if the scheduler pauses trials and resumes them later; more trials are then unfinished than run at once."""
+        return self.name in ("hyperband", "pbt")
+
+
+class Search(_OneOf):
+    """Where the next draw comes from."""
+
+    random: RandomSearch | None = None
+    grid: GridSearch | None = None
+    tpe: Tpe | None = None
+
+
+def _whole_above_one(gpus: float) -> float:
+    if gpus > 1 and not gpus.is_integer():
+        raise ValueError(f"must be a fraction below 1 or a whole number, got {gpus}")
+    return gpus
+
+
+class Resources(Settings):
+    """The resources of one trial, as Ray counts them; fractions share a core or a GPU."""
+
+    cpu: Positive = 1.0
+    """CPU cores; a trial computes with as many threads, at least one."""
+    gpu: Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_whole_above_one)] = 0.0
+    """GPUs: a fraction below 1, or a whole number."""
+
+    @property
+    def threads(self) -> int:
+        """The number of threads that a trial computes with."""
+        return max(1, math.floor(self.cpu))
+
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _duration(raw: Any) -> Any:
+    """Read a duration such as `10m` or `1h30m` as seconds."""
+    if isinstance(raw, str):
+        parts = re.fullmatch(r"(?:\d+(?:\.\d+)?[smhd])+", raw)
+        if not parts:
+            raise ValueError(f"must be a time like 90s, 10m or 1h30m, or a number of seconds, got {shown(raw)}")
+        return sum(float(number) * UNITS[unit] for number, unit in re.findall(r"([\d.]+)([smhd])", raw))
+    return raw
+
+
+SchedulerChoice = Annotated[Scheduler, BeforeValidator(_named)]
+SearchChoice = Annotated[Search, BeforeValidator(_named)]
+Duration = Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False), BeforeValidator(_duration)]

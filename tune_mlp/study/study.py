@@ -1,0 +1,384 @@
+"""Study: one YAML file, frozen and validated: data, space, budget, search, scheduler, resources."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
+
+from tune_mlp.config import (
+    CLASSIFICATION_LOSSES,
+    DEFAULT_LOSS,
+    EAGER_ONLY,
+    REGRESSION_LOSSES,
+    DataSettings,
+    Epochs,
+    Loss,
+    Settings,
+    TrialConfig,
+    Trials,
+)
+from tune_mlp.data.dataset import Dataset
+from tune_mlp.errors import StudyError
+from tune_mlp.models.pictures import check_model
+from tune_mlp.records import BETTER, Mode, Task, metric_names
+from tune_mlp.regular_files import in_bytes
+from tune_mlp.space.choosers import grid_draws, random_chooser
+from tune_mlp.space.domains import Domain
+from tune_mlp.space.faults import first_fault, shown
+from tune_mlp.space.files import MAX_BYTES, Located, dump_yaml, find, plain_tree, read_file, read_yaml
+from tune_mlp.space.overrides import override, parse_assignment, parse_keyword
+from tune_mlp.space.parsing import parse_space
+from tune_mlp.space.space import EXPERIMENT, Branch, Constant, Params, Space, combinations, finite, resolve, to_config
+from tune_mlp.study.settings import (
+    Duration,
+    Fifo,
+    RandomSearch,
+    Resources,
+    Scheduler,
+    SchedulerChoice,
+    Search,
+    SearchChoice,
+)
+
+Metric = Literal["val_loss", "val_accuracy", "val_rmse", "val_r2"]
+EngineName = Literal["auto", "eager", "compiled"]
+DEFAULT_METRIC: dict[Task, Metric] = {"classification": "val_accuracy", "regression": "val_rmse"}
+DEFAULT_TRIALS = 25
+MAX_GRID = 100_000
+ROOM = 10_000
+"""Bytes that a written study may yet grow by: a table's path becomes absolute, the metric follows from the data, and a
+resume changes the number of trials."""
+PlainDict = Annotated[dict[Any, Any], BeforeValidator(plain_tree)]
+Override = tuple[list[str], Any, str]
+"""A path, its new value, and the words that said so."""
+
+
+def _is_a_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}", name):
+        raise ValueError(
+            f"must be 1 to 48 letters, digits, dots, dashes or underscores, a letter or digit first, got {shown(name)}"
+        )
+    return name
+
+
+class Study(Settings):
+    """One study: what is searched, over which data, with which budget."""
+
+    name: Annotated[str, AfterValidator(_is_a_name)] = "study"
+    """Opens the run's folder name; left out, it is the file's name."""
+    description: str = ""
+    """One line for `tune-mlp spaces`."""
+    data: DataSettings
+    """The dataset, and how it is split and scaled."""
+    space: PlainDict
+    """The parameters: a plain value, or the domain it is drawn from. What isn't named keeps its default."""
+    trials: Trials | None = None
+    """How many draws are trained; left out: the whole grid in a grid search, else 25."""
+    epochs: Epochs = 10
+    """How long a trial trains at most."""
+    seeds: Annotated[int, Field(ge=1, le=100)] = 1
+    """From how many seeds each draw is trained; a trial's figures are their mean, and the table has their spread, too."""
+    metric: Metric | None = None
+    """What trials are ranked by; left out: val_accuracy for classes, val_rmse for regression."""
+    mode: Mode | None = None
+    """Whether a small or a large metric is good; left out, it follows from the metric."""
+    search: SearchChoice = Search(random=RandomSearch())
+    """Where the next draw comes from: random, grid or tpe."""
+    scheduler: SchedulerChoice = Scheduler(fifo=Fifo())
+    """Which trials end early: asha, hyperband, median, pbt or fifo (none)."""
+    resources: Resources = Resources()
+    """What one trial takes."""
+    concurrent: Trials | None = None
+    """Trials at once; left out, as many as the resources allow."""
+    engine: EngineName = "auto"
+    """What trains a trial."""
+    patience: Epochs | None = None
+    """A trial ends after so many epochs without improvement; left out, never."""
+    tested: Literal["winner", "all"] = "winner"
+    """What meets the test part at the end, once: the winner, or each trial's best weights, to report named experiments side by side."""
+    retrain: bool = False
+    """Before its test, train a net anew on training and validation part together, for as many epochs as its best had."""
+    step_losses: Literal["none", "winner", "all"] = "none"
+    """Whose loss of every single step is kept, in steps.parquet."""
+    time_budget: Duration | None = None
+    """No trial goes on after this: seconds, or text like 10m."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Where all randomness starts."""
+
+    published: PlainDict | None = None
+    """What a published report says of this study, for `tune-mlp reproduce`: its citation, experiments and claims."""
+
+    _located: Located | None = PrivateAttr(default=None)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _faults_are_in_our_words(cls, raw: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        """Raise a StudyError for what pydantic objects to, also where a study is made in Python: `Study(trials=-1)`."""
+        try:
+            return validate(raw)
+        except ValidationError as error:
+            raise first_fault(error, raw) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _parameters_stand_under_space(cls, raw: Any) -> Any:
+        for name in raw if isinstance(raw, dict) else ():
+            if name in TrialConfig.FIELDS:
+                raise StudyError(f"{name!r} is a parameter: it belongs under space", (name,))
+        return raw
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        space = parse_space(self.space)
+        endless = finite(space) if self.search.grid else None
+        if endless:
+            raise StudyError(
+                "a grid search needs values that it can count: choice, grid, int, or uniform and log with a step",
+                ("space", *endless.split(".")),
+            )
+        if self.search.grid and self.trials is None and combinations(space.nodes) > MAX_GRID:
+            raise StudyError(f"the grid has more than {MAX_GRID} combinations; say how many trials to run", ("search",))
+        if self.scheduler.pbt and not mutable(space):
+            raise StudyError(
+                f"pbt changes settings while they train; let one of {', '.join(MUTABLE)} be a domain", ("space",)
+            )
+        if self.scheduler.pbt and EXPERIMENT in space.nodes:
+            raise StudyError("pbt mixes settings; named experiments are to be kept apart", ("space", EXPERIMENT))
+        if (size := len(self.dump().encode()) + ROOM) > MAX_BYTES:
+            rule = f"written out with all its defaults this study has {size // 1000} kB, and a study file"
+            raise StudyError(f"{rule} is at most {in_bytes(MAX_BYTES)}")
+        return self
+
+    @classmethod
+    def load(
+        cls, space: str | Path, sets: Sequence[str] = (), options: Sequence[Override] = (), **settings: Any
+    ) -> Self:
+        """The study in a file, or a shipped one by name, with changes laid over it in the order of the arguments: texts
+        as `--set` takes them, options of a command line, and keywords as in `Study.load("mnist_asha", trials=4, lr=0.1)`.
+        """
+        path = find(str(space))
+        located = read_file(path)
+        located.tree.setdefault("name", re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:48] or "study")
+        assigned = [parse_assignment(text, cls.model_fields) for text in sets]
+        named = [parse_keyword(name, value, cls.model_fields) for name, value in settings.items()]
+        for parts, value, said in (*assigned, *options, *named):
+            located = override(located, parts, value, said)
+        return cls.from_located(located, path.parent)
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """The study in a YAML text; an error names the line. A table's path is taken from the working directory."""
+        return cls.from_located(read_yaml(text, "text"), Path())
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> Self:
+        """The study in a mapping as a study file holds it: `Study.from_dict({"data": {"name": "digits"}, "space": {}})`."""
+        return cls.from_located(Located(plain_tree(dict(settings)), ""), Path())
+
+    def __repr_args__(self) -> list[tuple[str, Any]]:
+        """Show what tells one study from another; `dump` has all the rest."""
+        return [
+            ("name", self.name),
+            ("data", self.data.name),
+            ("trials", self.number_of_trials),
+            ("epochs", self.epochs),
+            ("search", self.search.name),
+            ("scheduler", self.scheduler.name),
+        ]
+
+    def with_options(self, options: Sequence[Override]) -> Self:
+        """The study with a command line's options laid over it; one that was loaded from a file."""
+        located = self._located
+        if not options or located is None:
+            return self
+        for parts, value, said in options:
+            located = override(located, parts, value, said)
+        return type(self).from_located(located, Path())
+
+    @classmethod
+    def from_located(cls, located: Located, base: Path) -> Self:
+        """Validate a parsed file; an error names file and line. A table's path is taken from `base`, its folder."""
+        try:
+            study = cls.model_validate(located.tree)
+            study.check_draws()
+        except StudyError as error:
+            raise located.locate(error) from None
+        kind, colon, file = study.data.name.partition(":")
+        if colon and kind in ("csv", "parquet") and os.path.exists(base / file):  # unlike Path.exists, never raises
+            data = study.data.model_copy(update={"name": f"{kind}:{(base / file).resolve()}"})
+            study = study.model_copy(update={"data": data})
+        study._located = located
+        return study
+
+    def located(self, error: StudyError) -> StudyError:
+        """The error with file and line, where this study came from a file."""
+        return self._located.locate(error) if self._located else error
+
+    def draws(self) -> Iterator[Params]:
+        """The draws of a random or grid search in order: number i depends on the seed and i alone."""
+        space = self.parsed
+        if self.search.grid:
+            yield from grid_draws(space)
+            return
+        for number in itertools.count():
+            yield resolve(space, random_chooser(self.seed, number))
+
+    def check_draws(self) -> None:
+        """Refuse a space with draws that are no valid trial, before anything is trained."""
+        for params in itertools.islice(self.draws(), min(self.number_of_trials, 200)):
+            to_config(params)
+
+    @property
+    def parsed(self) -> Space:
+        """The space as a tree."""
+        return parse_space(self.space)
+
+    @property
+    def number_of_trials(self) -> int:
+        """How many draws the study makes."""
+        if not self.search.grid:
+            return self.trials or DEFAULT_TRIALS
+        count = combinations(self.parsed.nodes)
+        return min(count, self.trials or count)
+
+    def bound(self, task: Task) -> BoundStudy:
+        """Return the study for data of this task: open choices are made, impossible ones are refused."""
+        metric = self.metric or DEFAULT_METRIC[task]
+        if metric not in metric_names(task, "val"):
+            raise StudyError(
+                f"{task} data has {', '.join(metric_names(task, 'val'))}, got metric {metric}", ("metric",)
+            )
+        losses = CLASSIFICATION_LOSSES if task == "classification" else REGRESSION_LOSSES
+        wrong = [loss for loss in self._losses(task) if loss not in losses]
+        if wrong:
+            raise StudyError(
+                f"regression data trains with {', '.join(losses)}, got {', '.join(wrong)}", ("space", "loss")
+            )
+        space = self.space
+        if task == "regression" and not any(path.split(".")[-1] == "loss" for path, _ in self.parsed.walk()):
+            space = {**space, "loss": DEFAULT_LOSS[task]}
+        settings = {name: getattr(self, name) for name in type(self).model_fields}
+        settings |= {
+            "metric": metric,
+            "mode": self.mode or BETTER[metric.removeprefix("val_")],
+            "space": space,
+            "trials": self.number_of_trials,
+        }
+        bound = BoundStudy.model_construct(**settings)
+        bound._located = self._located
+        return bound
+
+    def _losses(self, task: Task) -> list[Loss]:
+        """Every loss that a trial may have."""
+        found: list[Any] = []
+        for path, node in self.parsed.walk():
+            if path.split(".")[-1] == "loss":
+                if isinstance(node, Constant):
+                    found.append(node.value)
+                elif isinstance(node, Branch):
+                    found += node.options
+                elif isinstance(node, Domain):
+                    found += node.values() or ()
+        return found or [DEFAULT_LOSS[task]]
+
+    def eager_only(self) -> str:
+        """What in the space only the eager engine trains; empty where nothing is."""
+        for path, node in self.parsed.walk():
+            name = path.split(".")[-1]
+            if isinstance(node, Constant | Branch | Domain) and name in EAGER_ONLY:
+                values = node.options if isinstance(node, Branch) else _possible(node)
+                if reason := EAGER_ONLY[name](values):
+                    return reason
+        return ""
+
+    def dump(self) -> str:
+        """The study as YAML that loads again, every default written out."""
+        tree = self.model_dump(exclude={"space"}, mode="json")
+        tree = {name: self.space if name == "space" else tree[name] for name in type(self).model_fields}
+        for name in ("search", "scheduler"):
+            tree[name] = {key: value for key, value in tree[name].items() if value is not None}
+        return dump_yaml(tree)
+
+
+class BoundStudy(Study):
+    """A study that has met its data: its metric, mode and number of trials are known, and its losses fit the task."""
+
+    metric: Metric
+    """What trials are ranked by."""
+    mode: Mode
+    """Whether a small or a large metric is good."""
+    trials: Trials
+    """How many draws are trained."""
+
+    @property
+    def ranking(self) -> tuple[Metric, Mode]:
+        """The metric that trials are ranked by, and which way."""
+        return self.metric, self.mode
+
+    def check_models(self, dataset: Dataset) -> None:
+        """Refuse a space with nets that these data can't train, before any trial fails of it."""
+        for params in itertools.islice(self.draws(), min(self.number_of_trials, 200)):
+            check_model(to_config(params), dataset)
+
+    def warnings(self) -> list[str]:
+        """What a careful reader of a bound study would object to."""
+        metric, mode = self.ranking
+        found = []
+        losses = set(self._losses("classification"))
+        if metric == "val_loss" and len(losses) > 1:
+            found.append(
+                f"trials are ranked by val_loss while the loss itself is searched ({', '.join(sorted(losses))}): losses "
+                "of different kinds can't be compared; rank by val_accuracy or val_rmse"
+            )
+        if mode != BETTER[metric.removeprefix("val_")]:
+            found.append(f"mode {mode} ranks the worst {metric} first")
+        asha = self.scheduler.asha
+        if asha and asha.grace_period >= self.epochs:
+            found.append(f"asha stops nothing: grace_period={asha.grace_period} isn't below epochs={self.epochs}")
+        tpe = self.search.tpe
+        if tpe and tpe.startup >= self.trials:
+            found.append(
+                f"tpe learns nothing: its first startup={tpe.startup} draws are random, of trials={self.trials}"
+            )
+        return found
+
+
+def _possible(node: Constant | Domain) -> Collection[Any]:
+    return (node.value,) if isinstance(node, Constant) else node.extremes()
+
+
+MUTABLE = (
+    "lr",
+    "batch_size",
+    "weight_decay",
+    "l1",
+    "dropout",
+    "rotation",
+    "noise",
+    "momentum",
+    "dampening",
+    "beta1",
+    "beta2",
+    "alpha",
+    "eps",
+)
+"""What can change while a net trains without changing the net: population-based training may touch these."""
+
+
+def mutable(space: Space) -> dict[str, Domain]:
+    """The domains that population-based training may draw from anew, by path."""
+    return {path: node for path, node in space.walk() if path.split(".")[-1] in MUTABLE and isinstance(node, Domain)}

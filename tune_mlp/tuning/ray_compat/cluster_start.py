@@ -1,0 +1,269 @@
+"""Starting a local Ray for one study, or joining a running one, quietly."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tune_mlp.errors import RunError, UsageError, one_line
+from tune_mlp.imports import import_ahead, large_imports
+from tune_mlp.study.study import Study
+from tune_mlp.tuning.cluster import SLOT, Cluster
+from tune_mlp.tuning.ray_compat.head_watch import abandon, lost_head, print_nothing
+from tune_mlp.tuning.ray_compat.patching import changed, environment
+from tune_mlp.tuning.ray_compat.session_folder import session_folder
+
+CONNECT_SECONDS = 10
+ANSWER_SECONDS = 30.0
+"""After so long a Ray, or a node of it, that hasn't answered is taken for frozen."""
+
+ENVIRONMENT = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the journal is the record
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # run.py stops a study on signals, SIGTERM included
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's own snapshots are of no use to us
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_THRESHOLD_S": "3600",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a CPU trial's worker needn't have its GPUs hidden
+}
+
+NEEDED = ("tune_mlp.tuning.schedulers", "tune_mlp.tuning.trainable", "tune_mlp.tuning.searchers")
+"""What the driver imports ahead of its use, and Ray Tune with it."""
+
+OF_OUR_OWN = {
+    "RAY_raylet_client_connect_timeout_milliseconds": "20",
+    "RAY_raylet_client_num_connect_attempts": "500",
+}
+"""The settings of a Ray that is started here: its processes look for one another's sockets every 20 ms, where Ray itself looks
+once a second; they still give up after ten seconds."""
+
+PRELOAD = {"RAY_preload_python_modules": "tune_mlp.tuning.ray_compat.preload"}
+"""The setting of a Ray whose workers will all have trials: they import what a trial needs as soon as they start."""
+
+
+@contextlib.contextmanager
+def connected(
+    study: Study, address: str | None, patience: float = ANSWER_SECONDS, trains: bool = True
+) -> Iterator[Cluster]:
+    """A Ray for the time of a study: the session's own where one is running in this process, else one that ends with
+    the study. Where it `trains`, workers make ready for trials as soon as they run."""
+    variables = ENVIRONMENT | ({} if address else OF_OUR_OWN)
+    if trains and _all_workers_train(study):
+        variables |= PRELOAD
+    with environment(variables), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray's own, of its future versions
+        with large_imports():
+            import ray
+
+        require_working_directory()
+        already = ray.is_initialized()
+        own = not already and address is None
+        with session_folder() if own else contextlib.nullcontext() as temporary, _handler_of_sigterm_kept():
+            try:
+                if not already:
+                    _init(study, address, patience, temporary)
+                with changed(ray._private.worker, print_to_stdstream=print_nothing):
+                    yield _cluster(study, own)
+            finally:
+                if not already:
+                    (abandon if lost_head() else ray.shutdown)()
+
+
+def _cluster(study: Study, own: bool) -> Cluster:
+    """Return what the nodes offer; refuse a study that needs a Ray of its own."""
+    import ray
+
+    cluster = Cluster(tuple(dict(node["Resources"]) for node in ray.nodes() if node["Alive"]), own=own)
+    if study.concurrent and study.scheduler.pauses and not cluster.has_slots:
+        raise UsageError(
+            f"{study.scheduler.name} sets trials aside, so concurrent={study.concurrent} can't be held on a Ray "
+            "that runs already; leave it out, or use asha, median or fifo"
+        )
+    return cluster
+
+
+@contextlib.contextmanager
+def _handler_of_sigterm_kept() -> Iterator[None]:
+    """Ray sets one of its own for good, where it is started in the main thread."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
+def require_working_directory() -> None:
+    """Refuse to start where the working directory was deleted: Ray's processes can't be started from there."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UsageError("the working directory was deleted; change to a folder that exists, and try again") from None
+
+
+def _all_workers_train(study: Study) -> bool:
+    """A Ray that is started here has a worker for each core at once. Is there a trial for each? Others needn't import
+    anything."""
+    cores = os.cpu_count() or 1
+    at_once = min(study.number_of_trials, study.concurrent or cores)
+    return study.resources.cpu <= 1 and not study.resources.gpu and at_once >= cores
+
+
+def _init(study: Study, address: str | None, patience: float, folder: str | None) -> None:
+    import ray
+
+    local = address is None
+    if address is not None:
+        address = _resolved(address)
+        knock(address, min(patience, CONNECT_SECONDS))
+    options: dict[str, Any] = {"_temp_dir": folder} if folder else {}
+    if local and study.concurrent and study.scheduler.pauses:
+        options["resources"] = {SLOT: study.concurrent}
+    imports = import_ahead(*NEEDED)
+    try:
+        with _private_token(), _signals_for_the_driver_alone(), _lean() if local else contextlib.nullcontext():
+            ray.init(
+                address="local" if local else address,
+                include_dashboard=False if local else None,
+                log_to_driver=False,
+                logging_level="CRITICAL",
+                job_config=_no_driver_paths(),
+                **options,
+            )
+    except Exception as error:  # noqa: BLE001  # Ray raises many kinds here
+        where = "start Ray on this machine" if local else f"connect to Ray at {address!r}"
+        raise RunError(f"can't {where}: {one_line(error, 300)}") from None
+    _no_news_from_ray()
+    imports.join()
+
+
+def _no_driver_paths() -> Any:
+    """Return a job configuration that keeps the driver's working directory and script folder off the workers' import path.
+
+    Ray puts both at the front of it, unless the job brings a working directory of its own. The working directory may be a
+    folder that came from a stranger, and a `numba.py` in it would run in every worker. Workers need no code of the user's:
+    a dataset reaches them as arrays.
+    """
+    from ray.job_config import JobConfig
+
+    class NoDriverPaths(JobConfig):  # type: ignore[misc]  # ray ships no types
+        def _runtime_env_has_working_dir(self) -> bool:
+            return True
+
+    return NoDriverPaths()
+
+
+def _resolved(address: str) -> str:
+    """Return the address that `auto` stands for, if a Ray runs here: Ray itself looks for one for long."""
+    if address != "auto":
+        return address
+    from ray._private import services
+
+    try:
+        return str(services.canonicalize_bootstrap_address(address) or address)
+    except Exception as error:  # noqa: BLE001  # Ray raises many kinds here
+        raise RunError(f"can't connect to Ray at 'auto': none runs on this machine ({one_line(error, 100)})") from None
+
+
+@contextlib.contextmanager
+def _private_token() -> Iterator[None]:
+    """Keep a token that Ray makes now from others: it writes the file with mode 0644."""
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or os.path.expanduser("~/.ray/auth_token"))
+    made_before = path.exists()
+    try:
+        yield
+    finally:
+        if not made_before:
+            with contextlib.suppress(OSError):
+                path.chmod(0o600)
+
+
+@contextlib.contextmanager
+def _signals_for_the_driver_alone() -> Iterator[None]:
+    """Block a terminal's SIGHUP and SIGQUIT while Ray's processes start: they inherit it, and go on while the driver ends
+    in order. Ray does so with SIGINT itself."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGQUIT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _lean() -> Iterator[None]:
+    """A Ray on this machine for one study: nothing scales it, nobody reads its logs, and no dashboard shows it. Each of these
+    is a Python process that takes a second of a core to start, and the first another to end. Its node is looked for as
+    soon as it may be there."""
+    from ray._private import services
+    from ray._private.node import Node
+
+    def nothing(node: Any, **_: Any) -> None:
+        node._webui_url = ""
+
+    get_node: Any = getattr(services, "get_node", None)
+
+    def get_node_soon(gcs_address: str, node_id: str) -> Any:
+        """Ray's own looks once a second."""
+        with contextlib.suppress(Exception):
+            from ray._private.state import GlobalState
+
+            state = GlobalState()
+            state._initialize_global_state(services._get_gcs_client_options(gcs_address))
+            until = time.monotonic() + CONNECT_SECONDS
+            while time.monotonic() < until and all(node["NodeID"] != node_id for node in state.node_table()):
+                time.sleep(0.02)
+        return get_node(gcs_address, node_id)
+
+    with (
+        changed(Node, start_monitor=nothing, start_log_monitor=nothing, start_api_server=nothing),
+        changed(services, get_node=get_node_soon),
+    ):
+        yield
+
+
+def _no_news_from_ray() -> None:
+    """A lost worker is a page of Ray's on the screen, whatever log_to_driver says; the table tells what became of it."""
+    with contextlib.suppress(ImportError, AttributeError):
+        from ray._private.ray_logging import global_worker_stdstream_dispatcher
+
+        global_worker_stdstream_dispatcher.handlers = []
+
+
+def knock(address: str, patience: float) -> None:
+    """Ray itself tries for long, with pages of warnings and in C++ that nothing interrupts, where nobody listens, its head
+    is frozen or refuses our token. A process of its own can be ended, and says which of these it is. What else keeps us
+    out shows when we join."""
+    _check_reachable(address)
+    if "://" in address:
+        return
+    command = [sys.executable, "-P", "-m", "ray.scripts.scripts", "health-check", "--address", address]
+    try:
+        said = subprocess.run(command, capture_output=True, timeout=patience, check=False).stderr
+    except subprocess.TimeoutExpired:
+        raise RunError(f"Ray at {address!r} gave no answer in {patience:g} s") from None
+    if b"InvalidAuthToken" in said:
+        raise RunError(f"Ray at {address!r} refuses this machine's token")
+    if b"RAY_AUTH_TOKEN" in said:
+        raise RunError(f"there is no token to show to Ray at {address!r}")
+
+
+def _check_reachable(address: str) -> None:
+    """Does anybody listen there?"""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if not colon or not port.isdigit():
+        return  # `auto`, or a name that Ray resolves
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise RunError(f"can't connect to Ray at {address!r}: {one_line(error)}") from None

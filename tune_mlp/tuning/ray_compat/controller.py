@@ -1,0 +1,65 @@
+"""Ray Tune's controller, mended where a lost worker would cost a trial."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from ray.air.execution._internal import RayActorManager
+from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.tune import tune as ray_tune
+from ray.tune.execution import class_cache, tune_controller
+
+from tune_mlp.tuning.ray_compat.patching import changed
+
+
+class ActorManager(RayActorManager):  # type: ignore[misc]  # ray ships no types
+    """Ray's own gives up the whole study where its memory monitor ends a worker."""
+
+    def _actor_task_failed(self, tracked_actor_task: Any, exception: Exception) -> None:
+        if isinstance(exception, RayError) and not isinstance(exception, RayActorError | RayTaskError):
+            exception = RayActorError(error_msg=f"{type(exception).__name__}: {exception}")
+        super()._actor_task_failed(tracked_actor_task, exception)
+
+
+class Controller(tune_controller.TuneController):  # type: ignore[misc]  # ray ships no types
+    """Ray's own forgets that a worker was lost while it was handed its next trial: it hears of it twice, from the actor and
+    from the task, and the second time gives the trial up that it has just put back into the queue."""
+
+    def _schedule_trial_task(self, trial: Any, method_name: str, *args: Any, **kwargs: Any) -> Any:
+        if method_name == "reset":
+            kwargs["on_error"] = self._reset_failed
+        return super()._schedule_trial_task(trial, method_name, *args, **kwargs)
+
+    def _process_trial_failure(self, trial: Any, exception: Exception) -> None:
+        trial.lost_to = exception  # Ray writes it to a file, and looks for it elsewhere
+        super()._process_trial_failure(trial, exception)
+
+    def _reset_failed(self, trial: Any, exception: Exception) -> None:
+        self._resetting_trials.discard(trial)
+        if not isinstance(exception, RayActorError):  # what the actor's loss asks for is done by now
+            self._trial_task_failure(trial, exception)
+
+
+@contextlib.contextmanager
+def mended_controller(own_ray: bool) -> Iterator[None]:
+    """tune.run takes the controller from its module, and the controller what manages actors from its own.
+
+    Its actors have environment variables: one for PyTorch Lightning, and credentials of the driver's. With any they can't have
+    the workers that Ray has started by then, and those of `own_ray` have the driver's environment as it is.
+    """
+    variables: dict[str, Any] = {"DEFAULT_ENV_VARS": {}} | ({"ENV_VARS_TO_PROPAGATE": ()} if own_ray else {})
+    with (
+        changed(ray_tune, TuneController=Controller),
+        changed(tune_controller, RayActorManager=ActorManager),
+        changed(class_cache, **variables),
+    ):
+        yield
+
+
+def one_folder(trial: Any) -> str:
+    """One for all trials of a study: Ray makes three for each, and leaves them, though ours put nothing there. Only those
+    that can be set aside need any of their own."""
+    trial.relative_logdir = trial.storage.trial_dir_name = "trial"
+    return "trial"

@@ -1,0 +1,263 @@
+"""The search loop: Ray Tune trains all trials of an open run, and then the winner meets the test part."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tune_mlp.console.board import NEVER_BEST, Board, Display
+from tune_mlp.errors import RunError, StorageError, one_line
+from tune_mlp.results.journal import Decided, Tested, read
+from tune_mlp.results.results import Results
+from tune_mlp.results.run_cache import JOURNAL
+from tune_mlp.runs.history import History
+from tune_mlp.runs.journal_writer import Journal
+from tune_mlp.runs.manifest import Manifest
+from tune_mlp.runs.phases import Phases
+from tune_mlp.runs.run_folder import CHECKPOINTS, RAY
+from tune_mlp.runs.run_location import RunLocation
+from tune_mlp.study.study import BoundStudy
+from tune_mlp.training.patience import Patience
+from tune_mlp.tuning.cluster import SLOT, Cluster
+from tune_mlp.tuning.preparation import PreparedStudy
+from tune_mlp.tuning.ray_compat.head_watch import watched_head
+from tune_mlp.tuning.ray_compat.patching import environment
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""The errors of a disk that takes no more."""
+RETRIES = 3
+"""How often a trial starts anew when the process under it is lost. What a trial itself raises is not tried again."""
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A run whose folder is open for writing, with all that training needs."""
+
+    prepared: PreparedStudy
+    where: RunLocation
+    slots: int
+    """How many trials run at once."""
+    cluster: Cluster
+    journal: Journal
+    manifest: Manifest
+    history: History
+    """What the journal said when the run was opened."""
+
+    @property
+    def study(self) -> BoundStudy:
+        return self.prepared.study
+
+
+def train_trials(run: OpenRun, display: Display, phases: Phases) -> int | None:
+    """Train all trials; returns the number of the signal that ended the search early, if one did."""
+    from tune_mlp.tuning.recorder import KeptFiles, Recorder
+    from tune_mlp.tuning.schedulers import make_scheduler
+    from tune_mlp.tuning.stopping import Deadline
+
+    study = run.study
+    deadline = Deadline(study.time_budget)
+
+    def first_trial_started() -> None:
+        phases.over_once("workers")
+        deadline.start()
+
+    scheduler = make_scheduler(study, study.number_of_trials - len(run.history.ended))
+    recorder = Recorder(
+        run.journal,
+        display,
+        run.where.files,
+        KeptFiles(weights=study.tested == "all", steps=study.step_losses != "winner"),
+        on_start=first_trial_started,
+        on_last_starts=lambda: _warm_for_test(run.prepared.engine),
+        trials=study.number_of_trials,
+        slots=run.slots,
+        history=run.history,
+        reason=deadline.reason,
+        decisions=getattr(scheduler, "decisions", None),
+        decided={(e.trial, e.epoch) for e in read(run.where.folder / JOURNAL) if isinstance(e, Decided)},
+    )
+    display.begin(_board(run))
+    history = _replay(run, scheduler, recorder)
+    left = study.number_of_trials - len(history.ended)
+    try:
+        with deadline.on_signals(display.say), watched_head():
+            _tune(run, history, left, scheduler, recorder, deadline)
+    except Exception as error:  # Ray raises many kinds here
+        raise _from_ray(error) from error
+    finally:
+        display.finish()
+    if deadline.signal_number is None:
+        recorder.close()
+        if deadline.time_is_up:
+            display.say(f"the time budget of {study.time_budget:g} s ended the search", "yellow")
+    return deadline.signal_number
+
+
+def _board(run: OpenRun) -> Board:
+    """Return the board as the run's history has it."""
+    study, problem, history = run.study, run.prepared.problem, run.history
+    metric, mode = study.ranking
+    dataset, fold = problem.dataset, problem.folds[0]
+    folds = f", {len(problem.folds)} folds" if len(problem.folds) > 1 else ""
+    title = (
+        f"{study.name}: {dataset.name}, {len(fold.train):,} to train on and {len(fold.validation):,} to validate{folds}; "
+        f"{study.search.name} search, {study.scheduler.name}, {run.slots} at a time"
+    )
+    board = Board(title, metric, mode, study.number_of_trials, study.epochs, study.time_budget)
+    board.ended.update(ended.state for ended in history.ended.values())
+    for number in history.drawn:
+        best = history.best(number)
+        ended = history.ended.get(number)
+        if best is not None and not (ended and ended.state in NEVER_BEST):
+            board.values[number] = (best, history.params(number))
+    return board
+
+
+def _replay(run: OpenRun, scheduler: object, recorder: object) -> History:
+    """Tell the scheduler again what came before; open trials that it stops now are written down as stopped."""
+    from tune_mlp.tuning.ray_compat.schedulers import Replaying
+    from tune_mlp.tuning.recorder import Recorder
+
+    history = run.history
+    if not isinstance(scheduler, Replaying):
+        return history
+    assert isinstance(recorder, Recorder)
+    study = run.study
+    metric, mode = study.ranking
+    patience = Patience(study.patience, mode)
+    at_their_ends = [number for number in history.open if history.at_its_end(number, study.epochs, patience)]
+    stopped = sorted(scheduler.replay(history.before_their_ends(at_their_ends), metric, mode))
+    recorder.write_decisions()
+    for number in stopped:
+        history = recorder.stopped_before(history, number)
+    return history
+
+
+def _tune(run: OpenRun, history: History, left: int, scheduler: object, recorder: object, deadline: object) -> None:
+    """Call Ray Tune."""
+    from ray import tune
+
+    from tune_mlp.tuning.ray_compat.controller import mended_controller, one_folder
+    from tune_mlp.tuning.ray_compat.reporter import SilentReporter
+    from tune_mlp.tuning.searchers import NumberedSearcher
+    from tune_mlp.tuning.trainable import TrialActor
+
+    pauses = run.study.scheduler.pauses
+    # Trials that wait for a worker ask for one each, and it is thrown away when another trial's is used again.
+    pending = {"TUNE_MAX_PENDING_TRIALS_PG": str(max(1, run.slots))}
+    with environment(pending), _quiet_ray(), mended_controller(run.cluster.own):
+        # Not tune.Tuner, which pickles all of this into the run's folder to resume from: the journal serves there.
+        tune.run(
+            tune.with_parameters(TrialActor, job=_shared(run)),
+            name=RAY,
+            **run.where.for_ray(pauses),
+            search_alg=NumberedSearcher(run.study, history),
+            scheduler=scheduler,
+            num_samples=left,
+            max_concurrent_trials=None if pauses else run.slots,
+            resources_per_trial=tune.PlacementGroupFactory([_demand(run)]),
+            reuse_actors=True,
+            trial_dirname_creator=None if pauses else one_folder,
+            callbacks=[recorder],
+            max_failures=RETRIES,
+            stop=deadline,
+            raise_on_failed_trial=False,
+            verbose=0,
+            progress_reporter=SilentReporter(),
+        )
+
+
+def _shared(run: OpenRun) -> object:
+    """Return what every trial of the study shares."""
+    from tune_mlp.tuning.schedulers import milestones
+    from tune_mlp.tuning.trainable import Job
+
+    study, prepared = run.study, run.prepared
+    metric, mode = study.ranking
+    return Job(
+        problem=prepared.problem,
+        engine=prepared.engine,
+        metric=metric,
+        mode=mode,
+        epochs=study.epochs,
+        patience=study.patience,
+        milestones=milestones(study),
+        threads=study.resources.threads,
+        gpu=study.resources.gpu > 0,
+        kept=run.where.shared,
+        seeds=study.seeds,
+        keep_steps=study.step_losses != "none",
+    )
+
+
+def _demand(run: OpenRun) -> dict[str, float]:
+    """Return the resources of one trial, as Ray counts them."""
+    resources = run.study.resources
+    demand = {"CPU": resources.cpu, "GPU": resources.gpu, SLOT: 1.0 if run.cluster.has_slots else 0.0}
+    return {kind: amount for kind, amount in demand.items() if amount}
+
+
+def _warm_for_test(engine: str) -> None:
+    """Import what the winner's test needs, two seconds of work, while the last trials train and a core may be idle."""
+
+    def go() -> None:
+        with contextlib.suppress(Exception):  # the test meets the same error again
+            from tune_mlp.engines.choose import load_engine
+            from tune_mlp.tuning import winner  # noqa: F401  # imported ahead of its use
+
+            load_engine(engine)
+
+    threading.Thread(target=go, daemon=True).start()
+
+
+def _from_ray(error: Exception) -> RunError:
+    """Return the error of ours inside one of Ray's, which wraps it as the text of a traceback, or else Ray's own."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, RunError):
+            return inner
+        if isinstance(inner, OSError) and inner.errno in FULL:
+            return StorageError(f"{inner.filename or CHECKPOINTS} can't be written: {inner.strerror}")
+        inner = inner.__cause__ or inner.__context__
+    return RunError(f"Ray Tune ended with an error: {one_line(error, 300)}")
+
+
+@contextlib.contextmanager
+def _quiet_ray() -> Iterator[None]:
+    """Silence Tune's own log; what a person must know of it comes to the table and the exit status."""
+    logger = logging.getLogger("ray")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def test_winner(run: OpenRun, display: Display) -> None:
+    """Test the best weights on the test part, once, and save the winner's as best/."""
+    study, folder, files = run.study, run.where.folder, run.where.files
+    results = Results.load(folder)
+    if results.best is not None:
+        from tune_mlp.tuning.winner import Examiner, save_steps
+
+        examiner = Examiner(study, run.prepared.problem, run.prepared.engine, files, results)
+        ranked = [int(trial) for trial in results.ranked["trial"]]
+        before = {event.trial for event in read(folder / JOURNAL) if isinstance(event, Tested)}
+        for trial in ranked if study.tested == "all" else ranked[:1]:
+            if trial in before:  # in a run that was extended, and then its model is in best/
+                continue
+            examined = examiner.examine(trial)
+            if examined.note:
+                display.say(f"warning: {examined.note}", "yellow")
+            if examined.scores:
+                run.journal.append(Tested(trial, examined.scores))
+            if trial == ranked[0]:
+                examiner.save(examined, folder / "best")
+        if study.step_losses != "none":
+            save_steps(results, len(run.prepared.problem.folds), files, folder)
+    files.clear()  # nothing is left to go on with

@@ -1,0 +1,139 @@
+"""A simulation of a search: the study's own scheduler decides over made-up scores, on a made-up clock."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from tune_mlp.study.study import BoundStudy
+from tune_mlp.tuning.schedulers import make_scheduler, milestones
+from tune_mlp.tuning.trainable import PATIENT_SECONDS
+
+RESULT_SECONDS, BEGIN_SECONDS = 0.006, 0.006
+"""The seconds that the driver spends on a result and on a new trial; see benchmarks/RECORDS.md, "what a trial costs beside
+its training"."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The seconds that one draw occupies a slot."""
+
+    epoch: float
+    """Training and validating all folds and seeds for an epoch."""
+    begin: float = 0.0
+    """Building the nets."""
+    best: float = 0.0
+    """Writing the best weights, once for each result."""
+    state: float = 0.0
+    """Writing the state that a trial resumes from, once for each result but the last."""
+    ends_at_once: bool = False
+    """True if the draw diverged while it was measured; its trial then ends within the first epoch."""
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """One simulation of a study."""
+
+    seconds: float
+    """Seconds from the start of the first trial to the end of the last."""
+    epochs: tuple[int, ...]
+    """The epochs that each draw was trained."""
+
+
+class _Simulated:
+    """A simulated trial, with the attributes that Ray's schedulers use."""
+
+    is_saving = False
+
+    def __init__(self, number: int) -> None:
+        self.trial_id = str(number)
+        self.config = {"trial": number}
+        self.status: str = Trial.PENDING
+        self.epoch = 0
+
+
+class _Controller:
+    """A simulated controller, with the methods that Ray's schedulers call."""
+
+    def __init__(self, scheduler: TrialScheduler) -> None:
+        self._scheduler = scheduler
+        self.live: dict[str, _Simulated] = {}
+
+    def get_trials(self) -> list[_Simulated]:
+        return list(self.live.values())
+
+    get_live_trials = get_trials
+
+    def add(self, trial: _Simulated) -> None:
+        self.live[trial.trial_id] = trial
+        self._scheduler.on_trial_add(self, trial)
+
+    def end(self, trial: _Simulated) -> None:
+        trial.status = Trial.TERMINATED
+        self.live.pop(trial.trial_id, None)
+
+    def stop_trial(self, trial: _Simulated) -> None:
+        """End a trial that the scheduler had paused."""
+        self.end(trial)
+        self._scheduler.on_trial_remove(self, trial)
+
+
+def simulate(study: BoundStudy, costs: Sequence[Cost], slots: int, score: Callable[[int, int], float]) -> Simulated:
+    """Simulate a study with these costs; draws start in order, as slots become free. Population-based training ends no trial
+    early, and the changes that it makes are not simulated."""
+    scheduler = FIFOScheduler() if study.scheduler.pbt else make_scheduler(study, len(costs))
+    metric, mode = study.ranking
+    sign = 1 if mode == "max" else -1
+    ends = milestones(study)
+    controller = _Controller(scheduler)
+    ahead = slots if study.scheduler.pauses else 1
+    """How many trials may wait: Ray goes on drawing while trials are paused."""
+    running: list[tuple[float, int, _Simulated, int]] = []
+    epochs, drawn, driver, last = [0] * len(costs), 0, 0.0, 0.0
+
+    def go_on(trial: _Simulated, now: float) -> None:
+        number = int(trial.trial_id)
+        cost = costs[number]
+        patient = math.ceil(PATIENT_SECONDS / cost.epoch) if cost.epoch > 0 else study.epochs
+        until = min(ends.after(trial.epoch), trial.epoch + max(1, patient))
+        if cost.ends_at_once:
+            until = 1
+        state = cost.state if until < study.epochs else 0.0
+        took = (until - trial.epoch) * cost.epoch + cost.best + state + (0.0 if trial.epoch else cost.begin)
+        heapq.heappush(running, (now + took, number, trial, until))
+
+    while True:
+        while len(running) < slots:
+            waiting = sum(trial.status == Trial.PENDING for trial in controller.get_trials())
+            while drawn < len(costs) and waiting < ahead:
+                controller.add(_Simulated(drawn))
+                drawn, waiting = drawn + 1, waiting + 1
+            trial = scheduler.choose_trial_to_run(controller)
+            if trial is None:
+                break
+            if not trial.epoch:
+                driver = max(driver, last) + BEGIN_SECONDS
+            trial.status = Trial.RUNNING
+            go_on(trial, max(driver, last))
+        if not running:
+            return Simulated(last, tuple(epochs))
+        came, number, trial, trial.epoch = heapq.heappop(running)
+        driver = last = max(came, driver) + RESULT_SECONDS
+        epochs[number] = trial.epoch
+        result = {"epoch": trial.epoch, metric: sign * score(number, trial.epoch)}
+        if trial.epoch >= study.epochs or costs[number].ends_at_once:
+            scheduler.on_trial_complete(controller, trial, result)
+            controller.end(trial)
+            continue
+        decision = scheduler.on_trial_result(controller, trial, result)
+        if decision == TrialScheduler.STOP:
+            controller.end(trial)
+        elif decision == TrialScheduler.PAUSE and trial.status == Trial.RUNNING:
+            trial.status = Trial.PAUSED
+        elif trial.status == Trial.RUNNING:
+            go_on(trial, last)
