@@ -78,7 +78,7 @@ def train(run: FoldRun, on: Problem, batch_size: int, steps: int = STEPS) -> dic
 
 
 def apart(one: FoldRun, other: FoldRun) -> float:
-    """The largest difference of two weights or running statistics, of the largest in the same tensor."""
+    """Return the largest difference of two weights or running statistics, over the largest number in the same tensor."""
     states = [run.module().state_dict() for run in (one, other)]
     assert states[0].keys() == states[1].keys()
     worst = 0.0
@@ -91,12 +91,23 @@ def apart(one: FoldRun, other: FoldRun) -> float:
     return worst
 
 
+SECOND_TRIES: list[str] = []
+"""What needed another seed in this process."""
+MOST_SECOND_TRIES = 3
+"""Of all 2,160 combinations 3 needed one."""
+
+
 def assert_alike(trial: TrialConfig, on: Problem, steps: int = STEPS) -> None:
-    """With one seed or else another: where an output comes to within rounding of a kink (multi_margin's, selu's), any two
-    programs may take different sides, and go on from there. Another seed doesn't meet that again; a mistake, it does."""
+    """Both engines agree with one seed or else with another, and nearly always with the first.
+
+    Where an output comes to within rounding of a kink (multi_margin's, selu's), any two programs may take different sides,
+    and go on from there. Another seed doesn't meet that again; a mistake, it does.
+    """
     try:
         assert_alike_from(trial, on, steps, seed=5)
-    except AssertionError:
+    except AssertionError as error:
+        SECOND_TRIES.append(f"{trial}: {error}")
+        assert len(SECOND_TRIES) <= MOST_SECOND_TRIES, "\n".join(SECOND_TRIES)
         assert_alike_from(trial, on, steps, seed=6)
 
 
@@ -129,9 +140,24 @@ def check(optimizer: str, loss: str, activation: str, batch_norm: bool, batch_si
 
 @pytest.mark.parametrize(("optimizer", "loss"), list(itertools.product(OPTIMISER_NAMES, LOSS_NAMES)))
 def test_200_steps_are_eagers(optimizer: str, loss: str) -> None:
-    for chosen in PAIRS:
-        if chosen[:2] == (optimizer, loss):
-            check(*chosen)
+    chosen = [row for row in PAIRS if row[:2] == (optimizer, loss)]
+    assert chosen
+    for row in chosen:
+        check(*row)
+
+
+def test_a_mistake_needs_too_many_second_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = iter([False, True] * 9)
+
+    def every_first_try_fails(*_: Any, **__: Any) -> None:
+        assert next(tried)
+
+    monkeypatch.setattr(f"{__name__}.assert_alike_from", every_first_try_fails)
+    monkeypatch.setattr(f"{__name__}.SECOND_TRIES", [])
+    for _ in range(MOST_SECOND_TRIES):
+        assert_alike(config(), pictures())
+    with pytest.raises(AssertionError, match="lr="):
+        assert_alike(config(), pictures())
 
 
 def test_the_chosen_pairs_are_all_pairs() -> None:
