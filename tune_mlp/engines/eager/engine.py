@@ -1,4 +1,4 @@
-"""The eager engine: PyTorch as everybody knows it, on the CPU or a GPU. It is the reference for all others."""
+"""The eager engine trains with PyTorch, on the CPU or a GPU. It is the reference that other engines are held to."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from tune_mlp.models.dropout import Dropout, draw_by_batch, mask_generator
 from tune_mlp.seeds import derive
 
 PICTURES_TOGETHER = 128
-"""So many are evaluated together: what convolutions put out is many times what comes in."""
+"""The number of pictures that are evaluated together: the outputs of convolutions are many times their inputs."""
 
 
 class EagerRun:
-    """One fold of one config, trained by torch.optim."""
+    """The training of one fold of one config by torch.optim."""
 
     def __init__(self, config: TrialConfig, problem: Problem, fold: int, seed: int, device: str) -> None:
         self._config = config
@@ -79,7 +79,7 @@ class EagerRun:
         return chunks(data.x, data.y, order, config.batch_size, fold.inputs, fold.targets)
 
     def _masks(self, generator: np.random.Generator, samples: int) -> Iterator[tuple[torch.Tensor, ...]]:
-        """Dropout's masks for a chunk: by batch, by layer."""
+        """Yield dropout's masks for each batch of a chunk, one for each layer."""
         config, units = self._config, [layer.units for layer in self._dropouts]
         for drawn in draw_by_batch(generator, samples, config.batch_size, sum(units), config.dropout):
             yield torch.split(torch.from_numpy(drawn).to(self._device), units, dim=1)
@@ -87,7 +87,7 @@ class EagerRun:
     def _train_batches(
         self, x: torch.Tensor, labels: torch.Tensor, masks: Iterator[tuple[torch.Tensor, ...]] | None
     ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """A step for each batch; gives each batch's outputs and loss.
+        """Take a step for each batch; return each batch's outputs and loss.
 
         At a batch of one PyTorch's own calls are all of the time, so this loop makes no other: scores are computed
         from the outputs of a whole chunk later, and nothing is read back from the device.
@@ -144,7 +144,7 @@ class EagerRun:
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """The settings stay this run's own: under population based training a state goes on at another rate."""
+        """Go on from a state; the settings stay this run's own, since population based training changes the rate."""
         self._model.load_state_dict(state["model"])
         optimiser = build_optimiser(self._parameters, self._config)
         if state["optimizer"]["name"] == self._config.optimizer.name:
@@ -176,7 +176,7 @@ class EagerEngine:
 
 
 def _copies(tree: Any) -> Any:
-    """The same nest of dicts with tensors copied to the CPU: a state may be taken up on another machine."""
+    """Copy nested dicts, and their tensors to the CPU: a state may be loaded on another machine."""
     if isinstance(tree, Mapping):
         return {name: _copies(value) for name, value in tree.items()}
     return tree.detach().to("cpu", copy=True) if isinstance(tree, torch.Tensor) else tree
