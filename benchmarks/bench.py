@@ -59,6 +59,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     if unknown := set(wanted) - set(able):
         parser.error(f"no such part here: {', '.join(sorted(unknown))}; there are {', '.join(able)}")
 
+    write = not args.quick if args.write is None else args.write
+    if write and (changed := machine.changed_files()):
+        parser.error(
+            f"records are written from a clean commit, and {_some(changed)} changed; commit, or give --no-write"
+        )
+
     said = " ".join(["python -m benchmarks.bench", *(["--quick"] if args.quick else [])])
     said += f" --only {args.only}" if args.only else ""
     console.print(f"{machine.facts()}; commit {machine.commit()}\n", highlight=False)
@@ -73,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 table.notes.append(f"Before it, other processes kept {busy:.1f} of the cores busy.")
             table.show(console)
             tables.append(table)
-            if args.write or (args.write is None and not args.quick):
+            if write:
                 write_records([table], said)  # at once: what comes later may take long, or fail
     if args.quick:
         console.print(
@@ -82,6 +88,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     targets = [target for table in tables for target in table.targets]
     met = sum(target.met for target in targets)
     console.print(f"{met} of {len(targets)} targets met; {time.perf_counter() - began:.0f} s", highlight=False)
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first few of some names."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 if __name__ == "__main__":

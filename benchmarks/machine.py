@@ -17,8 +17,10 @@ import torch
 from numba import njit
 
 PACKAGES = ("numpy", "torch", "numba", "scikit-learn", "ray")
+ROOT = Path(__file__).parents[1]
+RECORDS = "benchmarks/RECORDS.md"
 PASSES = 64
-"""How often an array is read in one timed call."""
+"""The number of times that an array is read in one timed call."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +51,18 @@ def facts() -> str:
 
 
 def commit() -> str:
-    """The commit that ran, and whether files were changed since."""
-    root = Path(__file__).parents[1]
+    """Return the commit that runs, and whether files were changed since."""
+    return f"{_git('rev-parse', '--short', 'HEAD').strip() or 'unknown'}{' with changes' if changed_files() else ''}"
 
-    def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=False).stdout.strip()
 
-    return (
-        f"{git('rev-parse', '--short', 'HEAD') or 'unknown'}{' with changes' if git('status', '--porcelain') else ''}"
-    )
+def changed_files() -> list[str]:
+    """Return the files that differ from the commit; the records themselves, which a benchmark writes, don't count."""
+    changed = _git("status", "--porcelain", "--untracked-files=all", "--", ".", f":(exclude){RECORDS}")
+    return [line[3:] for line in changed.splitlines()]
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False).stdout
 
 
 def busy(seconds: float = 1.0) -> float:

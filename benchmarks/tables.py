@@ -6,14 +6,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from benchmarks import machine
 from benchmarks.machine import commit, facts
 
-RECORDS = Path(__file__).parent / "RECORDS.md"
+RECORDS = machine.ROOT / machine.RECORDS
 WIDTH = 180
 """Columns of the output where it isn't a terminal."""
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"

@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 
 from tests.terminal import Terminal
-from tune_mlp.engines.compiled.cache import cache_folder, is_compiled
-from tune_mlp.engines.compiled.load import load_kernels
+from tune_mlp.engines.choose import load_engine, must_compile
+from tune_mlp.engines.compiled.cache import cache_folder
 
 SEARCH = [sys.executable, "-m", "tune_mlp.search"]
 QUICK = ["--space", "digits_quick", "--trials", "4", "--epochs", "2"]
@@ -27,8 +27,8 @@ ROOT = Path(__file__).parents[1]
 def environment(home: Path) -> dict[str, str]:
     """A newcomer's: an empty home, and no data anywhere; but the kernels that these tests have compiled once."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TUNE_MLP", "XDG_"))}
-    if not is_compiled():
-        load_kernels()
+    if must_compile("compiled"):
+        load_engine("compiled")
     return {**kept, "HOME": str(home), "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(cache_folder().parent)}
 
 

@@ -7,8 +7,9 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numba
 import numpy as np
@@ -32,9 +33,11 @@ from tune_mlp.engines.base import FoldRun
 from tune_mlp.engines.choose import engine
 from tune_mlp.engines.compiled import eval_order
 from tune_mlp.engines.compiled.eval_order import MOST_KEPT, evaluation_order
-from tune_mlp.engines.compiled.matmul import multiply, transpose
-from tune_mlp.engines.compiled.nonzero import SLACK, list_newly_nonzero, list_nonzero
+from tune_mlp.engines.compiled.matmul import multiply, multiply_by_rows, multiply_by_tiles, transpose
+from tune_mlp.engines.compiled.nonzero import list_nonzero, list_pixels, list_zero_in
 from tune_mlp.engines.compiled.rows import add_rows, change_and_add_rows, dot_and_change_rows
+from tune_mlp.engines.compiled.simd import registers
+from tune_mlp.engines.compiled.sparse import read_only
 from tune_mlp.engines.denormals import denormals_as_zero
 from tune_mlp.engines.running_scores import RunningScores
 
@@ -75,7 +78,7 @@ def train(run: FoldRun, on: Problem, batch_size: int, steps: int = STEPS) -> dic
 
 
 def apart(one: FoldRun, other: FoldRun) -> float:
-    """The largest difference of two weights or running statistics, of the largest in the same tensor."""
+    """Return the largest difference of two weights or running statistics, over the largest number in the same tensor."""
     states = [run.module().state_dict() for run in (one, other)]
     assert states[0].keys() == states[1].keys()
     worst = 0.0
@@ -88,12 +91,23 @@ def apart(one: FoldRun, other: FoldRun) -> float:
     return worst
 
 
+SECOND_TRIES: list[str] = []
+"""What needed another seed in this process."""
+MOST_SECOND_TRIES = 3
+"""Of all 2,160 combinations 3 needed one."""
+
+
 def assert_alike(trial: TrialConfig, on: Problem, steps: int = STEPS) -> None:
-    """With one seed or else another: where an output comes to within rounding of a kink (multi_margin's, selu's), any two
-    programs may take different sides, and go on from there. Another seed doesn't meet that again; a mistake, it does."""
+    """Both engines agree with one seed or else with another, and nearly always with the first.
+
+    Where an output comes to within rounding of a kink (multi_margin's, selu's), any two programs may take different sides,
+    and go on from there. Another seed doesn't meet that again; a mistake, it does.
+    """
     try:
         assert_alike_from(trial, on, steps, seed=5)
-    except AssertionError:
+    except AssertionError as error:
+        SECOND_TRIES.append(f"{trial}: {error}")
+        assert len(SECOND_TRIES) <= MOST_SECOND_TRIES, "\n".join(SECOND_TRIES)
         assert_alike_from(trial, on, steps, seed=6)
 
 
@@ -126,9 +140,24 @@ def check(optimizer: str, loss: str, activation: str, batch_norm: bool, batch_si
 
 @pytest.mark.parametrize(("optimizer", "loss"), list(itertools.product(OPTIMISER_NAMES, LOSS_NAMES)))
 def test_200_steps_are_eagers(optimizer: str, loss: str) -> None:
-    for chosen in PAIRS:
-        if chosen[:2] == (optimizer, loss):
-            check(*chosen)
+    chosen = [row for row in PAIRS if row[:2] == (optimizer, loss)]
+    assert chosen
+    for row in chosen:
+        check(*row)
+
+
+def test_a_mistake_needs_too_many_second_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = iter([False, True] * 9)
+
+    def every_first_try_fails(*_: Any, **__: Any) -> None:
+        assert next(tried)
+
+    monkeypatch.setattr(f"{__name__}.assert_alike_from", every_first_try_fails)
+    monkeypatch.setattr(f"{__name__}.SECOND_TRIES", [])
+    for _ in range(MOST_SECOND_TRIES):
+        assert_alike(config(), pictures())
+    with pytest.raises(AssertionError, match="lr="):
+        assert_alike(config(), pictures())
 
 
 def test_the_chosen_pairs_are_all_pairs() -> None:
@@ -250,13 +279,27 @@ def test_denormals_are_zero_only_where_asked_for() -> None:
     assert denormal() > 0
 
 
-multiplied = numba.njit(
-    lambda x, y, low, high, listed, alpha, add, out: multiply(x, y, low, high, listed, alpha, add, out)
-)
+def compiled_product(by: Any) -> Callable[..., None]:
+    """Call a part of a kernel from Python."""
+    call = numba.njit(lambda x, y, low, high, listed, alpha, add, out: by(x, y, low, high, listed, alpha, add, out))
+    return cast(Callable[..., None], call)
+
+
+PRODUCTS = [compiled_product(by) for by in (multiply_by_rows, *([multiply_by_tiles] if registers()[0] else []))]
+"""Both forms of the product, where the processor has registers for both."""
+
+
+@pytest.fixture(params=PRODUCTS, ids=["by rows", "by tiles"][: len(PRODUCTS)])
+def multiplied(request: pytest.FixtureRequest) -> Callable[..., None]:
+    return cast(Callable[..., None], request.param)
+
+
+def test_a_processor_with_avx_multiplies_by_tiles() -> None:
+    assert multiply is (multiply_by_tiles if registers()[0] else multiply_by_rows)
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_products_of_any_size(turned: bool) -> None:
+def test_products_of_any_size(multiplied: Callable[..., None], turned: bool) -> None:
     """Sizes on both sides of each edge: a register's width, a tile's rows, and the inner index's part."""
     rng = np.random.default_rng(0)
     sizes = (1, 2, 5, 6, 7, 8, 9, 16, 17, 32, 33), (1, 3, 511, 512, 513), (1, 10, 15, 16, 17, 33, 48, 63, 64, 65, 130)
@@ -275,7 +318,7 @@ def test_products_of_any_size(turned: bool) -> None:
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_a_product_over_what_is_listed_in_some_of_its_rows(turned: bool) -> None:
+def test_a_product_over_what_is_listed_in_some_of_its_rows(multiplied: Callable[..., None], turned: bool) -> None:
     rng = np.random.default_rng(0)
     x, y = (rng.normal(size=shape).astype(np.float32) for shape in ((9, 700), (700, 21)))
     listed = np.flatnonzero(rng.random(700) < 0.8).astype(np.uint32)
@@ -323,23 +366,23 @@ def test_sums_and_changes_of_a_lone_samples_rows() -> None:
         assert dots == pytest.approx(expected_dots, abs=1e-4), (count, n)
 
 
-def test_what_is_not_zero_is_listed() -> None:
-    """Of any length, whatever stands behind the end; a NaN isn't zero."""
-    all_listed = numba.njit(lambda values, listed, zeros: list_nonzero(values, listed, zeros))
-    new_listed = numba.njit(lambda values, before, listed: list_newly_nonzero(values, before, listed))
+def test_places_that_are_not_zero_are_listed() -> None:
+    """Of any length, and a NaN isn't zero."""
+    by_pixel = numba.njit(lambda picture, listed: list_pixels(picture, listed))
+    by_number = numba.njit(lambda values, listed, zeros: list_nonzero(values, listed, zeros))
+    zero_in = numba.njit(lambda values, places, listed: list_zero_in(values, places, listed))
     rng = np.random.default_rng(0)
-    for n in (0, 1, 3, 4, 5, 8, 15, 16, 17, 100, 784):
-        values, before = (rng.normal(size=(2, n + SLACK)) * (rng.random((2, n + SLACK)) < 0.3)).astype(np.float32)
+    for n in (0, 1, 3, 7, 8, 9, 15, 16, 17, 100, 784):
+        values = (rng.normal(size=n) * (rng.random(n) < 0.3)).astype(np.float32)
         values[: n // 50] = np.nan
-        seen = (values != 0).astype(np.uint8) << np.arange(n + SLACK, dtype=np.uint8) % 8
-        listed = np.empty(n + SLACK, np.uint32)
-        there = np.flatnonzero(values[:n])
-        for numbers in (values, seen):
-            for zeros, wanted in ((False, there), (True, np.arange(n))):
-                count = all_listed(numbers[:n], listed, zeros)
-                assert np.array_equal(listed[:count], wanted)
-        count = new_listed(values[:n], before[:n], listed)
-        assert np.array_equal(listed[:count], there[before[there] == 0])
+        picture = (values != 0).astype(np.uint8) << np.arange(n, dtype=np.uint8) % 8
+        listed = np.empty(n, np.uint32)
+        there = np.flatnonzero(values)
+        assert np.array_equal(listed[: by_pixel(read_only(picture), listed)], there)
+        assert np.array_equal(listed[: by_number(values, listed, False)], there)
+        assert np.array_equal(listed[: by_number(values, listed, True)], np.arange(n))
+        some = np.flatnonzero(rng.random(n) < 0.5).astype(np.uint32)
+        assert np.array_equal(listed[: zero_in(values, some, listed)], some[values[some] == 0])
 
 
 def test_pictures_with_pixels_in_the_same_places_are_evaluated_side_by_side() -> None:
@@ -371,7 +414,7 @@ def test_no_more_orders_are_kept_than_some() -> None:
     assert len(eval_order._KEPT) <= MOST_KEPT
 
 
-def test_a_product_overwrites_what_was_not_a_number() -> None:
+def test_a_product_overwrites_what_was_not_a_number(multiplied: Callable[..., None]) -> None:
     out = np.full((3, 5), np.nan, np.float32)
     x, y = np.ones((3, 2), np.float32), np.ones((2, 5), np.float32)
     multiplied(x, y, 0, 3, np.arange(2, dtype=np.uint32), np.float32(1), False, out)
@@ -406,38 +449,19 @@ def test_kernels_lie_in_a_folder_of_their_sources_whoever_imported_numba_first(t
     assert others == str(tmp_path)
 
 
-def test_what_is_compiled_ahead_serves_arrays_as_they_come_from_rays_store() -> None:
-    """Those can't be written to, which is another type to numba: a worker would compile for itself."""
-    code = (
-        "from tests.engines.test_compiled_engine import *; from dataclasses import replace; "
-        "from tune_mlp.engines.compiled import batch_of_one, kernels; "
-        "from tune_mlp.engines.compiled.load import load_kernels; load_kernels()\n"
-        "def shared(array):\n"
-        "    array = array.copy(); array.setflags(write=False); return array\n"
-        "on = pictures()\n"
-        "for kind in (np.uint8, np.float32):\n"
-        "    dataset = replace(on.dataset, x=shared(on.dataset.x.astype(kind)), y=shared(on.dataset.y))\n"
-        "    fold = replace(on.folds[0], train=shared(on.folds[0].train), validation=shared(on.folds[0].validation))\n"
-        "    for batch in (1, 4, 32):\n"
-        "        run = engine('compiled').start(settings('sgd', batch_size=batch), Problem(dataset, (fold,)), 0, 5)\n"
-        "        run.train_epoch(1); run.evaluate(dataset.x, dataset.y, fold.validation); run.evaluate(dataset.x, dataset.y)\n"
-        "print(len(kernels.run_batches.signatures), len(batch_of_one.train_batches_of_one.signatures))"
-    )
-    assert python(code) == "1 1"
-
-
 AVX2 = "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+lzcnt,+movbe"
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the processors compiled for here are of its kind")
-@pytest.mark.parametrize(("processor", "features", "lanes"), [("haswell", AVX2, 8), ("generic", "", 4)])
-def test_narrower_registers_compute_the_same(tmp_path: Path, processor: str, features: str, lanes: int) -> None:
+@pytest.mark.parametrize(("processor", "features", "lanes"), [("haswell", AVX2, 8), ("generic", "", 0)])
+def test_processors_with_narrower_registers_or_without_avx_compute_the_same(
+    tmp_path: Path, processor: str, features: str, lanes: int
+) -> None:
     """On this machine, compiled for an older one."""
     code = (
-        "from tests.engines.test_compiled_engine import *; from numba.core.registry import cpu_target; "
-        "from tune_mlp.engines.compiled.simd import lanes_of; print(lanes_of(cpu_target.target_context)[0]); "
-        "[test_products_of_any_size(turned) for turned in (False, True)]; test_matrices_of_any_size_are_transposed(); "
+        "from tests.engines.test_compiled_engine import *; print(registers()[0]); "
+        "[test_products_of_any_size(multiplied, turned) for multiplied in PRODUCTS for turned in (False, True)]; "
         "[assert_alike(settings(optimizer, batch_size=batch, batch_norm=norm), pictures()) "
         "for optimizer in ('sgd', 'adam') for batch in (1, 7, 32) for norm in (False, True)]"
     )
@@ -466,8 +490,7 @@ def test_processes_that_find_no_kernels_compile_at_once_and_compute_the_same(tmp
 @pytest.mark.slow
 def test_kernels_compute_the_same_where_they_were_compiled_and_where_they_are_loaded(tmp_path: Path) -> None:
     code = (
-        "from tests.engines.test_compiled_engine import *; from tune_mlp.engines.compiled.load import load_kernels; "
-        "load_kernels(); on = pictures()\n"
+        "from tests.engines.test_compiled_engine import *; engine('compiled').load(); on = pictures()\n"
         "for activation, size, norm in itertools.product(ACTIVATION_NAMES, (1, 7), (False, True)):\n"
         "    trial = settings('sgd', activation=activation, batch_size=size, batch_norm=norm, dropout=0.2)\n"
         "    run = engine('compiled').start(trial, on, 0, 5)\n"

@@ -160,7 +160,8 @@ def test_masks_drawn_by_batch_are_those_drawn_at_once(
     monkeypatch.setattr("tune_mlp.models.dropout.TOGETHER", 1)
     parts = list(draw_by_batch(mask_generator(1, 0, 1), samples, batch_size, units, 0.3))
     assert [row.tolist() for part in parts for row in part] == whole.tolist()
-    assert {len(part) for part in parts[:-1]} <= {batch_size}
+    whole_batches, rest = divmod(samples, batch_size)
+    assert [len(part) for part in parts] == [batch_size] * whole_batches + [rest] * (rest > 0)
 
 
 TABLE, GREY = dataset(), pictures(n=4)

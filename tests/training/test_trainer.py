@@ -251,6 +251,7 @@ def test_a_resumed_trial_equals_an_uninterrupted_one(name: str, tmp_path: Path, 
 
     whole = make()
     records = whole.step(20)
+    assert whole.epoch > 3, "there must be something left to resume"
     stopped = make()
     stopped.step(2)
     checkpoint.save(tmp_path / "trial.pt", stopped.state())

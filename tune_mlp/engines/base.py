@@ -1,4 +1,4 @@
-"""What an engine is: it starts a FoldRun for one fold of one config, and a FoldRun trains, evaluates and gives its weights out."""
+"""The interface of an engine: it starts a FoldRun, which trains one fold of one config, evaluates it and gives its weights."""
 
 from __future__ import annotations
 
@@ -16,36 +16,39 @@ from tune_mlp.data.dataset import Problem
 
 @dataclass(frozen=True, slots=True)
 class TrainedEpoch:
-    """One epoch's training: the running scores over its batches, before each batch's update."""
+    """The result of one epoch's training: scores over its batches, each taken before the batch's update."""
 
     scores: Mapping[str, float]
-    """By the task's score names: `loss` and `accuracy`, or `loss`, `rmse` and `r2`. NaN once anything was non-finite."""
+    """By the task's score names: `loss` and `accuracy`, or `loss`, `rmse` and `r2`. All are NaN if anything wasn't finite."""
     steps: int
     losses: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
-    """Each step's, before its update; non-finite ones where that ended the epoch."""
+    """The loss of each step, before its update; the last one isn't finite if that ended the epoch."""
 
 
 class FoldRun(Protocol):
-    """One fold of one config in training. Depends on the seed, never on what ran before in this process."""
+    """The training of one fold of one config. It depends on the seed, and never on what ran before in this process."""
 
     @property
     def weights(self) -> int:
-        """How many numbers are trained."""
+        """The number of weights that are trained."""
 
     def train_epoch(self, epoch: int) -> TrainedEpoch:
-        """Train epoch `epoch` (from 1); batch order and dropout come from (seed, fold, epoch). A non-finite loss or
-        weight ends the epoch at once and shows as NaN scores."""
+        """Train epoch `epoch` (from 1), whose order of batches and dropout follow from (seed, fold, epoch).
+
+        A loss or a weight that isn't finite ends the epoch at once, and all scores are NaN.
+        """
 
     def evaluate(self, x: NDArray[Any], y: NDArray[Any], index: NDArray[Any] | None = None) -> dict[str, float]:
-        """Scores on raw samples (all, or those at `index`), in evaluation mode; NaN where an output is non-finite."""
+        """Score raw samples (all, or those at `index`) in evaluation mode; NaN if an output isn't finite."""
 
     def state(self) -> dict[str, Any]:
-        """All that a later `load_state` needs to go on bit for bit: tensors and plain values only, copied."""
+        """Return all that a later `load_state` needs to go on bit for bit, as copied tensors and plain values."""
 
-    def load_state(self, state: Mapping[str, Any]) -> None: ...
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` returned, in this process or another one."""
 
     def module(self) -> nn.Module:
-        """The model as PyTorch, sharing this run's weights."""
+        """Return the model as PyTorch, which shares this run's weights."""
 
 
 class Engine(Protocol):
@@ -53,5 +56,11 @@ class Engine(Protocol):
 
     name: str
 
+    def load(self, problem: Problem | None = None, device: str = "cpu") -> None:
+        """Load all that a process's first epoch would otherwise pay for: code, kernels, and what the problem's runs share.
+
+        It may be called again, and costs milliseconds then.
+        """
+
     def start(self, config: TrialConfig, problem: Problem, fold: int, seed: int, device: str = "cpu") -> FoldRun:
-        """`seed` is the trial's; the fold and the purpose are derived from it."""
+        """Start a run; `seed` is the trial's, from which the fold's own seeds are derived."""

@@ -1,4 +1,4 @@
-"""Refusals at the start of a run, in one line each: what can't be learnt, and what an engine doesn't train."""
+"""Refusals at the start of a run, in one line each: what can't be trained, and what an engine doesn't train."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tune_mlp.models.pictures import check_model
 
 
 def check_start(config: TrialConfig, dataset: Dataset) -> None:
-    """What no engine trains."""
+    """Refuse what no engine trains."""
     if dataset.task == "regression" and config.loss not in REGRESSION_LOSSES:
         raise UsageError(
             f"loss: regression needs one of {', '.join(REGRESSION_LOSSES)}, got {config.loss} on {dataset.name}"
@@ -18,11 +18,20 @@ def check_start(config: TrialConfig, dataset: Dataset) -> None:
 
 
 def check_compiled(config: TrialConfig) -> None:
-    """What the compiled engine doesn't train, though it ought to have been noticed when the engine was chosen."""
+    """Refuse what the compiled engine doesn't train. `choose_engine` has refused it before, unless it wasn't asked."""
     reason = eager_only(config)
     if reason:
         raise not_compiled(reason)
 
 
 def not_compiled(reason: str) -> UsageError:
+    """Return the error that says what the compiled engine doesn't offer."""
     return UsageError(f"engine: compiled doesn't offer {reason}, only eager does; use auto or eager")
+
+
+def no_jit() -> UsageError:
+    """Return the error that says why there is no compiled engine here."""
+    return UsageError(
+        "engine: compiled needs numba's compiler, and NUMBA_DISABLE_JIT is set, which switches it off; "
+        "unset it, or use auto or eager"
+    )

@@ -1,6 +1,6 @@
-"""Numbers below 1e-38 as zero: a processor takes a hundred times as long for them, and optimisers are full of them.
+"""Denormal numbers, those below 1e-38, are taken as zero: a processor needs a hundred times as long for them.
 
-A unit that has died gets no gradient any more, and its running means halve every few steps until they are that small.
+Optimisers make them: a unit that has died gets no gradient any more, and its running means shrink until they are that small.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ for kind in (np.float32, np.float64):
 
 @contextlib.contextmanager
 def denormals_as_zero() -> Iterator[None]:
-    """In this thread, for a while; also as a decorator. Where the processor can't, nothing changes."""
+    """Take denormal numbers as zero in this thread, within the context or the decorated function, if the processor can."""
     already = float(np.float32(1e-40) * np.float32(1)) == 0.0  # torch can set it, and doesn't tell
     torch.set_flush_denormal(True)
     try:

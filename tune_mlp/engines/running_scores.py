@@ -1,4 +1,4 @@
-"""Scores from sums over batches: nothing is kept of a sample but what the sums need."""
+"""Scores of an epoch, computed from sums over its batches: no sample's outputs are kept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Best = Callable[[Floats], NDArray[np.int64]]
 
 
 class Measure(Protocol):
-    """The scores of one task beside the loss."""
+    """Collects the scores of one task beside the loss."""
 
     def add(self, outputs: Floats, y: NDArray[Any]) -> None: ...
 
@@ -31,7 +31,7 @@ def _best(outputs: Floats) -> NDArray[np.int64]:
 
 
 class Classification:
-    """Accuracy."""
+    """Collects the accuracy."""
 
     def __init__(self, scaler: TargetScaler, best: Best) -> None:
         self._best = best
@@ -45,7 +45,7 @@ class Classification:
 
 
 class Regression:
-    """rmse over all outputs in the target's own unit, and r2 as scikit-learn has it: each output's own, averaged.
+    """Collects rmse over all outputs in the target's own unit, and r2 as scikit-learn has it: the mean of each output's own.
 
     An output that doesn't vary has r2 1 where it is met exactly and 0 where it isn't, so that r2 is always finite.
     """
@@ -83,7 +83,7 @@ MEASURES: dict[Task, type[Classification] | type[Regression]] = {
 
 
 class RunningScores:
-    """The loss and a task's own scores so far; all of them are NaN once a loss or an output was non-finite."""
+    """Collects the loss and a task's own scores; all of them are NaN as soon as a loss or an output isn't finite."""
 
     def __init__(self, task: Task, scaler: TargetScaler, best: Best = _best) -> None:
         self._task = task
@@ -93,7 +93,7 @@ class RunningScores:
         self.finite = True
 
     def add(self, outputs: Floats, y: NDArray[Any], losses: Floats, batch_size: int) -> None:
-        """Samples in batches of `batch_size` (the last may be short) and the mean loss of each batch."""
+        """Add samples, in batches of `batch_size` of which the last may be short, and the mean loss of each batch."""
         n = len(y)
         last = n - (len(losses) - 1) * batch_size
         # In doubles: a sum of large but finite float32 losses is finite.
@@ -112,5 +112,5 @@ class RunningScores:
 
 
 def nan_scores(task: Task) -> dict[str, float]:
-    """What a run that diverged scores."""
+    """Return the scores of an epoch that diverged: NaN for each."""
     return dict.fromkeys(SCORES[task], math.nan)

@@ -1,4 +1,4 @@
-"""The model that a TrialConfig describes, by its name."""
+"""Build the model that a TrialConfig names."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ MODELS: dict[str, Build] = {
 
 
 def build_model(inputs: int, shape: tuple[int, ...], outputs: int, config: TrialConfig, seed: int) -> nn.Sequential:
-    """`inputs` numbers a sample, flat; `shape` is `Dataset.shape`, empty where they are no picture."""
+    """Build a model of `inputs` numbers a sample; `shape` is `Dataset.shape`, which is empty where samples aren't pictures."""
     return MODELS[config.model.name](inputs, shape, outputs, config, seed)

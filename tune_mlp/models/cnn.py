@@ -19,8 +19,10 @@ from tune_mlp.models.pictures import Size, pooled, size_of
 
 
 class Pictures(nn.Unflatten):
-    """[n, height * width * channels] to [n, channels, height, width], channels last in memory: there PyTorch's pooling
-    is vectorised, and an epoch of MNIST took 7.4 s in place of 9.2 s."""
+    """Turns [n, height * width * channels] into [n, channels, height, width].
+
+    Channels stay last in memory: PyTorch's pooling is vectorised there, and an epoch of MNIST took 7.4 s in place of 9.2 s.
+    """
 
     def __init__(self, size: Size) -> None:
         super().__init__(1, tuple(size))

@@ -1,4 +1,4 @@
-"""Dropout whose masks are drawn in shared code, so that all engines drop the same units."""
+"""Dropout, whose masks are drawn in code that all engines share, so that they drop the same units."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tune_mlp.seeds import derive
 
 LEVELS = 2**16
 TOGETHER = 2**24
-"""About so many units are drawn together: those of a CNN are many."""
+"""About the number of units whose masks are drawn together: a CNN has many."""
 
 
 def mask_generator(seed: int, fold: int, epoch: int) -> np.random.Generator:
-    """What an epoch's masks are drawn from, chunk after chunk of `batches.chunks`."""
+    """Return the generator that an epoch's masks are drawn from, chunk after chunk of `batches.chunks`."""
     return np.random.Generator(np.random.SFC64(derive(seed, "dropout", fold, epoch)))
 
 
 def draw_masks(generator: np.random.Generator, samples: int, units: int, p: float) -> NDArray[np.uint8]:
-    """[samples, units of all hidden layers]: 1 where a unit is kept.
+    """Return masks [samples, units of all hidden layers], with 1 where a unit is kept.
 
     A byte is drawn for each unit, and one more for each sample, which says whether the sample's p is the multiple of 1/256
     below p or the one above: over all samples p is met to within 1/65536.
@@ -40,7 +40,7 @@ def draw_masks(generator: np.random.Generator, samples: int, units: int, p: floa
 def draw_by_batch(
     generator: np.random.Generator, samples: int, batch_size: int, units: int, p: float
 ) -> Iterator[NDArray[np.uint8]]:
-    """What `draw_masks` gives for all samples, batch by batch and never much of it at a time."""
+    """Yield what `draw_masks` returns for all samples, batch by batch, and never hold much of it."""
     piece = batch_size * max(1, TOGETHER // (batch_size * units))
     for start in range(0, samples, piece):
         drawn = draw_masks(generator, min(piece, samples - start), units, p)
@@ -49,7 +49,7 @@ def draw_by_batch(
 
 
 class Dropout(nn.Dropout):
-    """Dropout by the mask it was given last; as nn.Dropout where there is none.
+    """Dropout by the mask that it was given last; without one it is nn.Dropout.
 
     `shape` is that of a sample: (units,), or (channels, height, width).
     """
@@ -65,8 +65,10 @@ class Dropout(nn.Dropout):
         return math.prod(self.shape)
 
     def take(self, drawn: torch.Tensor) -> None:
-        """Use this part of `draw_masks`, [n, units]: of a picture each pixel's channels, pixel by pixel, which is how
-        they lie in memory."""
+        """Use this part of `draw_masks`, [n, units], as the mask.
+
+        A picture's units are each pixel's channels, pixel by pixel, which is how they lie in memory.
+        """
         if len(self.shape) == 3:
             channels, *size = self.shape
             drawn = drawn.view(len(drawn), *size, channels).permute(0, 3, 1, 2)

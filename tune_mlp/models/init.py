@@ -1,4 +1,4 @@
-"""Initial weights: each law draws from the generator it is given, never from PyTorch's global one."""
+"""Initial weights: each distribution is drawn from a given generator, never from PyTorch's global one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Layer = nn.Linear | nn.Conv2d
 
 
 def fans(layer: Layer) -> tuple[int, int]:
-    """How many inputs meet in an output, and how many outputs an input goes to."""
+    """Return the fan-in and the fan-out: how many inputs an output has, and how many outputs an input goes to."""
     outputs, inputs, *window = layer.weight.shape
     area = math.prod(window)
     return inputs * area, outputs * area
@@ -37,11 +37,11 @@ def _zero_bias(layer: Layer) -> None:
 
 
 DISTRIBUTIONS: dict[Literal["uniform", "normal"], Callable[[torch.Tensor, float, torch.Generator], None]] = {
-    # uniform in ±sqrt(3) * std has the deviation std
+    # uniform in ±sqrt(3) * std has the standard deviation std
     "uniform": lambda tensor, std, generator: _uniform(tensor, math.sqrt(3.0) * std, generator),
     "normal": _normal,
 }
-"""Each fills a tensor with mean 0 and the deviation it is given."""
+"""The functions that fill a tensor with mean 0 and a given standard deviation."""
 
 
 def default(options: DefaultInit, layer: Layer, generator: torch.Generator) -> None:
@@ -78,7 +78,7 @@ def constant(options: ConstantInit, layer: Layer, generator: torch.Generator) ->
     _zero_bias(layer)
 
 
-# Any: each law takes its own options, and `config.Init` pairs the name with them.
+# Any: each takes its own options, and `config.Init` pairs the name with them.
 INITS: dict[str, Callable[[Any, Layer, torch.Generator], None]] = {
     "default": default,
     "xavier": xavier,

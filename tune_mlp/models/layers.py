@@ -1,4 +1,4 @@
-"""Layers that start and train from what they are given: no global generator, and no batch too small."""
+"""Layers that draw nothing from the global generator, and batch norm that trains on a batch of one sample."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Conv(nn.Conv2d):
 
 
 class _MeetsOneSample(_BatchNorm):
-    """Batch normalisation that meets a training batch of one sample, which has no variance, with the running statistics."""
+    """Batch norm that uses the running statistics for a training batch of one sample, which has no variance."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.training and len(x) == 1:
@@ -32,8 +32,11 @@ class _MeetsOneSample(_BatchNorm):
 
 
 class BatchNorm(_MeetsOneSample, nn.BatchNorm1d):
-    pass
+    """Batch norm of each unit over the batch."""
 
 
 class PictureNorm(_MeetsOneSample, nn.BatchNorm2d):
-    """Each channel over batch, height and width. One picture would have a variance, but a setting should mean one thing."""
+    """Batch norm of each channel over batch, height and width.
+
+    A single picture does have a variance, but `batch_norm` should mean the same for every model.
+    """

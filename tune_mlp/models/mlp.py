@@ -33,12 +33,12 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 
 def build_mlp(inputs: int, outputs: int, config: TrialConfig, seed: int) -> nn.Sequential:
-    """On the CPU, whatever device it goes to later: the same seed means the same weights everywhere."""
+    """Build the MLP on the CPU, whatever device it goes to later: the same seed then gives the same weights everywhere."""
     return nn.Sequential(*dense_layers(inputs, outputs, config, torch.Generator().manual_seed(seed)))
 
 
 def dense_layers(inputs: int, outputs: int, config: TrialConfig, generator: torch.Generator) -> list[nn.Module]:
-    """Hidden layers and the last one, which every model ends with."""
+    """Return the hidden layers and the last one, with which every model ends."""
     layers: list[nn.Module] = []
     width = inputs
     for hidden in config.hidden:
@@ -57,7 +57,7 @@ def dense_layers(inputs: int, outputs: int, config: TrialConfig, generator: torc
 
 
 def drawn(layer: Layer, config: TrialConfig, generator: torch.Generator) -> Layer:
-    """The layer with the weights it starts from."""
+    """Draw the layer's initial weights, and return the layer."""
     with torch.no_grad():
         INITS[config.init.name](config.init, layer, generator)
     return layer

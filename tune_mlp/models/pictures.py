@@ -1,4 +1,4 @@
-"""Pictures: what models and rotation need of them, and the refusal where a dataset hasn't it; imports no PyTorch."""
+"""The sizes of pictures, and the refusal of a config that needs pictures where a dataset has none; imports no PyTorch."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from tune_mlp.errors import StudyError
 
 
 class Size(NamedTuple):
+    """The size of a picture."""
+
     height: int
     width: int
     channels: int
 
 
 class Learnt(Protocol):
-    """What is asked of a Dataset, which stands beside this package and not below it."""
+    """The part of a Dataset that is needed here; `data` stands beside this package, which can't import it."""
 
     @property
     def name(self) -> str: ...
@@ -34,7 +36,7 @@ def size_of(shape: tuple[int, ...]) -> Size:
 
 
 def pooled(size: Size, model: Cnn) -> Size:
-    """What the convolutions make of a picture."""
+    """Return the size of a picture after all convolutions and their pooling."""
     by = model.pool ** len(model.channels)
     if by > min(size.height, size.width):
         raise ValueError(

@@ -1,7 +1,7 @@
-"""Files that training leaves: checkpoints to go on from, and the best model with its description.
+"""The files that training leaves: checkpoints to go on from, and the best model with its description.
 
-All are written aside and then renamed, so that a reader, or a resume after a kill, finds a whole file or none. None
-needs unpickling of anything but tensors and plain values.
+Each is written under another name and then renamed, so that a reader, or a resume after a kill, finds a whole file or none.
+Reading one unpickles nothing but tensors and plain values.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def save(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """What `save` wrote, on the CPU."""
+    """Return what `save` wrote, with its tensors on the CPU."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -44,14 +44,14 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def packed(state: Mapping[str, Any]) -> bytes:
-    """Tensors and plain values as a file has them."""
+    """Return tensors and plain values as the content of a file."""
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
     return buffer.getvalue()
 
 
 def unpacked(content: bytes, path: str | Path) -> dict[str, Any]:
-    """What `packed` gave, on the CPU; `path` is where it lay."""
+    """Return what `packed` was given, with its tensors on the CPU; `path` is named in an error."""
     data = io.BytesIO(content)
     try:
         _check_sums(data)
@@ -64,7 +64,7 @@ def unpacked(content: bytes, path: str | Path) -> dict[str, Any]:
 
 
 def save_model(folder: Path, weights: Mapping[str, torch.Tensor], description: Mapping[str, Any]) -> None:
-    """Write a plain state dict as `folder`/model.pt and what it is as `folder`/trial.json, strict JSON.
+    """Write a plain state dict as `folder`/model.pt, and its description as `folder`/trial.json in strict JSON.
 
     For `load_model` the description needs `config` (TrialConfig.model_dump()), `inputs` and `outputs`, and for a CNN
     `shape` (Dataset.shape).
@@ -76,7 +76,7 @@ def save_model(folder: Path, weights: Mapping[str, torch.Tensor], description: M
 
 
 def load_model(folder: str | Path) -> nn.Module:
-    """The model that `save_model` left in `folder` (a run's `best/`), as an ordinary PyTorch module in evaluation mode."""
+    """Return the model that `save_model` wrote to `folder` (a run's `best/`) as a PyTorch module in evaluation mode."""
     path = Path(folder) / DESCRIPTION
     try:
         text = path.read_text(encoding="utf-8")
@@ -94,7 +94,7 @@ def load_model(folder: str | Path) -> nn.Module:
 
 
 def _check_sums(data: io.BytesIO) -> None:
-    """torch.load doesn't look at the checksums that torch.save wrote, and reads damaged weights without a word."""
+    """Check the file's checksums: torch.load ignores those that torch.save wrote, and reads damaged weights without an error."""
     with zipfile.ZipFile(data) as archive:
         # The directory has no checksum. torch.save neither compresses nor sets attributes; where one bit says
         # otherwise, torch.load reads nothing and hands out whatever was in memory. First, for what isn't compressed

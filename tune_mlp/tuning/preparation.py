@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,7 @@ from tune_mlp.console.board import Display
 from tune_mlp.data.dataset import Dataset, Problem
 from tune_mlp.data.sources import load_dataset
 from tune_mlp.data.split import make_problem
-from tune_mlp.engines.choose import choose_engine
-from tune_mlp.engines.compiled.cache import is_compiled
+from tune_mlp.engines.choose import choose_engine, load_engine, must_compile
 from tune_mlp.errors import StudyError
 from tune_mlp.imports import import_ahead
 from tune_mlp.runs.phases import Phases
@@ -87,11 +87,11 @@ def cluster_for(
 
 def _compile_ahead(engine: str, display: Display) -> None:
     """Compile the kernels of the compiled engine if this machine has none on disk, before several workers ask for them."""
-    if engine != "compiled" or is_compiled():
+    if not must_compile(engine):
         return
     display.say("compiling the kernels, once for this machine and version: this takes about half a minute", "dim")
+    start = time.monotonic()
     with display.waiting("Compiling the kernels"):
-        from tune_mlp.engines.compiled.load import load_kernels  # torch and numba take two seconds to import
-
-        seconds = load_kernels()
+        load_engine(engine)
+    seconds = time.monotonic() - start
     display.say(f"compiled the kernels in {seconds:.0f} s, once for this machine and version", "dim")

@@ -206,10 +206,10 @@ def _warm_for_test(engine: str) -> None:
 
     def go() -> None:
         with contextlib.suppress(Exception):  # the test meets the same error again
-            from tune_mlp.engines.choose import warm
+            from tune_mlp.engines.choose import load_engine
             from tune_mlp.tuning import winner  # noqa: F401  # imported ahead of its use
 
-            warm(engine)
+            load_engine(engine)
 
     threading.Thread(target=go, daemon=True).start()
 

@@ -101,7 +101,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
     """Trains one trial after the other. A trial's metrics depend on its config, its seed and the data alone."""
 
     def setup(self, config: dict[str, Any], job: Job) -> None:
-        from tune_mlp.engines.choose import engine, warm
+        from tune_mlp.engines.choose import engine
 
         threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
         self._engine = engine(job.engine)  # first: it imports PyTorch, too, and faster
@@ -110,7 +110,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
 
         torch.set_num_threads(job.threads)
         threadpool_limits(job.threads)
-        warm(job.engine)  # loading kernels takes half a second, which is no trial's
+        self._engine.load(job.problem, "cuda" if job.gpu else "cpu")  # half a second, which is no trial's
         self._job = job
         self._node = ray.util.get_node_ip_address()
         self._begin(config)

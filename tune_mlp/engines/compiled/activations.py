@@ -1,4 +1,4 @@
-"""Activations and their derivatives over a flat array, by number; written so that each loop is vectorised."""
+"""Activations of a flat array and their derivatives, chosen by number; written so that each loop is vectorised."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ SIXTH = F(1.0 / 6.0)
 
 @inline
 def exp(x: Any) -> Any:
-    """e**x in float32 (Cephes' polynomial): without a call, so that loops over it are vectorised."""
+    """Return e**x in float32 by Cephes' polynomial: without a call, so that loops over it are vectorised."""
     clipped = min(max(x, EXP_LOW), EXP_HIGH)
     power = np.floor(clipped * LOG2E + HALF)  # float32: math.floor makes an integer, and doubles of all that follows
     r = clipped - power * LN2_HIGH - power * LN2_LOW
@@ -68,7 +68,7 @@ def sigmoid(x: Any) -> Any:
 
 @inline
 def erf(x: Any) -> Any:
-    """Abramowitz and Stegun 7.1.26, whose error of 1.5e-7 is float32's own."""
+    """Return the error function by Abramowitz and Stegun 7.1.26, whose error of 1.5e-7 is float32's own."""
     size = abs(x)
     t = ONE / (ONE + P * size)
     value = ONE - ((((A5 * t + A4) * t + A3) * t + A2) * t + A1) * t * exp(-size * size)
@@ -77,7 +77,7 @@ def erf(x: Any) -> Any:
 
 @inline
 def forward(kind: Any, z: Array, h: Array) -> None:
-    """h = f(z)."""
+    """Set h = f(z)."""
     n = z.shape[0]
     if kind == RELU:
         for i in range(n):
@@ -119,7 +119,7 @@ def forward(kind: Any, z: Array, h: Array) -> None:
 
 @inline
 def backward(kind: Any, z: Array, h: Array, d: Array) -> None:
-    """d *= f'(z), where h = f(z)."""
+    """Multiply d by f'(z), where h = f(z)."""
     n = z.shape[0]
     if kind == RELU:
         for i in range(n):

@@ -1,17 +1,23 @@
-"""The kernel for a batch of one sample and plain SGD: an epoch's chunk of them in one compiled call."""
+"""The kernel for a batch of one sample and plain SGD: an epoch's chunk of them in one compiled call.
+
+Each row of weights is read once more on the way back, and changed in the same pass. A row of the first layer is then added to
+the sums of the sample to come, too. No gradient of a weight is stored.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tune_mlp.engines.compiled import activations, losses
-from tune_mlp.engines.compiled.jit import aligned, inline, kernel
-from tune_mlp.engines.compiled.layers import column_sums, copy, fold, matrix, vector
-from tune_mlp.engines.compiled.nonzero import SLACK, list_newly_nonzero, list_nonzero
+from tune_mlp.engines.compiled.arguments import BIAS, Chunk, Net, matrix, vector
+from tune_mlp.engines.compiled.jit import aligned, inline, kernel, spliced
+from tune_mlp.engines.compiled.layers import add_to_rows, column_sums, copy
+from tune_mlp.engines.compiled.nonzero import list_nonzero, list_pixels, list_zero_in
 from tune_mlp.engines.compiled.rows import add_rows, change_and_add_rows, dot_and_change_rows
 from tune_mlp.engines.compiled.simd import prefetch
+from tune_mlp.engines.compiled.sparse import picture_sum
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
 
@@ -21,111 +27,151 @@ AHEAD = 3
 """A sample is asked for while the one so many before it is trained: memory takes as long as that to answer."""
 
 
-def room(dims: Array) -> tuple[Array, Array]:
-    """What the kernel writes on: work, two samples as numbers, 3 arrays of all hidden units (sums, outputs, gradients),
-    one of the outputs, the first layer's sums, u and s; and lists, of how many are listed of each layer's inputs, and of
-    these."""
-    units, features = int(dims[1:-1].sum()), int(dims[0])
-    work = 2 * (features + SLACK) + 3 * units + SLACK + int(dims[-1]) + 3 * int(dims[1])
-    return aligned(work), np.empty(len(dims) + features + units + 2 * SLACK, np.uint32)
+class ScratchOfOne(NamedTuple):
+    """Room for the kernel to write on; a call finds nothing there of the one before."""
+
+    samples: Array
+    """float32 [2, features]: a sample and the one to come, in turns."""
+    listed: Array
+    """uint32 [2, features]: the places at which these two aren't zero."""
+    newly_listed: Array
+    """uint32 [features]: the places at which the sample to come isn't zero and the one before it is."""
+    sums: Array
+    """float32 [hidden units]: each hidden layer's sums, layer after layer."""
+    outputs: Array
+    """float32 [hidden units]: each hidden layer's outputs."""
+    gradients: Array
+    """float32 [hidden units]: the gradients of each hidden layer's outputs, and then of its sums."""
+    units_listed: Array
+    """uint32 [hidden units]: the units whose outputs aren't zero, layer after layer."""
+    counts: Array
+    """int64 [layers]: how many of a layer's inputs are listed."""
+    last_gradients: Array
+    """float32 [1, outputs]: the gradients of the last layer's sums."""
+    first_sums: Array
+    """float32 [first layer's outputs]: the sample's sums in the first layer."""
+    shared: Array
+    """float32 [first layer's outputs]: the part that all rows of a first layer share, see `sparse.py`."""
+    columns: Array
+    """float32 [first layer's outputs]: the sum of its weights' columns."""
+
+
+def scratch_of_one(dims: Array) -> ScratchOfOne:
+    """Make room for a net with these `Net.dims`."""
+    features, units, outputs = int(dims[0]), int(dims[1:-1].sum()), int(dims[-1])
+    return ScratchOfOne(
+        samples=aligned(2 * features).reshape(2, features),
+        listed=np.empty((2, features), np.uint32),
+        newly_listed=np.empty(features, np.uint32),
+        sums=aligned(units),
+        outputs=aligned(units),
+        gradients=aligned(units),
+        units_listed=np.empty(units, np.uint32),
+        counts=np.empty(len(dims) - 1, np.int64),
+        last_gradients=aligned(outputs).reshape(1, outputs),
+        first_sums=aligned(int(dims[1])),
+        shared=aligned(int(dims[1])),
+        columns=aligned(int(dims[1])),
+    )
 
 
 @inline
-def read(sparse: bool, pictures: Array, rows: Array, x: Array, r: Any, sample: Array) -> Any:
-    """Sample r as numbers; returns a picture's sum."""
-    total = np.int32(0)
-    if sparse:
-        picture = pictures[rows[r]]
-        for i in range(picture.shape[0]):
-            sample[i] = picture[i]
-        for i in range(picture.shape[0]):
-            total = np.int32(total + np.int32(picture[i]))
-    else:
-        copy(x[r], sample)
-    return F(total)
+def read_sample(chunk: Chunk, r: Any, sample: Array, listed: Array) -> tuple[Any, Any]:
+    """Write sample r as numbers, and list those that aren't zero; return a picture's sum, and how many are listed."""
+    if not chunk.sparse:
+        copy(chunk.inputs[r], sample)
+        return ZERO, list_nonzero(sample, listed, False)
+    picture = chunk.pictures[chunk.rows[r]]
+    for i in range(picture.shape[0]):
+        sample[i] = picture[i]
+    return picture_sum(picture), list_pixels(picture, listed)
 
 
 @kernel
-def train_batches_of_one(
-    sparse: bool, rows: Array, pictures: Array, a: Any, c: Any, x: Array, classes: Array, targets: Array,
-    dims: Array, places: Array, hidden: Array, p: Array, activation: Any, loss: Any, lr: Any,
-    work: Array, lists: Array, outputs: Array, batch_losses: Array,
-) -> Any:  # fmt: skip
-    """Train n batches of one sample by plain SGD: each row of weights is read once more on the way back, and changed in
-    the same pass. A row of the first layer is then in the sums of the sample to come, too. No gradient is stored.
-
-    sparse: samples are `rows` of the pictures; else the rows of x. work and lists: room to write on, as much as `room` says.
-    """
-    n = outputs.shape[0]
-    layers = dims.shape[0] - 1
-    units, features, wide = hidden[layers - 1], dims[0], dims[0] + SLACK
-    even, odd = work[:features], work[wide : wide + features]
-    at = 2 * wide
-    zs, hs, ds = work[at : at + units], work[at + units : at + 2 * units], work[at + 2 * units : at + 3 * units]
-    at += 3 * units + SLACK
-    d_out = work[at : at + dims[layers]].reshape(1, dims[layers])
-    at += dims[layers]
-    first, u, s = work[at : at + dims[1]], work[at + dims[1] : at + 2 * dims[1]], work[at + 2 * dims[1] :]
-    counts, listed_inputs, listed = lists[:layers], lists[layers : layers + wide], lists[layers + wide :]
-    w0 = matrix(p, places, dims, 0)
-    zeros = activation != activations.RELU  # one of its units that is 0 has no gradient either
-    first[:] = ZERO
-    u[:] = ZERO
-    s[:] = ZERO
-    if sparse:
-        column_sums(w0, s)
-    total = read(sparse, pictures, rows, x, 0, even)
-    count = list_nonzero(even, listed_inputs, False)
-    add_rows(even, listed_inputs[:count], w0, first)
+def train_batches_of_one(net: Net, chunk: Chunk, lr: Any, scratch: ScratchOfOne) -> Any:
+    """Train a chunk's samples one by one by plain SGD; return how many there were."""
+    n, layers = chunk.outputs.shape[0], net.dims.shape[0] - 1
+    w0, features = matrix(net.weights, net, 0), net.dims[0]
+    scratch.first_sums[:] = ZERO
+    scratch.shared[:] = ZERO
+    scratch.columns[:] = ZERO
+    if chunk.sparse:
+        column_sums(w0, scratch.columns)
+    total, count = read_sample(chunk, 0, scratch.samples[0], scratch.listed[0])
+    add_rows(scratch.samples[0], scratch.listed[0][:count], w0, scratch.first_sums)
     for r in range(n):
-        if sparse and r + AHEAD < n:
-            prefetch(pictures[rows[r + AHEAD]], 0, features)
-        sample, coming = (even, odd) if r % 2 == 0 else (odd, even)
-        for layer in range(layers):
-            width = dims[layer + 1]
-            last = layer == layers - 1
-            z = outputs[r] if last else zs[hidden[layer] : hidden[layer] + width]
-            bias = vector(p, places, dims, layer, 1)
-            if layer == 0:
-                for j in range(width):
-                    z[j] = a * (first[j] + total * u[j]) + c * s[j] + bias[j]
-            else:
-                copy(bias, z)
-                begin, end = hidden[layer - 1], hidden[layer - 1] + dims[layer]
-                count = list_nonzero(hs[begin:end], listed[begin:], zeros)
-                add_rows(hs[begin:end], listed[begin : begin + count], matrix(p, places, dims, layer), z)
-                counts[layer] = count
-            if not last:
-                activations.forward(activation, z, hs[hidden[layer] : hidden[layer] + width])
-        batch_losses[r] = losses.gradient(loss, outputs[r : r + 1], classes[r : r + 1], targets[r : r + 1], d_out)
-        d = d_out[0]
-        for back in range(layers):
-            layer = layers - 1 - back
-            width = dims[layer + 1]
-            bias = vector(p, places, dims, layer, 1)
-            for j in range(width):
-                bias[j] -= lr * d[j]
-            if layer > 0:
-                begin, end = hidden[layer - 1], hidden[layer - 1] + dims[layer]
-                d_above = ds[begin:end]
-                d_above[:] = ZERO
-                its_listed = listed[begin : begin + counts[layer]]
-                dot_and_change_rows(hs[begin:end], its_listed, matrix(p, places, dims, layer), d, d_above, -lr)
-                activations.backward(activation, zs[begin:end], hs[begin:end], d_above)
-                d = d_above
-                continue
-            share = lr * (a * total + c * F(features))
-            for j in range(width):
-                u[j] -= lr * c * d[j]
-                s[j] -= share * d[j]
-            if r + 1 < n:
-                total = read(sparse, pictures, rows, x, r + 1, coming)
-            else:
-                coming[:] = ZERO
-            first[:] = ZERO
-            count = list_nonzero(sample, listed_inputs, False)
-            change_and_add_rows(sample, listed_inputs[:count], w0, d, coming, first, -lr * a)
-            count = list_newly_nonzero(coming, sample, listed_inputs)
-            add_rows(coming, listed_inputs[:count], w0, first)
-    fold(w0, u)
+        if chunk.sparse and r + AHEAD < n:
+            prefetch(chunk.pictures[chunk.rows[r + AHEAD]])
+        forward(net, chunk, scratch, r, total)
+        chunk.losses[r] = losses.gradient(
+            net.loss,
+            chunk.outputs[r : r + 1],
+            chunk.classes[r : r + 1],
+            chunk.targets[r : r + 1],
+            scratch.last_gradients,
+        )
+        d = backward(net, scratch, lr, layers)
+        share = lr * (chunk.scale * total + chunk.shift * F(features))
+        for j in range(d.shape[0]):
+            scratch.shared[j] -= lr * chunk.shift * d[j]
+            scratch.columns[j] -= share * d[j]
+        now, then = r % 2, (r + 1) % 2
+        sample, coming, coming_listed = scratch.samples[now], scratch.samples[then], scratch.listed[then]
+        coming_count = 0
+        if r + 1 < n:
+            total, coming_count = read_sample(chunk, r + 1, coming, coming_listed)
+        else:
+            coming[:] = ZERO
+        scratch.first_sums[:] = ZERO
+        factor = -lr * chunk.scale
+        change_and_add_rows(sample, scratch.listed[now][:count], w0, d, coming, scratch.first_sums, factor)
+        new_count = list_zero_in(sample, coming_listed[:coming_count], scratch.newly_listed)
+        add_rows(coming, scratch.newly_listed[:new_count], w0, scratch.first_sums)
+        count = coming_count
+    add_to_rows(scratch.shared, w0)
     return n
+
+
+@spliced
+def forward(net: Net, chunk: Chunk, scratch: ScratchOfOne, r: Any, total: Any) -> None:
+    """Compute sample r's outputs, where the first layer's sums of its pixels are there already."""
+    layers = net.dims.shape[0] - 1
+    listed_zeros = net.activation != activations.RELU  # one of its units that is 0 has no gradient either
+    for layer in range(layers):
+        last = layer == layers - 1
+        begin, end = net.units_before[layer], net.units_before[layer] + net.dims[layer + 1]
+        z = chunk.outputs[r] if last else scratch.sums[begin:end]
+        bias = vector(net.weights, net, layer, BIAS)
+        if layer == 0:
+            for j in range(z.shape[0]):
+                picture_part = scratch.first_sums[j] + total * scratch.shared[j]
+                z[j] = chunk.scale * picture_part + chunk.shift * scratch.columns[j] + bias[j]
+        else:
+            above, below = net.units_before[layer - 1], net.units_before[layer]
+            h, listed = scratch.outputs[above:below], scratch.units_listed[above:below]
+            copy(bias, z)
+            count = list_nonzero(h, listed, listed_zeros)
+            add_rows(h, listed[:count], matrix(net.weights, net, layer), z)
+            scratch.counts[layer] = count
+        if not last:
+            activations.forward(net.activation, z, scratch.outputs[begin:end])
+
+
+@spliced
+def backward(net: Net, scratch: ScratchOfOne, lr: Any, layers: Any) -> Array:
+    """Change all weights but the first layer's matrix; return the gradients of the first layer's sums."""
+    d = scratch.last_gradients[0]
+    for back in range(layers):
+        layer = layers - 1 - back
+        bias = vector(net.weights, net, layer, BIAS)
+        for j in range(d.shape[0]):
+            bias[j] -= lr * d[j]
+        if layer > 0:
+            begin, end = net.units_before[layer - 1], net.units_before[layer]
+            d_above, h = scratch.gradients[begin:end], scratch.outputs[begin:end]
+            d_above[:] = ZERO
+            listed = scratch.units_listed[begin : begin + scratch.counts[layer]]
+            dot_and_change_rows(h, listed, matrix(net.weights, net, layer), d, d_above, -lr)
+            activations.backward(net.activation, scratch.sums[begin:end], h, d_above)
+            d = d_above
+    return d

@@ -1,4 +1,4 @@
-"""Where compiled kernels are kept, and whether they are there already; importing this imports no numba."""
+"""Where compiled kernels are kept, and whether they are there already. Importing this imports no numba."""
 
 from __future__ import annotations
 
@@ -18,9 +18,13 @@ from tune_mlp.regular_files import user_id
 
 @functools.cache
 def cache_folder() -> Path:
-    """In $NUMBA_CACHE_DIR, the user's cache folder, or a temporary one where the home is read-only. It is named after the
-    sources, since numba looks only at the file of the function that is called, and after their folder, since numba also looks
-    at the path: another checkout's kernels would count as there and be compiled again in each worker."""
+    """Return the folder that compiled kernels are kept in.
+
+    It lies in $NUMBA_CACHE_DIR, in the user's cache folder, or in a temporary folder where the home can't be written. It is
+    named after the kernels' sources, since numba looks only at the file of the function that is called, and after the
+    sources' folder, since numba also looks at the path: another checkout's kernels would count as compiled, and each worker
+    would compile them again.
+    """
     sources = hashlib.blake2b(str(Path(__file__).parent).encode(), digest_size=8)
     for path in sorted(Path(__file__).parent.glob("*.py")):
         sources.update(path.read_bytes())
@@ -32,7 +36,7 @@ def cache_folder() -> Path:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             if folder.stat().st_uid != user_id():
-                continue  # somebody else's: compiled code is loaded from it
+                continue  # compiled code is loaded from it, and somebody else can write it
             with tempfile.TemporaryFile(dir=folder):
                 return folder
         except (OSError, RuntimeError):  # RuntimeError: no home at all
@@ -40,18 +44,26 @@ def cache_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="tune-mlp-"))
 
 
+def jit_is_disabled() -> bool:
+    """True if $NUMBA_DISABLE_JIT switches numba's compiler off, by numba's own reading of it."""
+    try:
+        return int(os.environ.get("NUMBA_DISABLE_JIT", "0")) != 0
+    except ValueError:
+        return False
+
+
 def is_compiled() -> bool:
-    """Are all kernels on disk, for this machine and these versions?"""
+    """True if all kernels are on disk, compiled for this machine and these versions."""
     return _mark().exists()
 
 
 def note_compiled() -> None:
-    """Say so to the runs to come."""
+    """Note for later processes that all kernels are on disk."""
     _mark().touch()
 
 
 def _mark() -> Path:
-    """An empty file, named after all that a compiled kernel depends on beside its sources."""
+    """Return the path of an empty file that is named after all that a compiled kernel depends on beside its sources."""
     try:
         processor = [
             line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith(("model", "flags"))

@@ -12,21 +12,24 @@ from torch import nn
 
 from tune_mlp.config import TrialConfig
 from tune_mlp.data.batches import CHUNK, epoch_order
-from tune_mlp.data.dataset import Fold, Problem
+from tune_mlp.data.dataset import Dataset, Fold, Problem
 from tune_mlp.engines.base import TrainedEpoch
 from tune_mlp.engines.check import check_compiled, check_start
 from tune_mlp.engines.compiled import activations, batch_of_one, kernels, losses, optimisers
+from tune_mlp.engines.compiled.arguments import Chunk, Net, Optimiser
+from tune_mlp.engines.compiled.cache import note_compiled
 from tune_mlp.engines.compiled.eval_order import evaluation_order
 from tune_mlp.engines.compiled.sparse import read_only
 from tune_mlp.engines.denormals import denormals_as_zero
 from tune_mlp.engines.running_scores import RunningScores, nan_scores
+from tune_mlp.engines.tiny_epochs import train_tiny_epochs
 from tune_mlp.models.dropout import draw_masks, mask_generator
 from tune_mlp.models.mlp import build_mlp
 from tune_mlp.seeds import derive
 
 Floats = NDArray[np.float32]
 
-TOGETHER = 60
+EVALUATED_TOGETHER = 60
 """So many samples are evaluated together: enough for a product of matrices, and few enough for the second cache."""
 NO_ROWS = read_only(np.empty(0, np.int64))
 NO_FLOATS = np.empty((0, 0), np.float32)
@@ -35,7 +38,7 @@ NO_PICTURES = read_only(np.empty((0, 0), np.uint8))
 
 
 class CompiledRun:
-    """One fold of one config, trained by kernels."""
+    """One fold of one configuration, trained by kernels."""
 
     def __init__(self, config: TrialConfig, problem: Problem, fold: int, seed: int) -> None:
         self._config = config
@@ -44,154 +47,127 @@ class CompiledRun:
         self._fold_number = fold
         self._seed = seed
         features, outputs = int(self._dataset.x.shape[1]), self._dataset.outputs
-        self._dims = np.array([features, *config.hidden, outputs])
-        self._hidden = np.concatenate([[0], np.cumsum(config.hidden)]).astype(np.int64)
         self._model = build_mlp(features, outputs, config, derive(seed, "weights", fold))
-        self._places, self._flat = _flatten(self._model, len(self._dims) - 1)
-        self._p = self._flat.numpy()
-        self._count = sum(parameter.numel() for parameter in self._model.parameters())
-        norms = [layer for layer in self._model if isinstance(layer, nn.BatchNorm1d)]
-        self._moments, self._tracked = _shared_moments(norms)
-        self._m, self._v, self._g = (torch.zeros_like(self._flat).numpy() for _ in range(3))
-        self._steps = 0
-        self._numbers = optimisers.settings(config)
-        self._plain = optimisers.is_plain(config)
-        self._room_size, self._room = 0, kernels.room(0, self._dims, False)
+        self._net, self._batches_seen = _shared_net(self._model, config)
+        self._optimiser = Optimiser(
+            kind=optimisers.NUMBERS[config.optimizer.name],
+            settings=optimisers.settings(config),
+            plain=optimisers.is_plain(config),
+            steps=0,
+            gradients=np.zeros_like(self._net.weights),
+            first=np.zeros_like(self._net.weights),
+            second=np.zeros_like(self._net.weights),
+        )
         scaler = self._fold.inputs
-        self._sparse = self._dataset.x.dtype == np.uint8 and not scaler.per_sample
-        self._a, self._c = (np.float32(scaler.scale[0]), np.float32(scaler.shift[0])) if self._sparse else (
-            np.float32(1), np.float32(0))  # fmt: skip
+        self._sparse = _is_sparse(self._dataset, self._fold)
+        self._scale = np.float32(scaler.scale[0]) if self._sparse else np.float32(1)
+        self._shift = np.float32(scaler.shift[0]) if self._sparse else np.float32(0)
+        self._scratch_size, self._scratch = 0, kernels.scratch(0, self._net.dims, False)
 
     @property
     def weights(self) -> int:
-        return self._count
+        return self._net.weight_count
 
     @denormals_as_zero()
     def train_epoch(self, epoch: int) -> TrainedEpoch:
         config, fold = self._config, self._fold
         masks = mask_generator(self._seed, self._fold_number, epoch)
         order = fold.train[epoch_order(len(fold.train), self._seed, self._fold_number, epoch)]
-        running = RunningScores(self._dataset.task, fold.targets, _best_outputs)
+        running = RunningScores(self._dataset.task, fold.targets, _largest_outputs)
         size = min(config.batch_size, len(order))
-        chunk = max(1, CHUNK // config.batch_size) * config.batch_size
+        samples = max(1, CHUNK // config.batch_size) * config.batch_size
         steps, by_chunk = 0, []
-        for low in range(0, len(order), chunk):
-            rows = order[low : low + chunk]
+        for low in range(0, len(order), samples):
+            rows = order[low : low + samples]
             wanted = fold.targets.apply(self._dataset.y.take(rows, axis=0))
-            outputs = np.empty((len(rows), self._dims[-1]), np.float32)
-            batch_losses = np.empty(-(-len(rows) // size))
-            kept = draw_masks(masks, len(rows), int(self._hidden[-1]), config.dropout) if config.dropout > 0 else None
-            done = self._train_chunk(rows, wanted, size, kept, outputs, batch_losses)
+            chunk = self._chunk(self._dataset.x, rows, wanted, size)
+            if config.dropout > 0:
+                units = int(self._net.units_before[-1])
+                drawn = draw_masks(masks, len(rows), units, config.dropout)
+                chunk = chunk._replace(masks=drawn, keep=np.float32(1 - config.dropout))
+            done = self._train(chunk)
             steps += done
-            by_chunk.append(batch_losses[:done])
-            running.add(outputs, wanted, batch_losses, size)
+            by_chunk.append(chunk.losses[:done])
+            running.add(chunk.outputs, wanted, chunk.losses, size)
             if not running.finite:
                 break
-        self._tracked += steps - (steps if size == 1 else int(len(order) % size == 1))
+        self._batches_seen += steps - (steps if size == 1 else int(len(order) % size == 1))
         with np.errstate(over="ignore"):
             step_losses = np.concatenate(by_chunk).astype(np.float32)
-        if not (np.isfinite(self._p).all() and np.isfinite(self._moments).all()):
-            return TrainedEpoch(nan_scores(self._dataset.task), steps, step_losses)
-        return TrainedEpoch(running.scores(), steps, step_losses)
+        finite = all(np.isfinite(values).all() for values in (self._net.weights, self._net.means, self._net.variances))
+        scores = running.scores() if finite else nan_scores(self._dataset.task)
+        return TrainedEpoch(scores, steps, step_losses)
 
-    def _train_chunk(
-        self,
-        rows: NDArray[np.int64],
-        wanted: NDArray[Any],
-        size: int,
-        masks: NDArray[np.uint8] | None,
-        outputs: Floats,
-        batch_losses: NDArray[np.float64],
-    ) -> int:
-        config = self._config
-        classes, values = _targets(wanted)
-        first = self._first_layer(self._dataset.x, rows)
-        if size == 1 and self._plain and not config.batch_norm and masks is None:
-            done = batch_of_one.train_batches_of_one(
-                *first, classes, values, self._dims, self._places, self._hidden, self._p,
-                activations.NUMBERS[config.activation], losses.NUMBERS[config.loss], _single(config.lr),
-                *batch_of_one.room(self._dims), outputs, batch_losses,
-            )  # fmt: skip
+    def _train(self, chunk: Chunk) -> int:
+        net, optimiser = self._net, self._optimiser
+        if chunk.size == 1 and optimiser.plain and not net.batch_norm and self._config.dropout == 0:
+            scratch = batch_of_one.scratch_of_one(net.dims)
+            done: int = batch_of_one.train_batches_of_one(net, chunk, _float32(self._config.lr), scratch)
         else:
-            done = self._run_batches(True, first, classes, values, size, masks, outputs, batch_losses)
-        self._steps += done
-        return int(done)
-
-    def _run_batches(
-        self,
-        learn: bool,
-        first: tuple[Any, ...],
-        classes: NDArray[np.int64],
-        values: Floats,
-        size: int,
-        masks: NDArray[np.uint8] | None,
-        outputs: Floats,
-        batch_losses: NDArray[np.float64],
-    ) -> int:
-        config = self._config
-        done: int = kernels.run_batches(
-            learn, *first, classes, values, size, self._dims, self._places, self._hidden, self._p, *self._moments,
-            activations.NUMBERS[config.activation], losses.NUMBERS[config.loss], config.batch_norm,
-            NO_MASKS if masks is None else masks, np.float32(1 if masks is None else 1 - config.dropout),
-            optimisers.NUMBERS[config.optimizer.name], self._numbers, self._plain, self._steps,
-            self._m, self._v, self._g, self._count, *self._room_for(size), outputs, batch_losses,
-        )  # fmt: skip
+            done = kernels.run_batches(True, net, chunk, optimiser, self._scratch_for(chunk.size))
+        self._optimiser = optimiser._replace(steps=optimiser.steps + done)
         return done
 
     @denormals_as_zero()
     def evaluate(self, x: NDArray[Any], y: NDArray[Any], index: NDArray[Any] | None = None) -> dict[str, float]:
         if index is None:
             index = np.arange(len(x))
-        elif self._sparse:  # what is met again each epoch
+        elif self._sparse:  # these are evaluated again in each epoch
             index = evaluation_order(x, index)
-        running = RunningScores(self._dataset.task, self._fold.targets, _best_outputs)
-        chunk = max(1, len(index)) if self._sparse else CHUNK  # pictures are read where they stand
-        for low in range(0, len(index), chunk):
-            rows = index[low : low + chunk]
+        running = RunningScores(self._dataset.task, self._fold.targets, _largest_outputs)
+        samples = max(1, len(index)) if self._sparse else CHUNK  # pictures are read where they stand
+        for low in range(0, len(index), samples):
+            rows = index[low : low + samples]
             wanted = self._fold.targets.apply(y.take(rows, axis=0))
-            outputs = np.empty((len(rows), self._dims[-1]), np.float32)
-            batch_losses = np.empty(-(-len(rows) // TOGETHER))
-            self._run_batches(
-                False, self._first_layer(x, rows), *_targets(wanted), TOGETHER, None, outputs, batch_losses
-            )
-            running.add(outputs, wanted, batch_losses, TOGETHER)
+            chunk = self._chunk(x, rows, wanted, EVALUATED_TOGETHER)
+            kernels.run_batches(False, self._net, chunk, self._optimiser, self._scratch_for(chunk.size))
+            running.add(chunk.outputs, wanted, chunk.losses, chunk.size)
         return running.scores()
 
-    def _first_layer(self, x: NDArray[Any], rows: NDArray[np.int64]) -> tuple[Any, ...]:
-        """What the kernel's first layer reads: rows of pictures, or scaled rows."""
-        if self._sparse:
-            return True, read_only(rows), read_only(x), self._a, self._c, NO_FLOATS
-        return False, NO_ROWS, NO_PICTURES, self._a, self._c, self._fold.inputs.apply(x.take(rows, axis=0))
+    def _chunk(self, x: NDArray[Any], rows: NDArray[np.int64], wanted: NDArray[Any], size: int) -> Chunk:
+        """Return these samples and their scaled targets, in batches of `size`, without dropout."""
+        are_classes = wanted.dtype == np.int64
+        return Chunk(
+            sparse=self._sparse,
+            rows=read_only(rows) if self._sparse else NO_ROWS,
+            pictures=read_only(x) if self._sparse else NO_PICTURES,
+            scale=self._scale,
+            shift=self._shift,
+            inputs=NO_FLOATS if self._sparse else self._fold.inputs.apply(x.take(rows, axis=0)),
+            classes=wanted if are_classes else np.zeros(len(wanted), np.int64),
+            targets=NO_FLOATS if are_classes else wanted,
+            size=size,
+            masks=NO_MASKS,
+            keep=np.float32(1),
+            outputs=np.empty((len(rows), self._dataset.outputs), np.float32),
+            losses=np.empty(-(-len(rows) // size)),
+        )
 
-    def _room_for(self, size: int) -> tuple[Any, ...]:
-        """What the kernel writes on, for batches of `size`."""
-        if size > self._room_size:
-            self._room_size, self._room = size, kernels.room(size, self._dims, self._sparse)
-        return self._room
+    def _scratch_for(self, size: int) -> kernels.Scratch:
+        """Return room for batches of `size`."""
+        if size > self._scratch_size:
+            self._scratch_size, self._scratch = size, kernels.scratch(size, self._net.dims, self._sparse)
+        return self._scratch
 
     def state(self) -> dict[str, Any]:
         return {
             "model": {name: tensor.detach().clone() for name, tensor in self._model.state_dict().items()},
             "optimizer": {
                 "name": self._config.optimizer.name,
-                "step": self._steps,
-                "m": torch.from_numpy(self._m.copy()),
-                "v": torch.from_numpy(self._v.copy()),
+                "step": self._optimiser.steps,
+                "m": torch.from_numpy(self._optimiser.first.copy()),
+                "v": torch.from_numpy(self._optimiser.second.copy()),
             },
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """The settings stay this run's own: under population based training a state goes on at another rate."""
+        """Go on from a state; the settings stay this run's own, since population based training changes the rate."""
         self._model.load_state_dict(state["model"])  # copies into the tensors that the kernels share
-        optimiser = state["optimizer"]
-        if optimiser["name"] == self._config.optimizer.name:
-            self._steps = optimiser["step"]
-            self._m[:] = optimiser["m"].numpy()
-            self._v[:] = optimiser["v"].numpy()
-        else:
-            self._steps = 0
-            self._m[:] = 0
-            self._v[:] = 0
+        left, optimiser = state["optimizer"], self._optimiser
+        same = left["name"] == self._config.optimizer.name
+        self._optimiser = optimiser._replace(steps=left["step"] if same else 0)
+        optimiser.first[:] = left["m"].numpy() if same else 0
+        optimiser.second[:] = left["v"].numpy() if same else 0
 
     def module(self) -> nn.Module:
         return self._model
@@ -202,22 +178,57 @@ class CompiledEngine:
 
     name = "compiled"
 
+    def load(self, problem: Problem | None = None, device: str = "cpu") -> None:
+        """Load every kernel, or compile it where it isn't on disk, and order the problem's validation pictures."""
+        train_tiny_epochs(self, (TrialConfig(batch_size=size) for size in (1, 4)))
+        note_compiled()
+        if problem is not None:
+            for fold in problem.folds:
+                if _is_sparse(problem.dataset, fold):
+                    evaluation_order(problem.dataset.x, fold.validation)
+
     def start(self, config: TrialConfig, problem: Problem, fold: int, seed: int, device: str = "cpu") -> CompiledRun:
         check_start(config, problem.dataset)
         check_compiled(config)
         return CompiledRun(config, problem, fold, seed)
 
 
-def _single(value: float) -> np.float32:
-    """Infinity for what float32 can't hold, and no word about it: the trial then diverges."""
+def _is_sparse(dataset: Dataset, fold: Fold) -> bool:
+    """True for pictures, whose zeros are left out: all pixels must be scaled alike."""
+    return dataset.x.dtype == np.uint8 and not fold.inputs.per_sample
+
+
+def _float32(value: float) -> np.float32:
+    """Return infinity, without a warning, for what float32 can't hold: the trial then diverges."""
     with np.errstate(over="ignore"):
         return np.float32(value)
 
 
-def _flatten(model: nn.Sequential, layers: int) -> tuple[NDArray[np.int64], torch.Tensor]:
-    """Move all parameters into one flat tensor, matrices input-major, and make the module's own views of it.
+def _shared_net(model: nn.Sequential, config: TrialConfig) -> tuple[Net, NDArray[np.int64]]:
+    """Return the net whose numbers the module shares, and how many batches each batch norm layer has seen."""
+    linear = [layer for layer in model if isinstance(layer, nn.Linear)]
+    norms = [layer for layer in model if isinstance(layer, nn.BatchNorm1d)]
+    weights, places = _shared_weights(model, len(linear))
+    moments, batches_seen = _shared_moments(norms)
+    net = Net(
+        dims=np.array([linear[0].in_features, *(layer.out_features for layer in linear)]),
+        places=places,
+        units_before=np.concatenate([[0], np.cumsum(config.hidden)]).astype(np.int64),
+        weights=weights.numpy(),
+        weight_count=sum(parameter.numel() for parameter in model.parameters()),
+        means=moments[0],
+        variances=moments[1],
+        activation=activations.NUMBERS[config.activation],
+        loss=losses.NUMBERS[config.loss],
+        batch_norm=config.batch_norm,
+    )
+    return net, batches_seen
 
-    Returns where each layer's weights, bias and batch norm's scale and shift begin.
+
+def _shared_weights(model: nn.Sequential, layers: int) -> tuple[torch.Tensor, NDArray[np.int64]]:
+    """Move all parameters into one flat tensor, matrices input by input, and make the module's own views of it.
+
+    Return it with `Net.places`.
     """
     weights = sum(parameter.numel() for parameter in model.parameters())
     widest = max(module.out_features for module in model if isinstance(module, nn.Linear))
@@ -234,11 +245,14 @@ def _flatten(model: nn.Sequential, layers: int) -> tuple[NDArray[np.int64], torc
             parameter.data = view
             places[layer, (name == "bias") + 2 * isinstance(module, nn.BatchNorm1d)] = at
             at += parameter.numel()
-    return places, flat
+    return flat, places
 
 
 def _shared_moments(norms: list[nn.BatchNorm1d]) -> tuple[Floats, NDArray[np.int64]]:
-    """Batch norm's running means and variances as two flat arrays, and of how many batches, all shared by the module."""
+    """Make one flat array each of batch norm's running means, its variances and its counts of batches.
+
+    The module shares all three.
+    """
     widths = [layer.num_features for layer in norms]
     flat = torch.empty(2, sum(widths))
     at = 0
@@ -248,20 +262,14 @@ def _shared_moments(norms: list[nn.BatchNorm1d]) -> tuple[Floats, NDArray[np.int
             view.copy_(getattr(layer, name))
             setattr(layer, name, view)
         at += width
-    tracked = torch.zeros(len(norms), dtype=torch.int64)
+    batches_seen = torch.zeros(len(norms), dtype=torch.int64)
     for number, layer in enumerate(norms):
-        layer.num_batches_tracked = tracked[number]
-    return flat.numpy(), tracked.numpy()
+        layer.num_batches_tracked = batches_seen[number]
+    return flat.numpy(), batches_seen.numpy()
 
 
-def _best_outputs(outputs: NDArray[Any]) -> NDArray[np.int64]:
+def _largest_outputs(outputs: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the place of each row's largest output."""
     found = np.empty(len(outputs), np.int64)
-    losses.best_outputs(outputs, found)
+    losses.largest_outputs(outputs, found)
     return found
-
-
-def _targets(wanted: NDArray[Any]) -> tuple[NDArray[np.int64], Floats]:
-    """Classes and values, one of them empty."""
-    if wanted.dtype == np.int64:
-        return wanted, NO_FLOATS
-    return np.zeros(len(wanted), np.int64), wanted

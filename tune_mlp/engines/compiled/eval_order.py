@@ -1,6 +1,7 @@
-"""An order for pictures that are evaluated again and again: next to one another those with pixels in the same places.
+"""An order for pictures that are evaluated in each epoch: those with pixels in the same places stand side by side.
 
-A few of them are taken at a time, over all pixels that any of them has; of MNIST 240 of 784 then, and 339 as they come.
+The kernel takes a few pictures at a time, over all pixels that any of them has. Of MNIST these are 240 of 784 pixels in this
+order, and 339 in the order in which the pictures come.
 """
 
 from __future__ import annotations
@@ -13,18 +14,18 @@ from numpy.typing import NDArray
 from tune_mlp.engines.compiled.sparse import FEW_SAMPLES
 
 SOME, DIRECTIONS = 128, 16
-"""So many pictures tell in what directions they differ most, and so many of these are looked at."""
+"""The number of pictures that tell in which directions pictures differ most, and the number of directions that count."""
 TOGETHER = 1024
-"""So many pictures are numbers at a time: there may be many."""
+"""The number of pictures that are turned into float32 at a time, for memory's sake."""
 
 Rows = NDArray[np.int64]
 _KEPT: dict[int, tuple[NDArray[Any], Rows]] = {}
-"""By the id of the rows asked about, kept with them, so that it stays theirs."""
+"""The orders by the id of the rows that were asked about, which are kept with them, so that the id stays theirs."""
 MOST_KEPT = 32
 
 
-def evaluation_order(pictures: NDArray[np.uint8], rows: NDArray[Any]) -> Rows:
-    """The rows in such an order; worked out once in a process."""
+def evaluation_order(pictures: NDArray[Any], rows: NDArray[Any]) -> Rows:
+    """Return the rows in such an order, which is worked out once in a process."""
     if id(rows) not in _KEPT:
         if len(_KEPT) == MOST_KEPT:
             _KEPT.clear()
@@ -32,8 +33,8 @@ def evaluation_order(pictures: NDArray[np.uint8], rows: NDArray[Any]) -> Rows:
     return _KEPT[id(rows)][1]
 
 
-def _order(pictures: NDArray[np.uint8], rows: NDArray[Any]) -> Rows:
-    """By where they lie along their first principal components."""
+def _order(pictures: NDArray[Any], rows: NDArray[Any]) -> Rows:
+    """Order the rows by where the pictures lie along their first principal components."""
     if len(rows) <= FEW_SAMPLES:
         return np.arange(len(rows))
     some = _seen(pictures, rows[:: max(1, len(rows) // SOME)])
@@ -48,8 +49,10 @@ def _order(pictures: NDArray[np.uint8], rows: NDArray[Any]) -> Rows:
 
 
 def _halved(points: NDArray[np.float32]) -> Rows:
-    """The points' order when they are halved along the direction in which they differ most, and the halves again, and so
-    on, down to a few each; all parts of a size at once."""
+    """Order the points by halving: along the direction in which they differ most, then each half again, down to a few.
+
+    All parts of one size are halved together.
+    """
     count, parts = len(points), 1
     smallest_parts = 2 ** (count // FEW_SAMPLES).bit_length()
     order = np.arange(-(-count // smallest_parts) * smallest_parts)
@@ -63,7 +66,7 @@ def _halved(points: NDArray[np.float32]) -> Rows:
     return order[order < count]
 
 
-def _seen(pictures: NDArray[np.uint8], rows: NDArray[Any]) -> NDArray[np.float32]:
-    """1 where a picture has a pixel."""
+def _seen(pictures: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.float32]:
+    """Return 1 where a picture has a pixel, and 0 elsewhere."""
     seen: NDArray[np.float32] = (pictures[rows] != 0).astype(np.float32)
     return seen

@@ -1,4 +1,4 @@
-"""How kernels are compiled: once a machine and version, kept on disk wherever that is possible."""
+"""How kernels are compiled: once for a machine and version, and kept on disk wherever that is possible."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tune_mlp.engines.compiled.cache import cache_folder
 
 Function = Callable[..., Any]
 LINE = 64
-"""Bytes in a line of the cache."""
+"""The number of bytes in a line of the processor's cache."""
 
 # Sums may be reordered, which vectorises them; NaN and infinity keep their meaning, since divergence shows by them. Without
 # numba's runtime nothing is allocated, and no array's references are counted, by locked instructions, at each slice of it.
@@ -22,27 +22,27 @@ OPTIONS = {"fastmath": {"reassoc", "contract", "nsz", "arcp"}, "nogil": True, "e
 
 
 def aligned(count: int) -> NDArray[np.float32]:
-    """So many numbers to write on; no register's worth of them lies across two lines of the cache, as NumPy's own may."""
+    """Return room for `count` numbers that begins at a line of the cache, as NumPy's own arrays may not."""
     room = np.empty(count + LINE // 4, np.float32)
     start = -room.ctypes.data % LINE // 4
     return room[start : start + count]
 
 
 def kernel(function: Function) -> Function:
-    """Compile for one thread, without the interpreter, and keep the result on disk."""
+    """Compile a function for one thread, without the interpreter, and keep the result on disk."""
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(
         cache_folder()
     )  # read when a function is decorated; others' caches stay where they are
     try:
-        compiled: Function = numba.njit(cache=True, **OPTIONS)(function)
+        compiled: Function = numba.njit(cache=True, no_cfunc_wrapper=True, **OPTIONS)(function)
     finally:
         numba.config.CACHE_DIR = before
     return compiled
 
 
 class _Apart(CompilerBase):  # type: ignore[misc]  # numba ships no types
-    """numba's own compiler, told that a function's arrays don't overlap. It knows the flag, and has no option for it."""
+    """numba's compiler, with a flag that says that a function's arrays don't overlap, for which numba has no option."""
 
     def define_pipelines(self) -> list[Any]:
         self.state.flags.noalias = True
@@ -50,19 +50,25 @@ class _Apart(CompilerBase):  # type: ignore[misc]  # numba ships no types
 
 
 def inline(function: Function) -> Function:
-    """A part of a kernel, compiled into it for certain: a function that stays a call of its own runs as it was compiled
-    for this kernel when the kernel is loaded from disk, and as compiled for itself in the process that compiles. Sums
-    then came out in another order.
+    """Compile a part of a kernel, which is always inlined into the kernel.
 
-    Its arrays must not overlap where it writes: a loop then needs no test for that, which at a batch of 1 took as long as
-    the loop.
+    A function that stayed a call of its own would run as it was compiled for this kernel when the kernel is loaded from
+    disk, and as it was compiled for itself in the process that compiles: sums then came out in another order.
+
+    Its arrays must not overlap where it writes. So a loop needs no test for that, which at a batch of 1 took as long as the
+    loop. Without wrappers, by which Python could call it, it compiles in two thirds of the time.
     """
-    compiled: Function = numba.njit(forceinline=True, pipeline_class=_Apart, **OPTIONS)(function)
+    compiled: Function = numba.njit(
+        forceinline=True, pipeline_class=_Apart, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS
+    )(function)
     return compiled
 
 
 def spliced(function: Function) -> Function:
-    """A part of a kernel as if written there, never compiled for itself: for what calls the functions made of vector
-    instructions, which would be compiled along with each part."""
+    """Insert a part of a kernel into numba's own code of the kernel, so that it is never compiled for itself.
+
+    This is for parts that call `multiply`, which would be compiled along with each of them, and for parts that return a view
+    of an array, which a function of its own can't.
+    """
     compiled: Function = numba.njit(inline="always", **OPTIONS)(function)
     return compiled

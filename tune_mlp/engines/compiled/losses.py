@@ -1,4 +1,4 @@
-"""Losses and their gradients over a batch's outputs, by number, as PyTorch defines them."""
+"""Losses of a batch's outputs and their gradients, chosen by number, as PyTorch defines them."""
 
 from __future__ import annotations
 
@@ -27,13 +27,16 @@ assert tuple(NUMBERS) == LOSS_NAMES
 F = np.float32
 ONE, ZERO, HALF, TWO = F(1), F(0), F(0.5), F(2)
 LARGE = 1e200
-"""A product that may be this large still has room for one more sum over outputs."""
+"""A product up to this size can be multiplied by one more sum over outputs without overflow."""
 
 
 @inline
 def gradient(kind: Any, z: Array, classes: Array, values: Array, d: Array) -> Any:
-    """The mean loss of outputs z [b, outputs], and in d its gradient. `values` [b, outputs] are regression targets; where
-    it is empty, `classes` [b] are the targets, as one-hot rows for the losses between values."""
+    """Return the mean loss of outputs z [b, outputs], and set d to its gradient.
+
+    `values` [b, outputs] are the targets of a regression. Where they are empty, `classes` [b] are the targets, as one-hot
+    rows for the losses that compare numbers.
+    """
     b, outputs = z.shape
     total = 0.0
     if kind in (CROSS_ENTROPY, NLL):  # the same function: nll's log-softmax is the model's last layer
@@ -98,8 +101,8 @@ def gradient(kind: Any, z: Array, classes: Array, values: Array, d: Array) -> An
 
 
 @kernel
-def best_outputs(z: Array, found: Array) -> None:
-    """Each row's largest output, the first of them: without branches, which couldn't be foretold."""
+def largest_outputs(z: Array, found: Array) -> None:
+    """Find the place of each row's largest output, the first of equals: without branches, which couldn't be foretold."""
     for r in range(z.shape[0]):
         top, place = z[r, 0], 0
         for j in range(1, z.shape[1]):

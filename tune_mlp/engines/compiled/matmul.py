@@ -1,19 +1,21 @@
-"""Products of matrices for batches and layers, as wide as the machine's registers.
+"""Products and transposes of matrices, for a batch's samples and a layer's weights.
 
-BLAS copies its factors into panels first, which pays for large matrices only, and takes narrow registers where it doesn't
-know the processor. Each sum is taken in the order of what is listed, whatever the tiles.
+BLAS copies its factors into panels first, which pays for large matrices only, and takes narrow registers on processors that
+it doesn't know. Here tiles of sums stay in registers, by vector instructions where the processor has AVX. Each sum is taken
+in the order of what is listed, whatever the tiles.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from tune_mlp.engines.compiled.jit import spliced
+from tune_mlp.engines.compiled.jit import inline
 from tune_mlp.engines.compiled.simd import (
     BIT,
     FLOAT,
@@ -24,35 +26,36 @@ from tune_mlp.engines.compiled.simd import (
     Vectors,
     choose,
     counting,
-    lanes_of,
     least,
     number,
     once,
+    registers,
     unpacked,
 )
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer: float32, by rows or a transpose of such
 
+ZERO = np.float32(0)
 NUMBERS = INT.as_pointer()
 DEEP = 512
 """So many of the listed at once: what a column of tiles reads of y then stays in the second cache, however large."""
 TILES = {True: {4: 6, 3: 6, 2: 8, 1: 8}, False: {2: 5, 1: 8}}
-"""How many rows a tile has at most by its width in registers, with 32 registers and with 16: so many that its sums, a row
-of y and a number of x fill them, and no sum waits for the one before it."""
+"""The largest number of a tile's rows by its width in registers, for processors with 32 registers and with 16: so many that
+its sums, a row of y and a number of x fill the registers, and no sum waits for the one before it."""
 
 PRODUCT = ir.FunctionType(VOID, [SIZE, SIZE, SIZE, NUMBERS, FLOAT, FLOATS, SIZE, SIZE, FLOATS, BIT, FLOATS])
 """m, n, how many are listed, the listed, alpha, x, the way from a row of x to the next and from a column to the next, y,
 add, out."""
 
 
-def _product(context: Any, module: Any) -> Any:
-    """The function of all products: columns of tiles, and in each its tiles."""
+def _product(module: Any) -> Any:
+    """Return the function that computes all products: columns of tiles, and in each its tiles."""
     function, fresh = once(module, "tune_mlp_product", PRODUCT)
     if not fresh:
         return function
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     m, n, all_listed, listed, alpha, x, x_row, x_column, y, given, out = function.args
-    lanes, many = lanes_of(context)
+    lanes, many = registers()
     tiles, vectors = TILES[many], Vectors(builder, lanes)
 
     def at(start: Any, steps: Any) -> Any:
@@ -63,7 +66,7 @@ def _product(context: Any, module: Any) -> Any:
         add = builder.or_(given, builder.icmp_signed(">", deep, number(0)))
 
         def tile(height: int, row: Any, column: Any, masks: list[Any]) -> None:
-            """So many rows of out, by as many registers as there are masks."""
+            """Write a tile: `height` rows of out by as many registers as there are masks."""
             sums = [vectors.sums(len(masks)) for _ in range(height)]
             x_first, y_first = at(x, builder.mul(row, x_row)), at(y, column)
             with counting(builder, count, 1) as step:
@@ -83,7 +86,7 @@ def _product(context: Any, module: Any) -> Any:
                     vectors.store(vectors.multiply_add(scale, builder.load(place), before), target, mask)
 
         def tiles_below(column: Any, masks: list[Any]) -> None:
-            """A column of tiles of nearly the same height: a last one of a row or two would wait for its own sums."""
+            """Write a column of tiles of nearly one height: a last tile of a row or two would wait for its own sums."""
             highest = tiles[len(masks)]
             number_of_tiles = builder.sdiv(builder.add(m, number(highest - 1)), number(highest))
             height, higher = builder.sdiv(m, number_of_tiles), builder.srem(m, number_of_tiles)
@@ -101,8 +104,10 @@ def _product(context: Any, module: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # numba ships no types
-def multiply(_context: Any, x: Any, y: Any, low: Any, high: Any, listed: Any, alpha: Any, add: Any, out: Any) -> Any:
-    """out[low:high] = alpha * x[low:high, listed] @ y[listed], added to what is there if `add`.
+def multiply_by_tiles(
+    _context: Any, x: Any, y: Any, low: Any, high: Any, listed: Any, alpha: Any, add: Any, out: Any
+) -> Any:
+    """Set out[low:high] = alpha * x[low:high, listed] @ y[listed]; add it to what is there if `add`.
 
     x stands by rows or is a transpose of such; something must be listed where nothing is to be added.
     """
@@ -120,7 +125,7 @@ def multiply(_context: Any, x: Any, y: Any, low: Any, high: Any, listed: Any, al
         row, column = (k, number(1)) if x.layout == "C" else (number(1), m)
         x_low, out_low = builder.gep(x_data, [builder.mul(low, row)]), builder.gep(out_data, [builder.mul(low, n)])
         builder.call(
-            _product(context, builder.module),
+            _product(builder.module),
             [builder.sub(high, low), n, count, numbers, alpha, x_low, row, column, y_data, add, out_low],
         )
         return context.get_dummy_value()
@@ -129,59 +134,50 @@ def multiply(_context: Any, x: Any, y: Any, low: Any, high: Any, listed: Any, al
     return types.void(*kinds), generate
 
 
-SQUARE = ir.FunctionType(VOID, [FLOATS, SIZE, FLOATS, SIZE])
-"""x, the way from a row of x to the next, out, and the way from row to row there."""
+@inline
+def multiply_by_rows(x: Array, y: Array, low: Any, high: Any, listed: Array, alpha: Any, add: bool, out: Array) -> None:
+    """Set what `multiply_by_tiles` sets, in plain numba, for processors without AVX.
+
+    Four rows of out are taken together, so that a row of y is read once for them.
+    """
+    columns = out.shape[1]
+    if not add:
+        for r in range(low, high):
+            for j in range(columns):
+                out[r, j] = ZERO
+    fours = low + (high - low) // 4 * 4
+    for r in range(low, fours, 4):
+        for index in range(listed.shape[0]):
+            k = listed[index]
+            x0, x1, x2, x3 = alpha * x[r, k], alpha * x[r + 1, k], alpha * x[r + 2, k], alpha * x[r + 3, k]
+            for j in range(columns):
+                value = y[k, j]
+                out[r, j] += x0 * value
+                out[r + 1, j] += x1 * value
+                out[r + 2, j] += x2 * value
+                out[r + 3, j] += x3 * value
+    for r in range(fours, high):
+        for index in range(listed.shape[0]):
+            k = listed[index]
+            x0 = alpha * x[r, k]
+            for j in range(columns):
+                out[r, j] += x0 * y[k, j]
 
 
-def _square(context: Any, module: Any) -> Any:
-    """The function that transposes a square as wide as a register: by pairs of numbers, then by pairs of pairs, ..."""
-    function, fresh = once(module, "tune_mlp_square", SQUARE)
-    if not fresh:
-        return function
-    builder = ir.IRBuilder(function.append_basic_block("entry"))
-    x, x_row, out, out_row = function.args
-    lanes, _ = lanes_of(context)
-    vectors = Vectors(builder, lanes)
-    rows = [vectors.load(builder.gep(x, [builder.mul(number(r), x_row)])) for r in range(lanes)]
-    apart = 1
-    while apart < lanes:
-        upper = [lanes + i - apart if i & apart else i for i in range(lanes)]
-        lower = [lanes + i if i & apart else i + apart for i in range(lanes)]
-        for r in (r for r in range(lanes) if not r & apart):
-            pair = rows[r], rows[r + apart]
-            rows[r], rows[r + apart] = vectors.mixed(*pair, upper), vectors.mixed(*pair, lower)
-        apart *= 2
-    for r, row in enumerate(rows):
-        vectors.store(row, builder.gep(out, [builder.mul(number(r), out_row)]))
-    builder.ret_void()
-    return function
+multiply = multiply_by_tiles if registers()[0] else multiply_by_rows
 
 
-@intrinsic  # type: ignore[untyped-decorator]  # numba ships no types
-def _transpose_squares(_context: Any, x: Any, out: Any) -> Any:
-    """out = x.T, as far as squares as wide as a register reach; returns that width."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x_data, rows, columns = unpacked(context, builder, x, arguments[0])
-        out_data, _, _ = unpacked(context, builder, out, arguments[1])
-        lanes, _ = lanes_of(context)
-        square = _square(context, builder.module)
-        last_row, last_column = (builder.sub(count, number(lanes - 1)) for count in (rows, columns))
-        with counting(builder, last_row, lanes) as row, counting(builder, last_column, lanes) as column:
-            source = builder.gep(x_data, [builder.add(builder.mul(row, columns), column)])
-            target = builder.gep(out_data, [builder.add(builder.mul(column, rows), row)])
-            builder.call(square, [source, columns, target, rows])
-        return number(lanes)
-
-    return types.int64(x, out), generate
-
-
-@spliced
+@inline
 def transpose(x: Array, out: Array) -> None:
-    """out = x.T."""
+    """Set out = x.T, eight rows of x at a time, so that eight neighbours of out are written together."""
     rows, columns = x.shape
-    lanes = _transpose_squares(x, out)
-    rows_done, columns_done = rows - rows % lanes, columns - columns % lanes
-    for r in range(rows):
-        for c in range(columns_done if r < rows_done else 0, columns):
+    eights = rows // 8 * 8
+    for r in range(0, eights, 8):
+        for c in range(columns):
+            x0, x1, x2, x3 = x[r, c], x[r + 1, c], x[r + 2, c], x[r + 3, c]
+            x4, x5, x6, x7 = x[r + 4, c], x[r + 5, c], x[r + 6, c], x[r + 7, c]
+            out[c, r], out[c, r + 1], out[c, r + 2], out[c, r + 3] = x0, x1, x2, x3
+            out[c, r + 4], out[c, r + 5], out[c, r + 6], out[c, r + 7] = x4, x5, x6, x7
+    for r in range(eights, rows):
+        for c in range(columns):
             out[c, r] = x[r, c]

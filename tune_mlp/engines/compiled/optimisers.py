@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tune_mlp.config import OPTIMISER_NAMES, Adam, Adamax, AdamW, RmsProp, Sgd, TrialConfig
+from tune_mlp.engines.compiled.arguments import Optimiser
 from tune_mlp.engines.compiled.jit import inline
 
 Array = Any  # as numba sees np.ndarray; a kernel's types are numba's to infer
@@ -20,11 +21,11 @@ F = np.float32
 ZERO, ONE = F(0), F(1)
 
 LR, DECAY, L1, FIRST, SECOND, EPS, NESTEROV = range(7)
-"""Places in the array of settings. FIRST is momentum or beta1, SECOND dampening, beta2 or alpha."""
+"""Places in the array of settings. FIRST is momentum or beta1; SECOND is dampening, beta2 or alpha."""
 
 
 def settings(config: TrialConfig) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """A config's numbers, in their places."""
+    """Return an optimiser's settings as numbers, in their places."""
     options = config.optimizer
     found = np.zeros(7)
     found[[LR, DECAY, L1]] = config.lr, config.weight_decay, config.l1
@@ -39,15 +40,17 @@ def settings(config: TrialConfig) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def is_plain(config: TrialConfig) -> bool:
-    """Plain SGD: a weight without a gradient stays as it is, so that a sparse input leaves most weights alone."""
+    """True for plain SGD, where a weight without a gradient stays as it is: a sparse input leaves most weights alone."""
     options = config.optimizer
     return isinstance(options, Sgd) and options.momentum == 0 and config.weight_decay == 0 and config.l1 == 0
 
 
 @inline
-def update(kind: Any, numbers: Array, step: Any, p: Array, g: Array, m: Array, v: Array) -> None:
-    """Step number `step` (from 1): p and the running means m and v from the gradient g, L1's part included."""
-    n = p.shape[0]
+def update(optimiser: Optimiser, weights: Array, begin: Any, end: Any, step: Any) -> None:
+    """Take step number `step` (from 1) with the weights from `begin` to `end`; L1's part is in the gradients already."""
+    numbers, kind, n = optimiser.settings, optimiser.kind, end - begin
+    p, g = weights[begin:end], optimiser.gradients[begin:end]
+    m, v = optimiser.first[begin:end], optimiser.second[begin:end]
     lr, decay, eps = F(numbers[LR]), F(numbers[DECAY]), F(numbers[EPS])
     first, second = F(numbers[FIRST]), F(numbers[SECOND])
     if kind == SGD:

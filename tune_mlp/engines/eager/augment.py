@@ -1,4 +1,7 @@
-"""Training pictures turned and inputs made noisy, anew in each epoch: what is drawn depends on seed, fold and epoch alone."""
+"""Augmentation: training pictures are turned and noise is added to inputs, drawn again in each epoch.
+
+The draws depend on the seed, the fold and the epoch alone.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from tune_mlp.seeds import derive
 Floats = NDArray[np.float32]
 
 TOGETHER = 256
-"""So many pictures are turned together: few calls, and little enough to stay in the cache."""
+"""The number of pictures that are turned together: few calls, and little enough to stay in the cache."""
 
 
 def augmented(
@@ -46,8 +49,11 @@ def augmented(
 
 
 def turned(pictures: NDArray[Any], size: Size, angles: NDArray[np.float64]) -> Floats:
-    """Each of the flat pictures [n, features] turned about its middle by its angle, clockwise for the eye: bilinear, with
-    zeros from outside. Not by F.affine_grid, whose product of small matrices took longer than all the rest."""
+    """Return flat pictures [n, features], each turned about its middle by its angle, clockwise as one sees it.
+
+    Pixels are interpolated bilinearly, and zeros come in from outside. F.affine_grid isn't used: its product of small
+    matrices took longer than all the rest.
+    """
     height, width, _ = size
     across = (2 * torch.arange(width) + 1) / width - 1  # the middles of pixels where a picture goes from -1 to 1
     down = ((2 * torch.arange(height) + 1) / height - 1)[:, None]
@@ -66,7 +72,10 @@ def turned(pictures: NDArray[Any], size: Size, angles: NDArray[np.float64]) -> F
 
 
 def add_noise(x: Floats, generator: np.random.Generator, deviation: float) -> None:
-    """To [n, features] in place. By a table of the law's quantiles, which takes a quarter of NumPy's time for a draw."""
+    """Add Gaussian noise to x, [n, features], in place.
+
+    It is drawn from a table of the distribution's quantiles, which takes a quarter of the time of NumPy's normal draws.
+    """
     n, features = x.shape
     words = -(-features // 4)  # a row's own, so that how many rows come together doesn't matter
     places = generator.bit_generator.random_raw(n * words).view(np.uint16).reshape(n, 4 * words)[:, :features]
@@ -77,7 +86,7 @@ def add_noise(x: Floats, generator: np.random.Generator, deviation: float) -> No
 
 @cache
 def _quantiles() -> Floats:
-    """The normal law's in the middles of 65,536 equal shares, of deviation 1."""
+    """Return the quantiles of the normal distribution in the middles of 65,536 equal shares, with standard deviation 1."""
     law, n = NormalDist(), 2**16
     upper = np.array([law.inv_cdf((n / 2 + i + 0.5) / n) for i in range(n // 2)])
     both = np.concatenate([-upper[::-1], upper])

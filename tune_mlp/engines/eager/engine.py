@@ -1,4 +1,4 @@
-"""The eager engine: PyTorch as everybody knows it, on the CPU or a GPU. It is the reference for all others."""
+"""The eager engine trains with PyTorch, on the CPU or a GPU. It is the reference that other engines are held to."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from tune_mlp.engines.check import check_start
 from tune_mlp.engines.denormals import denormals_as_zero
 from tune_mlp.engines.eager.augment import augmented
 from tune_mlp.engines.eager.losses import LOSSES, loss_targets
-from tune_mlp.engines.eager.optimisers import add_l1, as_float32, build_optimiser, penalised_weights
+from tune_mlp.engines.eager.optimisers import OPTIMISERS, add_l1, as_float32, build_optimiser, penalised_weights
 from tune_mlp.engines.running_scores import RunningScores, nan_scores
+from tune_mlp.engines.tiny_epochs import train_tiny_epochs
 from tune_mlp.models.build import build_model
 from tune_mlp.models.dropout import Dropout, draw_by_batch, mask_generator
 from tune_mlp.seeds import derive
 
 PICTURES_TOGETHER = 128
-"""So many are evaluated together: what convolutions put out is many times what comes in."""
+"""The number of pictures that are evaluated together: the outputs of convolutions are many times their inputs."""
 
 
 class EagerRun:
-    """One fold of one config, trained by torch.optim."""
+    """The training of one fold of one config by torch.optim."""
 
     def __init__(self, config: TrialConfig, problem: Problem, fold: int, seed: int, device: str) -> None:
         self._config = config
@@ -78,7 +79,7 @@ class EagerRun:
         return chunks(data.x, data.y, order, config.batch_size, fold.inputs, fold.targets)
 
     def _masks(self, generator: np.random.Generator, samples: int) -> Iterator[tuple[torch.Tensor, ...]]:
-        """Dropout's masks for a chunk: by batch, by layer."""
+        """Yield dropout's masks for each batch of a chunk, one for each layer."""
         config, units = self._config, [layer.units for layer in self._dropouts]
         for drawn in draw_by_batch(generator, samples, config.batch_size, sum(units), config.dropout):
             yield torch.split(torch.from_numpy(drawn).to(self._device), units, dim=1)
@@ -86,7 +87,7 @@ class EagerRun:
     def _train_batches(
         self, x: torch.Tensor, labels: torch.Tensor, masks: Iterator[tuple[torch.Tensor, ...]] | None
     ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """A step for each batch; gives each batch's outputs and loss.
+        """Take a step for each batch; return each batch's outputs and loss.
 
         At a batch of one PyTorch's own calls are all of the time, so this loop makes no other: scores are computed
         from the outputs of a whole chunk later, and nothing is read back from the device.
@@ -143,7 +144,7 @@ class EagerRun:
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """The settings stay this run's own: under population based training a state goes on at another rate."""
+        """Go on from a state; the settings stay this run's own, since population based training changes the rate."""
         self._model.load_state_dict(state["model"])
         optimiser = build_optimiser(self._parameters, self._config)
         if state["optimizer"]["name"] == self._config.optimizer.name:
@@ -164,13 +165,18 @@ class EagerEngine:
 
     name = "eager"
 
+    def load(self, problem: Problem | None = None, device: str = "cpu") -> None:
+        """Take the first steps of each optimiser: PyTorch imports and makes ready a second's worth of code for them."""
+        configs = (TrialConfig.model_validate({"optimizer": {"name": name}}) for name in OPTIMISERS)
+        train_tiny_epochs(self, configs, device)
+
     def start(self, config: TrialConfig, problem: Problem, fold: int, seed: int, device: str = "cpu") -> EagerRun:
         check_start(config, problem.dataset)
         return EagerRun(config, problem, fold, seed, device)
 
 
 def _copies(tree: Any) -> Any:
-    """The same nest of dicts with tensors copied to the CPU: a state may be taken up on another machine."""
+    """Copy nested dicts, and their tensors to the CPU: a state may be loaded on another machine."""
     if isinstance(tree, Mapping):
         return {name: _copies(value) for name, value in tree.items()}
     return tree.detach().to("cpu", copy=True) if isinstance(tree, torch.Tensor) else tree

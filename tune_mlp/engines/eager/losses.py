@@ -1,4 +1,4 @@
-"""What training minimises, by name: each takes outputs [n, outputs] and targets, and gives the mean."""
+"""The loss functions by name: each takes outputs [n, outputs] and targets, and returns the mean loss."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOSSES: dict[str, LossFunction] = {
 
 
 def loss_targets(loss: Loss, y: torch.Tensor, outputs: int) -> torch.Tensor:
-    """What `LOSSES[loss]` wants for these targets: classes become one-hot rows where the loss is one between values."""
+    """Return the targets that `LOSSES[loss]` takes: where the loss compares numbers, classes become one-hot rows."""
     if loss in REGRESSION_LOSSES and not y.is_floating_point():
         return F.one_hot(y, outputs).to(torch.float32)
     return y

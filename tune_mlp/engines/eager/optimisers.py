@@ -18,11 +18,11 @@ from tune_mlp.config import Adam, Adamax, AdamW, RmsProp, Sgd, TrialConfig
 Parameters = Sequence[nn.Parameter]
 
 SHALLOW = 4
-"""Tensors up to which plain SGD's loop over them is the faster one: weights and biases of one hidden layer and the last."""
+"""Up to this number of tensors plain SGD is faster without `fused`: weights and biases of one hidden layer and the last."""
 
 
 def as_float32(value: float) -> float:
-    """Inf for what float32 can't hold: PyTorch raises on such a scalar, and the trial should diverge instead."""
+    """Return infinity for what float32 can't hold: PyTorch raises on such a number, and the trial should diverge instead."""
     return value if abs(value) <= torch.finfo(torch.float32).max else float("inf")
 
 
@@ -97,5 +97,5 @@ def add_l1(matrices: Sequence[torch.Tensor], l1: float) -> None:
 
 
 def penalised_weights(model: nn.Module) -> list[torch.Tensor]:
-    """What L1 acts on: the weights of linear layers and convolutions, not their biases and no batch norm."""
+    """Return the weights that L1 acts on: those of linear layers and convolutions, without biases and batch norm."""
     return [layer.weight for layer in model.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
