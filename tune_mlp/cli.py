@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NoReturn
 
+from tune_mlp.command_line import command_line
 from tune_mlp.console.terminal import OneLineParser, guarded, leave, make_console
 from tune_mlp.errors import Interrupted, RunError, StudyError, UsageError
 from tune_mlp.search import DESCRIPTION, add_search_options, search
@@ -41,9 +42,7 @@ def _spaces(args: argparse.Namespace) -> None:
         if args.name is None:
             raise UsageError("--copy: name the space to copy")
         copies = copy_shipped(args.name, args.copy)
-        print(
-            f"copied to {' and '.join(map(str, copies))}; next: {command_line('search', '--space', copies[0])}"
-        )
+        print(f"copied to {' and '.join(map(str, copies))}; next: {command_line('search', '--space', copies[0])}")
         return
     if args.name is not None:
         print(shipped_text(args.name), end="")
