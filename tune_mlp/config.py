@@ -1,4 +1,4 @@
-"""TrialConfig, one trial's settings, and its parts: every name that a user may write stands here, once."""
+"""The settings of one trial, TrialConfig and its parts, and those of the data; each name that a user may write is defined here."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ Epochs = Annotated[int, Field(ge=1, le=MAX_EPOCHS)]
 
 
 class Settings(BaseModel):
-    """The base of all that is read from a user: frozen, strict about types, and closed to unknown names."""
+    """The base class of all settings that a user writes: they can't be changed, types are strict, and unknown names are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
     @model_validator(mode="before")
     @classmethod
     def _names_are_known(cls, raw: Any) -> Any:
-        """Ahead of `extra="forbid"`, which can't suggest the near name."""
+        """Refuse an unknown name and suggest a known one, which `extra="forbid"` can't do."""
         if isinstance(raw, dict):
             known = [field.alias or name for name, field in cls.model_fields.items()]
             for name in raw:
@@ -64,25 +64,25 @@ def _is_odd(value: int) -> int:
 
 
 class Mlp(Settings):
-    """The hidden layers of depth and width alone."""
+    """A multilayer perceptron: the hidden layers that depth and width describe."""
 
     name: Literal["mlp"] = "mlp"
 
 
 class Cnn(Settings):
-    """Convolutions over a picture, each with activation and max pooling, ahead of the hidden layers."""
+    """A convolutional network for pictures: convolutions with an activation and max pooling each, and then the hidden layers."""
 
     name: Literal["cnn"] = "cnn"
     channels: Annotated[
         tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(strict=False, min_length=1, max_length=MAX_LAYERS)
     ] = (16, 32)
-    """Channels of each convolution, one by one."""
+    """The number of channels of each convolution, first to last."""
     kernel: Annotated[
         int, Field(ge=1, le=15, json_schema_extra={"not": {"multipleOf": 2}}), AfterValidator(_is_odd)
     ] = 5
-    """Height and width of each convolution's window, an odd number; the picture is padded with zeros to keep its size."""
+    """The height and width of each convolution's window, an odd number; the picture is padded with zeros to keep its size."""
     pool: Annotated[int, Field(ge=1, le=8)] = 2
-    """The largest of so many by so many pixels goes on after each convolution's activation; 1 for no pooling."""
+    """The side of the squares that max pooling reduces to their largest value after each convolution's activation; 1 for no pooling."""
 
 
 class Sgd(Settings):
@@ -90,11 +90,11 @@ class Sgd(Settings):
 
     name: Literal["sgd"] = "sgd"
     momentum: Decay = 0.0
-    """Share of the last step that is kept."""
+    """The share of the last step that is added to the next one."""
     nesterov: bool = False
-    """Look ahead along the momentum; needs momentum above 0 and no dampening."""
+    """Use Nesterov's momentum, which looks ahead; it needs momentum above 0 and no dampening."""
     dampening: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Share of the gradient that momentum leaves out: with dampening = momentum a step is a running mean."""
+    """The share of the gradient that momentum leaves out; with dampening equal to momentum, a step is a running mean of gradients."""
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> Self:
@@ -107,11 +107,11 @@ class Sgd(Settings):
 
 class _AdamLike(Settings):
     beta1: Decay = 0.9
-    """Decay of the gradient's running mean."""
+    """The decay of the gradient's running mean."""
     beta2: Decay = 0.999
-    """Decay of the running mean of squared gradients."""
+    """The decay of the running mean of squared gradients."""
     eps: Positive = 1e-8
-    """Added to the denominator, against division by zero."""
+    """A small number that is added to the denominator, against division by zero."""
 
 
 class Adam(_AdamLike):
@@ -121,65 +121,65 @@ class Adam(_AdamLike):
 
 
 class AdamW(_AdamLike):
-    """Adam with weight decay apart from the gradient."""
+    """Adam, with weight decay applied to the weights and not to the gradient."""
 
     name: Literal["adamw"] = "adamw"
 
 
 class Adamax(_AdamLike):
-    """Adam with the infinity norm."""
+    """Adamax, a variant of Adam with the infinity norm."""
 
     name: Literal["adamax"] = "adamax"
 
 
 class RmsProp(Settings):
-    """RMSprop."""
+    """RMSprop, which divides each gradient by the root of its running mean square."""
 
     name: Literal["rmsprop"] = "rmsprop"
     alpha: Decay = 0.99
-    """Decay of the running mean of squared gradients."""
+    """The decay of the running mean of squared gradients."""
     momentum: Decay = 0.0
-    """Share of the last step that is kept."""
+    """The share of the last step that is added to the next one."""
     eps: Positive = 1e-8
-    """Added to the denominator, against division by zero."""
+    """A small number that is added to the denominator, against division by zero."""
 
 
 class DefaultInit(Settings):
-    """PyTorch's own: uniform in ±1/sqrt(fan-in), weights and biases."""
+    """PyTorch's default: weights and biases are uniform in ±1/sqrt(fan-in)."""
 
     name: Literal["default"] = "default"
 
 
 class Xavier(Settings):
-    """Variance 2/(fan-in + fan-out); biases 0."""
+    """Xavier (Glorot) initialisation: weights have the variance 2/(fan-in + fan-out), biases are 0."""
 
     name: Literal["xavier"] = "xavier"
     distribution: Literal["uniform", "normal"] = "uniform"
-    """The law that weights are drawn from."""
+    """The distribution that weights are drawn from."""
     gain: Positive = 1.0
-    """Factor on the standard deviation."""
+    """A factor on the standard deviation."""
 
 
 class Kaiming(Settings):
-    """Variance gain²/fan-in; biases 0."""
+    """Kaiming (He) initialisation: weights have the variance gain²/fan-in, biases are 0."""
 
     name: Literal["kaiming"] = "kaiming"
     distribution: Literal["uniform", "normal"] = "uniform"
-    """The law that weights are drawn from."""
+    """The distribution that weights are drawn from."""
     gain: Positive = 2**0.5
-    """Factor on the standard deviation; the square root of 2 suits ReLU."""
+    """A factor on the standard deviation; the square root of 2 suits ReLU."""
 
 
 class UniformInit(Settings):
-    """Uniform in ±bound; biases 0."""
+    """Weights are uniform in ±bound, biases are 0."""
 
     name: Literal["uniform"] = "uniform"
     bound: Positive = 1.0
-    """The largest absolute weight."""
+    """The largest absolute value of a weight."""
 
 
 class NormalInit(Settings):
-    """Normal around 0; biases 0."""
+    """Weights are normal with mean 0, biases are 0."""
 
     name: Literal["normal"] = "normal"
     std: Positive = 1.0
@@ -187,11 +187,11 @@ class NormalInit(Settings):
 
 
 class ConstantInit(Settings):
-    """All weights alike; biases 0."""
+    """All weights have one value, biases are 0."""
 
     name: Literal["constant"] = "constant"
     value: Finite = 1.0
-    """The weight."""
+    """The value of each weight."""
 
 
 Model = Annotated[Mlp | Cnn, Field(discriminator="name")]
@@ -210,53 +210,53 @@ BRANCHES: dict[str, dict[str, type[Settings]]] = {
         "constant": ConstantInit,
     },
 }
-"""The parameters whose choice has options of its own, as `optimizer.sgd.momentum`."""
+"""The parameters whose options have settings of their own, such as `optimizer.sgd.momentum`."""
 MODEL_NAMES = tuple(BRANCHES["model"])
 OPTIMISER_NAMES = tuple(BRANCHES["optimizer"])
 INIT_NAMES = tuple(BRANCHES["init"])
 
 
 class TrialConfig(Settings):
-    """One trial's settings: what models, engines and the trainer see."""
+    """The settings of one trial, as models, engines and the trainer see them."""
 
     lr: Positive = 0.01
-    """Learning rate."""
+    """The learning rate."""
     batch_size: Annotated[int, Field(ge=1, le=MAX_SAMPLES)] = 32
-    """Samples in a step; the last step of an epoch takes what is left."""
+    """The number of samples in a step; the last step of an epoch takes the samples that are left."""
     model: Model = Mlp()
-    """What stands ahead of the last layer: hidden layers (mlp), or convolutions and then hidden layers (cnn, for pictures)."""
+    """The kind of network: hidden layers (mlp), or convolutions and then hidden layers (cnn, for pictures)."""
     depth: Annotated[int, Field(ge=0, le=MAX_LAYERS)] = 1
-    """Hidden layers; 0 is a linear model."""
+    """The number of hidden layers; 0 is a linear model."""
     width: Width = 64
-    """Units in each hidden layer."""
+    """The number of units in each hidden layer."""
     widths: Annotated[tuple[Width, ...], Field(strict=False, max_length=MAX_LAYERS)] | None = None
-    """Units of each hidden layer, one by one, in place of depth and width."""
+    """The number of units of each hidden layer, first to last, in place of depth and width."""
     activation: Activation = "relu"
-    """What follows each hidden layer and each convolution."""
+    """The activation function after each hidden layer and each convolution."""
     loss: Loss = "cross_entropy"
-    """What training minimises; nll puts a log-softmax on top, mse, mae and smooth_l1 meet classes as one-hot targets."""
+    """The loss that training minimises; nll adds a log-softmax to the network, and mse, mae and smooth_l1 take classes as one-hot targets."""
     optimizer: Optimizer = Sgd()
-    """How a step follows from the gradient."""
+    """The algorithm that computes a step from the gradient."""
     weight_decay: NonNegative = 0.0
-    """L2: this times each weight is added to its gradient (adamw: taken off the weight itself)."""
+    """L2 regularisation: this number times each weight is added to its gradient (with adamw, it is subtracted from the weight itself)."""
     l1: NonNegative = 0.0
-    """L1: this times each weight's sign is added to its gradient; biases are left alone."""
+    """L1 regularisation: this number times each weight's sign is added to its gradient; biases are not regularised."""
     dropout: Decay = 0.0
-    """Share of each hidden layer's outputs, and of each convolution's after pooling, set to 0 in training."""
+    """The share of each hidden layer's outputs, and of each convolution's after pooling, that is set to 0 in training."""
     batch_norm: bool = False
-    """Normalise each hidden layer's inputs to its activation over the batch, and each channel of a convolution's; a batch of one uses the running statistics. The layer before it has no bias, which it would take away again."""
+    """Batch normalisation ahead of each activation, per unit or per channel of a convolution; a batch of one sample uses the running statistics. The layer ahead of it has no bias, since the normalisation would remove it."""
     init: Init = DefaultInit()
-    """Where the weights start."""
+    """The distribution of the initial weights."""
     rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
-    """Each training picture is turned by a random angle of at most so many degrees, anew in each epoch."""
+    """The largest angle in degrees by which each training picture is rotated at random, anew in each epoch."""
     noise: NonNegative = 0.0
-    """Deviation of Gaussian noise that is added to each scaled training input, anew in each epoch."""
+    """The standard deviation of the Gaussian noise that is added to each scaled training input, anew in each epoch."""
 
     FIELDS: ClassVar[frozenset[str]]
 
     @property
     def hidden(self) -> tuple[int, ...]:
-        """The hidden layers' widths, first to last."""
+        """The number of units of each hidden layer, first to last."""
         return self.widths if self.widths is not None else (self.width,) * self.depth
 
 
@@ -268,11 +268,11 @@ EAGER_ONLY: dict[str, Callable[[Collection[Any]], str]] = {
     "rotation": lambda values: "rotation" if any(value > 0 for value in values) else "",
     "noise": lambda values: "noise" if any(value > 0 for value in values) else "",
 }
-"""The parameters that the compiled engine may not know: what it lacks where a parameter may have any of these values."""
+"""The parameters that the compiled engine supports in part. Each function names what the engine lacks for these values, or returns an empty text."""
 
 
 def eager_only(config: TrialConfig) -> str:
-    """What of it only the eager engine trains; empty where nothing is."""
+    """Name what only the eager engine can train of this configuration; empty if both engines can train it."""
     values = {"model": config.model.name, "rotation": config.rotation, "noise": config.noise}
     return next(filter(None, (EAGER_ONLY[name]([value]) for name, value in values.items())), "")
 
@@ -282,21 +282,21 @@ NORMALIZE: tuple[Normalize, ...] = get_args(Normalize)
 
 
 class Head(Settings):
-    """A split by order: no shuffling."""
+    """A split in the order of the samples, without shuffling."""
 
     head: Annotated[int, Field(ge=1, le=MAX_SAMPLES)]
-    """So many samples from the start train; the rest is held out."""
+    """The number of samples at the start that are kept for training; the rest is held out."""
 
 
 class Folds(Settings):
     """K-fold cross-validation."""
 
     folds: Annotated[int, Field(ge=2, le=100)]
-    """Each sample validates once, in one of so many folds; a trial's metric is the folds' mean."""
+    """The number of folds; each sample is in the validation part of one of them, and a trial's metric is their mean."""
 
 
 def _split_kind(raw: Any) -> str:
-    """Which kind of split a value means, so that an error speaks of that kind alone."""
+    """Tell which kind of split a value means, so that an error speaks of that kind alone."""
     if isinstance(raw, dict):
         return "by folds" if any(str(name).startswith("fold") for name in raw) else "by head"
     return "by head" if isinstance(raw, Head) else "by folds" if isinstance(raw, Folds) else "by share"
@@ -319,34 +319,34 @@ TestSplit = Annotated[
 
 
 class DataSettings(Settings):
-    """What is learnt, and how it is split and scaled."""
+    """The settings of the data: the dataset, and how it is split and scaled."""
 
     name: Annotated[str, Field(min_length=1)]
-    """mnist, fashion_mnist, kmnist, digits, noisy_curve, csv:FILE, parquet:FILE or package.module:function."""
+    """The dataset: mnist, fashion_mnist, kmnist, digits, noisy_curve, csv:FILE, parquet:FILE or package.module:function."""
     normalize: Normalize = "standard"
-    """unit: to [0, 1]; symmetric: to [-1, 1]; standard: to mean 0 and deviation 1 over the training part; per_sample: each sample to mean 0 and deviation 1."""
+    """How inputs are scaled. unit: to [0, 1]; symmetric: to [-1, 1]; standard: to mean 0 and deviation 1 over the training part; per_sample: each sample to mean 0 and deviation 1."""
     validation: Split = 0.2
-    """What is kept from training to choose by: a share, {head: N} to train on the first N, or {folds: K}."""
+    """The validation part, by which trials are compared: a share, {head: N} to train on the first N samples, or {folds: K}."""
     test: TestSplit = 0.2
-    """What is cut off for the winner's one test where the dataset has no test part of its own: a share, or {head: N} to keep all but the first N; 0 for none."""
+    """The test part that is cut off for the winner where the dataset has none of its own: a share, or {head: N} to test on all but the first N samples; 0 for no test part."""
     samples: Annotated[int, Field(ge=2, le=MAX_SAMPLES)] | None = None
-    """Learn from at most so many samples, drawn by the seed, training and validation together; the test part stays whole."""
+    """The largest number of samples for training and validation together, chosen at random by the seed; the test part stays whole. Left out, all are used."""
     stratify: bool = False
-    """Keep the classes' shares alike in all parts of a split."""
+    """Give each class the same share in all parts of a split."""
     offline: str | None = None
-    """The dataset to stand in when `name` is neither found nor to be downloaded."""
+    """The dataset that stands in where the first one is not found and can't be downloaded."""
     target: str | None = None
     """The column to predict, for csv: and parquet:."""
     task: Literal["auto", "classification", "regression"] = "auto"
-    """What a table's target is; auto: text and few whole numbers are classes."""
+    """The kind of target in a table; auto takes text and few different whole numbers for classes."""
     missing: Literal["refuse", "fill", "drop"] = "refuse"
-    """What a table's missing inputs lead to: an error, the training part's median (for text: a category of its own), or leaving the row out."""
+    """What to do where a table's inputs are missing: refuse the table, fill in the training part's median (for text, a category of its own), or drop the row."""
     scale_target: bool = True
-    """Train regression on targets of mean 0 and deviation 1; rmse is given in the target's own unit."""
+    """Scale regression targets to mean 0 and deviation 1 for training; rmse is given in the target's own unit."""
 
 
 def field_adapter(owner: type[Settings], name: str) -> TypeAdapter[Any]:
-    """Checks one value of one parameter, apart from the rest of its config."""
+    """Return what checks one value of one parameter, apart from the rest of its settings."""
     info = owner.model_fields[name]
     annotated: Any = Annotated[info.annotation, info]
     return TypeAdapter(annotated, config=ConfigDict(strict=True))

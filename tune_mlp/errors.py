@@ -1,4 +1,4 @@
-"""Every error that a user can meet, as one tree; each carries the exit status it ends the command with.
+"""All errors that a user can meet, as one tree; each has the exit status that the command ends with.
 
 TuneMlpError                 1  anything that we refuse or that went wrong, said in one line
 ├── UsageError               2  the request can't be met as it was written
@@ -25,7 +25,7 @@ from collections.abc import Iterable
 from tune_mlp.synonyms import SYNONYMS
 
 SHORT_LIST = 24
-"""So many known names at most are listed in full."""
+"""The largest number of known names that a message lists in full."""
 
 
 class TuneMlpError(Exception):
@@ -42,7 +42,7 @@ class UsageError(TuneMlpError):
 
 
 class StudyError(UsageError):
-    """A study file breaks a rule at `path` in it; `source` is `file:line`, or the option that gave the value."""
+    """An error in a study file: the value at `path` breaks a rule. `source` is `file:line`, or the option that gave the value."""
 
     def __init__(self, rule: str, path: tuple[str | int, ...] = (), source: str = "") -> None:
         self.rule = rule
@@ -100,9 +100,9 @@ class Interrupted(TuneMlpError):
 
 
 def escaped(text: str) -> str:
-    """The text in one line: a character that isn't printable is written as in Python, `\\n` or `\\u202e`.
+    """Write the text in one line: each character that isn't printable is replaced by its escape in Python, `\\n` or `\\u202e`.
 
-    A line break in a name would make a second line, and marks of text direction would show another text than the real one.
+    A line break in a name would make a second line, and a mark of text direction would show the text in another order.
     """
     if text.isprintable():
         return text
@@ -110,12 +110,12 @@ def escaped(text: str) -> str:
 
 
 def clipped(text: str, limit: int = 80) -> str:
-    """The text, cut off where it is longer than `limit` characters."""
+    """Cut the text off where it is longer than `limit` characters."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def one_line(error: BaseException, limit: int = 500) -> str:
-    """The error's text in one line; an error that isn't one of ours is led by the name of its type."""
+    """Return the error's text in one line; an error that isn't one of ours begins with the name of its type."""
     text = escaped(" ".join(str(error).split()))
     if not isinstance(error, TuneMlpError):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
@@ -123,27 +123,27 @@ def one_line(error: BaseException, limit: int = 500) -> str:
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known name that was probably meant: one that other libraries call `name`, or one that is spelt nearly the same."""
+    """Return the known name that was probably meant: one that other libraries call `name`, or one with nearly the same spelling."""
     by_spelling = {_spelling(one): one for one in known}
     spelling = _spelling(name)
     for ours, theirs in SYNONYMS.items():
         if ours in by_spelling and spelling in theirs.split():
             return by_spelling[ours]
     for one in by_spelling:
-        if sorted(one) == sorted(spelling):  # letters that changed places, as in `cvs`
+        if sorted(one) == sorted(spelling):  # the same letters in another order, as in `cvs`
             return by_spelling[one]
     near = difflib.get_close_matches(spelling, by_spelling, n=1, cutoff=cutoff)
     return by_spelling[near[0]] if near else None
 
 
 def did_you_mean(name: str, known: Iterable[str], in_study: bool = False) -> str:
-    """` (did you mean 'x'?)` for a near name, or the whole list where it is short, or nothing.
+    """Return ` (did you mean 'x'?)` if a known name is near, the list of known names if it is short, or an empty text.
 
-    With `in_study`, a name that other libraries use is answered by ours, though it belongs to another part of a study.
+    With `in_study`, a name of another library is answered by ours even where ours belongs to another part of a study.
     """
     names = list(known)
     listed = 0 < len(names) <= SHORT_LIST
-    near = nearest(name, names, 0.7 if listed else 0.6)  # a doubtful guess says less than the whole list
+    near = nearest(name, names, 0.7 if listed else 0.6)  # the whole list is more useful than a doubtful guess
     if near is not None:
         return f" (did you mean {clipped(near)!r}?)"
     if in_study and (ours := nearest(name, SYNONYMS, cutoff=1.0)) not in (None, name):
@@ -152,5 +152,5 @@ def did_you_mean(name: str, known: Iterable[str], in_study: bool = False) -> str
 
 
 def _spelling(name: str) -> str:
-    """The name without what a person doesn't tell apart: case, dashes for underscores, and two codes for one letter."""
+    """Return the name in the form that is compared: without differences of case, of dashes and underscores, and of Unicode's forms."""
     return unicodedata.normalize("NFC", name).casefold().replace("-", "_").replace(" ", "_")

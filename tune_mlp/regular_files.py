@@ -1,4 +1,4 @@
-"""Opening a file that somebody else may have put there: a regular file of a limited size, and nothing else.
+"""Reading files that somebody else may have written: only regular files of a limited size are opened.
 
 Opening a pipe waits for a writer that may never come, and reading a device such as /dev/zero never ends. Both functions
 raise OSError only, with a `strerror` that says in a few words what is wrong; each caller turns it into an error of its own
@@ -37,7 +37,7 @@ def open_regular(path: str | Path, limit: int) -> BinaryIO:
 
 
 def read_regular(path: str | Path, limit: int) -> bytes:
-    """The content of a regular file of at most `limit` bytes."""
+    """Read a regular file of at most `limit` bytes."""
     with open_regular(path, limit) as file:
         content = file.read(limit + 1)  # a file may grow while it is read, and those in /proc say that they are empty
     if len(content) > limit:
@@ -60,7 +60,7 @@ def _too_large(limit: int) -> OSError:
 
 
 def in_bytes(number: int) -> str:
-    """A number of bytes in the largest unit that shows it without a fraction: `200 kB`."""
+    """Write a number of bytes in the largest unit that needs no fraction: `200 kB`."""
     for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if number >= size and number % size == 0:
             return f"{number // size} {unit}"

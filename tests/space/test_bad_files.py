@@ -129,7 +129,7 @@ BAD_SPACE: list[tuple[str, int | None, str]] = [
     (space("lr: {normal: [0.1, 0.1]}"), 3, "space.lr: must be greater than 0, got -"),
     (space("lr: {normal: [1e308, 1e308]}"), 3, "mean and standard deviation are too large"),
     (space("lr: {normal: [0.1, 0.1], low: 1, high: 0.5}"), 3, "low must be below high"),
-    (space("lr: {normal: [0.1, 0.1], low: 50}"), 3, "leave next to nothing of the law"),
+    (space("lr: {normal: [0.1, 0.1], low: 50}"), 3, "leave almost nothing of the distribution"),
     (space("width: {normal: [3, 1], low: 1.2, high: 1.8, round: true}"), 3, "no whole number lies between"),
     (space("width: {normal: [64, 8], low: 8}"), 3, "space.width: must be a whole number, got"),
     (space("width: {normal: [64, 8], low: 8, round: 1}"), 3, "space.width.round: must be true or false, got 1"),

@@ -100,7 +100,7 @@ def test_a_common_value_is_set_for_all_experiments_and_an_experiments_own_by_its
 
 def test_a_common_value_that_an_experiment_wouldnt_hear_is_refused(path: Path) -> None:
     with pytest.raises(
-        StudyError, match=r"lr is said by the experiments themselves; name one, as space.experiment.fast.lr"
+        StudyError, match=r"the experiments set lr themselves; name one of them, as space.experiment.fast.lr"
     ):
         Study.load(path, ["lr=0.2"])
 

@@ -1,4 +1,4 @@
-"""A user's arrays as a Dataset's: their shapes and types are checked, classes are numbered, and all is read-only."""
+"""A user's arrays as a Dataset: shapes and types are checked, classes are numbered, and the arrays become read-only."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ from tune_mlp.errors import DataError
 from tune_mlp.records import Task
 
 ROWS = 4096
-"""Rows looked at together, so that a large array is never copied as a whole."""
+"""The number of rows that are looked at together, so that a large array is never copied as a whole."""
 LEAST_RANGE = 1e-30
-"""Columns are divided by their deviation, which is a part of their range, and float32 ends at 1e-38."""
+"""The smallest range of a column. Columns are divided by their deviation, a part of their range, and float32 ends at 1e-38."""
 WORST_ROUNDING = 1e-3
-"""Rounding that is a larger share of a column's range than this changes what can be learnt from it."""
+"""The largest rounding error, as a share of a column's range; a larger one changes what can be learnt from the column."""
 LOST = "float32, which nets are trained in, can't hold these differences; subtract a constant and rescale it first"
 
 
 def frozen(array: NDArray[Any]) -> NDArray[Any]:
-    """The array itself, contiguous and read-only."""
+    """Return the array contiguous and read-only."""
     array = np.ascontiguousarray(array)
     array.setflags(write=False)
     return array
 
 
 def class_name(value: Any) -> str:
-    """The name of a class as a person writes it: `1` for 1.0."""
+    """Return the name of a class as a person writes it: `1` for 1.0."""
     number = value.item() if isinstance(value, np.generic) else value
     return str(int(number)) if isinstance(number, float) and number.is_integer() else str(number)
 
 
 def as_float32(values: NDArray[Any]) -> NDArray[np.float32]:
-    """The numbers as float32; those beyond it become infinite, for the caller to refuse."""
+    """Return the numbers as float32; those beyond it become infinite, and the caller refuses them."""
     with np.errstate(over="ignore"):
         return values.astype(np.float32)
 
 
 def is_lost(reach: Any, error: Any) -> Any:
-    """Whether differences are lost in float32, by a column's range and its largest rounding error."""
+    """Tell from a column's range and its largest rounding error if its differences are lost in float32."""
     return (reach > 0) & ((reach < LEAST_RANGE) | (error > WORST_ROUNDING * reach))
 
 
 def lost_column(values: NDArray[Any]) -> int | None:
-    """The index of the first column of [n, columns] whose differences are lost in float32, or None.
+    """Return the index of the first column of [n, columns] whose differences are lost in float32, or None.
 
-    They are lost where they are too small for it (1e-40), or small against the numbers themselves (1e18 and 1e18 + 1).
-    A column of one value alone has no differences to lose.
+    They are lost if they are too small for float32 (1e-40), or small compared with the numbers (1e18 and 1e18 + 1). A column
+    of a single value has no differences.
     """
     low, high = np.full((2, values.shape[1]), np.nan)
     error = np.zeros(values.shape[1])
@@ -62,7 +62,7 @@ def lost_column(values: NDArray[Any]) -> int | None:
 
 
 def to_inputs(values: Any, where: str) -> tuple[NDArray[Any], tuple[int, ...]]:
-    """Inputs as [n, features], and the shape that a sample had if it wasn't flat."""
+    """Return inputs as [n, features], and the shape that a sample had if it wasn't flat."""
     array = np.asarray(values)
     if array.ndim < 2:
         raise DataError(f"{where}: inputs need 2 or more dimensions, samples first, got shape {array.shape}")
@@ -79,7 +79,7 @@ def to_inputs(values: Any, where: str) -> tuple[NDArray[Any], tuple[int, ...]]:
 
 
 def to_targets(values: Any, task: str, where: str) -> NDArray[Any]:
-    """Targets as an array of one type: names or numbers [n] for classes, float32 [n, outputs] for regression."""
+    """Return targets as an array of one type: names or numbers [n] for classes, float32 [n, outputs] for regression."""
     array = np.asarray(values)
     if array.dtype == object and all(isinstance(value, str) for value in array.ravel()):
         array = array.astype(str)
@@ -113,7 +113,7 @@ def _refuse_lost(values: NDArray[Any], what: str, where: str) -> None:
 
 
 def from_arrays(name: str, arrays: tuple[Any, ...], task: str, where: str) -> Dataset:
-    """The Dataset that (x, y) or (x, y, x_test, y_test) make."""
+    """Make a Dataset from (x, y) or (x, y, x_test, y_test)."""
     arrays = tuple(map(np.asarray, arrays))
     x, shape = to_inputs(arrays[0], where)
     y = to_targets(arrays[1], task, where)
@@ -158,7 +158,7 @@ def from_arrays(name: str, arrays: tuple[Any, ...], task: str, where: str) -> Da
 
 
 def check(dataset: Dataset, where: str) -> None:
-    """Refuse a Dataset, made by someone else, that isn't what its docstring says."""
+    """Refuse a user's Dataset that isn't what the docstring of the class says."""
     kinds: dict[Task, tuple[Any, int]] = {"classification": (np.int64, 1), "regression": (np.float32, 2)}
     if dataset.task not in kinds:
         raise DataError(f"{where}: task must be classification or regression, got {dataset.task!r}")

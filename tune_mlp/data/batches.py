@@ -1,4 +1,4 @@
-"""Batches: the order of an epoch's samples, and the scaled arrays that batches are slices of."""
+"""The order of the samples in an epoch, and the scaled arrays whose slices are the batches."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tune_mlp.data.transforms import InputScaler, TargetScaler
 from tune_mlp.seeds import derive
 
 CHUNK = 4096
-"""About so many samples are gathered and scaled together: few NumPy calls an epoch, and still small in memory."""
+"""The approximate number of samples that are gathered and scaled together: few NumPy calls an epoch, and little memory."""
 
 
 def epoch_order(n: int, seed: int, fold: int, epoch: int) -> NDArray[np.int64]:
-    """The order in which `n` training samples are met: a permutation that depends on the arguments alone."""
+    """Return the order of `n` training samples in an epoch: a permutation that depends on the arguments alone."""
     generator = np.random.Generator(np.random.PCG64(derive(seed, "batches", fold, epoch)))
     return generator.permutation(n).astype(np.int64, copy=False)
 
@@ -29,11 +29,11 @@ def chunks(
     inputs: InputScaler,
     targets: TargetScaler,
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[Any]]]:
-    """The samples at `index`, in order, as x float32 [m, features] and y (int64 [m], or scaled float32 [m, outputs]).
+    """Yield the samples at `index`, in order, as x float32 [m, features] and y (int64 [m], or scaled float32 [m, outputs]).
 
     m is a multiple of `batch_size` in all chunks but the last, so batch i of a chunk is
     `x[i * batch_size : (i + 1) * batch_size]` and only an epoch's last batch is short. The arrays are new and
-    writeable whatever the dataset's are: one shared through Ray's object store is read-only.
+    writeable, while a dataset's may be read-only, as those in Ray's object store are.
     """
     size = max(1, CHUNK // batch_size) * batch_size
     for start in range(0, len(index), size):

@@ -1,4 +1,4 @@
-"""A table's columns as arrays: what a column holds is inferred from its values, and what can't be used is refused."""
+"""The columns of a table as arrays: the kind of a column is inferred from its values, and what can't be used is refused."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CATEGORIES = 50
-"""Text with more different values than this is taken for names or free text, and refused."""
+"""The largest number of different values in a column of text; more are names or free text, and are refused."""
 WHOLE_CLASSES = 20
-"""A target of whole numbers with at most so many different values is taken for classes."""
+"""The largest number of different whole numbers in a target that are taken for classes."""
 MISSING = "(missing)"
-"""The category of missing text under `missing: fill`."""
+"""The category of missing text with `missing: fill`."""
 SHOWN = 10
-"""So many columns or classes at most are named in a message."""
+"""The largest number of columns or classes that a message names."""
 DATES = r"\d{4}[-/.]\d\d?[-/.]\d\d?([ T].*)?|\d\d?[-/.]\d\d?[-/.]\d{4}( .*)?"  # 2024-01-31 12:00 and 31.1.2024 12:00
 
 
 def clean(text: str) -> str:
-    """A name or a text value on one line, and in the one of Unicode's forms that compares as it looks."""
+    """Return a name or a text value in one line, and in the form of Unicode in which texts that look equal are equal (NFC)."""
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def some(names: list[str], limit: int = SHOWN) -> str:
-    """The first of the names, and how many more there are."""
+    """List the first names, and say how many more there are."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(map(clipped, names[:limit])) + more
 
 
 @dataclass
 class Inputs:
-    """The input columns so far, and what to tell a person about them."""
+    """The input columns that were added so far, and what a message says about them."""
 
     path: Path
     """The table's file, for errors."""
@@ -50,14 +50,14 @@ class Inputs:
     columns: list[NDArray[np.float32]] = field(default_factory=list)
     """The features' values."""
     numeric: int = 0
-    """How many columns hold numbers."""
+    """The number of columns that hold numbers."""
     texts: list[int] = field(default_factory=list)
     """The number of different values of each column of text."""
     left_out: list[str] = field(default_factory=list)
-    """The columns that say nothing, in words."""
+    """The columns that were left out and why, in words."""
 
     def add(self, name: str, place: int, column: pd.Series[Any]) -> None:
-        """Add one column: itself where it holds numbers, a feature for each of its values where it holds text."""
+        """Add a column: as one feature if it holds numbers, as a feature for each of its values if it holds text."""
         label = name or f"column {place + 1}"
         values = plain_values(self.path, label, column)
         if values.dtype == object:
@@ -94,14 +94,14 @@ class Inputs:
             self.columns.append((texts == value).astype(np.float32))
 
     def as_array(self) -> NDArray[Any]:
-        """All features side by side, [rows, features]."""
+        """Return all features side by side, [rows, features]."""
         name, count = Counter(self.names).most_common(1)[0]
         if count > 1:  # a column of text `a` with the value `u` beside a column `a=u`
             raise DataError(f"{self.path}: {count} inputs would have the name {clipped(name)!r}: rename a column")
         return frozen(np.column_stack(self.columns))
 
     def describe(self) -> str:
-        """How many columns of each kind there are."""
+        """Say how many columns of each kind there are."""
         kinds = [f"{self.numeric} numeric"] if self.numeric else []
         if self.texts:
             counts = some([str(count) for count in self.texts])
@@ -110,7 +110,7 @@ class Inputs:
 
 
 def _check_text(path: Path, label: str, texts: NDArray[Any], different: list[str]) -> None:
-    """Refuse text that a person would rather have as numbers, or not at all."""
+    """Refuse text that should be numbers, and text that is no category."""
     import pandas as pd
 
     present = [value for value in different if value != MISSING]
@@ -145,7 +145,7 @@ def _dates(path: Path, label: str) -> DataError:
 
 
 def plain_values(path: Path, label: str, column: pd.Series[Any]) -> NDArray[Any]:
-    """A column as float64 with NaN for what is missing, or as an object array of str with None; no other type is taken."""
+    """Return a column as float64 with NaN for missing values, or as an array of str with None; other types are refused."""
     import pandas as pd
 
     values: NDArray[Any]
@@ -183,7 +183,7 @@ def plain_values(path: Path, label: str, column: pd.Series[Any]) -> NDArray[Any]
 
 
 def to_targets(path: Path, target: str, column: pd.Series[Any], task: str) -> tuple[NDArray[Any], tuple[str, ...], str]:
-    """The targets as an array, the classes' names (none for regression), and the kind of target in words."""
+    """Return the targets as an array, the names of the classes (none for regression), and the kind of target in words."""
     import pandas as pd
 
     truth = pd.api.types.is_bool_dtype(column.dtype)

@@ -1,4 +1,4 @@
-"""Data from a user's own function, `package.module:function`: called once, and never trusted."""
+"""Data from a user's own function, `package.module:function`, which is called once and whose result is checked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tune_mlp.errors import DataError, did_you_mean, one_line
 
 
 def load_custom(name: str, task: str) -> Dataset:
-    """What the function returns: a Dataset, (x, y) or (x, y, x_test, y_test)."""
+    """Call the function, which returns a Dataset, (x, y) or (x, y, x_test, y_test), and return a Dataset."""
     module_name, _, function_name = name.partition(":")
     folder = _working_directory(name)
     added = folder not in sys.path
@@ -25,7 +25,7 @@ def load_custom(name: str, task: str) -> Dataset:
         made = function()
     except DataError:
         raise
-    except (Exception, SystemExit) as error:  # anything may come out of it
+    except (Exception, SystemExit) as error:  # a user's function may raise anything
         raise DataError(f"{name}: the function failed: {one_line(error)}") from error
     finally:
         if added and folder in sys.path:
@@ -41,7 +41,7 @@ def load_custom(name: str, task: str) -> Dataset:
         return from_arrays(name, made, task, name)
     except DataError:
         raise
-    except Exception as error:  # e.g. ragged lists, or a tensor that NumPy can't take
+    except Exception as error:  # for example ragged lists, or a tensor that NumPy can't read
         raise DataError(f"{name}: what it returned can't be made into arrays: {one_line(error)}") from error
 
 

@@ -1,4 +1,4 @@
-"""Dataset: arrays in memory, read-only, with what is known of them."""
+"""A dataset in memory, and a problem: a dataset that is split and scaled."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Targets = NDArray[np.int64] | NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Inputs of shape [n, features]: uint8 for pictures, float32 otherwise, NaN where a value is missing.
+    """Read-only arrays and their description. Inputs are [n, features]: uint8 for pictures, else float32 with NaN for missing values.
 
     Targets are int64 [n] for classes and float32 [n, outputs] for regression. Where a source has no test part of its
-    own, `x_test` and `y_test` are empty until `split.hold_out_test` cuts one off.
+    own, `x_test` and `y_test` are empty until `hold_out_test` separates one.
     """
 
     name: str
@@ -30,23 +30,23 @@ class Dataset:
     x_test: Inputs
     y_test: Targets
     classes: tuple[str, ...] = ()
-    """The classes' names by index; empty for regression."""
+    """The names of the classes by their number; empty for regression."""
     features: tuple[str, ...] = ()
-    """The columns' names, for tables."""
+    """The names of the inputs, for tables."""
     shape: tuple[int, ...] = ()
     """A picture's height and width (and channels); empty otherwise."""
     notes: tuple[str, ...] = field(default=())
-    """Lines to show a person: inferred column types, filled values."""
+    """Lines to show to the user, such as the inferred kinds of columns and filled values."""
     stand_in_for: str = ""
-    """The dataset that was asked for, when this one replaces it offline."""
+    """The dataset that was asked for, if this one stands in for it."""
 
     @property
     def outputs(self) -> int:
-        """Units that a model's last layer needs."""
+        """The number of units that a model's last layer needs."""
         return len(self.classes) if self.task == "classification" else int(self.y.shape[1])
 
     def fingerprint(self) -> str:
-        """A checksum of all values: two datasets that train alike have the same one."""
+        """Return a checksum of all values; two datasets with the same checksum train in the same way."""
         digest = hashlib.blake2b(digest_size=16)
         for array in (self.x, self.y, self.x_test, self.y_test):
             digest.update(f"{array.dtype}{array.shape}".encode())
@@ -56,7 +56,7 @@ class Dataset:
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """Which samples of `Dataset.x` train and which validate, and the scaling that was fitted to those that train."""
+    """The indices of the samples that train and that validate, and the scaling that was fitted to those that train."""
 
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
@@ -66,7 +66,7 @@ class Fold:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A dataset, split and scaled: what an engine trains on. Held once a node, shared read-only by its workers."""
+    """A dataset that is split and scaled, which engines train on. Each node has one copy, which its workers share."""
 
     dataset: Dataset
     folds: tuple[Fold, ...]

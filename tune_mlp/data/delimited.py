@@ -1,4 +1,4 @@
-"""A CSV file as a table. Its text is checked line by line first, since pandas mends, renames and pads in silence."""
+"""A CSV file as a table. Its text is checked line by line first, since pandas silently repairs, renames and pads."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SEPARATORS = {",": "", ";": " separated by semicolons", "\t": " separated by tabs", "|": " separated by |"}
-"""What may stand between fields, and what a person is told of it; a comma goes without saying."""
+"""The separators of fields that are recognised, each with its name in messages; a comma needs no mention."""
 MAX_TABLE_BYTES = 10 * 10**9
-"""A table is read into memory as a whole."""
+"""The largest size of a table's file, since a table is read into memory as a whole."""
 
 
 def read_csv(path: Path) -> tuple[pd.DataFrame, str]:
-    """The table, whose columns are named by the file's first line, and what separates its fields, in words."""
+    """Return the table, whose columns are named by the file's first line, and the name of its separator."""
     import pandas as pd
 
     try:
@@ -54,7 +54,7 @@ def _text(path: Path) -> str:
 
 
 def _check(path: Path, text: str) -> tuple[str, list[str]]:
-    """The separator and the columns' names, once all rows are known to be as long as the first."""
+    """Check that all rows are as long as the first, and return the separator and the columns' names."""
     first = re.sub('"[^"]*"', "", text.lstrip("\r\n").split("\n", 1)[0])  # a quoted name may hold any separator
     separator = max(SEPARATORS, key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)

@@ -1,4 +1,4 @@
-"""A download that either arrives whole, with the right checksum, or leaves nothing behind."""
+"""A download, which arrives whole and with the right checksum, or leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from typing import IO
 from tune_mlp.errors import DataError, one_line
 
 TIMEOUT = 10.0
-"""Seconds without an answer after which the next mirror is tried."""
+"""The number of seconds without an answer after which the next mirror is tried."""
 PIECE = 1 << 16
 
 
 def download(urls: Sequence[str], target: Path, md5: str) -> str:
-    """Fetches `target` from the first of `urls` that gives it; says why each of them failed, or nothing when it is there."""
+    """Download `target` from the first of `urls` that has it; return why each of them failed, or an empty text on success."""
     reasons = []
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         for url in urls:
-            # Beside the target, so that the last step is a rename: a second process sees all of the file or none.
+            # In the target's folder, so that the last step is a rename: another process sees the whole file or none.
             handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
             try:
                 with os.fdopen(handle, "wb") as file:
@@ -42,7 +42,7 @@ def download(urls: Sequence[str], target: Path, md5: str) -> str:
 
 
 def _fetch(url: str, file: IO[bytes], md5: str) -> str:
-    """ "" when the right bytes were written, else what was wrong."""
+    """Write the content of a URL to the file; return what was wrong, or an empty text on success."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 

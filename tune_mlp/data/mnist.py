@@ -1,6 +1,6 @@
-"""MNIST and its kin: found on disk, checked and read; or downloaded from where torchvision says.
+"""MNIST, Fashion-MNIST and KMNIST: found on disk, checked and read, or downloaded from torchvision's mirrors.
 
-The files are read here: torchvision's import takes longer than all of MNIST, and reads plain files only.
+The files are read here, since torchvision takes longer to import than MNIST to read, and can't read compressed files.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tune_mlp.errors import DataError, one_line
 from tune_mlp.regular_files import open_regular, read_regular
 
 FOLDERS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
-"""torchvision's class, and the folder that it keeps the files in, by our name."""
+"""The name of torchvision's class, which is also that of its folder of files, by our name."""
 PARTS = ("train", "t10k")
 FILES = tuple(f"{part}-{kind}-ubyte" for part in PARTS for kind in ("images-idx3", "labels-idx1"))
 MNIST_MD5 = {
@@ -47,12 +47,12 @@ CLASSES = {
 MAGIC = {"images": 2051, "labels": 2049}
 PIXELS = 28
 MAX_BYTES = 50_000_000
-"""A little more than the largest of the files: 60,000 pictures."""
+"""A little more than the size of the largest file, which holds 60,000 pictures."""
 
 
 @dataclass(frozen=True)
 class MissingDataset:
-    """A dataset that is nowhere to be had; `reason` says where it was looked for."""
+    """A dataset that was not found; `reason` says where it was looked for."""
 
     reason: str
 
@@ -64,7 +64,7 @@ def cache_folder() -> Path:
 def load_mnist(
     name: str, data_dir: Path | None, allow_download: bool, say: Callable[[str], None]
 ) -> Dataset | MissingDataset:
-    """The first complete set of files among `data_dir`, $TUNE_MLP_DATA and the cache folder, else a download."""
+    """Read the first complete set of files in `data_dir`, $TUNE_MLP_DATA or the cache folder, or else download it."""
     roots = [data_dir, os.environ.get("TUNE_MLP_DATA"), cache_folder()]
     places = [Path(os.path.expanduser(root)) for root in roots if root]
     incomplete = ""
@@ -85,7 +85,7 @@ def load_mnist(
 
 
 def not_found(name: str, absent: MissingDataset) -> DataError:
-    """The error for a dataset that is absent, with what a person can do about it."""
+    """Return the error for a missing dataset, which says what the user can do."""
     raw = f"{FOLDERS[name]}/raw"
     return DataError(
         f"dataset {name} not found: give --data-dir DIR or $TUNE_MLP_DATA with {raw}/*-ubyte[.gz] inside, or put {raw} into"
@@ -104,7 +104,7 @@ def _find(folder: Path, file: str) -> Path | None:
 
 
 def _is_plain_mnist(labels: Path) -> bool:
-    """The whole family's files have the same names; MNIST's mustn't pass for another's where the folder doesn't tell."""
+    """Tell if labels are MNIST's own. All three datasets have the same file names, and a folder's name need not say which it is."""
     return _md5(_bytes(labels)) == MNIST_MD5[FILES[1]]
 
 
@@ -136,7 +136,7 @@ def _read(name: str, files: Sequence[Path]) -> Dataset:
 
 
 def _read_file(path: Path, md5: str) -> NDArray[Any]:
-    """Pictures as uint8 [n, 784] or labels as int64 [n]."""
+    """Read pictures as uint8 [n, 784] or labels as int64 [n]."""
     content = _bytes(path)
     if md5 and _md5(content) != md5:
         raise DataError(f"{path}: damaged: expected MD5 {md5} of its uncompressed content, got {_md5(content)}")
@@ -161,7 +161,7 @@ def _header_size(path: Path, content: bytes, kind: str) -> int:
 
 
 def _bytes(path: Path) -> bytes:
-    """The content, uncompressed. A small archive can hold more than there is memory for, so no more than enough is read."""
+    """Read the uncompressed content, up to a limit, since a small archive can hold more than fits into memory."""
     try:
         if path.suffix != ".gz":
             return read_regular(path, MAX_BYTES)

@@ -1,4 +1,4 @@
-"""Where datasets come from: each name beside its loader."""
+"""The sources of datasets: each name with its loader."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from tune_mlp.seeds import derive
 
 @dataclass(frozen=True)
 class LoadRequest:
-    """What a loader may need to know."""
+    """The arguments of a loader."""
 
     settings: DataSettings
     data_dir: Path | None = None
     base: Path | None = None
-    """The study file's folder: a table's path is relative to it."""
+    """The folder of the study file, to which a table's path is relative."""
     allow_download: bool = True
     say: Callable[[str], None] = print
 
@@ -45,10 +45,10 @@ def load_dataset(
     allow_download: bool = True,
     say: Callable[[str], None] = print,
 ) -> Dataset:
-    """The dataset that `settings.name` means, or its stand-in, which then says what it stands in for."""
+    """Load the dataset with the name `settings.name`, or its stand-in, which then says what it stands in for."""
     request = LoadRequest(settings, data_dir, base, allow_download, say)
     loader = _loader(settings.name, "data.name")
-    # Looked up even when it isn't needed: a misspelt stand-in should show before the day without internet.
+    # Looked up even if it isn't needed, so that a misspelt stand-in is found before the day without internet.
     stand_in = _loader(settings.offline, "data.offline") if settings.offline else None
     found = loader(request)
     if isinstance(found, Dataset):
@@ -58,13 +58,13 @@ def load_dataset(
     other = stand_in(replace(request, settings=settings.model_copy(update={"name": settings.offline, "offline": None})))
     if isinstance(other, MissingDataset):
         raise not_found(settings.name, found)
-    if other.shape == DIGITS_SHAPE:  # what it stands in for has 28x28 pictures
+    if other.shape == DIGITS_SHAPE:  # the dataset that it stands in for has 28x28 pictures
         other = replace(other, x=_enlarge(other.x), x_test=_enlarge(other.x_test), shape=(PIXELS, PIXELS))
     return replace(other, stand_in_for=settings.name)
 
 
 def calls_code(settings: DataSettings) -> list[str]:
-    """The functions that are called for these data."""
+    """Return the functions of a user that are called for these data."""
     names = (settings.name, settings.offline or "")
     return [name for name in names if ":" in name and name.partition(":")[0] not in FILE_SOURCES]
 
@@ -90,7 +90,7 @@ DIGITS_SHAPE = (8, 8)
 
 
 def _digits(request: LoadRequest) -> Dataset:
-    """scikit-learn's 1797 handwritten digits. Read from its file: importing sklearn.datasets takes over a second."""
+    """Read scikit-learn's 1797 handwritten digits from its file, since importing sklearn.datasets takes over a second."""
     spec = importlib.util.find_spec("sklearn")
     if spec is None or spec.origin is None:
         raise DataError("dataset digits: comes with scikit-learn, which isn't installed")
@@ -107,9 +107,10 @@ def _digits(request: LoadRequest) -> Dataset:
 
 
 def _enlarge(x: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.uint8]:
-    """8x8 pictures as 28x28, bilinear."""
+    """Enlarge pictures from 8x8 to 28x28 by bilinear interpolation."""
     small = DIGITS_SHAPE[0]
-    at = np.clip((np.arange(PIXELS) + 0.5) * small / PIXELS - 0.5, 0, small - 1)  # pixel centres
+    # The centres of the large picture's pixels, in coordinates of the small picture.
+    at = np.clip((np.arange(PIXELS) + 0.5) * small / PIXELS - 0.5, 0, small - 1)
     weights = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(small)))
     large = np.einsum("ai,nij,bj->nab", weights, x.reshape(-1, small, small), weights, optimize=True)
     enlarged: NDArray[np.uint8] = frozen(np.rint(large).astype(np.uint8).reshape(len(x), PIXELS * PIXELS))
@@ -117,7 +118,7 @@ def _enlarge(x: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _noisy_curve(request: LoadRequest) -> Dataset:
-    """100 points of a sine with a trend: to learn from at random, with noise; to test on at even steps, without."""
+    """Make 100 points of a sine with a trend: training points at random places with noise, test points at even steps without."""
     # The data are always the same, whatever the study's seed.
     generator = np.random.default_rng(derive(0, "noisy_curve"))
     x = generator.uniform(-5, 5, size=(CURVE_POINTS, 1))

@@ -1,4 +1,4 @@
-"""Splits: which samples test, which validate and which train, decided by the seed alone."""
+"""Splits of a dataset into samples that train, validate and test, which depend on the seed alone."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Index = NDArray[np.int64]
 
 
 def make_problem(dataset: Dataset, settings: DataSettings, seed: int) -> Problem:
-    """The dataset with a test part, folds, and scaling that saw nothing but each fold's training part."""
+    """Split off a test part, make the folds, and fit the scaling of each fold to its training part alone."""
     dataset = hold_out_test(dataset, settings.test, settings.stratify, seed)
     dataset = fewer(dataset, settings.samples, seed)
     return Problem(dataset, make_folds(dataset, settings, seed))
 
 
 def hold_out_test(dataset: Dataset, test: float | Head, stratify: bool, seed: int) -> Dataset:
-    """The dataset with a test part cut off; as it is where it has one of its own, or none is wanted."""
+    """Return the dataset with a test part; unchanged if it has one of its own or none is wanted."""
     if len(dataset.x_test) or test == 0:
         return dataset
     keep, held_out = _cut(dataset, test, stratify, derive(seed, "test"), "data.test")
@@ -40,7 +40,7 @@ def hold_out_test(dataset: Dataset, test: float | Head, stratify: bool, seed: in
 
 
 def fewer(dataset: Dataset, samples: int | None, seed: int) -> Dataset:
-    """The dataset with at most so many samples to learn from, in their order; a rising number only adds to them."""
+    """Return the dataset with at most so many samples to learn from, in their order; a larger number keeps all of a smaller one's."""
     if samples is None or samples >= len(dataset.x):
         return dataset
     kept = np.sort(np.random.default_rng(derive(seed, "samples")).permutation(len(dataset.x))[:samples])
@@ -48,7 +48,7 @@ def fewer(dataset: Dataset, samples: int | None, seed: int) -> Dataset:
 
 
 def make_folds(dataset: Dataset, settings: DataSettings, seed: int) -> tuple[Fold, ...]:
-    """One fold for a hold-out, K for cross-validation; indices are in rising order."""
+    """Return one fold for a hold-out or K folds for cross-validation, with indices in rising order."""
     where, split_seed = "data.validation", derive(seed, "split")
     if isinstance(settings.validation, Folds):
         parts = _cross(dataset, settings.validation.folds, settings.stratify, split_seed, where)
@@ -67,7 +67,7 @@ def make_folds(dataset: Dataset, settings: DataSettings, seed: int) -> tuple[Fol
 
 
 def _cut(dataset: Dataset, part: float | Head, stratify: bool, seed: int, where: str) -> tuple[Index, Index]:
-    """The samples that stay and those that are held out."""
+    """Return the indices of the samples that stay and of those that are held out."""
     n = len(dataset.x)
     if stratify:
         _check_stratify(dataset, 2, where)
@@ -92,7 +92,7 @@ def _cut(dataset: Dataset, part: float | Head, stratify: bool, seed: int, where:
 
 
 def _cross(dataset: Dataset, folds: int, stratify: bool, seed: int, where: str) -> list[tuple[Index, Index]]:
-    """Each sample validates in one fold; folds differ in size by one at most, with stratify also within each class."""
+    """Return the training and validation indices of each fold. Sizes differ by one at most, with stratify also within each class."""
     n = len(dataset.x)
     if folds > n:
         raise DataError(f"{where}: there must be a sample for each fold, got folds={folds} with {n} samples")
@@ -103,13 +103,13 @@ def _cross(dataset: Dataset, folds: int, stratify: bool, seed: int, where: str) 
     else:
         order = generator.permutation(n)
     fold_of = np.empty(n, dtype=np.int64)
-    # Dealt like cards, class after class: what a class leaves over, the next one goes on from.
+    # Samples are dealt like cards, class after class; each class begins where the one before it ended.
     fold_of[order] = np.arange(n) % folds
     return [(np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)) for fold in range(folds)]
 
 
 def _shares(sizes: list[int], part: float, count: int) -> list[int]:
-    """How many of each class are held out: `count` in all, by largest remainder, but some of each class and never all."""
+    """Return how many of each class are held out: `count` in all, by largest remainder, at least one of each class and never all."""
     exact = np.array(sizes) * part
     shares = np.floor(exact).astype(np.int64)
     missing = max(0, count - int(shares.sum()))
@@ -129,7 +129,7 @@ def _check_stratify(dataset: Dataset, least: int, where: str) -> None:
 
 
 def _by_class(y: NDArray[Any]) -> list[Index]:
-    """Each present class's samples."""
+    """Return the indices of each class that occurs."""
     order = np.argsort(y, kind="stable")
     return [members for members in np.split(order, np.flatnonzero(np.diff(y[order])) + 1) if len(members)]
 

@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 LEAST_ROWS = 10
 SHOWN_NAMES = 20
-"""So many of a table's columns are listed for a person who has named none of them."""
+"""The number of columns that are listed if the target isn't named."""
 
 
 def load_csv(settings: DataSettings, base: Path | None) -> Dataset:
-    """The dataset in a CSV file."""
+    """Load a CSV file."""
     return _load(settings, base, read_csv)
 
 
 def load_parquet(settings: DataSettings, base: Path | None) -> Dataset:
-    """The dataset in a Parquet file."""
+    """Load a Parquet file."""
     return _load(settings, base, _read_parquet)
 
 
 def find_file(name: str, base: Path | None) -> Path:
-    """The file of `csv:FILE`, relative to the study file's folder or else to the working directory."""
+    """Return the file of `csv:FILE`, which is relative to the study file's folder or else to the working directory."""
     kind, _, file = name.partition(":")
     if not file:
         raise DataError(f"data.name: expected {kind}:FILE, got {name!r}")
@@ -45,7 +45,7 @@ def find_file(name: str, base: Path | None) -> Path:
     for path in paths:
         if os.path.isdir(path):
             raise DataError(f"{path}: expected a file, got a folder")
-        if os.path.exists(path):  # unlike Path's, it takes any name
+        if os.path.exists(path):  # Path.exists raises for some names
             return path
     raise DataError(f"{file}: no such file (looked in {', '.join(dict.fromkeys(str(path.parent) for path in paths))})")
 
@@ -60,7 +60,7 @@ def _read_parquet(path: Path) -> tuple[pd.DataFrame, str]:
     try:
         with file:
             frame = pd.read_parquet(file)
-    except Exception as error:  # pyarrow's errors have many bases
+    except Exception as error:  # pyarrow's errors have no common base
         raise DataError(f"{path}: can't be read as Parquet: {one_line(error)}") from error
     named = [name for name in frame.index.names if name is not None]
     taken = Counter(map(str, [*named, *frame.columns]))
@@ -75,7 +75,7 @@ def _read_parquet(path: Path) -> tuple[pd.DataFrame, str]:
 
 
 def _load(settings: DataSettings, base: Path | None, read: Callable[[Path], tuple[pd.DataFrame, str]]) -> Dataset:
-    """`read` gives the table, and in words what separates its fields where that isn't a comma."""
+    """Load a table with `read`, which also returns the name of the separator, empty for a comma."""
     path = find_file(settings.name, base)
     frame, separated = read(path)
     names = [str(name) for name in frame.columns]
@@ -138,7 +138,7 @@ def _check_target(path: Path, target: str, column: pd.Series[Any]) -> None:
 
 
 def _without_holes(path: Path, frame: pd.DataFrame, target: str, missing: str, notes: list[str]) -> pd.DataFrame:
-    """The table as `data.missing` wants it. A column without any value counts for nothing here: it is left out later."""
+    """Return the table without missing values, or as it is if they are to be filled. Columns without any value are left out later."""
     holes = frame.isna().to_numpy()
     holes = holes & ~holes.all(axis=0)
     counts = {str(name): int(count) for name, count in zip(frame.columns, holes.sum(axis=0), strict=True) if count}

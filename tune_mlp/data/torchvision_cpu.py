@@ -1,4 +1,4 @@
-"""torchvision's datasets, importable too where torchvision was built for another PyTorch than the one installed."""
+"""The import of torchvision's datasets, which also works if torchvision was built for another PyTorch than the installed one."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 _LIBRARIES: list[Any] = []
-"""Schemas live as long as the library object that defined them."""
+"""The libraries that were defined here; their schemas exist as long as these objects."""
 
 
 def mnist_module() -> Any:
-    """`torchvision.datasets.mnist`. Imported here and not above: with torch it takes seconds."""
+    """Import `torchvision.datasets.mnist`, which takes seconds with torch and is rarely needed."""
     _define_missing_schemas()
     import torchvision.datasets.mnist as module
 
@@ -20,9 +20,10 @@ def mnist_module() -> Any:
 
 
 def _define_missing_schemas() -> None:
-    """torchvision's import registers Python versions of two operators, and fails when its compiled library, which
-    declares them, can't be loaded: as the usual wheel's with a CPU-only PyTorch. We only read files, so declaring them
-    is enough.
+    """Declare two operators that torchvision's import needs.
+
+    The import registers Python versions of them, and fails if torchvision's compiled library, which declares them, can't be
+    loaded, as is usual with a PyTorch for CPUs alone. We never call them, so that a declaration is enough.
     """
     torch: Any = importlib.import_module("torch")
     spec = importlib.util.find_spec("torchvision")
@@ -30,7 +31,7 @@ def _define_missing_schemas() -> None:
         return
     for library in Path(spec.origin).parent.glob("_C*"):
         try:
-            torch.ops.load_library(str(library))  # again by torchvision itself, which is harmless
+            torch.ops.load_library(str(library))  # torchvision loads it again, which does no harm
         except OSError:
             continue
     library_of_ours = torch.library.Library("torchvision", "FRAGMENT")

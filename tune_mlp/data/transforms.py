@@ -1,4 +1,4 @@
-"""Scaling of inputs and targets, fitted to the training part alone: `x * scale + shift`, or each sample by itself."""
+"""The scaling of inputs and targets, which is fitted to the training part alone: `x * scale + shift`, or each sample by itself."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from tune_mlp.config import Normalize
 Floats = NDArray[np.float32]
 
 ROWS = 4096
-"""Rows looked at together, so that fitting never needs a second copy of a large dataset."""
+"""The number of rows that are read together, so that fitting never needs a second copy of a large dataset."""
 
 
 @dataclass(frozen=True, eq=False)
 class InputScaler:
-    """What turns raw inputs into a network's: fill, then `x * scale + shift`, then (per_sample) each row to mean 0 and deviation 1."""
+    """Scales inputs: missing values are filled, then `x * scale + shift`, or per sample each row to mean 0 and deviation 1."""
 
     scale: Floats
-    """[1] for pictures, [features] for columns."""
+    """The factors, [1] for pictures or [features] for columns."""
     shift: Floats
-    """What is added after scaling, one number for all columns or one for each."""
+    """The numbers that are added after scaling, with the shape of `scale`."""
     fill: Floats | None = None
-    """[features]: what stands in for NaN; None where none can occur."""
+    """The values that replace NaN, [features]; None if no value can be missing."""
     per_sample: bool = False
-    """Rows are scaled by themselves; `scale` is 1 and `shift` is 0 then."""
+    """True if each row is scaled by itself; `scale` is 1 and `shift` is 0 then."""
 
     def describe(self) -> dict[str, Any]:
-        """In plain values, for whoever feeds the model elsewhere."""
+        """Return the scaling in plain values, for use of the model outside of this package."""
         return {
             "per_sample": self.per_sample,
             "scale": self.scale.tolist(),
@@ -40,9 +40,9 @@ class InputScaler:
         }
 
     def apply(self, x: NDArray[Any]) -> Floats:
-        """Scaled inputs [n, features], always in a new array: `x` may be shared and read-only."""
+        """Return scaled inputs [n, features] in a new array, since `x` may be shared and read-only."""
         scaled = np.empty(x.shape, dtype=np.float32)
-        # A far outlier of a later part may overflow; that shows as a non-finite score, which is handled there.
+        # An outlier outside of the training part may overflow; the score is then not finite, and the trial has diverged.
         with np.errstate(over="ignore", invalid="ignore"):
             if self.fill is not None or self.per_sample:
                 np.copyto(scaled, x, casting="unsafe")
@@ -59,28 +59,28 @@ class InputScaler:
 
 @dataclass(frozen=True, eq=False)
 class TargetScaler:
-    """Regression targets to mean 0 and deviation 1, and back; classes pass untouched."""
+    """Scales regression targets to mean 0 and deviation 1, and back; classes are not changed."""
 
     mean: Floats
-    """[outputs]; [1] for classes."""
+    """The means, [outputs] or [1] for classes."""
     std: Floats
     """The standard deviations, with the shape of `mean`."""
 
     def apply(self, y: NDArray[Any]) -> NDArray[Any]:
-        """What a network is trained on, always in a new array."""
+        """Return the targets that a network is trained on, in a new array."""
         if y.dtype.kind in "iu":
             return y.astype(np.int64)
         return ((y - self.mean) / self.std).astype(np.float32)
 
     def invert(self, y: NDArray[Any]) -> NDArray[Any]:
-        """Outputs or scaled targets in the target's own unit."""
+        """Return outputs or scaled targets in the target's own unit."""
         if y.dtype.kind in "iu":
             return y.astype(np.int64)
         return (y * self.std + self.mean).astype(np.float32)
 
 
 def fit_inputs(x_train: NDArray[Any], normalize: Normalize, missing: bool = True) -> InputScaler:
-    """The scaling for one training part; `missing` says whether NaN may occur in it or in what is scaled later."""
+    """Fit the scaling to a training part; `missing` says if NaN may occur in it or in inputs that are scaled later."""
     pictures = x_train.dtype == np.uint8
     fill = None if pictures or not missing else _medians(x_train)
     if normalize == "per_sample":
@@ -98,7 +98,7 @@ def fit_inputs(x_train: NDArray[Any], normalize: Normalize, missing: bool = True
 
 
 def fit_targets(y_train: NDArray[Any], enabled: bool) -> TargetScaler:
-    """The scaling for one training part's targets; the identity for classes or where it isn't wanted."""
+    """Fit the scaling to a training part's targets; it changes nothing for classes, or if it isn't enabled."""
     outputs = 1 if y_train.dtype.kind in "iu" else int(y_train.shape[1])
     if not enabled or y_train.dtype.kind in "iu":
         return TargetScaler(np.zeros(outputs, np.float32), np.ones(outputs, np.float32))
@@ -112,7 +112,7 @@ def _floats(values: Any) -> Floats:
 
 
 def _inverse(spread: NDArray[np.float64]) -> Floats:
-    """1/spread, and 0 for a column that doesn't vary, or so little that float32 can't hold the factor."""
+    """Return 1/spread; 0 for a column that doesn't vary, or varies so little that float32 can't hold the factor."""
     with np.errstate(divide="ignore", over="ignore"):
         inverse = (1.0 / spread).astype(np.float32)
     inverse[~np.isfinite(inverse)] = 0
@@ -126,7 +126,7 @@ def _fill(x: Floats, fill: Floats) -> None:
 
 
 def _scale_rows(x: Floats) -> Floats:
-    flat = x.max(axis=1) == x.min(axis=1)  # by range: a constant row's deviation need not round to 0
+    flat = x.max(axis=1) == x.min(axis=1)  # by its range, since the deviation of a constant row need not round to 0
     x -= x.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
     std = np.sqrt(np.einsum("ij,ij->i", x, x) / np.float32(x.shape[1]))
     x *= np.where(flat, np.float32(0), _inverse(std.astype(np.float64)))[:, None]
@@ -158,7 +158,7 @@ def _column_range(x: NDArray[Any], fill: Floats | None) -> tuple[NDArray[np.floa
 
 
 def _column_moments(x: NDArray[Any], fill: Floats | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Each column's mean and deviation; a constant column's deviation is exactly 0."""
+    """Return each column's mean and deviation; the deviation of a constant column is exactly 0."""
     low, high = _column_range(x, fill)
     mean = np.sum([piece.sum(axis=0) for piece in _pieces(x, fill)], axis=0) / len(x)
     square = np.sum([((piece - mean) ** 2).sum(axis=0) for piece in _pieces(x, fill)], axis=0) / len(x)
@@ -166,7 +166,7 @@ def _column_moments(x: NDArray[Any], fill: Floats | None) -> tuple[NDArray[np.fl
 
 
 def _picture_moments(x: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """One mean and deviation over all pixels, exact, from a histogram of the 256 values."""
+    """Return one mean and deviation over all pixels, exactly, from a histogram of the 256 values."""
     counts = np.zeros(256, dtype=np.int64)
     for start in range(0, len(x), ROWS):
         counts += np.bincount(x[start : start + ROWS].ravel(), minlength=256)

@@ -1,4 +1,4 @@
-"""Choosers: the ways to pick a value for `resolve`: at random by seed, by grid, or as Optuna asks."""
+"""The functions that choose a value for each parameter of a draw: at random by a seed, by grid, or by Optuna."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from tune_mlp.space.space import EXPERIMENT, Choose, Params, Space, resolve
 
 
 def random_chooser(seed: int, trial: int) -> Choose:
-    """Draw `trial` of a random search. Each parameter has a stream of its own, so that adding one to a study leaves
-    the others' draws as they were. Grids go round: trial i takes the i-th combination of their values."""
+    """Return the chooser of a random search's trial.
+
+    Each parameter has random numbers of its own, so that a parameter that is added to a study leaves the draws of the others
+    as they were. A `grid` is visited in turn: trial i takes the i-th combination of all grids' values, and then they repeat.
+    """
     turn = trial
 
     def choose(path: str, domain: Domain) -> Value:
@@ -28,10 +31,11 @@ def random_chooser(seed: int, trial: int) -> Choose:
 
 
 def grid_draws(space: Space) -> Iterator[Params]:
-    """Every draw of a finite space, the last parameter changing fastest.
+    """Yield every draw of a finite space, in an order in which the last parameter changes fastest.
 
-    An odometer over decisions rather than a product over parameters, so that branches and lengths need no special
-    case: replay the decisions up to the last that has a next value, take that value, and start anew behind it.
+    It works like an odometer over the decisions of a draw, not like a product over parameters, so that branches and lengths
+    need no special case: repeat the decisions up to the last one that has a next value, take that value, and choose the
+    first values after it.
     """
     digits: list[int] = []
     while True:
@@ -54,7 +58,7 @@ def grid_draws(space: Space) -> Iterator[Params]:
 
 
 def optuna_chooser(trial: Any) -> Choose:
-    """Ask Optuna's `trial` for each value; laws that it lacks are asked for as their quantiles."""
+    """Return the chooser that asks an Optuna trial for each value; for a distribution that Optuna lacks, it asks for a quantile."""
 
     def choose(path: str, domain: Domain) -> Value:
         suggest = SUGGEST.get(type(domain))
@@ -67,7 +71,7 @@ def optuna_chooser(trial: Any) -> Choose:
 
 
 def asked_values(space: Space, params: Params) -> dict[str, Any]:
-    """What Optuna was asked for a draw: the way back from `optuna_chooser`."""
+    """Return the values that Optuna must have suggested for a draw; this inverts `optuna_chooser`."""
     values: dict[str, Any] = {}
 
     def choose(path: str, domain: Domain) -> Value:
@@ -85,7 +89,7 @@ def asked_values(space: Space, params: Params) -> dict[str, Any]:
 
 
 def _drawn(params: Params, path: str) -> Value:
-    """What was drawn at a path that a chooser is asked for."""
+    """Return the value in a draw that belongs to the path that a chooser is asked for."""
     if path.startswith(f"{EXPERIMENT}."):
         path = path.split(".", 2)[2]
     if path in params:
@@ -96,7 +100,7 @@ def _drawn(params: Params, path: str) -> Value:
 
 
 def _quantile(domain: Domain, value: Any) -> float:
-    """The middle of what `at` maps onto a value; it never falls."""
+    """Return the middle of the interval that `at` maps to a value; `at` never decreases, so bisection finds both ends."""
     ends = []
     for beyond in (operator.ge, operator.gt):
         low, high = 0.0, 1.0

@@ -1,4 +1,4 @@
-"""Domains: the sets that a parameter's values are drawn from, each as it is written in a study file."""
+"""The domains that a parameter's values are drawn from, as they are written in a study file."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tune_mlp.space.faults import shown
 
 Scalar = bool | int | float | str
 Value = Scalar | tuple[Scalar, ...]
-"""What a draw gives: a plain value, or a tuple of them (widths)."""
+"""The value of a parameter in a draw: a single value, or a tuple of them (widths)."""
 
 MAX_VALUES = 10_000
 LARGEST = 2**53
-"""Whole numbers up to here are exact as floats."""
+"""The largest whole number up to which all are exact as floats."""
 
 
 def _plain(raw: Any) -> Any:
@@ -45,18 +45,21 @@ Options = Annotated[tuple[Option, ...], Field(strict=False, min_length=1, max_le
 
 
 class Domain(Settings):
-    """A set of values with a law over it. `at` maps a uniform number in [0, 1) onto it, so that one mechanism draws
-    from every domain, and a law that a searcher doesn't know can be searched as its quantiles."""
+    """A set of values with a probability distribution.
+
+    `at` maps a uniform number in [0, 1) to a value, so that all domains are drawn from in one way, and a searcher that
+    doesn't know a distribution can search its quantiles.
+    """
 
     def at(self, u: float) -> Value:
         raise NotImplementedError
 
     def values(self) -> tuple[Value, ...] | None:
-        """All values in order, where a grid search can visit them; None for a continuum."""
+        """All values in order if a grid search can visit them, else None."""
         return None
 
     def extremes(self) -> tuple[Value, ...]:
-        """Values that are valid for a parameter only if the whole domain is."""
+        """Values of the domain such that all others are valid for a parameter if these are."""
         raise NotImplementedError
 
 
@@ -75,7 +78,7 @@ def _pick(values: tuple[Value, ...], u: float) -> Value:
 
 
 class Choice(Domain):
-    """One of the values listed, each as likely."""
+    """One of a list of values, each with the same probability."""
 
     word: ClassVar[str] = "choice"
     choice: Options
@@ -97,11 +100,11 @@ class Choice(Domain):
 
 
 class Grid(Choice):
-    """Values that are all visited in turn: by a grid search in full, by a random search one a trial, going round."""
+    """Values that are visited in turn: a grid search visits all of them, a random search takes the next one for each trial."""
 
     word: ClassVar[str] = "grid"
     choice: Options = Field(alias="grid")
-    """The values, in the order of visiting."""
+    """The values, in the order in which they are visited."""
 
 
 def _no_repeats(values: tuple[Value, ...]) -> None:
@@ -113,10 +116,10 @@ def _no_repeats(values: tuple[Value, ...]) -> None:
 
 
 class _Range(Domain):
-    """Between two ends, both included; with a step, only low, low + step, low + 2 step, ..."""
+    """Numbers between two ends, both included; with a step, only low, low + step, low + 2 step, ..."""
 
     step: Positive | None = None
-    """Distance of neighbouring values."""
+    """The distance of neighbouring values."""
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -158,15 +161,15 @@ class _Range(Domain):
 
 
 def _as_written(number: float | None) -> Decimal:
-    """0.1 + 2 * 0.1 is meant to be 0.3."""
+    """Return a number as the decimal that a person wrote, so that 0.1 + 2 * 0.1 is 0.3."""
     return Decimal(repr(number))
 
 
 class Uniform(_Range):
-    """Any number between two, each as likely."""
+    """Any number between two, with a uniform distribution."""
 
     uniform: Pair
-    """[low, high]"""
+    """The ends, [low, high]."""
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -180,10 +183,10 @@ class Uniform(_Range):
 
 
 class Log(_Range):
-    """Any number between two, each power of ten as likely."""
+    """Any number between two, with a uniform distribution of its logarithm."""
 
     log: Pair
-    """[low, high], low above 0"""
+    """The ends, [low, high], with low above 0."""
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -212,12 +215,12 @@ class _Whole(Domain):
 
 
 class Int(_Whole):
-    """Whole numbers between two, both included, each as likely."""
+    """Whole numbers between two, both included, each with the same probability."""
 
     int_: IntPair = Field(alias="int")
-    """[low, high]"""
+    """The ends, [low, high]."""
     step: Annotated[int, Field(ge=1, le=LARGEST)] = 1
-    """Distance of neighbouring values."""
+    """The distance of neighbouring values."""
 
     @model_validator(mode="after")
     def _step_fits(self) -> Self:
@@ -235,7 +238,7 @@ class Int(_Whole):
 
     @property
     def last(self) -> int:
-        """The largest value that the steps reach."""
+        """The largest value that the steps from low reach."""
         return self._all()[-1]
 
     def _all(self) -> range:
@@ -251,10 +254,10 @@ class Int(_Whole):
 
 
 class LogInt(_Whole):
-    """Whole numbers between two, both included, each doubling as likely."""
+    """Whole numbers between two, both included, with a uniform distribution of their logarithm."""
 
     log_int: IntPair
-    """[low, high], low at least 1"""
+    """The ends, [low, high], with low at least 1."""
 
     @property
     def ends(self) -> tuple[int, int]:
@@ -262,7 +265,8 @@ class LogInt(_Whole):
         return self.log_int
 
     def at(self, u: float) -> Value:
-        low, high = math.log(self.ends[0] - 0.5), math.log(self.ends[1] + 0.5)  # each end gets its whole share
+        # Half a number beyond each end, which would else be half as likely as the numbers beside it.
+        low, high = math.log(self.ends[0] - 0.5), math.log(self.ends[1] + 0.5)
         return min(max(round(math.exp(low + u * (high - low))), self.ends[0]), self.ends[1])
 
     def values(self) -> tuple[Value, ...] | None:
@@ -274,16 +278,16 @@ FARTHEST = 1e15
 
 
 class Normal(Domain):
-    """A normal law, cut off at low and high where given (as if redrawn while outside), rounded where asked."""
+    """A normal distribution, truncated at low and high where they are given, and rounded if asked for."""
 
     normal: Pair
-    """[mean, standard deviation]"""
+    """The parameters, [mean, standard deviation]."""
     low: Finite | None = None
-    """No value is below."""
+    """The lowest value that is drawn."""
     high: Finite | None = None
-    """No value is above."""
+    """The highest value that is drawn."""
     round: bool = False
-    """Give the nearest whole number."""
+    """Round each value to the nearest whole number."""
 
     @model_validator(mode="after")
     def _is_a_law(self) -> Self:
@@ -295,7 +299,9 @@ class Normal(Domain):
             _in_order(self.low, self.high)
         start, end = self._mass()
         if not end - start > 1e-9:
-            raise ValueError(f"low and high leave next to nothing of the law, got low={self.low}, high={self.high}")
+            raise ValueError(
+                f"low and high leave almost nothing of the distribution, got low={self.low}, high={self.high}"
+            )
         if self.round and self._whole_ends()[0] > self._whole_ends()[1]:
             raise ValueError(f"no whole number lies between low and high, got low={self.low}, high={self.high}")
         return self
@@ -337,9 +343,9 @@ DOMAINS: dict[str, type[Domain]] = {
     "log_int": LogInt,
     "normal": Normal,
 }
-"""By the word that opens each in a study file."""
+"""The domains by the words for them in a study file."""
 
 
 def as_value(raw: Any) -> Any:
-    """Lists as tuples, so that a value can be hashed and compared."""
+    """Turn lists into tuples, so that a value can be hashed and compared."""
     return tuple(as_value(item) for item in raw) if isinstance(raw, list | tuple) else raw

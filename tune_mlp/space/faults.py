@@ -1,4 +1,4 @@
-"""Faults: pydantic's complaints in our words, at their place in the study file."""
+"""Errors of pydantic as StudyErrors: in our words, with the place in the study file."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ RULES = {
     "model_type": "must be a mapping",
     "tuple_type": "must be a list",
 }
-"""Pydantic's kinds of fault whose wording isn't for users; of the others, "Input should" is "must"."""
+"""Our words for kinds of error whose text in pydantic isn't for users; in the others, "Input should" becomes "must"."""
 
 
 def first_fault(error: ValidationError, raw: Any, root: Path_ = ()) -> StudyError:
-    """The first complaint as one line: the rule, then what was given, at its path in `raw`."""
+    """Return the first error: the rule that was broken, the value that was given, and its path in `raw`."""
     fault = error.errors(include_url=False)[0]
     kind, context = fault["type"], fault.get("ctx", {})
     path, node, absent = list(root), raw, ""
@@ -55,7 +55,7 @@ def first_fault(error: ValidationError, raw: Any, root: Path_ = ()) -> StudyErro
 
 
 def shown(value: Any) -> str:
-    """A value as a study file would say it, on one line that isn't long."""
+    """Write a value as in a study file, in one line that isn't long."""
     return clipped(_written(value))
 
 

@@ -1,4 +1,4 @@
-"""Study files: strict YAML with the line of every value, and the files that ship with the package."""
+"""Study files: strict YAML in which the line of every value is known, and the studies that ship with the package."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from tune_mlp.regular_files import in_bytes, read_regular
 from tune_mlp.space.faults import Path_, shown
 
 MAX_BYTES = 300_000
-"""The size of a study file: to read so much takes a few seconds."""
+"""The largest size of a study file; to read so much takes a few seconds."""
 MAX_DEPTH = 40
 MAX_DIGITS = 100
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's core schema: `1e-4` is a number, `no` and `on` are words, `1:30` and `010` hold no surprise.
+    """Reads YAML 1.2's core schema, in which `1e-4` is a number, `no` and `on` are words, `1:30` is text and `010` is ten.
 
-    What could grow or run is refused before it is looked into: aliases, tags, and nesting without end.
+    Aliases, tags and deep nesting are refused before anything is built from them, since they could grow without limit or
+    run code.
     """
 
     def __init__(self, text: str, source: str) -> None:
@@ -51,15 +52,15 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes text that our loader or one of YAML 1.1 would take for something else."""
+    """Writes YAML in which text is quoted if our reader or one of YAML 1.1 would take it for another type."""
 
     def represent_str(self, data: str) -> yaml.ScalarNode:
-        """PyYAML folds rare line breaks, such as U+0085, into spaces unless they are escaped."""
+        """Write text; rare line breaks such as U+0085 are escaped, since PyYAML would make spaces of them."""
         style = None if data.replace("\n", "").isprintable() else '"'
         return self.represent_scalar("tag:yaml.org,2002:str", data, style)
 
     def ignore_aliases(self, data: Any) -> bool:
-        """A list that stands in two places is written twice: our reader takes no aliases."""
+        """Write a list that stands in two places twice, since our reader takes no aliases."""
         return True
 
 
@@ -85,26 +86,26 @@ _SCALARS: dict[str, Callable[[str], Any]] = {
 
 @dataclass(frozen=True)
 class Located:
-    """A tree of plain values, with the place where each of them was given."""
+    """A study as plain values in a tree, with the place where each of them was given."""
 
     tree: dict[Any, Any]
     source: str
-    """The file's name."""
+    """The name of the file."""
     places: dict[Path_, str] = field(default_factory=dict)
-    """By a value's path in the tree, `file:line`, or the words of the option that gave it."""
+    """The place of each value by its path in the tree: `file:line`, or the text of the option that gave it."""
 
     def locate(self, error: StudyError) -> StudyError:
-        """The same error with the place of the value at its path, or of the nearest value above it."""
+        """Return the error with the place of the value at its path, or of the nearest value above it."""
         path = self._in_file(error.path)
         known = next((path[:n] for n in range(len(path), 0, -1) if path[:n] in self.places), ())
         place = self.places.get(known, self.source)
-        if known and not place.startswith(f"{self.source}:"):  # the words of an option, which say the path already
+        if known and not place.startswith(f"{self.source}:"):  # the text of an option, which has the path already
             whole = path == known or not isinstance(reduce(getitem, known, self.tree), dict | list)
             path = () if whole else path
         return StudyError(error.rule, path, place)
 
     def _in_file(self, path: Path_) -> Path_:
-        """The path in the file, where the word `choice` may stand between the parts of a parameter's path."""
+        """Return the path in the file, where the word `choice` may stand between the parts of a parameter's path."""
         node: Any = self.tree
         found: list[str | int] = []
         for part in path:
@@ -121,7 +122,7 @@ class Located:
 
 
 def key_in(node: Any, part: str | int) -> str | int:
-    """A branch may be named by a whole number, as in `depth.2.width`, and so is a list's item."""
+    """Return the key of a node that a part of a path means; options may be named by whole numbers, as in `depth.2.width`."""
     keys = range(len(node)) if isinstance(node, list) else node if isinstance(node, dict) else ()
     return part if part in keys else next((key for key in keys if str(key) == str(part)), part)
 
@@ -193,7 +194,7 @@ def _is_key(key: Any) -> TypeGuard[str | int]:
 
 
 def plain_tree(value: Any, path: Path_ = ()) -> Any:
-    """A copy of Python values as a study file holds them: mappings, lists and single values of YAML's own types."""
+    """Return a copy of Python values in the types of a study file: mappings, lists and single values of YAML's own types."""
     if len(path) >= MAX_DEPTH:
         raise StudyError(f"nested deeper than {MAX_DEPTH} levels", path[:3])
     if isinstance(value, Mapping):
@@ -203,7 +204,7 @@ def plain_tree(value: Any, path: Path_ = ()) -> Any:
         return {key: plain_tree(inner, (*path, key)) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [plain_tree(item, (*path, i)) for i, item in enumerate(value)]
-    for kind in (bool, int, float, str):  # a number of NumPy's or a member of an enum is one of these, and more
+    for kind in (bool, int, float, str):  # NumPy's numbers and the members of enums are of a subtype
         if isinstance(value, kind):
             return kind(value)
     if value is None:
@@ -227,24 +228,24 @@ def read_file(path: Path) -> Located:
 
 
 def shipped_folder() -> Path:
-    """`search_spaces/`: inside the installed package, or beside it in a checkout."""
+    """Return the folder `search_spaces/`, which is inside the installed package or, in a checkout, beside it."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "search_spaces"
     return installed if installed.is_dir() else package.parent / "search_spaces"
 
 
 def shipped() -> dict[str, Path]:
-    """The studies that ship with the package, by name."""
+    """Return the files of the studies that ship with the package, by name."""
     return {path.stem: path for path in sorted(shipped_folder().glob("**/*.yaml"))}
 
 
 def find(space: str) -> Path:
-    """The file that `--space` means: a path, or the name of a shipped one."""
+    """Return the file that `--space` means, which is a path or the name of a shipped study."""
     return Path(space) if space.endswith((".yaml", ".yml")) or "/" in space else shipped_file(space)
 
 
 def shipped_file(name: str) -> Path:
-    """The file of a shipped study."""
+    """Return the file of a shipped study."""
     known = shipped()
     if name not in known:
         raise UsageError(
@@ -254,11 +255,11 @@ def shipped_file(name: str) -> Path:
 
 
 TABLE = re.compile(r"""(?P<quote>["']?)(?P<kind>csv|parquet):(?P<file>[^\s"',{}]+)(?P=quote)""")
-"""A table as the text of a shipped study names it."""
+"""The name of a table in the text of a shipped study."""
 
 
 def shipped_text(name: str) -> str:
-    """A shipped study's text, in which a table has its whole path: it can be saved anywhere and run as it is."""
+    """Return the text of a shipped study with the whole path of its table, so that it can be saved anywhere and run."""
     path = shipped_file(name)
 
     def whole(found: re.Match[str]) -> str:

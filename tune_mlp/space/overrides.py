@@ -1,4 +1,4 @@
-"""Overrides: `--set PATH=VALUE` and the options of a command line, laid over a study file's tree."""
+"""Overrides: `--set PATH=VALUE`, options of a command line and keywords in Python replace values of a study file."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from tune_mlp.space.space import EXPERIMENT
 
 
 def parse_assignment(text: str, roots: Collection[str]) -> tuple[list[str], Any, str]:
-    """`PATH=VALUE` as its parts, its value and the words that name it in an error; the path starts at one of the
-    study's settings (`roots`), or else in `space`."""
+    """Return the path, the value, and the text that names it in an error, of an assignment `PATH=VALUE`.
+
+    The path begins with a setting of the study (one of `roots`), or else with a parameter in `space`.
+    """
     said = f"--set {text}"
     dotted, equals, value = text.partition("=")
     parts = dotted.strip().split(".")
@@ -31,7 +33,7 @@ def parse_assignment(text: str, roots: Collection[str]) -> tuple[list[str], Any,
 
 
 def parse_keyword(name: str, value: Any, roots: Collection[str]) -> tuple[list[str], Any, str]:
-    """A keyword of Python's, as `parse_assignment` gives a text."""
+    """Return for a keyword in Python what `parse_assignment` returns for a text."""
     said = f"{name}={shown(value)}"
     try:
         plain = plain_tree(value)
@@ -41,7 +43,7 @@ def parse_keyword(name: str, value: Any, roots: Collection[str]) -> tuple[list[s
 
 
 def _from_root(parts: list[str], roots: Collection[str], said: str) -> list[str]:
-    """The path from the top of a study: what is no setting of it is a parameter, and stands in `space`."""
+    """Return the path from the top of a study; a name that is no setting of the study is a parameter in `space`."""
     if parts[0] not in roots and parts[0] not in TrialConfig.FIELDS and parts[0] != EXPERIMENT:
         near = nearest(parts[0], [*roots, *TrialConfig.model_fields, EXPERIMENT])
         if near is not None:
@@ -50,11 +52,11 @@ def _from_root(parts: list[str], roots: Collection[str], said: str) -> list[str]
 
 
 ONE_OF = ("scheduler", "search")
-"""Settings that are a name with settings of its own: to set one of these chooses the name."""
+"""The settings that are one of several names, each with settings of its own; to set one of these chooses the name."""
 
 
 def override(located: Located, parts: list[str], value: Any, said: str) -> Located:
-    """A copy in which the value at a path is another one, as `said` by an option of the command line."""
+    """Return a copy in which the value at a path is replaced; `said` is the text of the option that gives it."""
     tree = copy.deepcopy(located.tree)
     if len(parts) > 1 and parts[0] == "space":
         _not_an_experiments_own(tree, parts[1], said)
@@ -62,24 +64,25 @@ def override(located: Located, parts: list[str], value: Any, said: str) -> Locat
     if len(where) > 1 and where[0] in ONE_OF:
         tree[where[0]] = {where[1]: tree[where[0]][where[1]]}
     places = {path: place for path, place in located.places.items() if path[: len(where)] != where}
-    places |= {where[:n]: said for n in range(1, len(where)) if where[:n] not in places}  # made on the way
+    # The mappings above it, if they were created for it.
+    places |= {where[:n]: said for n in range(1, len(where)) if where[:n] not in places}
     places[where] = said
     return Located(tree, located.source, places)
 
 
 def _not_an_experiments_own(tree: dict[Any, Any], name: str, said: str) -> None:
-    """Where experiments say a parameter themselves, a common value for it would be heard by none of them."""
+    """Refuse a common value for a parameter that named experiments set themselves, since none of them would use it."""
     space = tree.get("space")
     branch = space.get(EXPERIMENT) if isinstance(space, dict) else None
     named = branch.get("choice") if isinstance(branch, dict) else None
     for experiment, own in named.items() if isinstance(named, dict) else ():
         if isinstance(own, dict) and name in own:
             place = f"space.{EXPERIMENT}.{experiment}.{name}"
-            raise StudyError(f"{name} is said by the experiments themselves; name one, as {place}", source=said)
+            raise StudyError(f"the experiments set {name} themselves; name one of them, as {place}", source=said)
 
 
 def _assign(tree: dict[Any, Any], parts: list[str], value: Any, said: str) -> Path_:
-    """Set the value at a dotted path, stepping through `choice` as a parameter's path does; returns where it went."""
+    """Set the value at a path, which may leave out the word `choice`, and return its path in the tree."""
     node: Any = tree
     where: list[str | int] = []
     key: Any = ""
@@ -105,7 +108,7 @@ def _assign(tree: dict[Any, Any], parts: list[str], value: Any, said: str) -> Pa
 
 
 def _options(options: Any, part: str, path: str, said: str) -> dict[Any, Any]:
-    """A choice's options as a mapping, in which `part` is one of them."""
+    """Return the options of a choice as a mapping; `part` must be one of them."""
     known = dict.fromkeys(options) if isinstance(options, list) and _plain(options) else options
     if not isinstance(known, dict) or key_in(known, part) not in known:
         hint = did_you_mean(part, map(str, known)) if isinstance(known, dict) else ""
@@ -118,7 +121,7 @@ def _plain(options: list[Any]) -> bool:
 
 
 def _pin(old: Any, value: Any) -> Any:
-    """Pinning a branch, the scheduler or the search to one of its options keeps that option's own settings."""
+    """Return the new value. If it is an option of a branch, the scheduler or the search, the option's own settings are kept."""
     if not isinstance(old, dict) or isinstance(value, bool) or not isinstance(value, str | int):
         return value
     options = old.get("choice")

@@ -1,4 +1,4 @@
-"""Parsing: the `space:` part of a study file as a Space, every value in it checked before anything is drawn."""
+"""Parsing: the `space:` part of a study file as a Space. Every value in it is checked before anything is drawn."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tune_mlp.space.faults import Path_, first_fault, shown
 from tune_mlp.space.space import EXPERIMENT, Branch, Constant, Items, Leaf, Node, Sized, Space
 
 Owner = type[Settings]
-"""Whose setting a parameter is: TrialConfig's, or that of an option of one of its branches."""
+"""The class that a parameter is a setting of: TrialConfig, or an option of one of its branches."""
 
 EXCLUSIVE = {"widths": ("depth", "width"), "depth": ("widths",), "width": ("widths",)}
 
 
 def parse_space(raw: Mapping[Any, Any], root: Path_ = ("space",)) -> Space:
-    """Read and check a space; a broken rule is a StudyError with its path."""
+    """Read and check a space; a rule that is broken raises a StudyError with its path."""
     if isinstance(raw, Mapping) and EXPERIMENT in raw:
         common = _parse_nodes({name: value for name, value in raw.items() if name != EXPERIMENT}, root)
         space = Space({EXPERIMENT: _parse_experiments(raw[EXPERIMENT], common, (*root, EXPERIMENT))})
@@ -32,7 +32,7 @@ def parse_space(raw: Mapping[Any, Any], root: Path_ = ("space",)) -> Space:
 
 
 def _parse_experiments(raw: Any, common: Mapping[str, Node], path: Path_) -> Branch:
-    """Each experiment's own parameters, and of the common ones those that it doesn't replace."""
+    """Return the named experiments as a branch: each has its own parameters and the common ones that it doesn't replace."""
     named = raw.get("choice") if isinstance(raw, dict) and len(raw) == 1 else None
     if not isinstance(named, dict) or not named:
         raise StudyError(
@@ -48,7 +48,7 @@ def _parse_experiments(raw: Any, common: Mapping[str, Node], path: Path_) -> Bra
 
 
 def _parse_nodes(raw: Any, path: Path_, option: Owner | None = None) -> dict[str, Node]:
-    """The parameters in one mapping; `option` is what the mapping belongs to, where that has settings of its own."""
+    """Read the parameters of one mapping; `option` is the option that the mapping belongs to, if that has settings of its own."""
     if raw is None:
         return {}
     if not isinstance(raw, dict):
@@ -61,7 +61,7 @@ def _parse_nodes(raw: Any, path: Path_, option: Owner | None = None) -> dict[str
 
 
 def own_settings(option: Owner | None) -> list[str]:
-    """The settings of a branch's option, such as sgd's momentum."""
+    """Return the names of an option's own settings, such as sgd's momentum."""
     return [name for name in option.model_fields if name != "name"] if option else []
 
 
@@ -132,7 +132,7 @@ def _parse_sized(owner: Owner, name: str, raw: dict[Any, Any], path: Path_) -> S
 
 
 def _parse_leaf(raw: Any, path: Path_, options: Mapping[str, Owner] = {}) -> Leaf:
-    """`options` are the names that may stand in a domain's place, where the parameter is a branch."""
+    """Read a value or a domain; `options` are the names that may stand in its place if the parameter is a branch."""
     if not isinstance(raw, dict):
         value = as_value(raw)
         flat = value if isinstance(value, tuple) else (value,)
@@ -158,7 +158,7 @@ def _no_domain(raw: dict[Any, Any], options: Mapping[str, Owner]) -> str:
 
 
 def _check_leaf(owner: Owner, name: str, leaf: Leaf, path: Path_, is_item: bool = False) -> None:
-    """May the parameter, or an item of it, have each of these values?"""
+    """Refuse values that the parameter, or an item of it, may not have."""
     if isinstance(leaf, Choice):
         for i, value in enumerate(leaf.choice):
             _check_value(owner, name, value, (*path, leaf.word, i), is_item)
@@ -168,7 +168,7 @@ def _check_leaf(owner: Owner, name: str, leaf: Leaf, path: Path_, is_item: bool 
 
 
 def _check_value(owner: Owner, name: str, value: Value, path: Path_, is_item: bool = False) -> None:
-    """A branch parameter's values are its options' names."""
+    """Refuse a value that the parameter may not have; the values of a branch are the names of its options."""
     if owner is TrialConfig and name in BRANCHES:
         if value not in BRANCHES[name]:
             raise StudyError(f"unknown {name} {shown(value)}{did_you_mean(str(value), BRANCHES[name])}", path)
@@ -187,7 +187,8 @@ def _adapter(owner: Owner, name: str) -> TypeAdapter[Any]:
 
 
 def _settings(nodes: Mapping[str, Node], path: Path_, option: Owner | None = None) -> dict[str, Path_]:
-    """Which of the trial's settings these parameters may set, and where; two that can meet in a trial are refused."""
+    """Return the settings of a trial that these parameters may set, with their paths; a setting that could be set twice in one
+    trial is refused."""
     found: dict[str, Path_] = {}
     for name, node in nodes.items():
         inner: dict[str, Path_] = {}
@@ -209,4 +210,4 @@ def _alone(setting: str, place: Path_, found: Mapping[str, Path_]) -> None:
     for other in EXCLUSIVE.get(setting, ()):
         if other in found:
             depth = other if setting == "widths" else setting
-            raise StudyError(f"widths says the layers one by one; it can't go with {depth}", place)
+            raise StudyError(f"widths gives the layers one by one; it can't go with {depth}", place)

@@ -1,4 +1,4 @@
-"""Space: a tree of domains in which nesting is conditionality, and `resolve`, the one walk that draws from it."""
+"""The search space: a tree of domains in which an option owns the parameters that exist only with it, and how it is drawn from."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tune_mlp.space.domains import Choice, Domain, Scalar, Value
 from tune_mlp.space.faults import Path_, first_fault
 
 Params = dict[str, Value]
-"""One draw, flat: `{"optimizer": "sgd", "optimizer.sgd.momentum": 0.9}`."""
+"""The parameters of one draw in a flat mapping: `{"optimizer": "sgd", "optimizer.sgd.momentum": 0.9}`."""
 Choose = Callable[[str, Domain], Value]
-"""Gives the value for the parameter at a path."""
+"""A function that chooses the value of the parameter at a path from its domain."""
 EXPERIMENT = "experiment"
-"""Named experiments: the one branch that is no setting of a trial. It owns all parameters, and these keep plain names,
-so that experiments stand side by side in a table's columns."""
+"""The name of the branch of named experiments, the only branch that is no setting of a trial. It owns all parameters, and these
+keep their plain names, so that all experiments share a table's columns."""
 
 
 @dataclass(frozen=True)
 class Constant:
-    """A plain value: nothing is drawn."""
+    """A fixed value, which is not drawn."""
 
     value: Value
 
@@ -36,7 +36,7 @@ Leaf = Domain | Constant
 
 @dataclass(frozen=True)
 class Branch:
-    """A choice whose options own parameters; these exist only where their option was drawn."""
+    """A choice whose options own parameters; these exist only if their option was drawn."""
 
     options: Mapping[str | int, Mapping[str, Node]]
 
@@ -47,14 +47,14 @@ class Branch:
 
 @dataclass(frozen=True)
 class Items:
-    """A list, each of whose items may be a domain of its own."""
+    """A list in which each item may have a domain of its own."""
 
     items: tuple[Leaf, ...]
 
 
 @dataclass(frozen=True)
 class Sized:
-    """A list of as many draws from `item` as `length` says."""
+    """A list of values that are drawn from `item`; their number is drawn from `length`."""
 
     item: Leaf
     length: Leaf
@@ -70,7 +70,7 @@ class Space:
     nodes: Mapping[str, Node]
 
     def walk(self) -> Iterator[tuple[str, Node]]:
-        """Every parameter's path and node, those inside branches included."""
+        """Yield the path and the node of every parameter, those inside branches included."""
         yield from _walk("", self.nodes)
 
 
@@ -83,14 +83,14 @@ def _walk(prefix: str, nodes: Mapping[str, Node]) -> Iterator[tuple[str, Node]]:
 
 
 def resolve(space: Space, choose: Choose) -> Params:
-    """One draw: every parameter that exists in it, in the order of the study file."""
+    """Make one draw: choose a value for every parameter that exists in it, in the order of the study file."""
     params: Params = {}
 
     def leaf(path: str, node: Leaf) -> Value:
         return choose(path, node) if isinstance(node, Domain) else node.value
 
     def visit(prefix: str, nodes: Mapping[str, Node], within: str = "") -> None:
-        """`within` is the experiment, which a path begins with but a parameter's name doesn't."""
+        """Choose for the parameters of a mapping; `within` names the experiment, which is part of a path but not of a column's name."""
         for name, node in nodes.items():
             path, key = within + prefix + name, prefix + name
             if isinstance(node, Branch):
@@ -113,7 +113,7 @@ def resolve(space: Space, choose: Choose) -> Params:
 
 
 def to_config(params: Params) -> TrialConfig:
-    """The typed settings of a draw. A parameter inside a branch sets the option's own field, or else the trial's."""
+    """Return the typed settings of a draw. A parameter inside a branch sets a field of its option if there is one, else the trial's."""
     fields: dict[str, Any] = {}
     options: dict[str, dict[str, Any]] = {}
     places: dict[str, Path_] = {}
@@ -142,7 +142,7 @@ def to_config(params: Params) -> TrialConfig:
 
 
 def finite(space: Space) -> str | None:
-    """None where a grid search can visit everything, else the path of a parameter with no end of values."""
+    """Return the path of a parameter whose values can't be counted; None if a grid search can visit all."""
     for path, node in space.walk():
         for suffix, leaf in _leaves(node).items():
             if isinstance(leaf, Domain) and leaf.values() is None:
@@ -151,7 +151,7 @@ def finite(space: Space) -> str | None:
 
 
 def _leaves(node: Node) -> dict[str, Leaf]:
-    """What is drawn of a parameter itself, by where it stands below the parameter's path."""
+    """Return the values and domains of a parameter itself, by the rest of their path."""
     if isinstance(node, Branch):
         return {}
     if isinstance(node, Items):
@@ -162,7 +162,7 @@ def _leaves(node: Node) -> dict[str, Leaf]:
 
 
 def combinations(nodes: Mapping[str, Node]) -> int:
-    """How many draws a finite space has."""
+    """Return the number of draws of a finite space."""
     return math.prod(_ways(node) for node in nodes.values())
 
 
