@@ -36,7 +36,7 @@ def add_rows(values: Array, listed: Array, w: Array, z: Array) -> None:
 
 @inline
 def dot_and_change_rows(values: Array, listed: Array, w: Array, d: Array, dots: Array, factor: Any) -> None:
-    """For each listed row: dots[row] += w[row] @ d, and then w[row] += factor * values[row] * d."""
+    """Do dots[row] += w[row] @ d, and then w[row] += factor * values[row] * d, for each listed row."""
     twos = listed.shape[0] // 2 * 2
     for index in range(0, twos, 2):
         r0, r1 = listed[index], listed[index + 1]
@@ -62,7 +62,7 @@ def dot_and_change_rows(values: Array, listed: Array, w: Array, d: Array, dots: 
 
 @inline
 def change_and_add_rows(values: Array, listed: Array, w: Array, d: Array, coming: Array, z: Array, factor: Any) -> None:
-    """For each listed row: w[row] += factor * values[row] * d, and then z += coming[row] * w[row]."""
+    """Do w[row] += factor * values[row] * d, and then z += coming[row] * w[row], for each listed row."""
     fours = listed.shape[0] // 4 * 4
     for index in range(0, fours, 4):
         r0, r1, r2, r3 = listed[index], listed[index + 1], listed[index + 2], listed[index + 3]
