@@ -141,3 +141,25 @@ def test_values_and_times_are_short() -> None:
         "lr 0.000123, widths [64, 32], batch_size 16"
     )
     assert [clock(5), clock(65), clock(3725)] == ["0:05", "1:05", "1:02:05"]
+
+
+@pytest.mark.parametrize(("xterm", "wrapped"), [(False, 3), (True, 0)])
+def test_a_terminal_that_became_narrower_shows_nothing_of_the_old_board(
+    monkeypatch: pytest.MonkeyPatch, xterm: bool, wrapped: int
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("XTERM_VERSION", raising=False)
+    if xterm:  # which cuts long lines off, where other terminals wrap them
+        monkeypatch.setenv("XTERM_VERSION", "XTerm(400)")
+    at = Console(file=io.StringIO(), force_terminal=True, width=100, height=30)
+    view = LiveView(at)
+    view.begin(board())
+    for trial in range(2):
+        view.trial_started(trial, {"widths": (64,) * 12, "activation": "leaky_relu", "optimizer": "adam"})
+    view._live.refresh()  # the summary, two trials of 100 characters each, and an empty row
+    before = len(printed(at))
+    at.width = 50
+    view._live.refresh()
+    rows_up = printed(at)[before:].count("\x1b[1A")
+    view.finish()
+    assert rows_up == 3 + wrapped

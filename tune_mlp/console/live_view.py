@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, Group, RenderableType, RenderResult
+from rich.control import Control
 from rich.live import Live
 from rich.progress_bar import ProgressBar
+from rich.segment import ControlType, Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -49,6 +53,41 @@ class PlainLines(Display):
         return running
 
 
+class Redrawn(Live):
+    """Draws a picture anew twice a second, and erases the old one even where the terminal has become narrower since.
+
+    A terminal that becomes narrower wraps the lines that it shows, so that the old picture takes more rows than it was
+    drawn with. xterm and the Linux console cut them off instead.
+    """
+
+    def __init__(self, console: Console, draw: Callable[[], RenderableType]) -> None:
+        self._draw = draw
+        self._lengths: list[int] = []
+        self._wraps = "XTERM_VERSION" not in os.environ and os.environ.get("TERM") != "linux"
+        super().__init__(
+            console=console,
+            get_renderable=lambda: self,
+            refresh_per_second=2,
+            transient=True,
+            redirect_stderr=False,
+        )
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = console.render_lines(self._draw(), options, pad=False)
+        self._lengths = [Segment.get_line_length(line) for line in lines][: options.size.height]
+        for line in lines:
+            yield from line
+            yield Segment.line()
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        width = self.console.width
+        more = sum((length - 1) // width for length in self._lengths if length) if self._wraps else 0
+        rows = Control(
+            ControlType.CARRIAGE_RETURN, *((ControlType.ERASE_IN_LINE, 2), (ControlType.CURSOR_UP, 1)) * more
+        )
+        return [rows, *super().process_renderables(renderables)] if more else super().process_renderables(renderables)
+
+
 class LiveView(PlainLines):
     """Shows the board on a terminal and draws it anew twice a second."""
 
@@ -57,13 +96,7 @@ class LiveView(PlainLines):
 
     def begin(self, board: Board) -> None:
         super().begin(board)
-        self._live = Live(
-            console=self._console,
-            get_renderable=lambda: picture(self.board, self._console.width),
-            refresh_per_second=2,
-            transient=True,
-            redirect_stderr=False,
-        )
+        self._live = Redrawn(self._console, lambda: picture(self.board, self._console.width))
         self._live.start()
 
     def trial_ended(self, trial: int, state: TrialState, error: str) -> Running:
