@@ -61,6 +61,7 @@ def snapshots(out: Path, every: int = 3, **settings: Any) -> tuple[Results, list
 
 def some(folders: list[Path], count: int = 3) -> list[Path]:
     """From beginning to end; each is a whole run to go on with."""
+    assert len(folders) >= count
     return folders[:: max(1, len(folders) // count)][:count]
 
 

@@ -54,7 +54,9 @@ def test_chunks_hold_whole_batches_in_order(batch_size, y):
 
 def test_chunks_of_read_only_data_are_writeable_and_typed():
     for y, dtype in ((LABELS, np.int64), (VALUES, np.float32)):
-        for x, t in chunks(X, y, np.arange(100), 10, fit_inputs(X, "unit"), fit_targets(y, enabled=False)):
+        parts = list(chunks(X, y, np.arange(100), 10, fit_inputs(X, "unit"), fit_targets(y, enabled=False)))
+        assert sum(len(x) for x, _ in parts) == 100
+        for x, t in parts:
             assert x.dtype == np.float32
             assert t.dtype == dtype
             assert x.flags.writeable

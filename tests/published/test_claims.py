@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import BaseModel
@@ -157,8 +156,11 @@ def test_an_unknown_study_is_answered_with_a_near_name(monkeypatch: pytest.Monke
 
 
 def test_every_shipped_published_study_can_be_read_and_builds_every_experiment() -> None:
-    for name in studies.published_studies():
+    names = list(studies.published_studies())
+    assert len(names) == 7
+    for name in names:
         owner = load(name)
+        assert owner.published.experiments
         for experiment, how in owner.published.experiments.items():
             if not how.check:
                 for quick in (False, True):
@@ -166,9 +168,10 @@ def test_every_shipped_published_study_can_be_read_and_builds_every_experiment()
 
 
 def test_every_setting_has_a_sentence() -> None:
-    models: list[Any] = [value for value in vars(experiments).values() if isinstance(value, type)]
+    types = [value for value in vars(experiments).values() if isinstance(value, type)]
+    models = [model for model in types if issubclass(model, BaseModel) and model is not Settings]
+    assert len(models) > 3
     for model in models:
-        if issubclass(model, BaseModel) and model is not Settings:
-            assert (model.__doc__ or "").rstrip().endswith("."), model
-            for name, field in model.model_fields.items():
-                assert (field.description or "").endswith("."), f"{model.__name__}.{name}"
+        assert (model.__doc__ or "").rstrip().endswith("."), model
+        for name, field in model.model_fields.items():
+            assert (field.description or "").endswith("."), f"{model.__name__}.{name}"

@@ -120,7 +120,7 @@ def _lies_in(params: Params) -> None:
     assert 1e-4 <= params["lr"] <= 1e-1  # type: ignore[operator]
     assert 8 <= params["batch_size"] <= 128  # type: ignore[operator]
     assert params["dropout"] in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
-    assert params["weight_decay"] >= 0  # type: ignore[operator]
+    assert 0 <= params["weight_decay"] < 0.1  # type: ignore[operator]
     assert ("optimizer.sgd.momentum" in params) == (params["optimizer"] == "sgd")
     width = params[f"depth.{params['depth']}.width"]
     assert width in (range(4, 33, 4) if params["depth"] == 1 else (16, 8))

@@ -443,7 +443,8 @@ def test_named_experiments_are_tested_side_by_side_from_several_seeds(tmp_path: 
     table = results.trials
     assert list(table["experiment"]) == ["linear", "deep"]
     assert table["test_accuracy"].notna().all()
-    assert (table[["best_val_accuracy_std", "test_accuracy_std"]] >= 0).all(axis=None)
+    assert (table["best_val_accuracy_std"] > 0).all()  # of three seeds
+    assert table["test_accuracy_std"].notna().all()
     last = results.epochs[(results.epochs["trial"] == 1) & (results.epochs["epoch"] == 2)]
     assert list(last["repeat"]) == [0, 1, 2]
     assert table.loc[1, "val_accuracy"] == pytest.approx(last["val_accuracy"].mean())
