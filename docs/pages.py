@@ -23,6 +23,12 @@ PACKAGE = Path(__file__).parents[1] / "tune_mlp"
 START = "\ntune_mlp/\n"
 CLAIMS = Path(__file__).parent / "published.csv"
 BEGIN, END = "<!-- published:begin -->\n", "<!-- published:end -->\n"
+PUBLISHED_HEAD = """
+`tune-mlp reproduce all` runs every experiment again in full and writes this table; `--quick` runs smaller ones in minutes.
+An accuracy on MNIST may be up to 0.4 points below the published one. A claimed order of several configurations must hold for
+the means of at least three seeds. The first table has the claims with a verdict; a section for each study has every row.
+
+"""
 HEAD = """\
 # The study file
 
@@ -48,7 +54,10 @@ def with_tree(text: str) -> str:
 
 
 def with_claims(page: str) -> str:
-    """Return the page with a line for each claim that was judged in the last full run of the published studies."""
+    """Return the page with a line for each claim that was judged in the last full run of the published studies.
+
+    The page may be the one that `tune-mlp reproduce` has just written, which has no such part yet.
+    """
     with CLAIMS.open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["judged"] == "True"]
     lines = ["| study | claim | published | ours | |", "| --- | --- | --- | --- | --- |"]
@@ -59,8 +68,10 @@ def with_claims(page: str) -> str:
         lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells) + " |")
     met = sum(row["verdict"] == "met" for row in rows)
     text = "\n".join([f"{met} of {len(rows)} claims met.", "", *lines]) + "\n"
-    head, _, rest = page.partition(BEGIN)
-    return head + BEGIN + text + END + rest.partition(END)[2]
+    title, blank, rest = page.partition("\n\n")
+    headline = rest.partition("\n")[0]
+    sections = rest[rest.index("\n## ") :]
+    return f"{title}{blank}{headline}\n{PUBLISHED_HEAD}{BEGIN}{text}{END}{sections}"
 
 
 def _branch(folder: Path, depth: int) -> list[str]:

@@ -103,8 +103,17 @@ def test_every_stop_of_a_walk_through_exists() -> None:
             assert name in names_of(ROOT / file), f"{title}: {file} has no {name}"
 
 
+def test_a_published_page_that_was_written_anew_gets_its_summary(pages: ModuleType) -> None:
+    start = PUBLISHED.index(pages.PUBLISHED_HEAD)
+    end = PUBLISHED.index(pages.END) + len(pages.END)
+    written_anew = PUBLISHED[:start] + PUBLISHED[end:]
+    assert pages.BEGIN not in written_anew
+    assert pages.with_claims(written_anew) == PUBLISHED
+    assert pages.with_claims(PUBLISHED) == PUBLISHED
+
+
 def test_every_published_study_has_its_claims_in_the_kept_table() -> None:
-    """Where this fails: tune-mlp reproduce all, and copy its reproduced.csv and .md to docs/published.*"""
+    """Where this fails: tune-mlp reproduce all, copy its reproduced.csv and .md to docs/published.*, and make docs"""
     kept = pd.read_csv(ROOT / "docs" / "published.csv")
     for name in published_studies():
         published = load(name).published
