@@ -14,7 +14,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tune_mlp.results.journal import Event, read
+from tune_mlp.results.journal import Event
+from tune_mlp.results.journal_reader import read
 from tune_mlp.runs.journal_writer import Journal
 
 REPEATS = 9

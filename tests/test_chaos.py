@@ -17,7 +17,8 @@ from ray import get_runtime_context
 
 from tests.nodes import left_of_ray, none_left_of
 from tests.test_search import SEARCH, environment
-from tune_mlp.results.journal import Ended, Trained, read
+from tune_mlp.results.journal import Ended, Trained
+from tune_mlp.results.journal_reader import read
 from tune_mlp.results.results import Results
 from tune_mlp.runs.history import history_of
 from tune_mlp.training import checkpoint

@@ -15,7 +15,8 @@ import pytest
 from tests.nodes import below, left_of_ray, none_left_of, workers
 from tests.test_search import environment
 from tune_mlp.planning.memory import proportional
-from tune_mlp.results.journal import Ended, read
+from tune_mlp.results.journal import Ended
+from tune_mlp.results.journal_reader import read
 
 TRIALS, AT_ONCE = 2000, 2
 SETTLED = 200

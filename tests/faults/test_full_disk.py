@@ -24,7 +24,8 @@ from tune_mlp import search
 from tune_mlp.console.board import Board
 from tune_mlp.errors import StorageError
 from tune_mlp.results.export import export
-from tune_mlp.results.journal import Ended, Event, read
+from tune_mlp.results.journal import Ended, Event
+from tune_mlp.results.journal_reader import read
 from tune_mlp.results.storage import FolderStorage
 from tune_mlp.runs.journal_writer import Journal
 from tune_mlp.runs.run_folder import write_text

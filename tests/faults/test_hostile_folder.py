@@ -25,7 +25,7 @@ from tests.snapshots import REPORTING, comparable, go_on, snapshots
 from tests.studies import Memory
 from tune_mlp import cli, search
 from tune_mlp.errors import RunError, RunFolderError, StudyError, TuneMlpError
-from tune_mlp.results.journal import read
+from tune_mlp.results.journal_reader import read
 from tune_mlp.results.results import Results
 from tune_mlp.runs.journal_writer import Journal
 from tune_mlp.space.files import read_file

@@ -19,7 +19,7 @@ from tests.faults.folders import contents, left_behind, refused_by_resume
 from tests.results.journals import drawn, started
 from tests.test_search import SEARCH, environment
 from tune_mlp.errors import LostRun, RunFolderError, StorageError
-from tune_mlp.results.journal import read
+from tune_mlp.results.journal_reader import read
 from tune_mlp.runs import journal_writer as journals
 from tune_mlp.runs import lease as leases
 from tune_mlp.runs.journal_writer import Journal

@@ -16,7 +16,8 @@ import pytest
 
 from tests.nodes import CHUNK, COUNTS, QUICK_CHECKS, Node, Nodes, command, nodes
 from tests.test_search import SEARCH, environment
-from tune_mlp.results.journal import Ended, Event, Trained, read
+from tune_mlp.results.journal import Ended, Event, Trained
+from tune_mlp.results.journal_reader import read
 from tune_mlp.results.results import Results
 
 pytestmark = [

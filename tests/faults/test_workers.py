@@ -17,7 +17,8 @@ import pytest
 from tests.nodes import Killer, workers
 from tests.studies import SPACE, Memory, study
 from tune_mlp.records import TrialState
-from tune_mlp.results.journal import Trained, read
+from tune_mlp.results.journal import Trained
+from tune_mlp.results.journal_reader import read
 from tune_mlp.results.results import Results
 from tune_mlp.tuning import search_loop
 from tune_mlp.tuning.run import Request, run_study

@@ -28,7 +28,7 @@ HOSTILE = [
     "lone\rreturn",
     "win\r\nline",
     " é 😀 ",
-    "nul\x00bell\x07",
+    "bell\x07",
     "<b>",
 ]
 

@@ -51,7 +51,7 @@ def test_a_ray_that_was_tried_is_not_doubted() -> None:
     assert [doubts(version) for version in (low, high, high + "+cpu")] == ["", "", ""]
 
 
-@pytest.mark.parametrize("version", ["1.13.0", "2.9.3", "2.57.0", "2.61.0", "2.100.0", "3.0.0.dev0", "unknown"])
+@pytest.mark.parametrize("version", ["1.13.0", "2.9.3", "2.59.9", "2.61.0", "2.100.0", "3.0.0.dev0", "unknown"])
 def test_another_ray_is_doubted_in_one_line_that_names_the_range(version: str) -> None:
     line = doubts(version)
     assert f"Ray {TRIED[0]} to {TRIED[1]}, and this is {version}: " in line

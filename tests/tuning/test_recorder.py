@@ -11,7 +11,8 @@ import pytest
 from tests.studies import Memory
 from tune_mlp.console.board import Board
 from tune_mlp.records import EpochRecord, TrialState
-from tune_mlp.results.journal import Started, read
+from tune_mlp.results.journal import Started
+from tune_mlp.results.journal_reader import read
 from tune_mlp.results.storage import FolderStorage
 from tune_mlp.results.tables import build_tables, rank
 from tune_mlp.runs.journal_writer import Journal

@@ -15,7 +15,8 @@ from tests.snapshots import REPORTING, comparable, go_on, snapshots, some
 from tests.studies import SPACE, Memory, study
 from tune_mlp import cli
 from tune_mlp.errors import RunFolderError, UsageError
-from tune_mlp.results.journal import Decided, read
+from tune_mlp.results.journal import Decided
+from tune_mlp.results.journal_reader import read
 from tune_mlp.results.results import Results
 from tune_mlp.runs.history import history_of
 from tune_mlp.space.choosers import asked_values, optuna_chooser, random_chooser

@@ -19,7 +19,7 @@ from tune_mlp.data.sources import load_dataset
 from tune_mlp.data.split import make_problem
 from tune_mlp.engines.choose import engine
 from tune_mlp.errors import NoTrialSucceeded, ResourceError, RunFolderError, StudyError, UsageError
-from tune_mlp.results.journal import read
+from tune_mlp.results.journal_reader import read
 from tune_mlp.results.results import Results
 from tune_mlp.space.domains import as_value
 from tune_mlp.space.space import to_config

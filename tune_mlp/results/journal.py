@@ -17,11 +17,9 @@ import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
-from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
-from tune_mlp.errors import RunFolderError
-from tune_mlp.records import EpochRecord, Mode, Task, TrialState, metric_names
+from tune_mlp.records import ENGINES, EpochRecord, Mode, Task, TrialState
 from tune_mlp.results.plain_text import checked, escaped, escaped_error
 
 FORMAT = 2
@@ -30,6 +28,8 @@ MAX_TRIALS = 10**9
 """Files are named by a trial's number."""
 Decision = Literal["continue", "stop", "pause", "exploit"]
 """What a scheduler can decide; `exploit` takes over the weights and settings of a better trial."""
+EngineName = str
+"""One of ENGINES."""
 ErrorText = str
 """Text from anywhere; its control characters and text direction marks, but line breaks and tabs, are read as escapes."""
 Reason = Literal["", "scheduler", "time budget", "interruption", "patience"]
@@ -48,7 +48,7 @@ class Started:
     metric: str
     mode: Mode
     epochs: int
-    engine: str
+    engine: EngineName
     classes: int
     seed: int
     dataset: str
@@ -156,7 +156,7 @@ LIMITS = {
     "classes": (0, 2**53),
 }
 """The lowest and the highest value of each whole number that a run can have; a seed is any number of 64 bits."""
-_NAMES = {kind: name for name, kind in EVENTS.items()}
+EVENT_NAMES = {kind: name for name, kind in EVENTS.items()}
 
 # Only metrics may be non-finite, and a metric is never text: so these words can't be mistaken for a parameter that reads "nan".
 _NON_FINITE = {repr(value): value for value in (math.nan, math.inf, -math.inf)}
@@ -213,13 +213,17 @@ def _write_metric(value: float) -> float | str:
 
 
 def _read_param(value: Any) -> Param:
-    scalar = _exactly(str, int, float, bool, type(None))
-    return [scalar(item) for item in value] if isinstance(value, list) else scalar(value)
+    return [_read_scalar(item) for item in value] if isinstance(value, list) else _read_scalar(value)
+
+
+def _read_scalar(value: Any) -> Scalar:
+    read: Scalar = _exactly(str, int, float, bool, type(None))(value)
+    return checked(read) if isinstance(read, str) else read
 
 
 def _read_map(read_value: Callable[[Any], _T]) -> Callable[[Any], dict[str, _T]]:
     def read_all(value: Any) -> dict[str, _T]:
-        return {name: read_value(item) for name, item in _exactly(dict)(value).items()}
+        return {checked(name): read_value(item) for name, item in _exactly(dict)(value).items()}
 
     return read_all
 
@@ -238,6 +242,7 @@ _CODECS: dict[str, _Codec] = {
     "ErrorText": _Codec(lambda value: escaped_error(_exactly(str)(value)), escaped_error),
     "Task": _Codec(_one_of(get_args(Task)), str),
     "Mode": _Codec(_one_of(get_args(Mode)), str),
+    "EngineName": _Codec(_one_of(ENGINES), str),
     "TrialState": _Codec(TrialState, str),
     "Decision": _Codec(_one_of(get_args(Decision)), str),
     "Reason": _Codec(_one_of(get_args(Reason)), str),
@@ -279,7 +284,7 @@ def _read_fields(kind: type[Any], data: Any) -> Any:
 
 def to_line(event: Event, number: int, at: float) -> bytes:
     """The event as it stands in line `number` of the file, with its newline."""
-    data = {"event": _NAMES[type(event)], **_write_fields(event), "n": number, "at": round(at, 3)}
+    data = {"event": EVENT_NAMES[type(event)], **_write_fields(event), "n": number, "at": round(at, 3)}
     return _seal(json.dumps(data, allow_nan=False, separators=(",", ":")).encode()) + b"\n"
 
 
@@ -295,7 +300,7 @@ def from_line(line: bytes) -> Line:
     name = data.pop("event", None)
     if not isinstance(name, str) or name not in EVENTS:
         raise ValueError(f"unknown event {name!r:.40}")
-    if "n" not in data and name == _NAMES[Started]:
+    if "n" not in data and name == EVENT_NAMES[Started]:
         data.setdefault("format", 1)
     number, at = data.pop("n", None), data.pop("at", None)
     if (number is None) != (at is None):
@@ -312,88 +317,3 @@ def from_line(line: bytes) -> Line:
 
 def _seal(body: bytes) -> bytes:
     return body[:-1] + _CHECKSUM % zlib.crc32(body)
-
-
-def read(path: str | Path) -> list[Event]:
-    """All events; a torn last line is left out, any other line that isn't whole is refused."""
-    return [line.event for line in read_lines(path)]
-
-
-def read_lines(path: str | Path) -> list[Line]:
-    """All lines, with the time that each was written at."""
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise RunFolderError(f"{path}: can't read the journal: {error.strerror or error}") from None
-    return parse_lines(content, path)
-
-
-def parse_events(content: bytes, path: str | Path) -> list[Event]:
-    """The events of a journal's content; `path` is named in errors."""
-    return [line.event for line in parse_lines(content, path)]
-
-
-def parse_lines(content: bytes, path: str | Path) -> list[Line]:
-    """The lines of a journal's content; `path` is named in errors."""
-    lines = LineReader(path).take(content)
-    if not lines:
-        raise RunFolderError(f"{path}: the journal is empty: the run ended before its first line was written")
-    return lines
-
-
-class LineReader:
-    """Reads a journal piece by piece, and checks each line against those before it."""
-
-    def __init__(self, path: str | Path) -> None:
-        self._path = path
-        self.lines = 0
-        """How many lines were read."""
-        self._numbered = False
-        """A line of format 2 was read, so all that follow are of format 2."""
-        self._drawn: set[int] = set()
-        self._metrics: set[str] = set()
-        """The names of the metrics of every epoch."""
-
-    def take(self, content: bytes) -> list[Line]:
-        """The whole lines at the start of `content`, which begins where a line begins."""
-        *pieces, _torn = content.split(b"\n")
-        return [self._line(piece) for piece in pieces]
-
-    def _line(self, piece: bytes) -> Line:
-        self.lines += 1
-        try:
-            line = from_line(piece)
-            self._check(line)
-        except (ValueError, OverflowError) as error:
-            raise RunFolderError(f"{self._path}:{self.lines}: {' '.join(str(error).split())}") from None
-        return line
-
-    def _check(self, line: Line) -> None:
-        event = line.event
-        if self.lines == 1 and not isinstance(event, Started):
-            raise ValueError(f"a journal begins with 'started', got {_NAMES[type(event)]!r}")
-        if self.lines > 1 and isinstance(event, Started):
-            raise ValueError("a journal has one 'started', in its first line")
-        self._numbered = self._numbered or line.number is not None
-        if self._numbered and line.number != self.lines:
-            raise ValueError(
-                f"line {self.lines} says that it is line {line.number}; a line was deleted, doubled or moved"
-            )
-        if isinstance(event, Started):
-            self._metrics = {*metric_names(event.task, "train"), *metric_names(event.task, "val")}
-            if event.metric not in self._metrics:
-                raise ValueError(f"metric: must be one of {', '.join(sorted(self._metrics))}, got {event.metric!r:.40}")
-        elif isinstance(event, Drawn):
-            self._drawn.add(event.trial)
-        elif event.trial not in self._drawn:
-            raise ValueError(f"tells of trial {event.trial}, which was never drawn")
-        elif isinstance(event, Trained):
-            for record in event.epochs:
-                if record.metrics.keys() != self._metrics:
-                    raise ValueError(
-                        f"metrics: must be {', '.join(sorted(self._metrics))}, got {', '.join(record.metrics):.80}"
-                    )
-        elif isinstance(event, Tested):
-            for name in event.metrics:
-                if not name.startswith(("test_", "retrained_")):
-                    raise ValueError(f"metrics: a name begins with test_ or retrained_, got {name!r:.40}")

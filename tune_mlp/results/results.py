@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import html
-import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import yaml
-
 from tune_mlp.errors import RunFolderError, one_line
 from tune_mlp.records import Mode
-from tune_mlp.results.journal import Drawn, Param, Started, read
+from tune_mlp.results.journal import Drawn, Param, Started
+from tune_mlp.results.journal_reader import read
 from tune_mlp.results.run_cache import copied
+from tune_mlp.results.run_files import read_manifest, read_study
 from tune_mlp.results.storage import ObjectStore, location
 from tune_mlp.results.tables import build_tables, rank
 
@@ -25,8 +23,6 @@ if TYPE_CHECKING:
 RUNS = Path("runs")
 """Where a run is looked up by its name."""
 STEPS = "steps.parquet"
-MOST_BYTES = 1_000_000
-"""The largest size of study.yaml and of run.json, in bytes."""
 SHOWN = 10
 """Trials in a notebook's table."""
 
@@ -80,8 +76,8 @@ class Results:
             where=where,
             trials=trials,
             epochs=epochs,
-            study=_mapping(path / "study.yaml", _read_yaml),
-            manifest=_mapping(path / "run.json", json.loads),
+            study=read_study(path / "study.yaml") if (path / "study.yaml").exists() else {},
+            manifest=read_manifest(path / "run.json") if (path / "run.json").exists() else {},
             metric=started.metric,
             mode=started.mode,
             params={event.trial: dict(event.params) for event in events if isinstance(event, Drawn)},
@@ -138,33 +134,3 @@ class Results:
         shown = self.ranked.head(SHOWN).replace("", None).dropna(axis="columns", how="all")
         table = shown.to_html(index=False, escape=True, float_format=lambda value: f"{value:.4g}", na_rep="")
         return f"<p><b>{html.escape(str(self.where))}</b>: {html.escape(self.summary)}</p>{table if len(shown) else ''}"
-
-
-class _Plain(yaml.SafeLoader):
-    """A YAML loader for a run's study. The package wrote the file, so tags, anchors and aliases in it are refused."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-        if isinstance(event, yaml.AliasEvent) or event.anchor or event.tag:
-            raise ValueError("tags aren't allowed, nor are anchors and aliases")
-        return super().compose_node(parent, index)
-
-
-def _read_yaml(text: str) -> Any:
-    return yaml.load(text, Loader=_Plain)
-
-
-def _mapping(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        with path.open("rb") as file:
-            text = file.read(MOST_BYTES + 1)
-        if len(text) > MOST_BYTES:
-            raise ValueError(f"larger than {MOST_BYTES // 1_000_000} MB")
-        data = parse(text.decode("utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise RunFolderError(f"{path}: can't be read: {one_line(error, limit=200)}") from None
-    if not isinstance(data, dict):
-        raise RunFolderError(f"{path}: must hold a mapping, got {type(data).__name__}")
-    return data

@@ -10,7 +10,9 @@ from typing import NamedTuple, Self
 
 from tune_mlp.errors import RunFolderError
 from tune_mlp.records import EpochRecord, TrialState, mean_metrics, rank
-from tune_mlp.results.journal import Decided, Drawn, Ended, Event, LineReader, Started, Tested, Trained
+from tune_mlp.regular_files import open_regular
+from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Started, Tested, Trained
+from tune_mlp.results.journal_reader import MOST_BYTES, LineReader
 
 RANKED = (TrialState.FINISHED, TrialState.STOPPED)
 """The states whose trials can be best."""
@@ -189,7 +191,7 @@ class JournalFollower:
     def follow(self) -> list[Event]:
         """The events of the lines that have become whole since the last call; a torn line comes when it is whole."""
         try:
-            with self.path.open("rb") as file:
+            with open_regular(self.path, MOST_BYTES) as file:
                 file.seek(self.offset)
                 content = file.read()
         except OSError as error:

@@ -11,7 +11,9 @@ from types import TracebackType
 from typing import Self
 
 from tune_mlp.errors import RunFolderError, StorageError
-from tune_mlp.results.journal import Ended, Event, Started, Tested, parse_lines, to_line
+from tune_mlp.regular_files import read_regular
+from tune_mlp.results.journal import Ended, Event, Started, Tested, to_line
+from tune_mlp.results.journal_reader import MOST_BYTES, parse_lines
 from tune_mlp.results.state import RunState
 from tune_mlp.runs.lease import Lease, refused
 
@@ -48,10 +50,13 @@ class Journal:
     def resume(cls, path: str | Path) -> Self:
         """Goes on where an interrupted writer left off; its torn last line, if any, is cut away."""
         path = Path(path)
+        with contextlib.suppress(OSError):  # opening a pipe would wait; what else is wrong is said by _open
+            if not path.is_file() and path.exists():
+                raise RunFolderError(f"{path}: can't open the journal: it isn't a regular file")
         descriptor = _open(path, 0)
         lease = _leased(path, descriptor)
         try:
-            content = path.read_bytes()
+            content = read_regular(path, MOST_BYTES)
             lines = parse_lines(content, path)
             size = content.rfind(b"\n") + 1
             os.ftruncate(descriptor, size)

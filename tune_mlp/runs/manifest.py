@@ -16,24 +16,23 @@ from pathlib import Path
 from typing import Any
 
 from tune_mlp.data.dataset import Dataset
-from tune_mlp.errors import RunFolderError, one_line
+from tune_mlp.errors import RunFolderError
+from tune_mlp.records import ENGINES
+from tune_mlp.results.run_files import read_bytes, read_manifest
 from tune_mlp.results.storage import without_secrets
 from tune_mlp.runs.run_folder import write_text
 from tune_mlp.study.study import BoundStudy
 from tune_mlp.version import __version__
 
 PACKAGES = ("ray", "torch", "torchvision", "numpy", "pandas", "optuna", "scikit-learn", "pyarrow")
-NEEDED = {"state": str, "dataset": dict, "engine": dict, "study_sha256": list}
-"""What of run.json a resume goes by."""
+NEEDED = ("state", "dataset.fingerprint", "engine.name", "study_sha256")
+"""The members of run.json that a resume needs."""
 
 
 def check_same_study(manifest: Manifest) -> None:
     """A changed study.yaml would change the draws to come, and the meaning of those that were trained."""
     path = manifest.path.with_name("study.yaml")
-    try:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise RunFolderError(f"{path}: can't be read: {error.strerror or error}") from None
+    found = hashlib.sha256(read_bytes(path)).hexdigest()
     if found not in manifest.facts["study_sha256"]:
         raise RunFolderError(
             f"{path}: was changed or damaged since the run wrote it; put the old one back, or begin a new run with --space"
@@ -124,13 +123,17 @@ class Manifest:
     def load(cls, run: Path) -> Manifest:
         """Load the manifest of a run that is resumed."""
         path = run / "run.json"
-        try:
-            facts = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise RunFolderError(f"{path}: can't be read: {one_line(error, limit=200)}") from None
-        known = isinstance(facts, dict) and all(isinstance(facts.get(name), kind) for name, kind in NEEDED.items())
-        if not known:
-            raise RunFolderError(f"{path}: isn't a run's manifest")
+        facts = read_manifest(path)
+        for place in NEEDED:
+            value: Any = facts
+            for name in place.split("."):
+                value = value.get(name) if value is not None else None
+            if value is None:
+                raise RunFolderError(f"{path}: isn't a run's manifest: {place} is missing")
+        if facts["engine"]["name"] not in ENGINES:
+            raise RunFolderError(
+                f"{path}: engine.name: must be {' or '.join(ENGINES)}, got {facts['engine']['name']!r:.40}"
+            )
         return cls(path, facts)
 
     def resumed(self, study: BoundStudy, command: tuple[str, ...], began: float) -> None:

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from tune_mlp.config import BRANCHES, MAX_LAYERS, Settings, TrialConfig, field_adapter
 from tune_mlp.errors import StudyError, clipped, did_you_mean, nearest
+from tune_mlp.results.plain_text import FORMULA
 from tune_mlp.space.domains import DOMAINS, Choice, Domain, Scalar, Value, as_value
 from tune_mlp.space.faults import Path_, first_fault, shown
 from tune_mlp.space.space import EXPERIMENT, Branch, Constant, Items, Leaf, Node, Sized, Space
@@ -41,6 +42,8 @@ def _parse_experiments(raw: Any, common: Mapping[str, Node], path: Path_) -> Bra
         )
     options: dict[str | int, Mapping[str, Node]] = {}
     for name, inner in named.items():
+        if str(name).startswith(FORMULA):
+            raise StudyError(f"an experiment's name can't begin with {' or '.join(FORMULA)}, got {shown(name)}", path)
         own = _parse_nodes(inner, (*path, "choice", name))
         replaced = {other for setting in own for other in (setting, *EXCLUSIVE.get(setting, ()))}
         options[name] = {other: node for other, node in common.items() if other not in replaced} | own

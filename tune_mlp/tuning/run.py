@@ -23,7 +23,8 @@ from tune_mlp.errors import (
     UsageError,
     one_line,
 )
-from tune_mlp.results.journal import Started, read
+from tune_mlp.results.journal import Started
+from tune_mlp.results.journal_reader import read
 from tune_mlp.results.results import Results
 from tune_mlp.results.run_cache import JOURNAL
 from tune_mlp.results.storage import ObjectStore, location

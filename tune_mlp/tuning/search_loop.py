@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from tune_mlp.console.board import NEVER_BEST, Board, Display
 from tune_mlp.errors import RunError, StorageError, one_line
-from tune_mlp.results.journal import Decided, Tested, read
+from tune_mlp.results.journal import Decided, Tested
+from tune_mlp.results.journal_reader import read
 from tune_mlp.results.results import Results
 from tune_mlp.results.run_cache import JOURNAL
 from tune_mlp.runs.history import History

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
 
-TRIED = ("2.57.1", "2.60.0")
+TRIED = ("2.60.0", "2.60.0")
 """The lowest and the highest release of Ray that were tried; docs/versions.md says with which tests. The range in pyproject.toml
 is the same; a test compares them."""
 
