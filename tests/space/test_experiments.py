@@ -55,7 +55,7 @@ def test_a_random_search_draws_each_experiments_own_values() -> None:
         ({"experiment": "plain"}, "must be named experiments with parameters of their own"),
         ({"experiment": {"choice": ["a", "b"]}}, "must be named experiments"),
         ({"experiment": {"choice": {}}}, "must be named experiments"),
-        ({"experiment": {"choice": {"=1+1": {}}}}, "can't begin with = or + or - or @, got '=1\\+1'"),
+        ({"experiment": {"choice": {"=1+1": {}}}}, r"can't begin with = or \+ or - or @, got '=1\+1'"),
         ({"experiment": {"choice": {"a": {"lrr": 1}}}}, r"unknown parameter 'lrr' \(did you mean 'lr'\?\)"),
         ({"experiment": {"choice": {"a": {"lr": -1}}}}, "must be"),
         ({"experiment": {"choice": {"a": {"experiment": {"choice": {"b": {}}}}}}}, "stand at the top of a space"),

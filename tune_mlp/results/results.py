@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tune_mlp.errors import RunFolderError, one_line
 from tune_mlp.records import Mode
+from tune_mlp.regular_files import open_regular
 from tune_mlp.results.journal import Drawn, Param, Started
-from tune_mlp.results.journal_reader import read
+from tune_mlp.results.journal_reader import MOST_BYTES, read
 from tune_mlp.results.run_cache import copied
 from tune_mlp.results.run_files import read_manifest, read_study
 from tune_mlp.results.storage import ObjectStore, location
@@ -122,7 +123,8 @@ class Results:
         if not path.exists():
             raise RunFolderError(f"{path} isn't there: the study kept no steps; set step_losses to winner or all")
         try:
-            return pd.read_parquet(path)
+            with open_regular(path, MOST_BYTES) as file:
+                return pd.read_parquet(file)
         except (OSError, ValueError) as error:
             raise RunFolderError(f"{path}: can't be read: {one_line(error, limit=200)}") from None
 

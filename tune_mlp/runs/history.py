@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
+from tune_mlp.errors import RunFolderError
 from tune_mlp.records import TrialState, mean_metrics
-from tune_mlp.results.journal import Drawn, Ended, Event, Trained
+from tune_mlp.results.journal import Drawn, Ended, Event, Started, Trained
 from tune_mlp.results.state import RunState, TrialSoFar
 from tune_mlp.space.domains import as_value
 from tune_mlp.space.space import Params
+from tune_mlp.study.study import Study
 from tune_mlp.training.patience import Patience
 
 WORST = 1e30
@@ -88,6 +92,27 @@ def history_of(events: Sequence[Event]) -> History:
         seconds={number: trial.seconds for number, trial in state.trials.items()},
         bests={number: best for number in state.trials if (best := state.best_value(number)) is not None},
     )
+
+
+FIXED = ("task", "metric", "mode", "epochs", "engine", "classes", "seed")
+"""The fields of `started` that stay as they are for a run's whole life."""
+COMPARED = 1000
+"""So many of a run's draws are compared with those of its study."""
+
+
+def check_same_beginning(journal: Path, began: Started, now: Started, study: Study, history: History) -> None:
+    """Refuse to go on with a journal that another study began: its trials couldn't be compared with those to come."""
+    for name in FIXED:
+        before, after = getattr(began, name), getattr(now, name)
+        if before != after:
+            raise RunFolderError(f"{journal}:1: began with {name} {before}, and study.yaml and run.json say {after}")
+    if study.search.tpe or study.scheduler.pbt:  # their draws depend on results
+        return
+    for number, params in enumerate(itertools.islice(study.draws(), COMPARED)):
+        if number in history.drawn and history.params(number) != params:
+            raise RunFolderError(
+                f"{journal}: trial {number} isn't the one that study.yaml draws; one of the two was changed"
+            )
 
 
 def _curve(trial: TrialSoFar, metric: str) -> dict[int, float]:

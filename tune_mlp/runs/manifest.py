@@ -18,6 +18,7 @@ from typing import Any
 from tune_mlp.data.dataset import Dataset
 from tune_mlp.errors import RunFolderError
 from tune_mlp.records import ENGINES
+from tune_mlp.results.plain_text import escaped
 from tune_mlp.results.run_files import read_bytes, read_manifest
 from tune_mlp.results.storage import without_secrets
 from tune_mlp.runs.run_folder import write_text
@@ -109,11 +110,7 @@ class Manifest:
                     "processor": _processor(),
                     "cores": os.cpu_count(),
                 },
-                "versions": {
-                    "tune_mlp": __version__,
-                    "python": sys.version.split()[0],
-                    **{package: metadata.version(package) for package in PACKAGES},
-                },
+                "versions": installed_versions(),
             },
         )
         manifest.note()
@@ -140,16 +137,36 @@ class Manifest:
         """The run goes on, and says when and by which command; its study may have been given more trials."""
         text = study.dump()
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(began))
-        times = [*self.facts.get("resumed", []), {"at": stamp, "command": [without_secrets(word) for word in command]}]
+        this = {"at": stamp, "command": [without_secrets(word) for word in command], "versions": installed_versions()}
+        times = [*self.facts.get("resumed", []), this]
         # Both are right until the text is written, too.
         digests = list(dict.fromkeys([*self.facts["study_sha256"], _digest(text)]))
         self.note(state="running", resumed=times, study_sha256=digests)
         write_text(self.path.with_name("study.yaml"), text)
 
+    def other_versions(self) -> str:
+        """Return which packages have another version than when the run was last written, or an empty text."""
+        before = next(
+            (resumed["versions"] for resumed in reversed(self.facts.get("resumed", [])) if "versions" in resumed),
+            self.facts.get("versions", {}),
+        )
+        now = installed_versions()
+        return ", ".join(
+            f"{escaped(name)} {escaped(version)} (now {now.get(name, 'none')})"
+            for name, version in before.items()
+            if version != now.get(name)
+        )
+
     def note(self, **facts: Any) -> None:
         """Add to the facts, and write them."""
         self.facts.update(facts)
         write_text(self.path, json.dumps(self.facts, indent=2, ensure_ascii=False) + "\n")
+
+
+def installed_versions() -> dict[str, str]:
+    """Return the versions of Python, of this package and of those that it trains with."""
+    packages = {package: metadata.version(package) for package in PACKAGES}
+    return {"tune_mlp": __version__, "python": sys.version.split()[0], **packages}
 
 
 def _digest(text: str) -> str:

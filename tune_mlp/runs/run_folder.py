@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,8 +37,15 @@ def check_writable(csv: Path) -> None:
         raise UsageError(f"--csv {csv}: is a folder, give a file")
     if not csv.absolute().parent.is_dir():
         raise UsageError(f"--csv {csv}: there is no folder {csv.parent}")
-    if not os.access(csv if csv.exists() else csv.absolute().parent, os.W_OK):
+    if csv.exists() and not csv.is_file():
+        raise UsageError(f"--csv {csv}: isn't a regular file, which a table could replace")
+    if csv.exists() and not os.access(csv, os.W_OK):
         raise UsageError(f"--csv {csv}: can't be written")
+    try:  # some folders, such as /proc, take no files whatever their permissions say
+        with tempfile.TemporaryFile(dir=csv.absolute().parent):
+            pass
+    except OSError as error:
+        raise UsageError(f"--csv {csv}: can't be written: {error.strerror or error}") from None
 
 
 def check_name(name: str | None) -> None:

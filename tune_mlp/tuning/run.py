@@ -29,7 +29,7 @@ from tune_mlp.results.results import Results
 from tune_mlp.results.run_cache import JOURNAL
 from tune_mlp.results.storage import ObjectStore, location
 from tune_mlp.runs import run_folder, run_location
-from tune_mlp.runs.history import NO_HISTORY, History, history_of
+from tune_mlp.runs.history import NO_HISTORY, History, check_same_beginning, history_of
 from tune_mlp.runs.journal_writer import Journal
 from tune_mlp.runs.manifest import Manifest, RunFacts, check_same_data, check_same_study
 from tune_mlp.runs.phases import Phases
@@ -134,6 +134,13 @@ def resume_study(where: Path | ObjectStore, more: More, request: Request, displa
             run_folder.tidy(run.folder)
             prepared = prepare(study, request.data_dir, display, engine=manifest.facts["engine"]["name"])
             check_same_data(manifest, prepared.problem.dataset)
+        began = events[0]
+        assert isinstance(began, Started)  # the reader refuses any other first line
+        check_same_beginning(journal.path, began, _started(prepared), study, history)
+        if versions := manifest.other_versions():
+            display.say(
+                f"warning: the run was written with {versions}: figures may differ from those of one version", "yellow"
+            )
 
         def reopen_folder(cluster: Cluster, slots: int, stack: ExitStack) -> OpenRun:
             with _says_how_to_resume(run, study, request.csv):

@@ -63,7 +63,7 @@ def missing_names(names: Mapping[str, Sequence[str]] = PRIVATE_NAMES) -> list[st
 def doubts(version: str, missing: Sequence[str] = ()) -> str:
     """Return one line that says what isn't certain with this version of Ray, or an empty text where nothing is in doubt."""
     low, high = TRIED
-    tried = f"tune_mlp was tried with Ray {low} to {high}"
+    tried = f"tune_mlp was tried with Ray {low}" + (f" to {high}" if high != low else "")
     if missing:
         return f"Ray {version} lacks {', '.join(missing)}: lost workers, schedulers or the start may go wrong; {tried}"
     if not release(low) <= release(version) <= release(high):
