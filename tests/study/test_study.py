@@ -138,6 +138,14 @@ def test_a_mode_that_ranks_the_worst_first_and_an_asha_that_stops_nothing_are_wa
     assert "asha stops nothing" in warning
 
 
+def test_a_tpe_that_learns_from_several_trials_at_once_is_not_repeatable() -> None:
+    bound = study(search={"tpe": {"startup": 3}}, trials=8).bound("classification")
+    assert bound.not_repeatable(at_once=2).startswith("tpe with 2 trials at once learns from them in the order")
+    assert bound.not_repeatable(at_once=1) == ""
+    assert study(search={"tpe": {"startup": 8}}, trials=8).bound("classification").not_repeatable(at_once=2) == ""
+    assert study(trials=8).bound("classification").not_repeatable(at_once=2) == ""
+
+
 def test_a_tpe_that_never_leaves_its_random_draws_is_warned_about() -> None:
     (warning,) = study(search="tpe", trials=8).bound("classification").warnings()
     assert warning == "tpe learns nothing: its first startup=10 draws are random, of trials=8"

@@ -250,6 +250,26 @@ def test_a_grid_without_a_number_of_trials_is_run_whole(tmp_path: Path) -> None:
     assert len(results.trials) == 6
 
 
+def test_tpe_with_one_trial_at_once_draws_the_same_again_and_the_manifest_says_so(tmp_path: Path) -> None:
+    tpe = study(search={"tpe": {"startup": 3}}, trials=7, epochs=1, concurrent=1)
+    one, other = (run(tpe, tmp_path / name) for name in ("one", "other"))
+    assert one.params == other.params
+    assert one.best is not None
+    assert other.best is not None
+    assert one.best["trial"] == other.best["trial"]
+    assert one.manifest["repeatable"] == {"draws": True, "why": ""}
+
+
+def test_tpe_with_several_trials_at_once_says_that_it_is_not_repeatable(tmp_path: Path) -> None:
+    display = Memory()
+    tpe = study(search={"tpe": {"startup": 2}}, trials=3, epochs=1, concurrent=2)
+    results = run(tpe, tmp_path, display=display)
+    (line,) = [line for line in display.lines if "tpe with 2 trials at once" in line]
+    assert line.startswith("warning: ")
+    assert results.manifest["repeatable"]["draws"] is False
+    assert results.manifest["repeatable"]["why"] in line
+
+
 def test_tpe_is_told_of_divergence_and_turns_away_from_it(tmp_path: Path) -> None:
     space = {"lr": {"choice": [1e38, 0.05]}, "depth": 1, "width": 8}
     results = run(study(search={"tpe": {"startup": 6}}, space=space, trials=30, epochs=1, concurrent=1), tmp_path)

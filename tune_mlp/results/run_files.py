@@ -28,6 +28,7 @@ MANIFEST: dict[str, Any] = {
     "resumed": [{"at": str, "command": [str], "versions": {"*": str}}],
     "csv": OPTIONAL_TEXT,
     "seed": int,
+    "repeatable": {"draws": bool, "why": str},
     "dataset": {
         "name": str,
         "stand_in_for": OPTIONAL_TEXT,
@@ -50,7 +51,15 @@ MANIFEST: dict[str, Any] = {
     "phases": {"*": NUMBER},
 }
 """What each member of run.json is, if it is there: a type or several, a list of such, or a mapping; `*` is any name."""
-TYPES = {str: "text", int: "a whole number", float: "a number", list: "a list", dict: "a mapping", type(None): "null"}
+TYPES = {
+    str: "text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    list: "a list",
+    dict: "a mapping",
+    type(None): "null",
+}
 
 
 def read_study(path: Path) -> dict[str, Any]:

@@ -88,6 +88,7 @@ class Manifest:
                 "seconds": None,
                 "command": [without_secrets(word) for word in command],
                 "seed": study.seed,
+                "repeatable": {"draws": not (why := study.not_repeatable(facts.slots)), "why": why},
                 "dataset": {
                     "name": dataset.name,
                     "stand_in_for": dataset.stand_in_for,

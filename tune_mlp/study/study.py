@@ -329,6 +329,16 @@ class BoundStudy(Study):
         """The metric that trials are ranked by, and which way."""
         return self.metric, self.mode
 
+    def not_repeatable(self, at_once: int) -> str:
+        """Return why another run may draw other trials, or an empty text if it draws the same."""
+        tpe = self.search.tpe
+        if tpe is None or at_once < 2 or self.trials <= tpe.startup:
+            return ""
+        return (
+            f"tpe with {at_once} trials at once learns from them in the order in which they end: another run may draw other "
+            "trials; with concurrent=1 it draws the same"
+        )
+
     def check_models(self, dataset: Dataset) -> None:
         """Refuse a space with nets that these data can't train, before any trial fails of it."""
         for params in itertools.islice(self.draws(), min(self.number_of_trials, 200)):

@@ -173,6 +173,8 @@ def _carry_out(
             slots = cluster.slots(study.resources, study.concurrent)
             if line := fewer_than_asked(cluster, study.resources, study.concurrent):
                 display.say(f"warning: {line}", "yellow")
+            if line := study.not_repeatable(slots):
+                display.say(f"warning: {line}", "yellow")
             run = open_folder(cluster, slots, until_ray_has_ended)
             phases.over("folder")
             with _says_how_to_resume(run.where, study, request.csv):
