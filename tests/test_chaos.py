@@ -87,8 +87,8 @@ def comparable(run: Path) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("scheduler", "ray", "kills"),
     [
-        ("", "joined", 6),
-        (ASHA, "joined", 4),
+        ("", "joined", 3),
+        (ASHA, "joined", 3),
         pytest.param("", "joined", 70, marks=pytest.mark.slow),
         pytest.param(ASHA, "joined", 70, marks=pytest.mark.slow),
         pytest.param("", "own", 30, marks=pytest.mark.slow),

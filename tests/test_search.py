@@ -177,7 +177,12 @@ def test_a_search_whose_hangups_are_ignored_goes_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "ending",
-    ["| head -1", "| true", ">&-", "<&- >&- 2>&-", "> /dev/full", "> /dev/full 2>&1"],
+    [
+        "| head -1",
+        "<&- >&- 2>&-",
+        "> /dev/full",
+        *(pytest.param(ending, marks=pytest.mark.slow) for ending in ("| true", ">&-", "> /dev/full 2>&1")),
+    ],
 )
 def test_a_search_needs_no_screen(ending: str, tmp_path: Path) -> None:
     command = f"set -o pipefail; {shlex.join([*SEARCH, *QUICK, '--name', 'unseen'])} {ending}"

@@ -211,7 +211,10 @@ def make_parser() -> argparse.ArgumentParser:
     )
     export.add_argument("--to", required=True, choices=list(FORMATS), help="The file format.")
     export.add_argument(
-        "--what", choices=["trials", "epochs", "steps"], default="trials", help="Which table (default: trials)."
+        "--what",
+        choices=["trials", "epochs", "steps", "changes"],
+        default="trials",
+        help="Which table (default: trials).",
     )
     export.add_argument(
         "--output",

@@ -28,7 +28,13 @@ def test_the_seven_studies_are_shipped() -> None:
     assert set(published_studies()) == NAMES
 
 
-@pytest.mark.parametrize("name", sorted(NAMES))
+EVERY_DAY = ("earin_mnist_asha", "hw1_regression")
+"""One that classifies and one that takes folds; the others take a minute or two each."""
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in EVERY_DAY else pytest.param(name, marks=pytest.mark.slow) for name in sorted(NAMES)]
+)
 def test_a_published_study_runs_in_its_quick_form(name: str, tmp_path: Path) -> None:
     done = reproduce([name], Options(quick=True, out=tmp_path))
     assert done.failed == 0, done.first_failure

@@ -110,6 +110,6 @@ def test_the_repr_is_one_line_with_the_best_and_any_stand_in(tmp_path: Path) -> 
 def test_a_run_of_journal_format_1_is_loaded_with_its_winner() -> None:
     old = Path(__file__).parents[1] / "fixtures" / "run_format_1"
     results = Results.load(old)
-    assert ",".join(results.trials.columns) == (old / "trials.csv").read_text().splitlines()[0]
+    assert ",".join(results.trials.columns) == (old / "trials.csv").read_text().splitlines()[0] + ",reason"
     assert results.best is not None
     assert results.best["trial"] == 1

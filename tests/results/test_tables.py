@@ -35,7 +35,7 @@ def test_the_trials_table_has_the_contracts_columns_in_order(task: str, columns:
         drawn(0, {"lr": 0.1, "depth": 2}),
         drawn(1, {"depth": 1, "optimizer.sgd.momentum": 0.5}),
     ]
-    assert list(trials_of(events)) == [*columns.split(), "lr", "depth", "optimizer.sgd.momentum"]
+    assert list(trials_of(events)) == [*columns.split(), "lr", "depth", "optimizer.sgd.momentum", "reason"]
 
 
 @pytest.mark.parametrize(
@@ -115,6 +115,18 @@ def test_folds_are_averaged_and_their_work_summed() -> None:
     assert row["val_accuracy"] == pytest.approx(0.55)
     assert (row["best_epoch"], row["best_val_loss"]) == (1, 4.0)
     assert row["best_val_accuracy"] == pytest.approx(0.6)
+    assert row["best_val_accuracy_std"] == pytest.approx(np.std([0.4, 0.8], ddof=1))
+    assert row["best_val_loss_std"] == pytest.approx(np.std([3.0, 5.0], ddof=1))
+
+
+def test_one_fold_has_no_columns_for_deviations() -> None:
+    assert not any(name.endswith("_std") for name in trials_of(a_study()))
+
+
+def test_the_reason_says_what_ended_a_trial_early() -> None:
+    ends = [ended(0), ended(1, "stopped", reason="time budget"), ended(2, reason="patience")]
+    table = trials_of([started(), *(drawn(i) for i in range(4)), *ends])
+    assert list(table["reason"]) == ["", "time budget", "patience", ""]
 
 
 def test_seeds_are_averaged_and_their_spread_is_that_of_their_folds_means() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -319,7 +320,9 @@ def test_the_folds_test_scores_are_averaged(name: str) -> None:
     it = trainer(name, on, epochs=1)
     it.step(1)
     losses = [run.evaluate(on.dataset.x_test, on.dataset.y_test)["loss"] for run in it._runs]
-    assert it.test()["test_loss"] == pytest.approx(sum(losses) / 2)
+    scores = it.test()
+    assert scores["test_loss"] == pytest.approx(sum(losses) / 2)
+    assert scores["test_loss_std"] == pytest.approx(statistics.stdev(losses))
 
 
 def test_the_weights_digest_follows_the_weights_of_all_runs(name: str) -> None:

@@ -78,7 +78,7 @@ def test_a_run_leaves_the_folder_of_the_contract(small: Results) -> None:
 
 def test_the_trials_table_has_the_columns_of_the_contract(small: Results) -> None:
     parameters = ["lr", "batch_size", "depth", "width", "dropout"]
-    assert list(small.trials.columns) == TRIAL_COLUMNS + parameters
+    assert list(small.trials.columns) == [*TRIAL_COLUMNS, *parameters, "reason"]
     assert list(small.trials["trial"]) == [0, 1, 2, 3]
     assert set(small.trials["state"]) == {"finished"}
     assert (small.trials["epochs"] == 3).all()
@@ -226,6 +226,11 @@ def test_population_based_training_changes_settings_on_the_way_and_trains_no_epo
     assert json.loads((results.path / "best" / "trial.json").read_text())["epoch"] == best["best_epoch"]
     drawn = [event for event in read(results.path / "journal.jsonl") if type(event).__name__ == "Drawn"]
     assert len(drawn) > 6
+    changes = results.changes
+    assert set(changes["trial"]) == {event.trial for event in drawn[6:]}
+    assert changes[["epoch", "donor"]].notna().all(axis=None)
+    assert (changes["trial"] != changes["donor"]).all()
+    assert {str(name) for name in changes["parameter"]} <= set(results.trials.columns)
     assert (results.trials["lr"] >= 1e-3).all()
     assert (results.trials["lr"] <= 1e-1).all()
 

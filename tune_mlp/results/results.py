@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tune_mlp.errors import RunFolderError, one_line
 from tune_mlp.records import Mode
 from tune_mlp.regular_files import open_regular
+from tune_mlp.results.changes import changes_table
 from tune_mlp.results.journal import Drawn, Param, Started
 from tune_mlp.results.journal_reader import MOST_BYTES, read
 from tune_mlp.results.run_cache import copied
@@ -58,7 +59,9 @@ class Results:
     metric: str
     mode: Mode
     params: dict[int, dict[str, Param]]
-    """Each trial's draw, as it was made."""
+    """Each trial's parameters; under population-based training those that it had last."""
+    changes: pd.DataFrame
+    """A row for each parameter that population-based training changed in a trial on its way."""
 
     @classmethod
     def load(cls, run: str | Path | ObjectStore) -> Self:
@@ -82,6 +85,7 @@ class Results:
             metric=started.metric,
             mode=started.mode,
             params={event.trial: dict(event.params) for event in events if isinstance(event, Drawn)},
+            changes=changes_table(events),
         )
 
     @property

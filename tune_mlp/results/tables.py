@@ -25,13 +25,18 @@ from tune_mlp.records import (
 from tune_mlp.results.journal import Ended, Event, Param, Started
 from tune_mlp.results.state import RANKED, RunState
 
+AFTER_PARAMETERS = ("reason", "data")
+"""The columns of the table of trials that stand after the parameters' columns."""
 TEXT: Any = pd.Series([""]).dtype
 """`str` from pandas 3 on, `object` before."""
 
 
-def trial_columns(task: Task, repeats: bool = False, tested: Sequence[str] = ()) -> dict[str, Any]:
-    """The trials table's columns, in order, each with its dtype; the parameters' columns follow. Trials from several
-    seeds have their spread; `tested` is what was measured with the test beside the scores that all have."""
+def trial_columns(task: Task, several: bool = False, tested: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the columns of the table of trials that stand before the parameters' columns, in order, each with its dtype.
+
+    Trials of `several` seeds or folds have columns for their standard deviations. `tested` names what was measured in the
+    test beside the scores that every trial has.
+    """
     train, val, test = (metric_names(task, part) for part in ("train", "val", "test"))
     return {
         "trial": "int64",
@@ -43,7 +48,7 @@ def trial_columns(task: Task, repeats: bool = False, tested: Sequence[str] = ())
         **dict.fromkeys(train + val, "float64"),
         "best_epoch": "Int64",
         **dict.fromkeys((f"best_{name}" for name in val), "float64"),
-        **dict.fromkeys((f"best_{name}_std" for name in val if repeats), "float64"),
+        **dict.fromkeys((f"best_{name}_std" for name in val if several), "float64"),
         **dict.fromkeys((*test, *tested), "float64"),
         "weights": "Int64",
         "engine": TEXT,
@@ -81,12 +86,13 @@ def tables_of(state: RunState) -> tuple[pd.DataFrame, pd.DataFrame]:
     extra = dict.fromkeys(name for trial in trials if trial.tested for name in trial.tested.metrics)
 
     names = list(dict.fromkeys(name for trial in trials for name in trial.drawn.params))
-    columns = trial_columns(started.task, repeats > 1, list(extra))
-    if taken := sorted(columns.keys() & set(names)):
+    columns = trial_columns(started.task, repeats > 1 or folds > 1, list(extra))
+    if taken := sorted({*columns, *AFTER_PARAMETERS} & set(names)):
         raise RunFolderError(f"a parameter is named {taken[0]!r:.40}, as a column of the table of trials is")
     table = _frame(columns, [_trial_row(state, started, number) for number in numbers])
-    parameters = {name: _parameter([trial.drawn.params.get(name) for trial in trials]) for name in names}
+    parameters = {name: parameter_column([trial.drawn.params.get(name) for trial in trials]) for name in names}
     table = pd.concat([table, pd.DataFrame(parameters, index=table.index)], axis=1)
+    table["reason"] = pd.Series([trial.ended.reason if trial.ended else "" for trial in trials], dtype=TEXT)
     if started.stand_in_for:
         note = _text(f"{started.dataset} for {started.stand_in_for}")
         table["data"] = pd.Series([note] * len(table), dtype=TEXT)
@@ -139,11 +145,12 @@ def _trial_row(state: RunState, started: Started, number: int) -> dict[str, Any]
 
 
 def _spreads(records: Sequence[EpochRecord]) -> dict[str, float]:
-    """How far the seeds lie apart in one epoch, each the mean of its folds."""
+    """Return the standard deviations in one epoch: over the seeds, each the mean of its folds, or over the folds of one seed."""
     by_seed: dict[int, list[EpochRecord]] = defaultdict(list)
     for record in records:
         by_seed[record.repeat].append(record)
-    means = [mean_metrics(records) for records in by_seed.values()]
+    groups = list(by_seed.values()) if len(by_seed) > 1 else [[record] for record in records]
+    means = [mean_metrics(group) for group in groups]
     return {f"best_{name}_std": spread([mean[name] for mean in means]) for name in means[0]}
 
 
@@ -153,7 +160,7 @@ def _frame(columns: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> pd.
     )
 
 
-def _parameter(values: Sequence[Param]) -> pd.Series[Any]:
+def parameter_column(values: Sequence[Param]) -> pd.Series[Any]:
     """A column of the narrowest kind that holds all values; None is a conditional parameter that isn't there."""
     present = [value for value in values if value is not None]
     kinds = {type(value) for value in present}

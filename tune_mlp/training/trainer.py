@@ -184,8 +184,8 @@ class Trainer:
 def test_weights(job: TrainJob, weights: Sequence[Weights]) -> dict[str, float]:
     """Score state dicts, seed by seed, fold by fold, on the test part of the job's problem; return the mean scores.
 
-    Where there are several seeds, `test_*_std` are their standard deviations. The scores are empty where there is no
-    test part.
+    `test_*_std` are the standard deviations over the seeds, or over the folds where there is one seed. The scores are
+    empty where there is no test part.
     """
     dataset, folds = job.problem.dataset, len(job.problem.folds)
     if not len(dataset.x_test):
@@ -199,9 +199,9 @@ def test_weights(job: TrainJob, weights: Sequence[Weights]) -> dict[str, float]:
     for name in scores[0]:
         values = [score[name] for score in scores]
         found[f"test_{name}"] = math.fsum(values) / len(values)
-        if len(values) > folds:
+        if len(values) > 1:
             by_seed = [math.fsum(values[i : i + folds]) / folds for i in range(0, len(values), folds)]
-            found[f"test_{name}_std"] = spread(by_seed)
+            found[f"test_{name}_std"] = spread(by_seed if len(by_seed) > 1 else values)
     return found
 
 
