@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, NamedTuple, Self
 
-from tune_mlp.errors import RunFolderError, one_line
+import pandas as pd
+
+from tune_mlp.errors import DataError, RunFolderError, UsageError, one_line
 from tune_mlp.records import Mode
 from tune_mlp.regular_files import open_regular
 from tune_mlp.results.changes import changes_table
@@ -18,9 +21,6 @@ from tune_mlp.results.run_cache import copied
 from tune_mlp.results.run_files import read_manifest, read_study
 from tune_mlp.results.storage import ObjectStore, location
 from tune_mlp.results.tables import build_tables, rank
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 RUNS = Path("runs")
 """Where a run is looked up by its name."""
@@ -40,28 +40,37 @@ def find_run(run: str | Path | ObjectStore) -> Path | ObjectStore:
     return path
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Results:
-    """A run's tables, study and manifest."""
+class RunFiles(NamedTuple):
+    """Where the files of a run lie."""
 
     path: Path
     """The folder; of a run on an object store a copy, in the user's cache folder."""
     where: Path | ObjectStore
     """The run itself."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Results:
+    """The tables of a search, with what names their metric and parameters. They come from a run, or from a table alone."""
+
+    source: str
+    """What the results are shown by: the run, or the table's file."""
     trials: pd.DataFrame
-    """A row a trial."""
+    """A row for each trial."""
     epochs: pd.DataFrame
-    """A row an epoch, and a fold where there are several."""
-    study: dict[str, Any]
-    """study.yaml; empty where the folder has none."""
-    manifest: dict[str, Any]
-    """run.json; empty where the folder has none."""
+    """A row for each epoch of each trial, and for each fold where there are several; empty where only a table is known."""
     metric: str
     mode: Mode
     params: dict[int, dict[str, Param]]
     """Each trial's parameters; under population-based training those that it had last."""
     changes: pd.DataFrame
     """A row for each parameter that population-based training changed in a trial on its way."""
+    study: dict[str, Any] = field(default_factory=dict)
+    """study.yaml; empty where there is none."""
+    manifest: dict[str, Any] = field(default_factory=dict)
+    """run.json; empty where there is none."""
+    files: RunFiles | None = None
+    """The run's files; None where the results come from a table alone."""
 
     @classmethod
     def load(cls, run: str | Path | ObjectStore) -> Self:
@@ -76,8 +85,8 @@ class Results:
         except RunFolderError as error:
             raise RunFolderError(f"{path / 'journal.jsonl'}: {error}") from None
         return cls(
-            path=path,
-            where=where,
+            source=str(where),
+            files=RunFiles(path, where),
             trials=trials,
             epochs=epochs,
             study=read_study(path / "study.yaml") if (path / "study.yaml").exists() else {},
@@ -87,6 +96,57 @@ class Results:
             params={event.trial: dict(event.params) for event in events if isinstance(event, Drawn)},
             changes=changes_table(events),
         )
+
+    @classmethod
+    def from_table(
+        cls,
+        table: pd.DataFrame | str | Path,
+        metric: str | None = None,
+        mode: str | None = None,
+        params: Sequence[str] | None = None,
+    ) -> Self:
+        """Take a table of trials from elsewhere: a data frame, or a CSV or Parquet file.
+
+        Our own table is recognised, and so are those that Ray Tune, Optuna and W&B export; of any other table `params`
+        must name the columns that are parameters. `metric` and `mode` must be given where the table leaves a choice.
+        """
+        from tune_mlp.results.outside_tables import read_table, to_trials  # late: few need it
+
+        source, frame = ("a table", table) if isinstance(table, pd.DataFrame) else (str(table), read_table(Path(table)))
+        try:
+            found = to_trials(frame, metric, mode, params)
+        except (DataError, UsageError) as error:
+            raise error if frame is table else type(error)(f"{source}: {error}") from None
+        return cls(
+            source=source,
+            trials=found.trials,
+            epochs=pd.DataFrame({"trial": pd.Series(dtype="int64"), "epoch": pd.Series(dtype="int64")}),
+            metric=found.metric,
+            mode=found.mode,
+            params=found.params,
+            changes=changes_table(()),
+        )
+
+    @property
+    def path(self) -> Path:
+        """The run's folder; of a run on an object store a copy, in the user's cache folder."""
+        return self._files.path
+
+    @property
+    def where(self) -> Path | ObjectStore:
+        """Where the run lies."""
+        return self._files.where
+
+    @property
+    def _files(self) -> RunFiles:
+        if self.files is None:
+            raise RunFolderError(f"{self.source} is a table alone: this needs a run's folder")
+        return self.files
+
+    @property
+    def parameters(self) -> list[str]:
+        """The names of the parameters, each a column of `trials`."""
+        return list(dict.fromkeys(name for drawn in self.params.values() for name in drawn))
 
     @property
     def ranked(self) -> pd.DataFrame:
@@ -121,8 +181,6 @@ class Results:
     @cached_property
     def steps(self) -> pd.DataFrame:
         """A row a step with its loss, of the trials whose steps the study kept; see its `step_losses`."""
-        import pandas as pd
-
         path = self.path / STEPS
         if not path.exists():
             raise RunFolderError(f"{path} isn't there: the study kept no steps; set step_losses to winner or all")
@@ -133,10 +191,10 @@ class Results:
             raise RunFolderError(f"{path}: can't be read: {one_line(error, limit=200)}") from None
 
     def __repr__(self) -> str:
-        return f"<Results {self.where}: {self.summary}>"
+        return f"<Results {self.source}: {self.summary}>"
 
     def _repr_html_(self) -> str:
         # Columns that say nothing are left out, as most of a run's are.
         shown = self.ranked.head(SHOWN).replace("", None).dropna(axis="columns", how="all")
         table = shown.to_html(index=False, escape=True, float_format=lambda value: f"{value:.4g}", na_rep="")
-        return f"<p><b>{html.escape(str(self.where))}</b>: {html.escape(self.summary)}</p>{table if len(shown) else ''}"
+        return f"<p><b>{html.escape(self.source)}</b>: {html.escape(self.summary)}</p>{table if len(shown) else ''}"

@@ -187,8 +187,9 @@ def _text(value: str) -> str:
 def rank(trials: pd.DataFrame, metric: str, mode: Mode) -> pd.DataFrame:
     """The trials that may be best, best first, each judged by its best epoch. Of equal metrics the lower validation loss
     is better, then the smaller net, then the lower number."""
-    scores = next(scores for scores in SCORES.values() if f"val_{scores[-1]}" in trials.columns)
-    known = [f"{part}_{score}" for part in ("val", "train") for score in scores]
+    names = {f"{part}_{score}" for part in ("val", "train") for scores in SCORES.values() for score in scores}
+    ours = {"best_epoch", "engine"} <= {*trials.columns}  # another tool's table may have a metric of any name
+    known = [name for name in trials.columns if name in names or not ours]
     if metric not in known:
         raise UsageError(f"no metric {metric!r} to rank the trials by{did_you_mean(metric, known)}")
     column = f"best_{metric}" if f"best_{metric}" in trials.columns else metric
