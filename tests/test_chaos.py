@@ -22,7 +22,7 @@ from tune_mlp.results.journal_reader import read
 from tune_mlp.results.results import Results
 from tune_mlp.runs.history import history_of
 from tune_mlp.training import checkpoint
-from tune_mlp.tuning.trainable import state_file
+from tune_mlp.tuning.trial_files import state_file
 
 RESUME = [sys.executable, "-m", "tune_mlp", "resume"]
 STUDY = """\

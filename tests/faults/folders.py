@@ -20,7 +20,7 @@ from tune_mlp.runs.journal_writer import Journal
 from tune_mlp.runs.manifest import Manifest, RunFacts
 from tune_mlp.runs.run_folder import create
 from tune_mlp.training import checkpoint
-from tune_mlp.tuning.trainable import state_file, weights_file
+from tune_mlp.tuning.trial_files import state_file, weights_file
 
 KB = 1024
 

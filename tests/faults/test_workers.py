@@ -22,7 +22,7 @@ from tune_mlp.results.journal_reader import read
 from tune_mlp.results.results import Results
 from tune_mlp.tuning import search_loop
 from tune_mlp.tuning.run import Request, run_study
-from tune_mlp.tuning.trainable import state_file
+from tune_mlp.tuning.trial_files import state_file
 
 pytestmark = [
     pytest.mark.usefixtures("local_ray"),

@@ -17,7 +17,8 @@ from tune_mlp.results.storage import FolderStorage
 from tune_mlp.results.tables import build_tables, rank
 from tune_mlp.runs.journal_writer import Journal
 from tune_mlp.tuning.recorder import KeptFiles, Recorder
-from tune_mlp.tuning.trainable import step_files, steps_file, weights_file
+from tune_mlp.tuning.report import Report
+from tune_mlp.tuning.trial_files import step_files, steps_file, weights_file
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ray calls what Python deprecates
 
@@ -60,23 +61,17 @@ class Play:
     def result(self, number: int, value: float, state: str = "stopped", error: str = "") -> None:
         (self.folder / weights_file(number, 1)).touch()
         metrics = dict.fromkeys(("train_loss", "train_accuracy", "val_loss", "val_accuracy"), value)
-        self.recorder.on_trial_result(
-            0,
-            [],
-            self.trial(number),
-            {
-                "epoch": 1,
-                "records": [EpochRecord(1, 0, metrics, 1, 0.1, 0.1)],
-                "curve": [(1, value)],
-                "best": value,
-                "state": state,
-                "node": "here",
-                "weights": 5,
-                "weights_digest": "",
-                "seconds": 1.0,
-                "error": error,
-            },
+        report = Report(
+            epoch=1,
+            state=TrialState(state),
+            node="here",
+            seconds=1.0,
+            records=[EpochRecord(1, 0, metrics, 1, 0.1, 0.1)],
+            best=value,
+            weights=5,
+            error=error,
         )
+        self.recorder.on_trial_result(0, [], self.trial(number), report.to_ray("val_accuracy", "max"))
 
     def trials(self) -> Any:
         return build_tables(read(self.folder / "journal.jsonl"))[0]

@@ -23,7 +23,7 @@ from tune_mlp.space.choosers import asked_values, optuna_chooser, random_chooser
 from tune_mlp.space.parsing import parse_space
 from tune_mlp.space.space import resolve
 from tune_mlp.tuning.run import More, Request, run_study
-from tune_mlp.tuning.trainable import state_file
+from tune_mlp.tuning.trial_files import state_file
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 

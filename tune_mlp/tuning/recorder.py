@@ -16,7 +16,8 @@ from tune_mlp.results.state import RANKED
 from tune_mlp.results.storage import Storage
 from tune_mlp.runs.history import NO_HISTORY, History
 from tune_mlp.runs.journal_writer import Journal
-from tune_mlp.tuning.trainable import state_file, step_files, weights_files
+from tune_mlp.tuning.report import Report
+from tune_mlp.tuning.trial_files import state_file, step_files, weights_files
 
 LOST_AT_START = 20
 """So many workers may be lost one after the other, each before it had begun to train, and no trial is blamed for it."""
@@ -103,30 +104,28 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        number = trial.config["trial"]
-        state = TrialState(result["state"])
-        if note := result.pop("note", ""):
-            self._display.say(f"warning: {note}", "yellow")
-        if result["error"] and state is not TrialState.FAILED:
-            raise StorageError(result["error"])
-        records = result.pop("records")  # Ray need not carry them any further
-        for name, content in result.pop("files", {}).items():
+        number, report = trial.config["trial"], Report.take(result)
+        if report.note:
+            self._display.say(f"warning: {report.note}", "yellow")
+        if report.error and report.state is not TrialState.FAILED:
+            raise StorageError(report.error)
+        for name, content in (report.files or {}).items():
             self._files.write(name, content)  # the worker's store can't be reached
-        best = result["best"]
-        if records:
+        if report.records:
             self._journal.append(
-                Trained(number, tuple(records), result["node"], result["weights"], result["weights_digest"])
+                Trained(number, tuple(report.records), report.node, report.weights, report.weights_digest)
             )
-            self._display.trial_trained(number, result["epoch"], len(result["curve"]), result["curve"][-1][1], best)
-            trial.config["known"] = result["epoch"]  # a next worker needn't say it again
-            if result["epoch"] > self._furthest.get(number, 0):
-                self._furthest[number] = result["epoch"]
+            _, value = result["curve"][-1]
+            self._display.trial_trained(number, report.epoch, len(result["curve"]), value, report.best)
+            trial.config["known"] = report.epoch  # a next worker needn't say it again
+            if report.epoch > self._furthest.get(number, 0):
+                self._furthest[number] = report.epoch
                 trial.run_metadata.num_failures = 0  # it got on: should its worker be lost again, that is another story
         self.write_decisions()
-        self._since[number] = result["seconds"]
-        if state is not TrialState.STOPPED:
-            early = state is TrialState.FINISHED and result["epoch"] < self._display.board.epochs
-            self._end(number, state, result["error"], "patience" if early else "")
+        self._since[number] = report.seconds
+        if report.state is not TrialState.STOPPED:
+            early = report.state is TrialState.FINISHED and report.epoch < self._display.board.epochs
+            self._end(number, report.state, report.error, "patience" if early else "")
 
     def write_decisions(self) -> None:
         """Write what the scheduler has decided since the last time, each once."""
@@ -157,7 +156,7 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         """The actor itself was lost, as often as we were ready to try again; or it couldn't be set aside."""
         if trial.config["trial"] not in self._params:
             self._begin(trial)  # not one of its workers came so far, and the table has it all the same
-        error = getattr(trial, "lost_to", None) or trial.get_pickled_error() or RuntimeError("nobody knows why")
+        error = getattr(trial, "lost_to", None) or trial.get_pickled_error() or RuntimeError("Ray gave no cause")
         if cause := _storage(error):
             raise StorageError(str(cause))
         self._end(trial.config["trial"], TrialState.FAILED, _short(error))

@@ -26,7 +26,8 @@ from tune_mlp.training import checkpoint
 from tune_mlp.training.job import TrainJob
 from tune_mlp.training.retrain import retrain, without_validation
 from tune_mlp.training.trainer import Trainer, Weights, test_weights
-from tune_mlp.tuning.trainable import step_files, threads, weights_file
+from tune_mlp.tuning.trainable import threads
+from tune_mlp.tuning.trial_files import step_files, weights_file
 
 
 @dataclass(frozen=True)
