@@ -22,14 +22,14 @@ Writer = Callable[[pd.DataFrame, Path], None]
 
 
 def export(frame: pd.DataFrame, path: str | Path, fmt: str) -> None:
-    """Writes the table; what stood at `path` before is replaced at once, or kept where anything fails."""
+    """Write the table. The old file is replaced at once, or kept if anything fails."""
     if fmt not in EXPORTS:
         raise UsageError(f"no format {fmt!r} to export to{did_you_mean(fmt, EXPORTS)}")
     write_aside(path, lambda aside: EXPORTS[fmt](frame, aside))
 
 
 def write_aside(path: str | Path, write: Callable[[Path], object]) -> None:
-    """Calls `write` with another path in the same folder, and moves the file from there to `path`."""
+    """Call `write` with another path in the same folder, and then move the file from there to `path`."""
     path = Path(path)
     try:
         if path.exists() and not path.is_file() and not path.is_dir():  # a pipe, /dev/null: not ours to replace
@@ -48,7 +48,8 @@ def write_aside(path: str | Path, write: Callable[[Path], object]) -> None:
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Floats have all their digits; a plain `pandas.read_csv` reads all back, but takes empty text and words like NA for missing."""
+    """Write all digits of floats. A plain `pandas.read_csv` reads everything back, except that it takes empty text and words
+    like NA for missing."""
     # Python's csv leaves a lone carriage return unquoted, and then it would end the row.
     returns = any("\r" in cell for name in frame.columns for cell in frame[name] if isinstance(cell, str))
     frame.to_csv(
@@ -65,13 +66,13 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> None:
 
 
 def write_json(frame: pd.DataFrame, path: Path) -> None:
-    """One object a row; JSON has no NaN and no infinity, they are null."""
+    """Write one object for each row. JSON has no NaN and no infinity; they become null."""
     rows = [json.dumps(row, allow_nan=False, ensure_ascii=False) for row in _records(frame)]
     path.write_bytes(("[" + ",".join(f"\n{row}" for row in rows) + "\n]\n").encode())
 
 
 def write_xlsx(frame: pd.DataFrame, path: Path) -> None:
-    """One sheet; text is text, even where it looks like a formula, and so is a whole number of too many digits."""
+    """Write one sheet. Text stays text, even if it looks like a formula, and a whole number with too many digits becomes text."""
     book = openpyxl.Workbook()
     sheet = book.active
     sheet.title = "trials" if "state" in frame.columns else "table"
@@ -93,7 +94,7 @@ def write_xlsx(frame: pd.DataFrame, path: Path) -> None:
 
 
 def write_markdown(frame: pd.DataFrame, path: Path) -> None:
-    """A pipe table, with six digits a number: to be read by people."""
+    """Write a table for people, with six digits for each number."""
     records = _records(frame, keep_infinity=True)
     numeric = [pd.api.types.is_numeric_dtype(frame[name].dtype) for name in frame.columns]
     text = tabulate(
@@ -114,7 +115,7 @@ def _markdown_cell(value: Any) -> str:
 
 
 def _records(frame: pd.DataFrame, keep_infinity: bool = False) -> list[dict[str, Any]]:
-    """The rows as plain Python; None for a missing value, and "inf" or None for an infinite one."""
+    """Return the rows as plain Python values, with None for a missing value, and "inf" or None for an infinite one."""
     columns = [[_plain(value, keep_infinity) for value in frame[name].astype(object)] for name in frame.columns]
     names = [str(name) for name in frame.columns]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]

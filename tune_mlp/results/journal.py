@@ -283,7 +283,7 @@ def _read_fields(kind: type[Any], data: Any) -> Any:
 
 
 def to_line(event: Event, number: int, at: float) -> bytes:
-    """The event as it stands in line `number` of the file, with its newline."""
+    """Return the event as line `number` of the file, with its newline."""
     data = {"event": EVENT_NAMES[type(event)], **_write_fields(event), "n": number, "at": round(at, 3)}
     return _seal(json.dumps(data, allow_nan=False, separators=(",", ":")).encode()) + b"\n"
 

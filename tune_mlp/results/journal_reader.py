@@ -14,12 +14,12 @@ MOST_BYTES = 4 * 10**9
 
 
 def read(path: str | Path) -> list[Event]:
-    """All events; a torn last line is left out, any other line that isn't whole is refused."""
+    """Read all events. An incomplete last line is left out; any other line that isn't whole is refused."""
     return [line.event for line in read_lines(path)]
 
 
 def read_lines(path: str | Path) -> list[Line]:
-    """All lines, with the time that each was written at."""
+    """Read all lines, with the time at which each was written."""
     try:
         content = read_regular(path, MOST_BYTES)
     except OSError as error:
@@ -28,12 +28,12 @@ def read_lines(path: str | Path) -> list[Line]:
 
 
 def parse_events(content: bytes, path: str | Path) -> list[Event]:
-    """The events of a journal's content; `path` is named in errors."""
+    """Return the events of a journal's content; `path` is named in errors."""
     return [line.event for line in parse_lines(content, path)]
 
 
 def parse_lines(content: bytes, path: str | Path) -> list[Line]:
-    """The lines of a journal's content; `path` is named in errors."""
+    """Return the lines of a journal's content; `path` is named in errors."""
     lines = LineReader(path).take(content)
     if not lines:
         raise RunFolderError(f"{path}: the journal is empty: the run ended before its first line was written")
@@ -54,7 +54,7 @@ class LineReader:
         """The names of the metrics of every epoch."""
 
     def take(self, content: bytes) -> list[Line]:
-        """The whole lines at the start of `content`, which begins where a line begins."""
+        """Return the whole lines at the start of `content`, which begins where a line begins."""
         *pieces, _torn = content.split(b"\n")
         return [self._line(piece) for piece in pieces]
 

@@ -13,7 +13,7 @@ UNSEEN_OR_BREAK = re.compile(f"{UNSEEN.pattern}|[\\t\\n\\r]")
 
 
 def escaped(text: str) -> str:
-    """The text with such characters, tabs and line breaks as escapes, `\\x1b` for example."""
+    """Return the text with such characters, tabs and line breaks as escapes, `\\x1b` for example."""
     return UNSEEN_OR_BREAK.sub(_escape, text)
 
 

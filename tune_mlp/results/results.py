@@ -30,7 +30,7 @@ SHOWN = 10
 
 
 def find_run(run: str | Path | ObjectStore) -> Path | ObjectStore:
-    """A run's folder, by its path, its URI or its name under ./runs."""
+    """Return a run's folder, by its path, its URI or its name under ./runs."""
     where = location(run)
     if isinstance(where, ObjectStore):
         return where
@@ -74,7 +74,7 @@ class Results:
 
     @classmethod
     def load(cls, run: str | Path | ObjectStore) -> Self:
-        """A run's folder or its URI, or a run's name under ./runs."""
+        """Load a run from its folder, its URI or its name under ./runs."""
         where = find_run(run)
         path = copied(where) if isinstance(where, ObjectStore) else where
         events = read(path / "journal.jsonl")

@@ -33,20 +33,20 @@ FILES = (
 
 
 def copied(store: ObjectStore) -> Path:
-    """A run's folder as it is on the store now, in the user's cache folder."""
+    """Copy a run's folder from the store to the user's cache folder, and return the copy."""
     folder = _home(platformdirs.user_cache_path("tune-mlp") / "runs", "copies") / _key(store)
     fetch(store, folder)
     return folder
 
 
 def spool(store: ObjectStore) -> Path:
-    """Where the driver of a run works, ahead of the store; gone when all of it is there. Not in the cache folder: while
-    the store can't be had it is the only one."""
+    """Return the folder in which the driver of a run on a store works. It is removed once the store has everything. It isn't in
+    the cache folder, since it is the only copy while the store can't be reached."""
     return _home(platformdirs.user_state_path("tune-mlp") / "runs", "runs") / _key(store)
 
 
 def fetch(store: ObjectStore, folder: Path) -> None:
-    """Make a folder's files those of the store; the journal comes last, so that where one is the rest is, too."""
+    """Make a folder's files those of the store. The journal comes last, so that where it is, the rest is, too."""
     if (journal := store.read(JOURNAL)) is None:
         raise RunFolderError(f"no run at {store}: it has no {JOURNAL}")
     (folder / "best").mkdir(parents=True, exist_ok=True)
@@ -57,13 +57,13 @@ def fetch(store: ObjectStore, folder: Path) -> None:
 
 
 def _key(store: ObjectStore) -> Path:
-    """Runs of one name on two stores are two; who reads them doesn't matter."""
+    """Return a folder name for a run on a store. Runs of one name on two stores differ; credentials make no difference."""
     name = store.name if RUN_NAME.fullmatch(store.name) else "run"
     return Path(hashlib.blake2b(str(store).encode(), digest_size=8).hexdigest()) / name
 
 
 def _home(wanted: Path, name: str) -> Path:
-    """This folder, or a temporary one where the home is read-only."""
+    """Return this folder, or a temporary one if the home folder is read-only."""
     folders: list[Any] = [wanted, Path(tempfile.gettempdir()) / f"tune-mlp-{user_id()}" / name]
     for folder in folders:
         try:

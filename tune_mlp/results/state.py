@@ -64,7 +64,7 @@ class RunState:
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> Self:
-        """The state after these events."""
+        """Return the state after these events."""
         state = cls()
         for event in events:
             state.apply(event)
@@ -126,12 +126,12 @@ class RunState:
 
     @property
     def open(self) -> list[int]:
-        """The trials that were drawn and haven't ended, in the order of their draw."""
+        """Return the trials that were drawn and haven't ended, in the order of their draw."""
         return sorted(number for number, trial in self.trials.items() if trial.ended is None)
 
     @property
     def best(self) -> int | None:
-        """The best of the trials that have ended and of those under way; None while none has a finite metric."""
+        """Return the best of the trials that have ended and of those under way; None while none has a finite metric."""
         orders = {number: self.order(number) for number in self.open}
         if self.leader is not None:
             orders[self.leader] = self._orders[self.leader]
@@ -139,12 +139,12 @@ class RunState:
         return min(able, key=orders.__getitem__, default=None)
 
     def whole_epochs(self, number: int) -> dict[int, Mapping[str, float]]:
-        """The metrics by epoch, of the epochs that all seeds and folds have trained."""
+        """Return the metrics by epoch, of the epochs that all seeds and folds have trained."""
         runs = self.folds * self.repeats
         return {n: epoch.metrics for n, epoch in self.trials[number].epochs.items() if len(epoch.records) == runs}
 
     def best_epoch(self, number: int) -> int | None:
-        """A trial's best epoch. Of equal metrics the lower validation loss is better, then the earlier epoch."""
+        """Return a trial's best epoch. Of equal metrics the lower validation loss is better, then the earlier epoch."""
         if self.started is None:
             return None
         orders = {
@@ -158,14 +158,14 @@ class RunState:
         return min(able, key=lambda epoch: (orders[epoch], epoch), default=None)
 
     def best_value(self, number: int) -> float | None:
-        """The metric of a trial's best epoch."""
+        """Return the metric of a trial's best epoch."""
         epoch = self.best_epoch(number)
         if epoch is None or self.started is None:
             return None
         return self.trials[number].epochs[epoch].metrics[self.started.metric]
 
     def order(self, number: int) -> Order:
-        """The key that sorts trials best first. Of equal metrics the lower validation loss is better, then the smaller
+        """Return the key that sorts trials best first. Of equal metrics the lower validation loss is better, then the smaller
         net, then the lower number."""
         trial, epoch = self.trials[number], self.best_epoch(number)
         if self.started is None or epoch is None or (trial.ended and trial.ended.state not in RANKED):
@@ -175,7 +175,7 @@ class RunState:
         return value, loss, trial.trained.weights if trial.trained else math.inf, number
 
     def forget_epochs(self, number: int) -> None:
-        """Let go of the epochs of a trial that has ended; a driver of many trials needs them no longer."""
+        """Drop the epochs of a trial that has ended, which the driver of many trials no longer needs."""
         self.trials[number].epochs.clear()
 
 
@@ -189,7 +189,7 @@ class JournalFollower:
         self._reader = LineReader(path)
 
     def follow(self) -> list[Event]:
-        """The events of the lines that have become whole since the last call; a torn line comes when it is whole."""
+        """Return the events of the lines that were completed since the last call. An incomplete line comes when it is complete."""
         try:
             with open_regular(self.path, MOST_BYTES) as file:
                 file.seek(self.offset)

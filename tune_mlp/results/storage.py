@@ -32,15 +32,15 @@ CONNECT_SECONDS, ANSWER_SECONDS, ATTEMPTS = 3.0, 5.0, 3
 
 
 class Storage(ABC):
-    """Files by name, no folders."""
+    """A place for files by name, without folders."""
 
     @abstractmethod
     def write(self, name: str, data: Data) -> None:
-        """What was there is replaced at once."""
+        """Write a file; an old one is replaced at once."""
 
     @abstractmethod
     def read(self, name: str) -> bytes | None:
-        """None where there is none."""
+        """Read a file; None if there is none."""
 
     @abstractmethod
     def names(self, pattern: str) -> list[str]:
@@ -48,15 +48,15 @@ class Storage(ABC):
 
     @abstractmethod
     def remove(self, pattern: str) -> None:
-        """All of these names, if there are any."""
+        """Remove the files with these names that exist."""
 
     @abstractmethod
     def clear(self) -> None:
-        """Remove all that is there, whoever wrote it."""
+        """Remove everything there, whoever wrote it."""
 
 
 class FolderStorage(Storage):
-    """A folder that every node sees at the same path."""
+    """Storage in a folder that every node sees at the same path."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -114,7 +114,7 @@ class ObjectStore(Storage):
         return without_secrets(self.uri)
 
     def within(self, name: str) -> ObjectStore:
-        """A folder of this one."""
+        """Return a folder inside this one."""
         path, mark, options = self.uri.partition("?")
         return ObjectStore(f"{path.rstrip('/')}/{name}{mark}{options}")
 
@@ -134,7 +134,7 @@ class ObjectStore(Storage):
 
     @property
     def path(self) -> str:
-        """On the file system."""
+        """Return the path on the file system."""
         return self._connected[1]
 
     def write(self, name: str, data: Data) -> None:
@@ -186,13 +186,13 @@ class ObjectStore(Storage):
         self._told("be cleared", lambda: self.filesystem.delete_dir_contents(self.path, missing_dir_ok=True))
 
     def exists(self) -> bool:
-        """Is there anything?"""
+        """True if anything is there."""
         from pyarrow.fs import FileType
 
         return self._told("be read", lambda: bool(self._info(self.path).type != FileType.NotFound))
 
     def written_at(self, name: str) -> datetime | None:
-        """By the store's own clock; None where there is no such file, or no such clock."""
+        """Return when a file was written, by the store's own clock; None if there is no such file or no such clock."""
         written: datetime | None = self._told("be read", lambda: self._info(self._of(name)).mtime)
         return written
 
@@ -211,7 +211,7 @@ class ObjectStore(Storage):
 
 
 def _connect(uri: str) -> tuple[Any, str]:
-    """With limits of our own, where the file system takes any: an AWS client waits 100 s for a server that hangs."""
+    """Connect with time limits of our own if the file system takes any: an AWS client would wait 100 s for a server that hangs."""
     from pyarrow import fs
 
     if uri.startswith(("gs://", "gcs://")) and "retry_limit_seconds=" not in uri:  # else it tries for 15 minutes
@@ -235,7 +235,7 @@ def _is_wild(pattern: str) -> bool:
 
 
 def location(where: str | Path | ObjectStore) -> Path | ObjectStore:
-    """What a person means by a path or a URI."""
+    """Return what a path or a URI means."""
     if isinstance(where, ObjectStore):
         return where
     text = str(where)
@@ -252,12 +252,12 @@ def location(where: str | Path | ObjectStore) -> Path | ObjectStore:
 
 
 def inside(where: Path | ObjectStore, name: str) -> Path | ObjectStore:
-    """What lies in a folder or on a store."""
+    """Return a place inside a folder or a store."""
     return where.within(name) if isinstance(where, ObjectStore) else where / name
 
 
 def without_secrets(text: str) -> str:
-    """The text, its URIs without user, password and any option that isn't known to be harmless."""
+    """Return the text, its URIs without user, password and any option that isn't known to be harmless."""
     return _URI.sub(lambda found: _without_secrets(found[0]), text)
 
 

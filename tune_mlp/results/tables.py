@@ -59,7 +59,7 @@ def trial_columns(task: Task, several: bool = False, tested: Sequence[str] = ())
 
 
 def epoch_columns(task: Task, folds: bool, repeats: bool = False) -> dict[str, Any]:
-    """The epochs table's columns, in order, each with its dtype."""
+    """Return the columns of the table of epochs, in order, each with its dtype."""
     return {
         "trial": "int64",
         "epoch": "int64",
@@ -71,12 +71,12 @@ def epoch_columns(task: Task, folds: bool, repeats: bool = False) -> dict[str, A
 
 
 def build_tables(events: Iterable[Event]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """`trials, epochs`; what the journal says later of a trial, an epoch and a fold counts."""
+    """Return the tables of trials and epochs. What the journal says later of a trial, an epoch and a fold counts."""
     return tables_of(RunState.of(events))
 
 
 def tables_of(state: RunState) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """`trials, epochs` of a run as far as it has come."""
+    """Return the tables of trials and epochs of a run as far as it has come."""
     started = state.started
     if started is None:
         raise RunFolderError("the journal doesn't say which study it is of: it has no 'started' line")
@@ -161,7 +161,7 @@ def _frame(columns: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> pd.
 
 
 def parameter_column(values: Sequence[Param]) -> pd.Series[Any]:
-    """A column of the narrowest kind that holds all values; None is a conditional parameter that isn't there."""
+    """Return a column of the narrowest kind that holds all values; None stands for a conditional parameter that isn't there."""
     present = [value for value in values if value is not None]
     kinds = {type(value) for value in present}
     absent = len(present) < len(values)
@@ -180,12 +180,12 @@ def _parameter_text(value: Param) -> str:
 
 
 def _text(value: str) -> str:
-    """Without lone surrogates (an undecodable file name in an error), which no file format takes."""
+    """Return the text without lone surrogates (from an undecodable file name in an error), which no file format takes."""
     return value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def rank(trials: pd.DataFrame, metric: str, mode: Mode) -> pd.DataFrame:
-    """The trials that may be best, best first, each judged by its best epoch. Of equal metrics the lower validation loss
+    """Return the trials that may be best, best first, each judged by its best epoch. Of equal metrics the lower validation loss
     is better, then the smaller net, then the lower number."""
     names = {f"{part}_{score}" for part in ("val", "train") for scores in SCORES.values() for score in scores}
     ours = {"best_epoch", "engine"} <= {*trials.columns}  # another tool's table may have a metric of any name

@@ -23,7 +23,7 @@ and average. The journal holds the real values."""
 
 @dataclass(frozen=True)
 class Came:
-    """A result, as the scheduler and the searcher were told of it."""
+    """A result as the scheduler and the searcher were told of it."""
 
     trial: int
     epoch: int
@@ -35,7 +35,7 @@ class Came:
 
 @dataclass(frozen=True)
 class History:
-    """Empty for a run that begins."""
+    """What happened in a run before this driver; empty for a new run."""
 
     drawn: dict[int, Drawn] = field(default_factory=dict)
     ended: dict[int, Ended] = field(default_factory=dict)
@@ -49,11 +49,11 @@ class History:
 
     @property
     def open(self) -> list[int]:
-        """The trials that were drawn and haven't ended, in the order of their draw."""
+        """Return the trials that were drawn and haven't ended, in the order of their draw."""
         return sorted(self.drawn.keys() - self.ended.keys())
 
     def at_its_end(self, trial: int, epochs: int, patience: Patience) -> bool:
-        """Was an open trial's last result its own end? It will come to it again."""
+        """True if an open trial's last result was its own end. If it is trained again, it comes to the same end."""
         last = max((one.epoch for one in self.came if one.trial == trial), default=0)
         curve = self.curves.get(trial, {})
         for epoch in sorted(curve):
@@ -61,7 +61,7 @@ class History:
         return last >= epochs or (last > 0 and last not in curve) or patience.over
 
     def before_their_ends(self, trials: Collection[int]) -> History:
-        """Without the last results of these."""
+        """Return the history without the last results of these trials."""
         last = {one.trial: i for i, one in enumerate(self.came)}
         left_out = {last[trial] for trial in trials if trial in last}
         return replace(self, came=tuple(one for i, one in enumerate(self.came) if i not in left_out))
@@ -70,7 +70,7 @@ class History:
         return {path: as_value(value) for path, value in self.drawn[trial].params.items()}
 
     def best(self, trial: int) -> float | None:
-        """The metric of a trial's best epoch."""
+        """Return the metric of a trial's best epoch."""
         return self.bests.get(trial)
 
 
@@ -81,7 +81,7 @@ OWN_ENDS = (TrialState.FINISHED, TrialState.DIVERGED, TrialState.FAILED)
 
 
 def history_of(events: Sequence[Event]) -> History:
-    """From a journal's events, of which the first is `started`."""
+    """Build the history from the events of a journal, of which the first is `started`."""
     state = RunState.of(events)
     metric = state.started.metric if state.started else ""
     return History(
@@ -124,7 +124,7 @@ def _curve(trial: TrialSoFar, metric: str) -> dict[int, float]:
 
 
 def _results(events: Iterable[Event], metric: str) -> list[Came]:
-    """The results in the order in which they came. The one that a trial ended with by itself says so."""
+    """Return the results in the order in which they came. A result with which a trial ended by itself says so."""
     came: list[Came] = []
     last: dict[int, int] = {}
     for event in events:

@@ -28,7 +28,7 @@ even a loss of power takes them back."""
 
 
 class Journal:
-    """The one writer of a journal; another one's attempt is refused while this is open."""
+    """The one writer of a journal. While it is open, every other writer is refused."""
 
     def __init__(self, path: Path, descriptor: int, size: int, lines: int, lease: Lease) -> None:
         self.path = path
@@ -41,14 +41,14 @@ class Journal:
 
     @classmethod
     def create(cls, path: str | Path) -> Self:
-        """A new file; one that is there already is refused."""
+        """Create a new journal; refuse if the file exists."""
         path = Path(path)
         descriptor = _open(path, os.O_CREAT | os.O_EXCL)
         return cls(path, descriptor, 0, 0, _leased(path, descriptor))
 
     @classmethod
     def resume(cls, path: str | Path) -> Self:
-        """Goes on where an interrupted writer left off; its torn last line, if any, is cut away."""
+        """Open the journal of an interrupted writer. An incomplete last line is removed."""
         path = Path(path)
         with contextlib.suppress(OSError):  # opening a pipe would wait; what else is wrong is said by _open
             if not path.is_file() and path.exists():
@@ -72,7 +72,7 @@ class Journal:
         return journal
 
     def append(self, event: Event) -> None:
-        """Writes a whole line or, where that fails, nothing."""
+        """Write a whole line; if that fails, write nothing."""
         if self._descriptor >= 0:
             self.check()
         line = to_line(event, self._lines + 1, time.time())
@@ -99,11 +99,11 @@ class Journal:
             self.state.forget_epochs(event.trial)
 
     def check(self) -> None:
-        """Is the run still ours to write? See `lease`."""
+        """Raise an error if another process has taken the run; see `lease`."""
         self._lease.check()
 
     def close(self) -> None:
-        """Puts all on disk; closing twice does no harm."""
+        """Flush everything to disk and release the run. A second call does nothing."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             try:

@@ -25,7 +25,7 @@ MOST_BYTES = 2000
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lease."""
+    """The process that holds a lease."""
 
     host: str
     machine: str
@@ -43,7 +43,7 @@ class Holder:
 
 
 class Lease:
-    """Held from `take` to `release`."""
+    """A lease on a journal, held from `take` to `release`."""
 
     def __init__(self, path: Path, holder: Holder, descriptor: int) -> None:
         self._path, self._holder, self._descriptor = path, holder, descriptor
@@ -53,7 +53,7 @@ class Lease:
 
     @classmethod
     def take(cls, journal: Path) -> Lease:
-        """The lease of a journal that is there; refused while another process holds it."""
+        """Take the lease of an existing journal; refuse while another process holds it."""
         path = lease_file(journal)
         holder = Holder(
             socket.gethostname(),
@@ -81,7 +81,8 @@ class Lease:
         return cls(path, holder, descriptor)
 
     def check(self) -> None:
-        """Is it still ours? A process that was stopped for a minute finds that another has gone on."""
+        """Raise an error if the lease is no longer ours: a process that was stopped for a minute may find that another has gone
+        on."""
         now = read_holder(self._path)
         if not self._path.parent.exists():
             raise LostRun(f"{self._path.parent}: this run's folder was deleted while the run was at work")
@@ -108,7 +109,7 @@ def lease_file(journal: Path) -> Path:
 
 
 def read_holder(path: Path) -> Holder | None:
-    """None where there is no lease, or none that can be made sense of."""
+    """Return who holds the lease, or None if there is no lease or an unreadable one."""
     try:
         with path.open("rb") as file:
             facts = json.loads(file.read(MOST_BYTES))
@@ -121,14 +122,14 @@ _KINDS = {"host": str, "machine": str, "pid": int, "since": str, "journal": int,
 
 
 def refused(journal: Path, more: str = "") -> RunFolderError:
-    """The error for a journal that another process writes."""
+    """Return the error for a journal that another process writes."""
     holder = read_holder(lease_file(journal))
     who = f": process {holder.pid} on {holder.host}" if holder else ""
     return RunFolderError(f"{journal}: another process is writing this journal{who}{more}")
 
 
 def _clear(path: Path, journal: Path, taker: Holder) -> None:
-    """Take a lease that doesn't count out of the way; refuse where it counts."""
+    """Remove a lease that no longer counts; refuse if it counts."""
     if not path.exists():
         return
     holder = read_holder(path)
@@ -149,7 +150,7 @@ def _clear(path: Path, journal: Path, taker: Holder) -> None:
 
 
 def _silence(path: Path, token: str) -> float:
-    """Seconds since it was touched, by the clock that file times are taken from: machines' clocks may differ."""
+    """Return the seconds since the lease was touched, by the file system's clock: the clocks of machines may differ."""
     probe = path.with_name(f"{path.name}.{token}.now")
     try:
         probe.touch(exist_ok=False)
@@ -167,7 +168,8 @@ def _machine() -> str:
 
 
 def _start_of(pid: int) -> str:
-    """Empty where there is no such process. Without /proc it can't be told, and the lock of the journal must do."""
+    """Return when a process started, as text; empty if there is no such process. Without /proc it can't be known, and the
+    journal's lock must be enough."""
     try:
         # The second field, the program's name, may hold anything; the state is the third, the start the 22nd.
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()

@@ -31,7 +31,7 @@ NEEDED = ("state", "dataset.fingerprint", "engine.name", "study_sha256")
 
 
 def check_same_study(manifest: Manifest) -> None:
-    """A changed study.yaml would change the draws to come, and the meaning of those that were trained."""
+    """Refuse a study.yaml that was changed: other draws would come, and those that were trained would mean something else."""
     path = manifest.path.with_name("study.yaml")
     found = hashlib.sha256(read_bytes(path)).hexdigest()
     if found not in manifest.facts["study_sha256"]:
@@ -41,7 +41,7 @@ def check_same_study(manifest: Manifest) -> None:
 
 
 def check_same_data(manifest: Manifest, dataset: Dataset) -> None:
-    """A run goes on with the data that it began with, or not at all."""
+    """Refuse to go on with other data than the run began with."""
     before, now = manifest.facts["dataset"].get("fingerprint"), dataset.fingerprint()
     if before != now:
         raise RunFolderError(
@@ -51,7 +51,7 @@ def check_same_data(manifest: Manifest, dataset: Dataset) -> None:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What the manifest of a new run says of it."""
+    """What a new run writes to its manifest."""
 
     study: BoundStudy
     dataset: Dataset
@@ -66,7 +66,7 @@ class RunFacts:
 
 @dataclass
 class Manifest:
-    """run.json: how the run was made, kept true while it goes on."""
+    """The manifest of a run, run.json, which is updated while the run goes on."""
 
     path: Path
     facts: dict[str, Any]
@@ -135,7 +135,8 @@ class Manifest:
         return cls(path, facts)
 
     def resumed(self, study: BoundStudy, command: tuple[str, ...], began: float) -> None:
-        """The run goes on, and says when and by which command; its study may have been given more trials."""
+        """Record that the run goes on: when, by which command, and with which versions. Its study may have been given more
+        trials."""
         text = study.dump()
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(began))
         this = {"at": stamp, "command": [without_secrets(word) for word in command], "versions": installed_versions()}
@@ -175,7 +176,7 @@ def _digest(text: str) -> str:
 
 
 def _processor() -> str:
-    """The CPU's name, where the system tells it."""
+    """Return the name of the CPU, if the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

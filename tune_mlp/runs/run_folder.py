@@ -21,7 +21,7 @@ RAY = "ray"
 
 
 def check_place(out: Path, name: str | None) -> None:
-    """Refuse a folder that can't be made before any work is done; `create` refuses it again, for sure."""
+    """Refuse a folder that can't be made, before any work is done; `create` checks it again."""
     above = next(folder for folder in (out, *out.parents) if folder.exists() or folder in (Path(), Path("/")))
     if not above.is_dir():
         said = "is a file, give a folder" if above == out else f"{above} is a file, not a folder"
@@ -49,7 +49,7 @@ def check_writable(csv: Path) -> None:
 
 
 def check_name(name: str | None) -> None:
-    """A run's name is part of its path, and no other path."""
+    """Refuse a run's name that isn't a plain file name."""
     if name is not None and not RUN_NAME.fullmatch(name):
         raise RunFolderError(
             f"--name {name!r}: a run's name is 1 to 64 letters, digits, dots, dashes or underscores, a letter or digit first"
@@ -57,7 +57,7 @@ def check_name(name: str | None) -> None:
 
 
 def names(name: str | None, study: str) -> Iterator[str]:
-    """The user's, or one of ours, which gets a number where it is taken."""
+    """Yield the user's name, or names of ours, with a number where one is taken."""
     stamp = f"{study}-{time.strftime('%Y%m%d-%H%M%S')}"
     yield name or stamp
     if name is None:
@@ -65,7 +65,7 @@ def names(name: str | None, study: str) -> Iterator[str]:
 
 
 def create(out: Path, name: str | None, study: str) -> Path:
-    """Make the run's folder. A taken name of the user's is refused."""
+    """Make the run's folder. A name from the user that is taken is refused."""
     for stamp in names(name, study):
         run = out / stamp
         try:
@@ -84,7 +84,7 @@ def create(out: Path, name: str | None, study: str) -> Path:
 
 
 def check_own(run: Path) -> None:
-    """A folder that is to be written to again holds files and folders, and no link that leads out of it."""
+    """Refuse a folder to be written again that holds anything but files and folders, such as a link that leads out of it."""
     for folder, folders, names in os.walk(run):
         for name in (*folders, *names):
             path = Path(folder) / name
@@ -98,8 +98,7 @@ def check_own(run: Path) -> None:
 
 
 def tidy(run: Path) -> None:
-    """Remove what a killed driver and its workers have left half-written, and Ray's own files: a later Ray would read
-    and run them."""
+    """Remove what a killed driver and its workers left half-written, and Ray's own files, which a later Ray would read and run."""
     try:
         checkpoints = run / CHECKPOINTS
         checkpoints.mkdir(exist_ok=True)
@@ -130,7 +129,7 @@ def finish(run: Path, csv: Path | None) -> Results:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Written aside and renamed: a reader finds the old text or the new."""
+    """Write a text under another name and rename it, so that a reader finds the old text or the new one."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with aside.open("w", encoding="utf-8") as file:

@@ -28,7 +28,7 @@ PATIENCE_SECONDS = 15.0
 
 @dataclass(frozen=True)
 class RunLocation:
-    """A run that is there and this driver's own."""
+    """A run that exists and that this driver may write."""
 
     where: Path | ObjectStore
     """The run as a user names it."""
@@ -42,8 +42,8 @@ class RunLocation:
     """True if data on this machine was missing from the store, and was copied there."""
 
     def for_ray(self, pausing: bool) -> dict[str, Any]:
-        """Where Ray keeps trials that a scheduler sets aside. No other is ever written there by a worker, and so the
-        driver's folder will do."""
+        """The folder where Ray keeps trials that a scheduler pauses. Only the driver writes there otherwise, so its own folder
+        will do."""
         if isinstance(self.where, ObjectStore) and pausing:
             kept = self.where.within(CHECKPOINTS)
             return {"storage_path": kept.path, "storage_filesystem": kept.filesystem}
@@ -71,7 +71,7 @@ def check(out: Path | ObjectStore, name: str | None) -> None:
 
 @contextlib.contextmanager
 def new_run(out: Path | ObjectStore, name: str | None, study: str, say: Say) -> Iterator[RunLocation]:
-    """Make its folder; on a store, too, a name that is taken is refused."""
+    """Make the folder of a new run. A name that is taken is refused, on a store, too."""
     if isinstance(out, Path):
         yield _here(run_folder.create(out, name, study))
         return
@@ -93,7 +93,7 @@ def new_run(out: Path | ObjectStore, name: str | None, study: str, say: Say) -> 
 
 @contextlib.contextmanager
 def old_run(where: Path | ObjectStore, say: Say) -> Iterator[RunLocation]:
-    """A run to go on with. What this machine has of it and the store hasn't is brought there first."""
+    """Open a run that goes on. If this machine has newer files of it than the store, they are brought to the store first."""
     if isinstance(where, Path):
         run_folder.check_own(where)
         yield _here(where)
@@ -118,8 +118,8 @@ def old_run(where: Path | ObjectStore, say: Say) -> Iterator[RunLocation]:
 
 
 def _agree(store: ObjectStore, folder: Path) -> bool:
-    """Make the folder the run as far as anybody knows it: of two journals the longer, where it goes on from the other.
-    Was it so, and ahead of the store?"""
+    """Make the local folder the newest known state of the run: of two journals the longer counts, if it continues the other.
+    True if the folder was ahead of the store."""
     here, there = (_whole(place.read(JOURNAL)) for place in (FolderStorage(folder), store))
     if not here or (there.startswith(here) and there != here):
         shutil.rmtree(folder, ignore_errors=True)
@@ -133,7 +133,7 @@ def _agree(store: ObjectStore, folder: Path) -> bool:
 
 
 def _whole(journal: bytes | None) -> bytes:
-    """Without a torn last line."""
+    """Return the content without an incomplete last line."""
     return (journal or b"")[: (journal or b"").rfind(b"\n") + 1]
 
 
@@ -148,7 +148,8 @@ def _there(store: ObjectStore, folder: Path, sync: StoreSync) -> RunLocation:
 
 
 def _soon(store: ObjectStore, ask: Callable[[], bool]) -> bool:
-    """The answer; a store that can't be used is refused as a mistake in the request, and so is one that says nothing."""
+    """Return the answer of a store. A store that can't be used, or doesn't answer in time, is refused as a mistake in the
+    request."""
     said: list[bool | Exception] = []
 
     def asked() -> None:

@@ -26,7 +26,7 @@ SETTLE_SECONDS = 1.0
 
 
 class StoreLease:
-    """Taken by the driver when it begins, given back when it ends."""
+    """The lease of a run on an object store, from the start of its driver to its end."""
 
     def __init__(self, store: ObjectStore, folder: Path) -> None:
         self._store = store
@@ -34,8 +34,8 @@ class StoreLease:
         self._beaten = 0.0
 
     def take(self) -> None:
-        """Refused while another driver holds it; one of this machine that worked in the same folder is none, since the
-        journal's lock tells of that one."""
+        """Take the lease; refuse while another driver holds it. A driver of this machine in the same folder doesn't count,
+        since the journal's lock stops that one."""
         holder = self._holder()
         ours = all(holder.get(name) == self._mine[name] for name in ("host", "folder"))
         if holder and not ours and (age := self._age()) < SECONDS:
@@ -49,7 +49,7 @@ class StoreLease:
             raise RunFolderError(f"{self._store}: a driver on {holder.get('host')} has begun with it at the same time")
 
     def beat(self) -> None:
-        """Say that this driver lives, if it is time to; another one's claim is left alone."""
+        """Renew the lease if it is time to. A lease that another driver has taken is left alone."""
         if time.monotonic() - self._beaten < BEAT_SECONDS:
             return
         holder = self._holder()
@@ -58,7 +58,7 @@ class StoreLease:
         self._write()
 
     def give_back(self) -> None:
-        """Others need not wait."""
+        """Remove the lease, so that others need not wait."""
         if self._holder().get("token") == self._mine["token"]:
             self._store.remove(NAME)
 
@@ -75,7 +75,7 @@ class StoreLease:
         return holder if isinstance(holder, dict) else {}
 
     def _age(self) -> float:
-        """Both times are the store's own: nobody's clock need be right."""
+        """Return the lease's age by the store's own clock, so that no other clock need be right."""
         clock = f".clock-{self._mine['token']}"
         self._store.write(clock, b"")
         try:

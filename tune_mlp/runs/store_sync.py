@@ -30,7 +30,7 @@ AT_LEAST_EVERY = 60.0
 
 
 class StoreSync:
-    """Brings a run's folder to the store until it is closed; then all of it is there, or an error says where it is."""
+    """Copies a run's folder to the store until it is closed. Then the store has all of it, or an error says where it is."""
 
     def __init__(self, folder: Path, store: ObjectStore, lease: StoreLease, say: Say) -> None:
         self._folder = folder
@@ -69,7 +69,7 @@ class StoreSync:
             self._folder.parent.rmdir()
 
     def bring_all(self) -> None:
-        """Now, with what workers had to hand to the driver, which is then not here any longer."""
+        """Copy everything now, with what workers handed to the driver, and remove the latter here."""
         self._bring()
         kept = FolderStorage(self._folder / CHECKPOINTS)
         for name in kept.names("*"):
@@ -110,7 +110,7 @@ class StoreSync:
             self._to_remove.popleft()
 
     def _files(self) -> list[tuple[str, Path]]:
-        """The journal last: where it is, what a resume needs beside it is, too."""
+        """Return the files to copy, the journal last: where the journal is, everything that a resume needs is there, too."""
         found = []
         for path in self._folder.rglob("*"):
             parts = path.relative_to(self._folder).parts
@@ -120,7 +120,8 @@ class StoreSync:
 
 
 class HandedOver(Storage):
-    """What workers left, as the driver sees it: on the store, but for what they had to hand over while it was away."""
+    """The files that workers left, as the driver sees them: those on the store, and those that workers handed over while the
+    store couldn't be reached."""
 
     def __init__(self, folder: FolderStorage, store: ObjectStore, sync: StoreSync) -> None:
         self._folder, self._store, self._sync = folder, store, sync

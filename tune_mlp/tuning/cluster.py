@@ -14,7 +14,7 @@ SLOT = "tune_mlp_slot"
 
 @dataclass(frozen=True)
 class Cluster:
-    """What the nodes offer."""
+    """What the nodes of a Ray offer."""
 
     nodes: tuple[dict[str, float], ...]
     own: bool = False
@@ -22,11 +22,11 @@ class Cluster:
 
     @property
     def has_slots(self) -> bool:
-        """Was it started here, with our own resource?"""
+        """True if this Ray was started here, with a resource of our own that counts slots."""
         return any(SLOT in node for node in self.nodes)
 
     def slots(self, resources: Resources, concurrent: int | None) -> int:
-        """How many trials fit at once; a request that no node can ever meet is refused."""
+        """Return how many trials fit at once. A request that no node can ever meet is refused."""
         fits = sum(_fits(node, resources) for node in self.nodes)
         if not fits:
             most = {kind: max((node.get(kind, 0.0) for node in self.nodes), default=0.0) for kind in ("CPU", "GPU")}

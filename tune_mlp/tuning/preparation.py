@@ -54,7 +54,7 @@ def read_data(study: Study, data_dir: Path | None, display: Display) -> Dataset:
 
 
 def announce(prepared: PreparedStudy, display: Display) -> None:
-    """Say what a person must know ahead of the results."""
+    """Say what a person must know before the results."""
     study, dataset = prepared.study, prepared.dataset
     if dataset.stand_in_for:
         display.say(

@@ -25,14 +25,14 @@ LOST_AT_START = 20
 
 @dataclass(frozen=True)
 class KeptFiles:
-    """What of trials other than the leader is kept to the end."""
+    """Which files of trials other than the leader are kept to the end."""
 
     weights: bool = False
     steps: bool = False
 
 
 class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
-    """Writes what happens, tells the display, and keeps on disk only the weights of the trial that leads."""
+    """Writes what happens to the journal, tells the display, and keeps on disk only the weights of the trial that leads."""
 
     def __init__(
         self,
@@ -81,7 +81,8 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         self._open.update({number: history.seconds.get(number, 0.0) for number in history.open})
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Also called when a trial goes on after a pause, a crash, or with settings that it took over."""
+        """Record the start of a trial. Ray also calls this when a trial goes on after a pause or a crash, or with settings that
+        it took over."""
         self._on_start()
         self._training.add(trial.config["trial"])
         self._lost_at_start = 0
@@ -128,7 +129,7 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
             self._end(number, report.state, report.error, "patience" if early else "")
 
     def write_decisions(self) -> None:
-        """Write what the scheduler has decided since the last time, each once."""
+        """Write the decisions of the scheduler that are new, each once."""
         while self._decisions:
             decided = self._decisions.pop(0)
             if decided.decision == "stop":
@@ -138,13 +139,14 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
                 self._journal.append(decided)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """After a result that ended the trial, or when the scheduler ends it."""
+        """Record the end of a trial, after a result that ended it or when the scheduler ends it."""
         self.write_decisions()
         number = trial.config["trial"]
         self._end(number, TrialState.STOPPED, reason="scheduler" if number in self._stopped else self._reason())
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Its worker was lost, and it waits for another. That is counted against the trial if it had begun with it."""
+        """Note that a trial waits for another worker, since its worker was lost. The loss counts against the trial if it had
+        begun to train."""
         number = trial.config["trial"]
         if number in self._training:
             self._training.discard(number)
@@ -153,7 +155,7 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
             trial.run_metadata.num_failures -= 1
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """The actor itself was lost, as often as we were ready to try again; or it couldn't be set aside."""
+        """Record the failure of a trial whose workers were lost too often, or that couldn't be paused."""
         if trial.config["trial"] not in self._params:
             self._begin(trial)  # not one of its workers came so far, and the table has it all the same
         error = getattr(trial, "lost_to", None) or trial.get_pickled_error() or RuntimeError("Ray gave no cause")
@@ -162,14 +164,14 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         self._end(trial.config["trial"], TrialState.FAILED, _short(error))
 
     def stopped_before(self, history: History, number: int) -> History:
-        """The scheduler had decided, and the driver was lost before it was written down."""
+        """Record a stop that the scheduler had decided before the driver was lost, and return the history with it."""
         self._end(number, TrialState.STOPPED, reason="scheduler")
         return replace(
             history, ended={**history.ended, number: Ended(number, TrialState.STOPPED, 0.0, "", "scheduler")}
         )
 
     def close(self) -> None:
-        """The study ends by itself or by its time budget: whatever still ran was stopped."""
+        """Record that all running trials were stopped: the study ends by itself or by its time budget."""
         for number in list(self._open):
             self._end(number, TrialState.STOPPED, reason=self._reason())
 
@@ -194,14 +196,14 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
 
 
 def _storage(error: BaseException | None) -> StorageError | None:
-    """What filled the disk, where it was that: Ray wraps what a worker raised."""
+    """Return the storage error inside an error, if that is its cause: Ray wraps what a worker raised."""
     while error is not None and not isinstance(error, StorageError):
         error = getattr(error, "cause", None) or error.__cause__
     return error
 
 
 def _short(error: BaseException) -> str:
-    """Ray's errors are pages; the first line of theirs that says something is enough for a table."""
+    """Return the first line of a Ray error that says something. Ray's errors are pages long, and a table needs one line."""
     text = one_line(error, limit=10_000)
     for telling in ("out-of-memory", "OutOfMemory", "Actor", "Worker"):
         start = text.find(telling)

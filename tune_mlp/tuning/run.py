@@ -44,7 +44,7 @@ from tune_mlp.tuning.search_loop import OpenRun, test_winner, train_trials
 
 @dataclass(frozen=True)
 class Request:
-    """What a run is asked for beside its study."""
+    """What the caller of a run asks for beside its study."""
 
     out: Path | str = Path("runs")
     """A folder, or the URI of one on an object store."""
@@ -110,8 +110,8 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
 
 
 def resume_study(where: Path | ObjectStore, more: More, request: Request, display: Display) -> Results:
-    """Go on with a run that was interrupted or lost its driver, or extend a run that has ended. Trials that ended stay as
-    they are, trials under way go on from where they were left, and later draws are those that would have come anyway."""
+    """Continue a run that was interrupted or lost its driver, or extend a run that has ended. Ended trials stay as they are,
+    open trials go on from their saved states, and later draws are those that would have come anyway."""
     require_working_directory()
     phases = Phases()
     if request.csv:

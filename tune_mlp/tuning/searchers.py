@@ -19,7 +19,7 @@ from tune_mlp.study.study import BoundStudy
 
 
 class Source(Protocol):
-    """Where draws come from, and who is told what became of them."""
+    """A source of draws, which is told how each trial ended."""
 
     def draw(self, trial: int) -> Params: ...
 
@@ -27,14 +27,14 @@ class Source(Protocol):
         """What came before, of a run that goes on."""
 
     def go_on(self, trial: int, params: Params) -> None:
-        """A trial of before is trained to its end."""
+        """Give Ray an open trial of an earlier driver again."""
 
     def close(self, trial: int, state: TrialState, best: float | None, curve: dict[int, float]) -> None:
         """`curve` is the metric by epoch, as far as it is finite."""
 
 
 class _Listed:
-    """Random and grid search: draws that depend on nothing that happens."""
+    """Random and grid search, whose draws depend on nothing that happens."""
 
     def __init__(self, study: BoundStudy) -> None:
         self._draws = enumerate(study.draws())
@@ -53,7 +53,7 @@ class _Listed:
 
 
 class _Optuna:
-    """TPE by Optuna's ask and tell, kept in memory: the journal is what a study is rebuilt from."""
+    """TPE by Optuna's ask and tell. It is kept in memory, since the journal is what a study is rebuilt from."""
 
     def __init__(self, study: BoundStudy) -> None:
         import optuna  # 0.2 s, and only this search needs it
@@ -126,7 +126,7 @@ SOURCES: dict[str, type[Any]] = {"random": _Listed, "grid": _Listed, "tpe": _Opt
 
 
 class NumberedSearcher(Searcher):  # type: ignore[misc]  # ray ships no types
-    """Ray's searcher interface over a Source. A trial's config is its number, its seed and its params."""
+    """Gives Ray Tune one numbered draw after the other from a source. A trial's config is its number, its seed and its params."""
 
     def __init__(self, study: BoundStudy, history: History = NO_HISTORY) -> None:
         self._metric_name, mode = study.ranking
@@ -168,7 +168,7 @@ class NumberedSearcher(Searcher):  # type: ignore[misc]  # ray ships no types
         self._source.close(self._numbers[trial_id], state, best, self._curves.pop(trial_id, {}))
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: the journal is what a study is rebuilt from."""
+        """Save nothing: the journal is what a study is rebuilt from."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Never asked for, since nothing is saved."""
+        """Do nothing. Ray never asks for it, since nothing is saved."""

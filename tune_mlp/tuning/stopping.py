@@ -20,7 +20,7 @@ STOPPING = "stopping after the epochs under way; once more ends at once, and los
 
 
 class Deadline(Stopper):  # type: ignore[misc]  # ray ships no types
-    """Ray asks it, between any two results, whether everything is to stop."""
+    """Tells Ray, between any two results, whether the whole study is to stop."""
 
     def __init__(self, seconds: float | None) -> None:
         self.signal_number: int | None = None
@@ -31,7 +31,7 @@ class Deadline(Stopper):  # type: ignore[misc]  # ray ships no types
         self._end = math.inf
 
     def start(self) -> None:
-        """The first trial begins: the clock runs from here, and not while workers still start."""
+        """Start the clock when the first trial begins, not while workers still start."""
         if self._seconds is not None and self._end == math.inf:
             self._end = time.monotonic() + self._seconds
 

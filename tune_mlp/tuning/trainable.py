@@ -39,7 +39,7 @@ NO_MEMORY = ("can't allocate memory", "out of memory")
 
 @dataclass(frozen=True)
 class Job:
-    """What every trial of a study shares; held once a node in Ray's object store."""
+    """What every trial of a study shares. Ray's object store holds it once on each node."""
 
     problem: Problem
     engine: str

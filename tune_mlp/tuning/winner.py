@@ -32,7 +32,7 @@ from tune_mlp.tuning.trial_files import step_files, weights_file
 
 @dataclass(frozen=True)
 class Examined:
-    """A trial's best weights, or what was trained anew in their place, with what the test part said of them."""
+    """A trial's best weights, or those of a net that was trained again in their place, with its test scores."""
 
     trial: int
     config: TrialConfig
@@ -60,7 +60,7 @@ class Examiner:
         return without_validation(self._problem, self._study.data)
 
     def examine(self, trial: int) -> Examined:
-        """With several folds or seeds the scores are the mean over them."""
+        """Test a trial. With several folds or seeds the scores are the mean over them."""
         config = to_config(self._params(trial))
         job = self._job(trial, config)
         kept, note = self._kept(trial, job)
@@ -93,7 +93,7 @@ class Examiner:
         )
 
     def _kept(self, trial: int, job: TrainJob) -> tuple[list[Weights], str]:
-        """The trial's best weights, and what to say of them. A file that was lost or damaged costs its training."""
+        """Return a trial's best weights, and a warning about them. If the file was lost or damaged, the trial is trained again."""
         best_epoch = int(self._rows["best_epoch"][trial])
         name = weights_file(trial, best_epoch)
         try:
@@ -146,7 +146,7 @@ class Examiner:
 
 
 def save_steps(results: Results, folds: int, files: Storage, run: Path) -> None:
-    """steps.parquet: a row a step, of the trials whose steps were kept."""
+    """Write steps.parquet: a row for each step of the trials whose steps were kept."""
     parts: list[pd.DataFrame] = []
     for trial in results.trials["trial"]:
         for name in files.names(step_files(int(trial))):

@@ -10,7 +10,7 @@ import ray
 
 
 class WorkerPool:
-    """Actors that share one argument; any first few of them are on as many nodes as they can be."""
+    """Actors that share one argument. The first few of them are spread over as many nodes as possible."""
 
     def __init__(self, kind: type[Any], shared: object, count: int, resources: Mapping[str, float]) -> None:
         reference = ray.put(shared)

@@ -56,8 +56,8 @@ PRELOAD = {"RAY_preload_python_modules": "tune_mlp.tuning.ray_compat.preload"}
 def connected(
     study: Study, address: str | None, patience: float = ANSWER_SECONDS, trains: bool = True
 ) -> Iterator[Cluster]:
-    """A Ray for the time of a study: the session's own where one is running in this process, else one that ends with
-    the study. Where it `trains`, workers make ready for trials as soon as they run."""
+    """Connect to a Ray for the time of a study: the one that already runs in this process, or one that ends with the study. If
+    the Ray `trains`, its workers import what trials need as soon as they run."""
     variables = ENVIRONMENT | ({} if address else OF_OUR_OWN)
     if trains and _all_workers_train(study):
         variables |= PRELOAD
@@ -95,7 +95,7 @@ def _cluster(study: Study, own: bool) -> Cluster:
 
 @contextlib.contextmanager
 def _handler_of_sigterm_kept() -> Iterator[None]:
-    """Ray sets one of its own for good, where it is started in the main thread."""
+    """Keep the handler of SIGTERM: Ray sets one of its own for good when it starts in the main thread."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
@@ -113,8 +113,8 @@ def require_working_directory() -> None:
 
 
 def _all_workers_train(study: Study) -> bool:
-    """A Ray that is started here has a worker for each core at once. Is there a trial for each? Others needn't import
-    anything."""
+    """True if every worker of a new Ray gets a trial. A Ray that is started here has one worker for each core at once; workers
+    without a trial need not import anything."""
     cores = os.cpu_count() or 1
     at_once = min(study.number_of_trials, study.concurrent or cores)
     return study.resources.cpu <= 1 and not study.resources.gpu and at_once >= cores
@@ -214,7 +214,7 @@ def _lean() -> Iterator[None]:
     get_node: Any = getattr(services, "get_node", None)
 
     def get_node_soon(gcs_address: str, node_id: str) -> Any:
-        """Ray's own looks once a second."""
+        """Ask for the node often; Ray's own function asks once a second."""
         with contextlib.suppress(Exception):
             from ray._private.state import GlobalState
 
@@ -233,7 +233,8 @@ def _lean() -> Iterator[None]:
 
 
 def _no_news_from_ray() -> None:
-    """A lost worker is a page of Ray's on the screen, whatever log_to_driver says; the table tells what became of it."""
+    """Switch off Ray's messages about lost workers: each fills a screen, whatever log_to_driver says. The table says what
+    became of the trial."""
     with contextlib.suppress(ImportError, AttributeError):
         from ray._private.ray_logging import global_worker_stdstream_dispatcher
 
@@ -259,7 +260,7 @@ def knock(address: str, patience: float) -> None:
 
 
 def _check_reachable(address: str) -> None:
-    """Does anybody listen there?"""
+    """Raise an error if nobody listens at the address."""
     host, colon, port = address.rpartition("://")[2].rpartition(":")
     if not colon or not port.isdigit():
         return  # `auto`, or a name that Ray resolves

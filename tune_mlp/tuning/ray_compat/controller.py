@@ -15,7 +15,7 @@ from tune_mlp.tuning.ray_compat.patching import changed
 
 
 class ActorManager(RayActorManager):  # type: ignore[misc]  # ray ships no types
-    """Ray's own gives up the whole study where its memory monitor ends a worker."""
+    """Keeps the study going when Ray's memory monitor ends a worker; Ray's own manager would give up the whole study."""
 
     def _actor_task_failed(self, tracked_actor_task: Any, exception: Exception) -> None:
         if isinstance(exception, RayError) and not isinstance(exception, RayActorError | RayTaskError):
@@ -59,7 +59,7 @@ def mended_controller(own_ray: bool) -> Iterator[None]:
 
 
 def one_folder(trial: Any) -> str:
-    """One for all trials of a study: Ray makes three for each, and leaves them, though ours put nothing there. Only those
-    that can be set aside need any of their own."""
+    """Use one folder for all trials of a study. Ray makes three folders for each trial and leaves them, although our trials put
+    nothing there. Only trials that can be paused need folders of their own."""
     trial.relative_logdir = trial.storage.trial_dir_name = "trial"
     return "trial"

@@ -24,7 +24,7 @@ class RayLost(RunError):
 
 
 class _HeadEnded(BaseException):
-    """Raised in the main thread, past all handlers of Ray Tune's that go on after an `Exception`."""
+    """Raised in the main thread. It isn't an `Exception`, so that Ray Tune's handlers, which would go on, don't catch it."""
 
 
 def lost_head() -> str | None:
@@ -42,8 +42,8 @@ def lost_head() -> str | None:
 
 @contextlib.contextmanager
 def watched_head() -> Iterator[None]:
-    """Raise `RayLost` where Ray's head ends meanwhile. Only the main thread can be interrupted: elsewhere Ray's own error
-    is waited for."""
+    """Raise `RayLost` if Ray's head ends meanwhile. Only the main thread can be interrupted; in another thread, Ray's own error
+    comes later."""
     over = threading.Event()
     main = threading.current_thread() is threading.main_thread()
 
@@ -75,7 +75,7 @@ def watched_head() -> Iterator[None]:
 
 
 def print_nothing(*_: Any, **__: Any) -> None:
-    """Stand in for Ray's printing of its processes' last words: pages of its log, and the run says what happened."""
+    """Replace Ray's printing of its processes' last messages, which are pages of log; the run itself says what happened."""
 
 
 def abandon() -> None:

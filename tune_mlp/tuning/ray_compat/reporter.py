@@ -12,7 +12,7 @@ from ray.tune import ProgressReporter
 
 
 class SilentReporter(ProgressReporter):  # type: ignore[misc]  # ray ships no types
-    """Never asks to report."""
+    """A progress reporter that never asks to report."""
 
     def should_report(self, trials: list[Any], done: bool = False) -> bool:
         return False

@@ -29,13 +29,13 @@ TIME = "epoch"
 
 
 def common_settings(study: BoundStudy) -> dict[str, Any]:
-    """What every scheduler of Ray's is given."""
+    """Return the settings that every scheduler of Ray's takes."""
     metric, mode = study.ranking
     return {"time_attr": TIME, "metric": metric, "mode": mode}
 
 
 class _StandIn:
-    """A trial of before, in Ray's place for it."""
+    """Stands for a trial of an earlier driver, where Ray's schedulers expect a trial."""
 
     def __init__(self, number: int) -> None:
         self.trial_id = f"before-{number}"
@@ -43,7 +43,7 @@ class _StandIn:
 
 
 class _Nobody:
-    """A controller without live trials."""
+    """A controller that has no live trials."""
 
     def get_live_trials(self) -> list[Any]:
         return []
@@ -70,10 +70,10 @@ DECISIONS: dict[str, Decision] = {
 
 
 class Replaying(TrialScheduler):  # type: ignore[misc]  # ray ships no types
-    """A scheduler that can be told again what came before: Ray saves nothing of one."""
+    """A scheduler that can be told earlier results again, since Ray saves nothing of a scheduler."""
 
     def replay(self, history: History, metric: str, mode: Mode) -> set[int]:
-        """Take all results again, in their order; returns the open trials that were to stop at their last."""
+        """Take all results again, in their order; return the open trials that were to stop at their last result."""
         worst = -WORST if mode == "max" else WORST
         self._stand_ins = {number: _StandIn(number) for number in history.drawn}
         stopped: set[int] = set()
@@ -90,7 +90,7 @@ class Replaying(TrialScheduler):  # type: ignore[misc]  # ray ships no types
         return stopped & set(history.open)
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """One that goes on takes the place of what stood in for it."""
+        """Add a trial. One that goes on takes the place of its stand-in."""
         super().on_trial_add(tune_controller, trial)
         stand_in = getattr(self, "_stand_ins", {}).pop(trial.config["trial"], None)
         if stand_in is not None:
@@ -101,7 +101,7 @@ class Replaying(TrialScheduler):  # type: ignore[misc]  # ray ships no types
 
 
 class AshaScheduler(Replaying, AsyncHyperBandScheduler):  # type: ignore[misc]  # ray ships no types
-    """Ray's, with rungs that can be filled again."""
+    """Ray's ASHA, whose rungs can be filled again with earlier results."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -128,7 +128,7 @@ class AshaScheduler(Replaying, AsyncHyperBandScheduler):  # type: ignore[misc]  
 
 
 class MedianScheduler(Replaying, MedianStoppingRule):  # type: ignore[misc]  # ray ships no types
-    """Ray's, with results that can be filled in again."""
+    """Ray's median stopping rule, which can be given earlier results again."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -152,7 +152,8 @@ class MedianScheduler(Replaying, MedianStoppingRule):  # type: ignore[misc]  # r
 
 
 class _WholeBracket(_Bracket):  # type: ignore[misc]  # ray ships no types
-    """Ray's has room again when one of its trials has ended, and so, where few run at once, may take them all."""
+    """A bracket that is full once all its trials were added. Ray's bracket has room again when one of its trials has ended; if
+    few trials run at once, it could take in all of them."""
 
     decisions: list[Decided]
 
@@ -235,8 +236,8 @@ class Population(PopulationBasedTraining):  # type: ignore[misc]  # ray ships no
     def _checkpoint_or_exploit(
         self, trial: Any, tune_controller: Any, upper_quantile: Any, lower_quantile: Any
     ) -> None:
-        """Take over only what is better, and no younger: Ray would send a trial back to an older state, and when scores
-        tie again and again, without end."""
+        """Take over only a trial that is better and at least as old. Ray would send a trial back to an older state and, if
+        scores tie again and again, would never end."""
         mine = self._trial_state[trial]
         scores = {other: state.last_score for other, state in self._trial_state.items() if state.last_score is not None}
         cutoff = min((score for other, score in scores.items() if other not in lower_quantile), default=None)
@@ -272,7 +273,8 @@ class Population(PopulationBasedTraining):  # type: ignore[misc]  # ray ships no
 
 
 def neighbour(domain: Domain, value: Value, up: bool) -> Value:
-    """A small change: the next value of a countable domain, else a fifth up or down, within the domain's ends."""
+    """Return a value that is a little different: the next value of a countable domain, else one that is a fifth larger or
+    smaller, within the domain's ends."""
     values = domain.values()
     if values is not None:
         index = values.index(value) + (1 if up else -1)

@@ -22,7 +22,8 @@ OPEN_FILES = 256
 
 @contextlib.contextmanager
 def session_folder() -> Iterator[str | None]:
-    """Give the folder in which Ray is to make its session's, None for its default, and remove that session at the end."""
+    """Give the folder in which Ray is to make its session's folder, or None for Ray's default, and remove that session at the
+    end."""
     _check_open_files()
     chosen = _short_folder()
     root = Path(chosen or _default_folder())
@@ -39,7 +40,7 @@ def session_folder() -> Iterator[str | None]:
 
 
 def _own_sessions(root: Path) -> list[Path]:
-    """Ray names them by the time and by the driver's process."""
+    """Return the sessions of this driver: Ray names them by the time and by the driver's process."""
     return list(root.glob(f"session_*_{os.getpid()}"))
 
 
@@ -63,7 +64,7 @@ def _short_folder() -> str | None:
 
 
 def _check_open_files() -> None:
-    """Raise the soft limit, as Ray does itself; refuse where the hard one is too low."""
+    """Raise the soft limit on open files, as Ray does itself; refuse to start if the hard limit is too low."""
     if sys.platform == "win32":  # it has no such limit
         return
     import resource
