@@ -176,6 +176,15 @@ def _exactly(*kinds: type) -> Callable[[Any], Any]:
     return check
 
 
+_DICT, _INT, _FLOAT, _STR, _SCALAR = (
+    _exactly(dict),
+    _exactly(int),
+    _exactly(float, int),
+    _exactly(str),
+    _exactly(str, int, float, bool, type(None)),
+)
+
+
 def _one_of(names: tuple[str, ...]) -> Callable[[Any], Any]:
     def check(value: Any) -> Any:
         if value not in names:
@@ -186,13 +195,13 @@ def _one_of(names: tuple[str, ...]) -> Callable[[Any], Any]:
 
 
 def _read_int(value: Any) -> int:
-    if not -(2**63) <= _exactly(int)(value) < 2**63:
+    if not -(2**63) <= _INT(value) < 2**63:
         raise ValueError("must have 64 bits at most")
     return int(value)
 
 
 def _read_float(value: Any) -> float:
-    return float(_exactly(float, int)(value))
+    return float(_FLOAT(value))
 
 
 def _read_optional(read_value: Callable[[Any], _T]) -> Callable[[Any], _T | None]:
@@ -217,13 +226,13 @@ def _read_param(value: Any) -> Param:
 
 
 def _read_scalar(value: Any) -> Scalar:
-    read: Scalar = _exactly(str, int, float, bool, type(None))(value)
+    read: Scalar = _SCALAR(value)
     return checked(read) if isinstance(read, str) else read
 
 
 def _read_map(read_value: Callable[[Any], _T]) -> Callable[[Any], dict[str, _T]]:
     def read_all(value: Any) -> dict[str, _T]:
-        return {checked(name): read_value(item) for name, item in _exactly(dict)(value).items()}
+        return {checked(name): read_value(item) for name, item in _DICT(value).items()}
 
     return read_all
 
@@ -238,7 +247,7 @@ class _Codec:
 _CODECS: dict[str, _Codec] = {
     "int": _Codec(_read_int, int),
     "float": _Codec(_read_float, float),
-    "str": _Codec(lambda value: checked(_exactly(str)(value)), escaped),
+    "str": _Codec(lambda value: checked(_STR(value)), escaped),
     "ErrorText": _Codec(lambda value: escaped_error(_exactly(str)(value)), escaped_error),
     "Task": _Codec(_one_of(get_args(Task)), str),
     "Mode": _Codec(_one_of(get_args(Mode)), str),
@@ -263,20 +272,36 @@ def _write_fields(owner: Event | EpochRecord) -> dict[str, Any]:
     return {field.name: _CODECS[str(field.type)].write(getattr(owner, field.name)) for field in fields(owner)}
 
 
+class _Plan(NamedTuple):
+    """How the fields of an event are read."""
+
+    needed: frozenset[str]
+    read: dict[str, Callable[[Any], Any]]
+
+
+def _plan(kind: type[Any]) -> _Plan:
+    needed = frozenset(field.name for field in fields(kind) if field.default is MISSING)
+    return _Plan(needed, {field.name: _CODECS[str(field.type)].read for field in fields(kind)})
+
+
+_PLANS = {kind: _plan(kind) for kind in (*EVENTS.values(), EpochRecord)}
+"""The plan of each kind, made once, since a journal may have a million lines."""
+
+
 def _read_fields(kind: type[Any], data: Any) -> Any:
-    types = {field.name: str(field.type) for field in fields(kind)}
-    needed = {field.name for field in fields(kind) if field.default is MISSING}
-    given = _exactly(dict)(data).keys()
-    if unlike := (needed - given) | (given - types.keys()):
-        name = min(unlike)
-        raise ValueError(f"{'missing' if name in types else 'unknown'} field {name!r:.40}")
+    needed, plan = _PLANS[kind]
+    given = _DICT(data).keys()
+    if not needed <= given <= plan.keys():
+        name = min((needed - given) | (given - plan.keys()))
+        raise ValueError(f"{'missing' if name in plan else 'unknown'} field {name!r:.40}")
     values = {}
     for name, value in data.items():
         try:
-            values[name] = read = _CODECS[types[name]].read(value)
-            low, high = LIMITS.get(name, (-math.inf, math.inf))
-            if isinstance(read, int) and not low <= read <= high:
-                raise ValueError(f"must be {low} to {high}, got {read}")
+            values[name] = read = plan[name](value)
+            if name in LIMITS and isinstance(read, int):
+                low, high = LIMITS[name]
+                if not low <= read <= high:
+                    raise ValueError(f"must be {low} to {high}, got {read}")
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
     return kind(**values)
@@ -294,7 +319,7 @@ def from_line(line: bytes) -> Line:
     if _seal(body) != line:
         raise ValueError("the checksum doesn't fit; the line was changed or damaged")
     try:
-        data = _exactly(dict)(json.loads(body.decode()))
+        data = _DICT(json.loads(body.decode()))
     except RecursionError:
         raise ValueError("nested too deep") from None
     name = data.pop("event", None)
@@ -306,7 +331,7 @@ def from_line(line: bytes) -> Line:
     if (number is None) != (at is None):
         raise ValueError("a line has both n and at, or neither")
     if number is not None:
-        number, at = _exactly(int)(number), _read_float(at)
+        number, at = _INT(number), _read_float(at)
     event: Event = _read_fields(EVENTS[name], data)
     if isinstance(event, Trained) and not event.epochs:
         raise ValueError("epochs: there must be one at least")
