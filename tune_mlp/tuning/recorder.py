@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from ray.tune import Callback
 
 from tune_mlp.console.board import Display
-from tune_mlp.errors import StorageError, one_line
+from tune_mlp.errors import RunError, StorageError, one_line
 from tune_mlp.records import TrialState
 from tune_mlp.results.journal import Decided, Drawn, Ended, Reason, Trained
 from tune_mlp.results.state import RANKED
@@ -17,10 +18,13 @@ from tune_mlp.results.storage import Storage
 from tune_mlp.runs.history import NO_HISTORY, History
 from tune_mlp.runs.journal_writer import Journal
 from tune_mlp.tuning.report import Report
+from tune_mlp.tuning.trainable import CANNOT_START
 from tune_mlp.tuning.trial_files import state_file, step_files, weights_files
 
 LOST_AT_START = 20
 """So many workers may be lost one after the other, each before it had begun to train, and no trial is blamed for it."""
+FAILED_SETUPS = 3
+"""The study ends when so many workers in a row couldn't be set up: one of them may be on a broken node."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         self._furthest: dict[int, int] = {}
         """The last epoch that each came to."""
         self._lost_at_start = 0
+        self._failed_setups = 0
         for number in history.drawn:
             self._params[number] = history.params(number)
         self._open.update({number: history.seconds.get(number, 0.0) for number in history.open})
@@ -85,7 +90,7 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         it took over."""
         self._on_start()
         self._training.add(trial.config["trial"])
-        self._lost_at_start = 0
+        self._lost_at_start = self._failed_setups = 0
         self._begin(trial)
         begun = len(self._params)
         few_left = self._trials - begun <= 2 * self._slots and begun > self._slots
@@ -147,6 +152,7 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note that a trial waits for another worker, since its worker was lost. The loss counts against the trial if it had
         begun to train."""
+        self._check_setup(trial)
         number = trial.config["trial"]
         if number in self._training:
             self._training.discard(number)
@@ -156,12 +162,22 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Record the failure of a trial whose workers were lost too often, or that couldn't be paused."""
+        self._check_setup(trial)
         if trial.config["trial"] not in self._params:
             self._begin(trial)  # not one of its workers came so far, and the table has it all the same
         error = getattr(trial, "lost_to", None) or trial.get_pickled_error() or RuntimeError("Ray gave no cause")
         if cause := _storage(error):
             raise StorageError(str(cause))
         self._end(trial.config["trial"], TrialState.FAILED, _short(error))
+
+    def _check_setup(self, trial: Any) -> None:
+        """End the study if worker after worker can't be set up, for example since PyTorch can't be imported there."""
+        found = re.search(f"{re.escape(CANNOT_START)}([^\n]+)", str(getattr(trial, "lost_to", "")))
+        if found is None:
+            return
+        self._failed_setups += 1
+        if self._failed_setups >= FAILED_SETUPS:
+            raise RunError(f"workers can't start: {found[1]}")
 
     def stopped_before(self, history: History, number: int) -> History:
         """Record a stop that the scheduler had decided before the driver was lost, and return the history with it."""

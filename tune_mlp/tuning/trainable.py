@@ -33,6 +33,8 @@ if TYPE_CHECKING:  # torch takes two seconds to import, and the driver can do wi
 PATIENT_SECONDS = 1.0
 """A step returns after the epoch in which it has trained so long, so that people see progress."""
 STATE_FILE = "state.pt"
+CANNOT_START = "tune_mlp worker can't start: "
+"""Begins the text of what a worker's setup raises, so that the driver finds it in Ray's pages."""
 NO_MEMORY = ("can't allocate memory", "out of memory")
 """What PyTorch's errors say, which are of no kind of their own on a CPU."""
 
@@ -75,6 +77,13 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
     """Trains one trial after the other. A trial's metrics depend on its config, its seed and the data alone."""
 
     def setup(self, config: dict[str, Any], job: Job) -> None:
+        try:
+            self._set_up(job)
+        except BaseException as error:  # an import may raise anything, SystemExit included
+            raise RuntimeError(f"{CANNOT_START}{one_line(error, limit=500)}") from error
+        self._begin(config)
+
+    def _set_up(self, job: Job) -> None:
         from tune_mlp.engines.choose import engine
 
         threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
@@ -87,7 +96,6 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         self._engine.load(job.problem, "cuda" if job.gpu else "cpu")  # half a second, which is no trial's
         self._job = job
         self._node = ray.util.get_node_ip_address()
-        self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._begin(new_config)

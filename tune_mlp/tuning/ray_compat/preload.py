@@ -5,12 +5,14 @@ A worker is a process that is all ours: what was made so far stays, and garbage 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 
 from tune_mlp.imports import large_imports
 
-with large_imports():
+# What can't be imported is said by the first trial's setup. Here it would end the process, and Ray would start the next one.
+with contextlib.suppress(BaseException), large_imports():
     importlib.import_module("torch")
     importlib.import_module("tune_mlp.tuning.trainable")
     gc.freeze()
