@@ -112,6 +112,14 @@ def test_any_parameter_comes_back_with_its_kind(params: dict[str, Any]) -> None:
     assert repr(from_line(as_line(drawn(0, params))).event) == repr(drawn(0, params))
 
 
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
+def test_a_word_for_a_number_is_no_strict_json(word: str) -> None:
+    line = as_line(ended(0)).replace(b"9.25", word.encode())
+    body = line[: line.rindex(b',"crc"')] + b"}"
+    with pytest.raises(ValueError, match=f"{word} is no number of strict JSON"):
+        from_line(body[:-1] + b',"crc":"%08x"}' % zlib.crc32(body))
+
+
 def test_a_non_finite_parameter_is_our_own_mistake_and_is_not_written(tmp_path: Path) -> None:
     with Journal.create(tmp_path / "j") as log:
         log.append(started())

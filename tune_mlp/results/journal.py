@@ -307,6 +307,10 @@ def _read_fields(kind: type[Any], data: Any) -> Any:
     return kind(**values)
 
 
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of strict JSON")
+
+
 def to_line(event: Event, number: int, at: float) -> bytes:
     """Return the event as line `number` of the file, with its newline."""
     data = {"event": EVENT_NAMES[type(event)], **_write_fields(event), "n": number, "at": round(at, 3)}
@@ -319,7 +323,7 @@ def from_line(line: bytes) -> Line:
     if _seal(body) != line:
         raise ValueError("the checksum doesn't fit; the line was changed or damaged")
     try:
-        data = _DICT(json.loads(body.decode()))
+        data = _DICT(json.loads(body.decode(), parse_constant=_no_constant))
     except RecursionError:
         raise ValueError("nested too deep") from None
     name = data.pop("event", None)

@@ -26,7 +26,6 @@ MANIFEST: dict[str, Any] = {
     "seconds": (*NUMBER, type(None)),
     "command": [str],
     "resumed": [{"at": str, "command": [str], "versions": {"*": str}}],
-    "csv": OPTIONAL_TEXT,
     "seed": int,
     "repeatable": {"draws": bool, "why": str},
     "dataset": {

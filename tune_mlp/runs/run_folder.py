@@ -102,7 +102,8 @@ def tidy(run: Path) -> None:
     try:
         checkpoints = run / CHECKPOINTS
         checkpoints.mkdir(exist_ok=True)
-        for path in (*run.iterdir(), *checkpoints.iterdir()):
+        best = run / "best"
+        for path in (*run.iterdir(), *checkpoints.iterdir(), *(best.iterdir() if best.is_dir() else ())):
             if LEFT.fullmatch(path.name):
                 path.unlink()
         if (checkpoints / RAY).exists():

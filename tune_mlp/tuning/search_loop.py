@@ -244,18 +244,19 @@ def test_winner(run: OpenRun, display: Display) -> None:
     study, folder, files = run.study, run.where.folder, run.where.files
     results = Results.load(folder)
     if results.best is not None:
-        from tune_mlp.tuning.winner import Examiner, save_steps
+        from tune_mlp.tuning.winner import Examiner, is_saved, save_steps
 
         examiner = Examiner(study, run.prepared.problem, run.prepared.engine, files, results)
         ranked = [int(trial) for trial in results.ranked["trial"]]
         before = {event.trial for event in read(folder / JOURNAL) if isinstance(event, Tested)}
         for trial in ranked if study.tested == "all" else ranked[:1]:
-            if trial in before:  # in a run that was extended, and then its model is in best/
+            # In a run that was extended or interrupted. Its model is in best/, unless the driver was killed before that was written.
+            if trial in before and (trial != ranked[0] or is_saved(folder / "best", trial)):
                 continue
             examined = examiner.examine(trial)
             if examined.note:
                 display.say(f"warning: {examined.note}", "yellow")
-            if examined.scores:
+            if examined.scores and trial not in before:
                 run.journal.append(Tested(trial, examined.scores))
             if trial == ranked[0]:
                 examiner.save(examined, folder / "best")

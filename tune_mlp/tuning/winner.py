@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -143,6 +144,15 @@ class Examiner:
                 else None,
             },
         )
+
+
+def is_saved(folder: Path, trial: int) -> bool:
+    """True if the folder holds this trial's model. Its description is written last."""
+    try:
+        description = json.loads((folder / checkpoint.DESCRIPTION).read_text(encoding="utf-8"))
+        return (folder / checkpoint.MODEL).is_file() and description["trial"] == trial
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def save_steps(results: Results, folds: int, files: Storage, run: Path) -> None:
