@@ -108,7 +108,7 @@ def test_a_study_whose_driver_is_killed_at_random_ends_as_the_undisturbed_one(
         where = ["--address", get_runtime_context().gcs_address]
         env["HOME"] = os.environ["HOME"]  # where that Ray's token is
     search = [*SEARCH, "--space", "s.yaml", "--quiet", *where]
-    assert not killed([*search, "--name", "whole"], tmp_path, env, 300)
+    assert not killed([*search, "--name", "whole"], tmp_path, env, 900)
     instants = random.Random(kills)
     run, done, number = tmp_path / "runs" / "cut-0", 0, 0
     while done < kills:

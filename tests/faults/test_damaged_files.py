@@ -137,9 +137,11 @@ def test_a_manifest_cut_anywhere_is_refused_at_resume(tmp_path: Path, capsys: py
     facts = json.loads(content)
     for name in ("dataset", "engine", "study_sha256", "state"):
         path.write_text(json.dumps(facts | {name: None}))
-        assert "run.json: isn't a run's manifest" in refused_by_resume(run, capsys)
+        assert f"run.json: {name}: must be " in refused_by_resume(run, capsys)
+        path.write_text(json.dumps({key: fact for key, fact in facts.items() if key != name}))
+        assert f"run.json: isn't a run's manifest: {name}" in refused_by_resume(run, capsys)
     path.write_text(json.dumps(facts | {"engine": {"name": "egaer"}}))
-    assert "unknown name 'egaer' (did you mean 'eager'?)" in refused_by_resume(run, capsys)
+    assert "engine.name: must be eager or compiled, got 'egaer'" in refused_by_resume(run, capsys)
 
 
 TABLE = "x,y,kind\n" + "".join(f"{i / 7:.6f},{i % 13 / 3:.6f},{'ab'[i % 2]}\n" for i in range(400))

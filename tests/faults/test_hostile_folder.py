@@ -327,7 +327,7 @@ def test_a_function_that_a_folder_names_is_called_only_if_its_person_names_it_to
 ) -> None:
     (tmp_path / "strange_data.py").write_text(
         "import pathlib\npathlib.Path('imported').touch()\n"
-        "def make():\n    return [[float(i)] for i in range(40)], [i % 2 for i in range(40)]\n"
+        "def make():\n    return [[float(i)] for i in range(40)], [i % 10 for i in range(40)]\n"
     )
     monkeypatch.chdir(tmp_path)
     run = left_behind(tmp_path / "runs", data={"name": "strange_data:make"})

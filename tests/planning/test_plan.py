@@ -311,7 +311,7 @@ def test_a_plan_is_made_of_a_real_calibration_and_writes_nothing(
     assert "about 6 of 6" in out
     assert "batch_size 1 means 1,150 updates an epoch: 3 of the 3 draws, 100% of the training time." in out
     assert "The most costly draw is number " in out
-    assert lines[-1].startswith("Best")
+    assert lines[-1].startswith("Best") or too_busy in out
     assert list(tmp_path.iterdir()) == []
 
 

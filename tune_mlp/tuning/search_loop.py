@@ -229,14 +229,14 @@ def _from_ray(error: Exception) -> RunError:
 
 @contextlib.contextmanager
 def _quiet_ray() -> Iterator[None]:
-    """Silence Tune's own log; what a person must know of it comes to the table and the exit status."""
-    logger = logging.getLogger("ray")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    """Silence Tune's and Optuna's own logs. What a person must know of them comes to the table and the exit status."""
+    levels = {name: logging.getLogger(name).level for name in ("ray", "optuna")}
+    logging.getLogger("ray").setLevel(logging.CRITICAL)  # the searcher sets Optuna's
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def test_winner(run: OpenRun, display: Display) -> None:

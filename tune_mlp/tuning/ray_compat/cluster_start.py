@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -61,7 +62,7 @@ def connected(
     variables = ENVIRONMENT | ({} if address else OF_OUR_OWN)
     if trains and _all_workers_train(study):
         variables |= PRELOAD
-    with environment(variables), warnings.catch_warnings():
+    with _process_as_before(), environment(variables), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Ray's own, of its future versions
         with large_imports():
             import ray
@@ -78,6 +79,24 @@ def connected(
             finally:
                 if not already:
                     (abandon if lost_head() else ray.shutdown)()
+
+
+@contextlib.contextmanager
+def _process_as_before() -> Iterator[None]:
+    """Undo what Ray does to its driver's environment and logging, which it leaves: the process may be somebody's notebook."""
+
+    def rays() -> dict[str, str]:
+        return {name: value for name, value in os.environ.items() if name.startswith("RAY_") or name == "PYTHONBREAKPOINT"}
+
+    before, logger = rays(), logging.getLogger("ray")
+    level = logger.level
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        for name in rays().keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def _cluster(study: Study, own: bool) -> Cluster:
