@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,8 @@ KB = 1024
 def events(trials: int) -> Iterator[Event]:
     """Of a study whose last trial is under way."""
     yield Started("small", "classification", "val_accuracy", "max", 3, "eager", 10, 0, "digits", "")
-    for number in range(trials):
-        yield drawn(number, {"lr": 0.01, "batch_size": 16, "depth": 1, "width": 8, "dropout": 0.0})
+    for number, params in enumerate(islice(study().draws(), trials)):
+        yield drawn(number, params)
         yield trained(number, *(record(epoch, 1 / epoch, 0.5, 1.0, 0.5 + epoch / 100) for epoch in (1, 2)))
         if number < trials - 1:
             yield ended(number)
