@@ -23,6 +23,7 @@ from tests.test_search import SEARCH, environment
 from tune_mlp import search
 from tune_mlp.console.board import Board
 from tune_mlp.errors import StorageError
+from tune_mlp.records import TrialState
 from tune_mlp.results.export import export
 from tune_mlp.results.journal import Ended, Event
 from tune_mlp.results.journal_reader import read
@@ -31,6 +32,7 @@ from tune_mlp.runs.journal_writer import Journal
 from tune_mlp.runs.run_folder import write_text
 from tune_mlp.training import checkpoint
 from tune_mlp.tuning import recorder
+from tune_mlp.tuning.report import Report
 from tune_mlp.tuning.run import Request, run_study
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ray calls what Python deprecates
@@ -191,8 +193,9 @@ def test_what_a_worker_could_not_write_is_no_trials_failure(tmp_path: Path) -> N
         )
         its.on_trial_start(0, [], trial)
         before = read(journal.path)
+        full = Report(1, TrialState.STOPPED, "here", 1.0, error="x.pt can't be written: No space")
         with pytest.raises(StorageError, match="No space"):
-            its.on_trial_result(0, [], trial, {"state": "stopped", "error": "x.pt can't be written: No space"})
+            its.on_trial_result(0, [], trial, full.to_ray("val_accuracy", "max"))
         with pytest.raises(StorageError, match="No space"):
             its.on_trial_error(0, [], trial)
         assert read(journal.path) == before
