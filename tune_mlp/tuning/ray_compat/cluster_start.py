@@ -86,7 +86,9 @@ def _process_as_before() -> Iterator[None]:
     """Undo what Ray does to its driver's environment and logging, which it leaves: the process may be somebody's notebook."""
 
     def rays() -> dict[str, str]:
-        return {name: value for name, value in os.environ.items() if name.startswith("RAY_") or name == "PYTHONBREAKPOINT"}
+        return {
+            name: value for name, value in os.environ.items() if name.startswith("RAY_") or name == "PYTHONBREAKPOINT"
+        }
 
     before, logger = rays(), logging.getLogger("ray")
     level = logger.level
