@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 Task = Literal["classification", "regression"]
 Mode = Literal["min", "max"]
-ENGINES = ("eager", "compiled")
+ENGINE_NAMES = ("eager", "compiled")
 """The engines that train; a study may also ask for `auto`, which chooses one of them."""
 
 

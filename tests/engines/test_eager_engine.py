@@ -24,7 +24,7 @@ from tune_mlp.engines.eager.optimisers import OPTIMISERS
 from tune_mlp.engines.running_scores import MEASURES, RunningScores
 from tune_mlp.errors import UsageError
 from tune_mlp.models.dropout import draw_masks, mask_generator
-from tune_mlp.records import SCORES
+from tune_mlp.records import ENGINE_NAMES, SCORES
 
 
 def test_every_name_has_an_implementation() -> None:
@@ -35,6 +35,7 @@ def test_every_name_has_an_implementation() -> None:
 
 def test_every_engine_goes_by_its_name() -> None:
     assert [engine(name).name for name in ENGINES] == list(ENGINES)
+    assert tuple(ENGINES) == ENGINE_NAMES
 
 
 def test_auto_is_the_compiled_engine_on_a_cpu_and_eager_on_a_gpu_with_a_reason() -> None:

@@ -123,6 +123,16 @@ def _no_longer_than(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+def put_no_regular_file(rng: random.Random, path: Path) -> bool:
+    """Rarely put a pipe or a link, such as to a device, at the path; True if that was done."""
+    kind = rng.random()
+    if kind < 0.02:
+        os.mkfifo(path)
+    elif kind < 0.04:
+        path.symlink_to(rng.choice(["/dev/zero", "/proc/self/status", "nowhere", path.name, "."]))
+    return kind < 0.04
+
+
 def damaged(rng: random.Random, content: bytes) -> bytes:
     """Bytes with some cut out, overwritten, repeated, swapped or put in between."""
     for _ in range(rng.randint(1, 4)):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-import os
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.fuzz.runner import CASES, ODD_NUMBERS, ODD_TEXT, damaged, run_cases
+from tests.fuzz.runner import CASES, ODD_NUMBERS, ODD_TEXT, damaged, put_no_regular_file, run_cases
 from tune_mlp.config import BRANCHES, DataSettings, TrialConfig
 from tune_mlp.errors import StudyError
 from tune_mlp.space.domains import DOMAINS
@@ -132,12 +131,7 @@ def a_text(rng: random.Random) -> bytes:
 
 def load_a_changed_study(rng: random.Random, folder: Path) -> None:
     path = folder / "study.yaml"
-    kind = rng.random()
-    if kind < 0.02:
-        os.mkfifo(path)
-    elif kind < 0.04:
-        path.symlink_to(rng.choice(["/dev/zero", "/proc/self/status", "nowhere", path.name, "."]))
-    else:
+    if not put_no_regular_file(rng, path):
         path.write_bytes(a_text(rng))
     sets = [
         f"{rng.choice([*NAMES, *ODD_TEXT])}{rng.choice(['', '.', '=', '..'])}={rng.choice([*map(str, ODD_NUMBERS), *ODD_TEXT])}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import decimal
-import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tests.fuzz.runner import CASES, ODD_NUMBERS, ODD_TEXT, damaged, run_cases
+from tests.fuzz.runner import CASES, ODD_NUMBERS, ODD_TEXT, damaged, put_no_regular_file, run_cases
 from tune_mlp.config import DataSettings
 from tune_mlp.data.arrays import check
 from tune_mlp.data.sources import load_dataset
@@ -99,12 +98,7 @@ WRITERS = {"csv": write_csv, "parquet": write_parquet}
 def load_an_odd_table(rng: random.Random, folder: Path) -> None:
     kind = rng.choice(list(WRITERS))
     path = folder / rng.choice([f"table.{kind}", "a b.csv", "é\u202e.csv"])
-    special = rng.random()
-    if special < 0.02:
-        os.mkfifo(path)
-    elif special < 0.04:
-        path.symlink_to(rng.choice(["/dev/zero", "/proc/self/status", "nowhere", path.name, "."]))
-    else:
+    if not put_no_regular_file(rng, path):
         WRITERS[kind](rng, a_frame(rng), path)
     settings = DataSettings(
         name=f"{rng.choice([kind] * 9 + ['csv'])}:{path}",

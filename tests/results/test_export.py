@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.results.journals import a_study, drawn, ended, record, started, trained, winner
 from tune_mlp.errors import RunError, UsageError
 from tune_mlp.results.export import EXPORTS, export, write_aside
+from tune_mlp.results.outside_tables import EXACT
 from tune_mlp.results.tables import build_tables
 
 HOSTILE = [
@@ -39,9 +40,6 @@ def hostile_trials() -> pd.DataFrame:
     return build_tables([started(), *events, *ends])[0]
 
 
-EXACTLY: dict[str, Any] = {} if pd.__version__ >= "3.1" else {"float_precision": "round_trip"}
-"""A plain read_csv of pandas before 3.1 may change the last digit of a float."""
-
 TABLES = {
     "trials": lambda: build_tables(a_study())[0],
     "epochs": lambda: build_tables(a_study())[1],
@@ -60,7 +58,7 @@ def plain(frame: pd.DataFrame) -> list[list[Any]]:
 def test_a_plain_read_csv_gives_the_same_values_back(table: Any, tmp_path: Path) -> None:
     frame = table()
     export(frame, tmp_path / "t.csv", "csv")
-    back = pd.read_csv(tmp_path / "t.csv", **EXACTLY)
+    back = pd.read_csv(tmp_path / "t.csv", **EXACT)
     assert list(back) == list(frame)
     assert plain(back) == plain(frame)
 
@@ -72,7 +70,7 @@ def test_a_csv_holds_any_float_to_the_last_bit(tmp_path_factory: Any, values: li
     test = {"test_loss": values[0], "test_accuracy": values[1]}
     frame, _ = build_tables([started(), drawn(0, {"lr": lr}), trained(0, record(1, *values)), winner(0, test)])
     export(frame, path, "csv")
-    assert plain(pd.read_csv(path, **EXACTLY)) == plain(frame)
+    assert plain(pd.read_csv(path, **EXACT)) == plain(frame)
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
-from tune_mlp.records import ENGINES, EpochRecord, Mode, Task, TrialState
+from tune_mlp.records import ENGINE_NAMES, EpochRecord, Mode, Task, TrialState
 from tune_mlp.results.plain_text import checked, escaped, escaped_error
 
 FORMAT = 2
@@ -28,8 +28,8 @@ MAX_TRIALS = 10**9
 """Files are named by a trial's number."""
 Decision = Literal["continue", "stop", "pause", "exploit"]
 """What a scheduler can decide; `exploit` takes over the weights and settings of a better trial."""
-EngineName = str
-"""One of ENGINES."""
+TrainedBy = str
+"""One of ENGINE_NAMES."""
 ErrorText = str
 """Text from anywhere; its control characters and text direction marks, but line breaks and tabs, are read as escapes."""
 Reason = Literal["", "scheduler", "time budget", "interruption", "patience"]
@@ -48,7 +48,7 @@ class Started:
     metric: str
     mode: Mode
     epochs: int
-    engine: EngineName
+    engine: TrainedBy
     classes: int
     seed: int
     dataset: str
@@ -251,7 +251,7 @@ _CODECS: dict[str, _Codec] = {
     "ErrorText": _Codec(lambda value: escaped_error(_exactly(str)(value)), escaped_error),
     "Task": _Codec(_one_of(get_args(Task)), str),
     "Mode": _Codec(_one_of(get_args(Mode)), str),
-    "EngineName": _Codec(_one_of(ENGINES), str),
+    "TrainedBy": _Codec(_one_of(ENGINE_NAMES), str),
     "TrialState": _Codec(TrialState, str),
     "Decision": _Codec(_one_of(get_args(Decision)), str),
     "Reason": _Codec(_one_of(get_args(Reason)), str),

@@ -108,7 +108,8 @@ def check_same_beginning(journal: Path, began: Started, now: Started, study: Stu
             raise RunFolderError(f"{journal}:1: began with {name} {before}, and study.yaml and run.json say {after}")
     if study.search.tpe or study.scheduler.pbt:  # their draws depend on results
         return
-    for number, params in enumerate(itertools.islice(study.draws(), COMPARED)):
+    drawn = max(history.drawn, default=-1) + 1
+    for number, params in enumerate(itertools.islice(study.draws(), min(drawn, COMPARED))):
         if number in history.drawn and history.params(number) != params:
             raise RunFolderError(
                 f"{journal}: trial {number} isn't the one that study.yaml draws; one of the two was changed"

@@ -17,7 +17,7 @@ from typing import Any
 
 from tune_mlp.data.dataset import Dataset
 from tune_mlp.errors import RunFolderError
-from tune_mlp.records import ENGINES
+from tune_mlp.records import ENGINE_NAMES
 from tune_mlp.results.plain_text import escaped
 from tune_mlp.results.run_files import read_bytes, read_manifest
 from tune_mlp.results.storage import without_secrets
@@ -128,9 +128,9 @@ class Manifest:
                 value = value.get(name) if value is not None else None
             if value is None:
                 raise RunFolderError(f"{path}: isn't a run's manifest: {place} is missing")
-        if facts["engine"]["name"] not in ENGINES:
+        if facts["engine"]["name"] not in ENGINE_NAMES:
             raise RunFolderError(
-                f"{path}: engine.name: must be {' or '.join(ENGINES)}, got {facts['engine']['name']!r:.40}"
+                f"{path}: engine.name: must be {' or '.join(ENGINE_NAMES)}, got {facts['engine']['name']!r:.40}"
             )
         return cls(path, facts)
 
