@@ -156,6 +156,14 @@ def test_an_archive_that_unpacks_without_end_is_read_no_further_than_it_could_be
         load(data_dir=tmp_path)
 
 
+@pytest.mark.parametrize("between", [b"", bytes(7)])
+def test_an_archive_of_several_parts_is_read_as_the_gzip_module_does(tmp_path, between):
+    whole = idx_files()[TRAIN]
+    archive = gzip.compress(whole[:1000]) + between + gzip.compress(whole[1000:]) + between
+    (tmp_path / "parts.gz").write_bytes(archive)
+    assert mnist._bytes(tmp_path / "parts.gz") == gzip.decompress(archive) == whole
+
+
 @pytest.mark.parametrize("content", [gzip.compress(idx_files()[TRAIN])[:-300], b"no gzip at all", b""])
 def test_a_damaged_archive_is_refused_in_one_line(tmp_path, content):
     put(tmp_path, idx_files(), zipped=True)
