@@ -60,8 +60,10 @@ def snapshots(out: Path, every: int = 3, **settings: Any) -> tuple[Results, list
 
 
 def some(folders: list[Path], count: int = 3) -> list[Path]:
-    """From beginning to end; each is a whole run to go on with."""
+    """From beginning to end, or one from the middle; each is a whole run to go on with."""
     assert len(folders) >= count
+    if count == 1:
+        return [folders[len(folders) // 2]]
     return folders[:: max(1, len(folders) // count)][:count]
 
 

@@ -51,6 +51,16 @@ def test_the_summary_of_claims_is_that_of_the_last_full_run(pages: ModuleType) -
     assert pages.with_claims(PUBLISHED) == PUBLISHED, "run make docs"
 
 
+def test_each_fault_that_attackers_found_names_tests_that_are_there() -> None:
+    table = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8").partition("## Attacks and extreme inputs")[2]
+    rows = re.findall(r"^\| (\d+) \|.*\| ([^|]+) \|$", table, re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, 19))
+    for number, named in rows:
+        files = re.findall(r"`([^`]+)`", named)
+        assert files, number
+        assert all((ROOT / "tests" / name).is_file() for name in files), number
+
+
 def test_the_readme_has_at_most_1500_words() -> None:
     assert len(README.split()) <= 1500
 

@@ -62,6 +62,7 @@ def test_a_search_prints_plain_lines_where_there_is_no_terminal_and_nothing_else
     assert sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith(".")) == ["runs", "table.csv"]
 
 
+@pytest.mark.slow  # it compiles all kernels
 def test_the_kernels_are_compiled_once_with_a_line_that_says_so(tmp_path: Path) -> None:
     """In a home of its own; a second search finds them there."""
     env = {name: value for name, value in environment(tmp_path).items() if name != "NUMBA_CACHE_DIR"}
@@ -81,30 +82,20 @@ def test_kernels_are_kept_elsewhere_where_the_home_cannot_be_written(tmp_path: P
     assert Path(found.strip()).parents[1] == tmp_path
 
 
-def test_quiet_prints_the_best_row_only(tmp_path: Path) -> None:
-    done = search([*QUICK, "--quiet"], tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    assert len(done.stdout.splitlines()) == 1
-    assert done.stdout.startswith("trial ")
-    assert "best_val_accuracy 0." in done.stdout
-    assert "lr 0." in done.stdout
-
-
 def test_a_terminal_shows_a_live_view_that_leaves_only_the_result(tmp_path: Path) -> None:
     seen: list[list[str]] = []
     terminal = Terminal(columns=100, lines=30)
-    command = [*SEARCH, "--space", "digits_quick", "--trials", "6", "--epochs", "40"]
+    command = [*SEARCH, "--space", "digits_quick", "--trials", "4", "--epochs", "24"]
     command += ["--scheduler", "fifo", "--engine", "eager", "--set", "batch_size=4"]  # slow enough to be watched
     assert terminal.run(command, tmp_path, environment(tmp_path), seen.append) == 0
-    live = [lines for lines in seen if any("/6" in line for line in lines)]
+    live = [lines for lines in seen if any("/4" in line for line in lines)]
     assert live
     assert any(
-        re.search(r"trial \d+ +epoch \d+/40 +val_accuracy 0\.\d+ +lr ", line) for lines in live for line in lines
+        re.search(r"trial \d+ +epoch \d+/24 +val_accuracy 0\.\d+ +lr ", line) for lines in live for line in lines
     )
     assert any("best so far  best_val_accuracy" in line for lines in live for line in lines)
-    assert not any("/6" in line for line in terminal.lines), "the live view is gone at the end"
-    assert any("Best 5 of 6 trials" in line for line in terminal.lines)
+    assert not any("/4" in line for line in terminal.lines), "the live view is gone at the end"
+    assert any("Best 4 of 4 trials" in line for line in terminal.lines)
     assert max(len(lines) for lines in live) < 30, "it fits the screen"
 
 
@@ -125,7 +116,12 @@ def search_until(said: str, folder: Path, *words: str) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize(
     ("number", "status"),
-    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGQUIT, 131)],
+    [
+        (signal.SIGINT, 130),
+        (signal.SIGTERM, 143),
+        pytest.param(signal.SIGHUP, 129, marks=pytest.mark.slow),
+        pytest.param(signal.SIGQUIT, 131, marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_ends_a_search_with_all_saved(number: int, status: int, tmp_path: Path) -> None:
     process = search_until("[10/", tmp_path, "--space", "digits_quick", "--trials", "3000", "--name", "cut")
@@ -157,6 +153,7 @@ def test_a_hung_up_terminal_leaves_a_run_that_is_resumed(tmp_path: Path) -> None
     assert "interrupted; the" in complaint
 
 
+@pytest.mark.slow
 def test_a_search_whose_hangups_are_ignored_goes_on(tmp_path: Path) -> None:
     """As under `nohup`."""
     process = subprocess.Popen(
@@ -180,8 +177,7 @@ def test_a_search_whose_hangups_are_ignored_goes_on(tmp_path: Path) -> None:
     [
         "| head -1",
         "<&- >&- 2>&-",
-        "> /dev/full",
-        *(pytest.param(ending, marks=pytest.mark.slow) for ending in ("| true", ">&-", "> /dev/full 2>&1")),
+        *(pytest.param(end, marks=pytest.mark.slow) for end in ("| true", ">&-", "> /dev/full", "> /dev/full 2>&1")),
     ],
 )
 def test_a_search_needs_no_screen(ending: str, tmp_path: Path) -> None:
@@ -219,7 +215,9 @@ engine: eager
 """
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)]
+)
 def test_a_second_signal_does_not_wait_for_the_epoch_and_loses_nothing(
     number: int, status: int, tmp_path: Path
 ) -> None:
@@ -240,7 +238,9 @@ def test_a_second_signal_does_not_wait_for_the_epoch_and_loses_nothing(
     assert json.loads((tmp_path / "runs" / "cut" / "run.json").read_text())["state"] == "interrupted"
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)]
+)
 def test_a_signal_while_ray_starts_is_answered_in_one_line(number: int, status: int, tmp_path: Path) -> None:
     process = search_until("warning: asha stops nothing", tmp_path, *QUICK)  # the last line before Ray is started
     time.sleep(1)
@@ -251,16 +251,27 @@ def test_a_signal_while_ray_starts_is_answered_in_one_line(number: int, status: 
     assert "interrupted" in complaint
 
 
-def test_two_searches_at_once_in_one_folder_do_not_disturb_each_other(tmp_path: Path) -> None:
+def test_two_quiet_searches_at_once_in_one_folder_print_the_best_row_only(tmp_path: Path) -> None:
     both = [
         subprocess.Popen(
-            [*SEARCH, *QUICK, "--quiet"], cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.PIPE, text=True
+            [*SEARCH, *QUICK, "--quiet"],
+            cwd=tmp_path,
+            env=environment(tmp_path),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for _ in range(2)
     ]
-    outputs = [process.communicate(timeout=120)[0] for process in both]
+    outputs = [process.communicate(timeout=120) for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert outputs[0] == outputs[1]
+    said, complaint = outputs[0]
+    assert complaint == ""
+    assert len(said.splitlines()) == 1, "the best row only"
+    assert said.startswith("trial ")
+    assert "best_val_accuracy 0." in said
+    assert "lr 0." in said
     runs = sorted((tmp_path / "runs").iterdir())
     assert len(runs) == 2
     times = ["seconds", "train_seconds", "node"]

@@ -109,6 +109,14 @@ def escaped(text: str) -> str:
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
+def require_utf8(what: str, text: str) -> None:
+    """Refuse a name that isn't UTF-8, such as a file's in an old encoding: Ray takes no such text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{what} {text!a} isn't UTF-8, as Ray needs it; choose another name") from None
+
+
 def clipped(text: str, limit: int = 80) -> str:
     """Cut the text off where it is longer than `limit` characters."""
     return text if len(text) <= limit else text[: limit - 1] + "…"

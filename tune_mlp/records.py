@@ -1,4 +1,4 @@
-"""What is recorded of a trial: one EpochRecord an epoch and fold, and the state that it ended in."""
+"""Records of a trial: an EpochRecord for each epoch and fold, and the state in which the trial ended."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ SCORES: dict[Task, tuple[str, ...]] = {
     "classification": ("loss", "accuracy"),
     "regression": ("loss", "rmse", "r2"),
 }
-"""What is measured on the training, validation and test part, by task; a metric is `PART_SCORE`."""
+"""The scores of each task, measured on the training, validation and test part; a metric is named `PART_SCORE`."""
 
 BETTER: dict[str, Mode] = {"loss": "min", "accuracy": "max", "rmse": "min", "r2": "max"}
-"""Which way each score is better."""
+"""The direction in which each score is better."""
 
 
 def metric_names(task: Task, part: str) -> list[str]:
-    """`metric_names("classification", "val") == ["val_loss", "val_accuracy"]`."""
+    """Return the names of a part's metrics: `metric_names("classification", "val") == ["val_loss", "val_accuracy"]`."""
     return [f"{part}_{score}" for score in SCORES[task]]
 
 
@@ -51,7 +51,7 @@ class TrialState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EpochRecord:
-    """One epoch of one fold: `metrics` holds `train_*` and `val_*`."""
+    """One epoch of one fold; `metrics` holds `train_*` and `val_*`."""
 
     epoch: int
     """Counted from 1."""
@@ -72,7 +72,7 @@ class EpochRecord:
 
 
 def mean_metrics(records: Sequence[EpochRecord]) -> dict[str, float]:
-    """The mean of each metric over folds and seeds, for the records of one epoch."""
+    """Return the mean of each metric over folds and seeds, for the records of one epoch."""
     return {name: _mean([record.metrics[name] for record in records]) for name in records[0].metrics}
 
 
@@ -84,14 +84,14 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def spread(values: Sequence[float]) -> float:
-    """The standard deviation of a sample, over seeds; NaN for one alone."""
+    """Return the standard deviation of a sample of values, one for each seed; NaN for a single value."""
     if len(values) < 2 or not all(map(math.isfinite, values)):
         return math.nan
     return statistics.stdev(values)
 
 
 def better(candidate: float, best: float | None, mode: Mode) -> bool:
-    """Is `candidate` strictly better? A NaN never is, and anything finite beats None."""
+    """Return True if `candidate` is strictly better. A NaN never is, and any finite value is better than None."""
     if not math.isfinite(candidate):
         return False
     if best is None:
@@ -114,7 +114,7 @@ def rank(value: float, val_loss: float, mode: Mode) -> tuple[float, float]:
 
 
 def best_of(values: Iterable[float], mode: Mode) -> int | None:
-    """The index of the best finite value, the first of equals; None where none is finite."""
+    """Return the index of the best finite value, the first of equals; None if no value is finite."""
     index, best = None, None
     for i, value in enumerate(values):
         if better(value, best, mode):

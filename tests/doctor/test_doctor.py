@@ -30,7 +30,7 @@ from tune_mlp.doctor.gather import gather
 from tune_mlp.errors import RunError
 from tune_mlp.study.settings import Resources
 from tune_mlp.study.study import Study
-from tune_mlp.tuning.ray_compat.cluster_start import knock
+from tune_mlp.tuning.ray_compat.cluster_start import check_answers
 
 GB = 10**9
 VERSIONS = {"python": "3.12.3", "ray": "2.60.0", "torch": "2.8.0", "numpy": "2.3.0", "numba": "0.62.0"}
@@ -338,17 +338,17 @@ def test_a_refused_token_and_a_frozen_head_are_told_apart(
     import ray
 
     address = ray.get_runtime_context().gcs_address
-    knock(address, 60)
+    check_answers(address, 60)
     (tmp_path / "token").write_text("another")
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
     with pytest.raises(RunError, match="refuses this machine's token"):
-        knock(address, 60)
+        check_answers(address, 60)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and says nothing
         place = f"127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(RunError, match=r"gave no answer in 0\.5 s"):
-            knock(place, 0.5)
+            check_answers(place, 0.5)
     with pytest.raises(RunError, match="refused"):
-        knock(place, 60)
+        check_answers(place, 60)
 
 
 def test_a_folder_that_cannot_be_made_is_a_finding(local_ray: None) -> None:

@@ -57,6 +57,7 @@ def test_a_plan_inside_a_strangers_folder_imports_nothing_from_it(tmp_path: Path
     assert not sang.exists(), sang.read_text()
 
 
+@pytest.mark.slow  # a plan takes the same way
 def test_a_search_inside_a_strangers_folder_imports_nothing_from_it(tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     sang = drop_canaries(tmp_path / "here", *REPLACED)

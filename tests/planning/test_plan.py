@@ -29,7 +29,7 @@ from tune_mlp.seeds import trial_seed
 from tune_mlp.study.study import Study
 from tune_mlp.tuning import simulation
 from tune_mlp.tuning.cluster import Cluster
-from tune_mlp.tuning.simulation import Cost, Simulated, simulate
+from tune_mlp.tuning.simulation import Cost, Simulation, simulate
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ray calls what Python deprecates
 
@@ -336,5 +336,5 @@ def test_draws_that_are_measured_are_those_that_a_run_would_make() -> None:
 
 
 def test_a_single_way_stands_for_itself() -> None:
-    plan = a_plan(ways=(Simulated(10.0, (4,) * 10),))
+    plan = a_plan(ways=(Simulation(10.0, (4,) * 10),))
     assert "simulations" not in dict(forecast_lines(plan))["wall time"]

@@ -120,8 +120,15 @@ def test_a_measure_that_fails_costs_its_own_row_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("local_ray")
-@pytest.mark.parametrize(("quick", "verdict"), [(True, "scaled down"), (False, "failed")])
-@pytest.mark.parametrize("absent", ["where: {lr: 0.7}", "epoch: 3"])
+@pytest.mark.parametrize(
+    ("absent", "quick", "verdict"),
+    [
+        ("where: {lr: 0.7}", True, "scaled down"),
+        ("epoch: 3", False, "failed"),
+        pytest.param("where: {lr: 0.7}", False, "failed", marks=pytest.mark.slow),
+        pytest.param("epoch: 3", True, "scaled down", marks=pytest.mark.slow),
+    ],
+)
 def test_a_trial_or_epoch_that_only_the_full_run_has_is_no_failure_where_it_was_scaled_down(
     tmp_path: Path, quick: bool, verdict: str, absent: str
 ) -> None:

@@ -28,7 +28,7 @@ from tune_mlp.tuning.trial_files import state_file
 pytestmark = pytest.mark.usefixtures("local_ray")
 
 LONG: dict[str, Any] = {
-    "epochs": 20,
+    "epochs": 12,
     "trials": 4,
     "space": {**SPACE, "batch_size": 1},
     "engine": "eager",
@@ -37,9 +37,24 @@ LONG: dict[str, Any] = {
 """Trials of some seconds, so that each reports more than once though nobody wants to decide on it."""
 
 
+Snapshots = tuple[Results, list[Path]]
+
+
+@pytest.fixture(scope="module")
+def _reporting(_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Snapshots:
+    return snapshots(tmp_path_factory.mktemp("reporting"), **REPORTING)
+
+
+@pytest.fixture
+def reporting(_reporting: Snapshots, tmp_path: Path) -> Snapshots:
+    """A study that was run to its end, and a copy of what its driver would have left at some of its instants."""
+    whole, folders = _reporting
+    return whole, [Path(shutil.copytree(folder, tmp_path / folder.name)) for folder in folders]
+
+
 def test_under_fifo_a_resumed_study_is_the_undisturbed_one_to_the_bit(tmp_path: Path) -> None:
     whole, folders = snapshots(tmp_path, every=4, **LONG)
-    for folder in some(folders):
+    for folder in some(folders, 2):
         before = history_of(read(folder / "journal.jsonl"))
         resumed = go_on(folder)
         for ours, theirs in zip(comparable(resumed), comparable(whole), strict=True):
@@ -68,13 +83,20 @@ def test_a_resume_writes_no_decision_twice(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "scheduler",
-    [{"asha": {"grace_period": 2, "reduction_factor": 2}}, {"median": {"grace_period": 2, "min_samples": 2}}],
+    ("scheduler", "count"),
+    [
+        ({"asha": {"grace_period": 2, "reduction_factor": 2}}, 1),
+        ({"median": {"grace_period": 2, "min_samples": 2}}, 1),
+        pytest.param({"asha": {"grace_period": 2, "reduction_factor": 2}}, 4, marks=pytest.mark.slow),
+        pytest.param({"median": {"grace_period": 2, "min_samples": 2}}, 4, marks=pytest.mark.slow),
+    ],
 )
-def test_with_one_slot_a_resumed_scheduler_decides_as_the_undisturbed_one(tmp_path: Path, scheduler: Any) -> None:
+def test_with_one_slot_a_resumed_scheduler_decides_as_the_undisturbed_one(
+    tmp_path: Path, scheduler: Any, count: int
+) -> None:
     whole, folders = snapshots(tmp_path, every=4, trials=10, epochs=9, concurrent=1, scheduler=scheduler)
     assert set(whole.trials["state"]) == {"finished", "stopped"}
-    for folder in some(folders):
+    for folder in some(folders, count):
         for ours, theirs in zip(comparable(go_on(folder)), comparable(whole), strict=True):
             pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
 
@@ -97,12 +119,21 @@ def test_what_the_scheduler_had_decided_and_nobody_written_down_is_done(tmp_path
 
 
 @pytest.mark.parametrize(
-    "settings", [{"search": "tpe"}, {"scheduler": "hyperband"}, {"search": "grid", "trials": None}]
+    ("settings", "count"),
+    [
+        ({"search": "tpe"}, 1),
+        ({"scheduler": "hyperband"}, 1),
+        pytest.param({"search": "grid", "trials": None}, 2, marks=pytest.mark.slow),
+        pytest.param({"search": "tpe"}, 3, marks=pytest.mark.slow),
+        pytest.param({"scheduler": "hyperband"}, 3, marks=pytest.mark.slow),
+    ],
 )
-def test_any_search_and_scheduler_goes_on_to_its_exact_trials(tmp_path: Path, settings: dict[str, Any]) -> None:
+def test_any_search_and_scheduler_goes_on_to_its_exact_trials(
+    tmp_path: Path, settings: dict[str, Any], count: int
+) -> None:
     space = {"lr": {"choice": [0.01, 0.1]}, "depth": {"grid": [0, 1]}, "width": {"choice": [8, 16]}}
     whole, folders = snapshots(tmp_path, every=5, space=space, **({"trials": 8, "epochs": 4} | settings))
-    for folder in some(folders, 2):
+    for folder in some(folders, count):
         before = Results.load(folder)
         resumed = go_on(folder)
         assert list(resumed.trials["trial"]) == list(whole.trials["trial"])
@@ -134,8 +165,8 @@ def test_a_time_budget_that_ran_out_can_be_given_again(tmp_path: Path) -> None:
     assert len(go_on(folder, More(time_budget="10m")).trials) == 12
 
 
-def test_a_state_that_cannot_be_read_costs_its_trials_epochs_and_no_more(tmp_path: Path) -> None:
-    whole, folders = snapshots(tmp_path, **REPORTING)
+def test_a_state_that_cannot_be_read_costs_its_trials_epochs_and_no_more(reporting: Snapshots) -> None:
+    whole, folders = reporting
     folder = next(folder for folder in folders if list((folder / "checkpoints").glob("state-*.pt")))
     for path in (folder / "checkpoints").glob("state-*.pt"):
         path.write_bytes(path.read_bytes()[:1000])
@@ -150,8 +181,8 @@ def test_a_resume_may_lower_the_number_of_trials_to_those_that_have_ended() -> N
         More(trials="2").applied(ruined, ended=3)
 
 
-def test_a_state_of_other_settings_is_left_alone(tmp_path: Path) -> None:
-    whole, folders = snapshots(tmp_path, **REPORTING)
+def test_a_state_of_other_settings_is_left_alone(reporting: Snapshots) -> None:
+    whole, folders = reporting
     folder = next(folder for folder in folders if list((folder / "checkpoints").glob("state-*.pt")))
     (path, *_) = (folder / "checkpoints").glob("state-*.pt")
     number = int(path.stem.removeprefix("state-"))

@@ -303,13 +303,15 @@ def test_equally_good_trials_do_not_confuse_the_winner(tmp_path: Path) -> None:
     assert (results.path / "best" / "model.pt").exists()
 
 
-def test_a_diverged_trial_is_worst_for_every_scheduler(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "scheduler", ["asha", "hyperband", *(pytest.param(name, marks=pytest.mark.slow) for name in ("median", "pbt"))]
+)
+def test_a_diverged_trial_is_worst_for_every_scheduler(scheduler: str, tmp_path: Path) -> None:
     space = {"lr": {"grid": [1e38, 0.05, 0.02]}, "depth": 1, "width": 8}
-    for scheduler in ("asha", "hyperband", "median", "pbt"):
-        results = run(study(scheduler=scheduler, space=space, trials=6, epochs=3), tmp_path)
-        wild = results.trials[results.trials["val_loss"].isna()]
-        assert set(wild["state"]) == {"diverged"}, scheduler
-        assert len(results.trials) == 6
+    results = run(study(scheduler=scheduler, space=space, trials=6, epochs=3), tmp_path)
+    wild = results.trials[results.trials["val_loss"].isna()]
+    assert set(wild["state"]) == {"diverged"}
+    assert len(results.trials) == 6
 
 
 def test_a_study_in_which_all_diverge_ends_with_status_1_and_says_so(tmp_path: Path) -> None:
@@ -346,7 +348,15 @@ def test_every_name_learns(name: str, values: tuple[str, ...], tmp_path: Path) -
     assert (results.trials["best_val_accuracy"] > 0.5).all(), results.trials[[name, "best_val_accuracy"]]
 
 
-@pytest.mark.parametrize(("depth", "batch_size", "lr"), [(0, 1, 0.003), (5, 1, 0.01), (0, 32, 0.1), (5, 32, 0.1)])
+@pytest.mark.parametrize(
+    ("depth", "batch_size", "lr"),
+    [
+        (0, 1, 0.003),
+        pytest.param(5, 1, 0.01, marks=pytest.mark.slow),
+        pytest.param(0, 32, 0.1, marks=pytest.mark.slow),
+        (5, 32, 0.1),
+    ],
+)
 def test_the_ends_of_the_space_learn(depth: int, batch_size: int, lr: float, tmp_path: Path) -> None:
     space = {"depth": depth, "batch_size": batch_size, "lr": lr, "width": 32, "init": "kaiming"}
     results = run(study(space=space, trials=1, epochs=5), tmp_path)
@@ -370,7 +380,7 @@ def test_resources_that_no_node_has_are_refused_at_once(resources: dict[str, flo
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("cpu", "at_once"), [(0.5, 4), (1, 2), (1.5, 1)])
+@pytest.mark.parametrize(("cpu", "at_once"), [(0.5, 4), pytest.param(1, 2, marks=pytest.mark.slow), (1.5, 1)])
 def test_fractions_of_a_cpu_decide_how_many_run_at_once(cpu: float, at_once: int, tmp_path: Path) -> None:
     display = Memory()
     results = run(study(resources={"cpu": cpu}, trials=9, epochs=1), tmp_path, display)

@@ -15,7 +15,7 @@ from tune_mlp.space.domains import Choice, Int, Log, Uniform
 from tune_mlp.study.settings import Scheduler
 from tune_mlp.tuning.ray_compat.schedulers import neighbour
 from tune_mlp.tuning.schedulers import MILESTONES, SCHEDULERS, make_scheduler, milestones
-from tune_mlp.tuning.simulation import Cost, _Controller, _Simulated, simulate
+from tune_mlp.tuning.simulation import Cost, SimulatedController, SimulatedTrial, simulate
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ray calls what Python deprecates
 
@@ -89,8 +89,8 @@ def test_hyperband_goes_on_when_the_last_trial_that_others_wait_for_ends() -> No
     """Of a bracket of nine three go on to epoch 3. Two are there when the third ends at 2 by itself, as by patience."""
     a_study = study(scheduler="hyperband", trials=17, epochs=9).bound("classification")
     scheduler = make_scheduler(a_study)
-    controller = _Controller(scheduler)
-    trials = [_Simulated(number) for number in range(17)]
+    controller = SimulatedController(scheduler)
+    trials = [SimulatedTrial(number) for number in range(17)]
     for trial in trials:
         controller.add(trial)
 

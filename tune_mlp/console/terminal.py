@@ -109,6 +109,11 @@ def leave(status: int) -> NoReturn:
 def _said(line: str, status: int, error: BaseException | None = None) -> int:
     if error and os.environ.get("TUNE_MLP_DEBUG"):
         traceback.print_exception(error)
+    say_error(line)
+    return status
+
+
+def say_error(line: str) -> None:
+    """Print the line that says why a command ends."""
     with contextlib.suppress(OSError):  # nobody reads it
         print(f"tune-mlp: {line}", file=sys.stderr, flush=True)
-    return status

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tune_mlp.config import Cnn, TrialConfig
 from tune_mlp.seeds import derive
 from tune_mlp.study.study import BoundStudy
-from tune_mlp.tuning.simulation import Cost, Simulated, simulate
+from tune_mlp.tuning.simulation import Cost, Simulation, simulate
 
 STEP_AS_PRODUCTS = 50_000
 """The fixed cost of a training step, in multiply-adds; it is only used to sort draws before they are measured."""
@@ -68,14 +68,14 @@ def filled_in(measured: Mapping[int, float], products: Sequence[float], batches:
 
 def simulations(
     study: BoundStudy, costs: Sequence[Cost], slots: int, seen: Mapping[int, float], seconds: float = SIMULATING_SECONDS
-) -> list[Simulated]:
+) -> list[Simulation]:
     """Simulate the study several times. A draw's scores depend half on chance and half on its metric in the calibration: a
     draw that learns nothing there will hardly win. Without a scheduler, one simulation is enough."""
     random = np.random.default_rng(derive(study.seed, "plan"))
     if study.scheduler.fifo or study.scheduler.pbt:
         return [simulate(study, costs, slots, lambda number, epoch: 0.0)]
     places = _normal_places(seen, len(costs), 1 if study.ranking[1] == "max" else -1)
-    found: list[Simulated] = []
+    found: list[Simulation] = []
     end = time.monotonic() + seconds
     while len(found) < SIMULATIONS and (len(found) < 3 or time.monotonic() < end):
         quality = places + random.normal(size=len(costs)) * np.where(places == 0, math.sqrt(2), 1)

@@ -26,7 +26,7 @@ from tune_mlp.study.settings import Resources
 from tune_mlp.study.study import BoundStudy, Study
 from tune_mlp.tuning.cluster import Cluster, fewer_than_asked
 from tune_mlp.tuning.preparation import announce, cluster_for, prepare
-from tune_mlp.tuning.simulation import Cost, Simulated
+from tune_mlp.tuning.simulation import Cost, Simulation
 
 CALIBRATING_SECONDS = 5.0
 """The wall time for measuring all draws."""
@@ -86,7 +86,7 @@ class Plan:
     """The draws that can't be trained, with the reasons."""
     start: float
     """Seconds until the first trial begins."""
-    ways: tuple[Simulated, ...]
+    ways: tuple[Simulation, ...]
     """The simulations of the search."""
     end: float
     """Seconds from the end of the last trial to the end of the command."""
@@ -119,7 +119,7 @@ class Plan:
         return shares(self.costs, self.ways)
 
 
-def shares(costs: Sequence[Cost], ways: Sequence[Simulated]) -> list[float]:
+def shares(costs: Sequence[Cost], ways: Sequence[Simulation]) -> list[float]:
     """Return the share of all training time that each draw takes, as a mean over simulations."""
     epochs = np.mean([way.epochs for way in ways], axis=0)
     seconds = epochs * [cost.epoch for cost in costs]
@@ -279,7 +279,7 @@ def _end(
     workers: Workers,
     good: Sequence[Measured],
     costs: Sequence[Cost],
-    ways: Sequence[Simulated],
+    ways: Sequence[Simulation],
 ) -> float:
     """Estimate the seconds from the last trial to the end: imports, the test of the winner or of all trials, the tables."""
     tested = study.number_of_trials if study.tested == "all" else 1
@@ -305,7 +305,7 @@ def _memory(workers: Workers, busy: int, data: int, here: bool) -> Memory:
 
 
 def _disk(
-    study: BoundStudy, slots: int, good: Sequence[Measured], ways: Sequence[Simulated], runs: int
+    study: BoundStudy, slots: int, good: Sequence[Measured], ways: Sequence[Simulation], runs: int
 ) -> tuple[int, int]:
     """Estimate the bytes on disk; checkpoints are taken to be as large as those of the largest draws."""
     best, state = (max(getattr(one, part) for one in good) * runs for part in ("best_bytes", "state_bytes"))

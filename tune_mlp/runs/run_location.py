@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_mlp.command_line import command_line
-from tune_mlp.errors import RunFolderError, StoreError, one_line
+from tune_mlp.errors import RunFolderError, StoreError, one_line, require_utf8
 from tune_mlp.records import Say
 from tune_mlp.results.run_cache import JOURNAL, fetch, spool
 from tune_mlp.results.storage import FolderStorage, ObjectStore, Storage
@@ -52,6 +52,7 @@ class RunLocation:
 
 def check(out: Path | ObjectStore, name: str | None) -> None:
     """Refuse a place that can't be written, or where the name is taken, before any work is done."""
+    require_utf8("the folder", str(out))
     if isinstance(out, Path):
         return run_folder.check_place(out, name)
     run_folder.check_name(name)

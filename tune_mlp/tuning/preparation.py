@@ -1,4 +1,4 @@
-"""What there must be before a study's first trial: its data, split, an engine, a Ray that can run it, and compiled kernels."""
+"""Preparation of a study before its first trial: data, split, engine, a Ray that can run it, and compiled kernels."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def read_data(study: Study, data_dir: Path | None, display: Display) -> Dataset:
 
 
 def announce(prepared: PreparedStudy, display: Display) -> None:
-    """Say what a person must know before the results."""
+    """Show what a user must know before the results: a stand-in for the data, changes to a table, warnings."""
     study, dataset = prepared.study, prepared.dataset
     if dataset.stand_in_for:
         display.say(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tune_mlp.command_line import command_line, option
 from tune_mlp.console.board import Display
+from tune_mlp.console.terminal import say_error
 from tune_mlp.data.sources import calls_code
 from tune_mlp.errors import (
     ENDING,
@@ -187,8 +188,14 @@ def _carry_out(
 def _train_and_test(run: OpenRun, csv: Path | None, display: Display, phases: Phases) -> tuple[Results, int | None]:
     """Train all trials, test the winner and write the tables. What was learnt is on disk whatever happens on the way.
     Returns the results, and the number of the signal that ended the run early, if one did."""
+
+    def last_words(lost: RayLost) -> None:
+        display.finish()
+        _save_failed(run, csv, lost)
+        say_error(str(_with_resume_line(lost, run.where, run.study, csv)))
+
     try:
-        signal_number = train_trials(run, display, phases)
+        signal_number = train_trials(run, display, phases, last_words)
         phases.over("trials")
         if signal_number is None:
             test_winner(run, display)
@@ -202,15 +209,20 @@ def _train_and_test(run: OpenRun, csv: Path | None, display: Display, phases: Ph
     except LostRun:  # the folder is another process's
         raise
     except BaseException as error:
-        with contextlib.suppress(TuneMlpError):
-            run.manifest.note(state="failed", error=one_line(error))
-        with contextlib.suppress(TuneMlpError):
-            run_folder.finish(run.where.folder, csv)  # what was learnt is worth a table all the same
+        _save_failed(run, csv, error)
         raise
     run.journal.check()
     results = run_folder.finish(run.where.folder, csv)
     phases.over("tables")
     return results, signal_number
+
+
+def _save_failed(run: OpenRun, csv: Path | None, error: BaseException) -> None:
+    """Write to the manifest that the run failed, and the tables: what was learnt is worth one all the same."""
+    with contextlib.suppress(TuneMlpError):
+        run.manifest.note(state="failed", error=one_line(error))
+    with contextlib.suppress(TuneMlpError):
+        run_folder.finish(run.where.folder, csv)
 
 
 def _close(run: OpenRun, results: Results, signal_number: int | None, csv: Path | None, phases: Phases) -> None:
@@ -241,7 +253,11 @@ def _says_how_to_resume(where: RunLocation, study: Study, csv: Path | None) -> I
     except StorageError as error:
         raise StorageError(f"{error}; once it can be written: {_resume_line(where, study, csv)}") from None
     except RayLost as error:
-        raise RayLost(f"{error}; what was learnt is saved: {_resume_line(where, study, csv)}") from None
+        raise _with_resume_line(error, where, study, csv) from None
+
+
+def _with_resume_line(error: RayLost, where: RunLocation, study: Study, csv: Path | None) -> RayLost:
+    return RayLost(f"{error}; what was learnt is saved: {_resume_line(where, study, csv)}")
 
 
 def _going_on(history: History, study: BoundStudy) -> str:

@@ -1,4 +1,4 @@
-"""Schedulers: Ray's, made from a study's settings, and the epochs at which each wants to decide."""
+"""Ray's schedulers, made from a study's settings, and the epochs at which each decides."""
 
 from __future__ import annotations
 

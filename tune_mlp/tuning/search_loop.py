@@ -6,7 +6,7 @@ import contextlib
 import errno
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tune_mlp.console.board import NEVER_BEST, Board, Display
@@ -25,13 +25,13 @@ from tune_mlp.study.study import BoundStudy
 from tune_mlp.training.patience import Patience
 from tune_mlp.tuning.cluster import SLOT, Cluster
 from tune_mlp.tuning.preparation import PreparedStudy
-from tune_mlp.tuning.ray_compat.head_watch import watched_head
+from tune_mlp.tuning.ray_compat.head_watch import RayLost, watched_head
 from tune_mlp.tuning.ray_compat.patching import environment
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """The errors of a disk that takes no more."""
 RETRIES = 3
-"""How often a trial starts anew when the process under it is lost. What a trial itself raises is not tried again."""
+"""How often a trial is started again when its worker process is lost. A trial that raises an error is not started again."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,9 @@ class OpenRun:
         return self.prepared.study
 
 
-def train_trials(run: OpenRun, display: Display, phases: Phases) -> int | None:
-    """Train all trials; returns the number of the signal that ended the search early, if one did."""
+def train_trials(run: OpenRun, display: Display, phases: Phases, last_words: Callable[[RayLost], None]) -> int | None:
+    """Train all trials; returns the number of the signal that ended the search early, if one did. `last_words` is called where
+    Ray is lost in a way that only the end of the process answers."""
     from tune_mlp.tuning.recorder import KeptFiles, Recorder
     from tune_mlp.tuning.schedulers import make_scheduler
     from tune_mlp.tuning.stopping import Deadline
@@ -85,7 +86,7 @@ def train_trials(run: OpenRun, display: Display, phases: Phases) -> int | None:
     history = _replay(run, scheduler, recorder)
     left = study.number_of_trials - len(history.ended)
     try:
-        with deadline.on_signals(display.say), watched_head():
+        with deadline.on_signals(display.say), watched_head(last_words):
             _tune(run, history, left, scheduler, recorder, deadline)
     except Exception as error:  # Ray raises many kinds here
         raise _from_ray(error) from error
@@ -119,7 +120,7 @@ def _board(run: OpenRun) -> Board:
 
 
 def _replay(run: OpenRun, scheduler: object, recorder: object) -> History:
-    """Tell the scheduler again what came before; open trials that it stops now are written down as stopped."""
+    """Tell the scheduler the results of earlier drivers again, and record as stopped the open trials that it stops now."""
     from tune_mlp.tuning.ray_compat.schedulers import Replaying
     from tune_mlp.tuning.recorder import Recorder
 
@@ -148,7 +149,7 @@ def _tune(run: OpenRun, history: History, left: int, scheduler: object, recorder
     from tune_mlp.tuning.trainable import TrialActor
 
     pauses = run.study.scheduler.pauses
-    # Trials that wait for a worker ask for one each, and it is thrown away when another trial's is used again.
+    # Each waiting trial would ask Ray for a new worker, which is thrown away when the trial gets the worker of an ended one.
     pending = {"TUNE_MAX_PENDING_TRIALS_PG": str(max(1, run.slots))}
     with environment(pending), _quiet_ray(), mended_controller(run.cluster.own):
         # Not tune.Tuner, which pickles all of this into the run's folder to resume from: the journal serves there.
@@ -173,7 +174,7 @@ def _tune(run: OpenRun, history: History, left: int, scheduler: object, recorder
 
 
 def _shared(run: OpenRun) -> object:
-    """Return what every trial of the study shares."""
+    """Return the part of a trial's job that all trials of the study share."""
     from tune_mlp.tuning.schedulers import milestones
     from tune_mlp.tuning.trainable import Job
 
@@ -203,7 +204,7 @@ def _demand(run: OpenRun) -> dict[str, float]:
 
 
 def _warm_for_test(engine: str) -> None:
-    """Import what the winner's test needs, two seconds of work, while the last trials train and a core may be idle."""
+    """Import what the winner's test needs, which takes two seconds, while the last trials train and a core may be idle."""
 
     def go() -> None:
         with contextlib.suppress(Exception):  # the test meets the same error again
@@ -229,7 +230,7 @@ def _from_ray(error: Exception) -> RunError:
 
 @contextlib.contextmanager
 def _quiet_ray() -> Iterator[None]:
-    """Silence Tune's and Optuna's own logs. What a person must know of them comes to the table and the exit status."""
+    """Silence the logs of Ray Tune and Optuna. The table and the exit status say what a user must know."""
     levels = {name: logging.getLogger(name).level for name in ("ray", "optuna")}
     logging.getLogger("ray").setLevel(logging.CRITICAL)  # the searcher sets Optuna's
     try:

@@ -36,7 +36,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Simulated:
+class Simulation:
     """One simulation of a study."""
 
     seconds: float
@@ -45,7 +45,7 @@ class Simulated:
     """The epochs that each draw was trained."""
 
 
-class _Simulated:
+class SimulatedTrial:
     """A simulated trial, with the attributes that Ray's schedulers use."""
 
     is_saving = False
@@ -57,46 +57,46 @@ class _Simulated:
         self.epoch = 0
 
 
-class _Controller:
+class SimulatedController:
     """A simulated controller, with the methods that Ray's schedulers call."""
 
     def __init__(self, scheduler: TrialScheduler) -> None:
         self._scheduler = scheduler
-        self.live: dict[str, _Simulated] = {}
+        self.live: dict[str, SimulatedTrial] = {}
 
-    def get_trials(self) -> list[_Simulated]:
+    def get_trials(self) -> list[SimulatedTrial]:
         return list(self.live.values())
 
     get_live_trials = get_trials
 
-    def add(self, trial: _Simulated) -> None:
+    def add(self, trial: SimulatedTrial) -> None:
         self.live[trial.trial_id] = trial
         self._scheduler.on_trial_add(self, trial)
 
-    def end(self, trial: _Simulated) -> None:
+    def end(self, trial: SimulatedTrial) -> None:
         trial.status = Trial.TERMINATED
         self.live.pop(trial.trial_id, None)
 
-    def stop_trial(self, trial: _Simulated) -> None:
+    def stop_trial(self, trial: SimulatedTrial) -> None:
         """End a trial that the scheduler had paused."""
         self.end(trial)
         self._scheduler.on_trial_remove(self, trial)
 
 
-def simulate(study: BoundStudy, costs: Sequence[Cost], slots: int, score: Callable[[int, int], float]) -> Simulated:
+def simulate(study: BoundStudy, costs: Sequence[Cost], slots: int, score: Callable[[int, int], float]) -> Simulation:
     """Simulate a study with these costs; draws start in order, as slots become free. Population-based training ends no trial
     early, and the changes that it makes are not simulated."""
     scheduler = FIFOScheduler() if study.scheduler.pbt else make_scheduler(study, len(costs))
     metric, mode = study.ranking
     sign = 1 if mode == "max" else -1
     ends = milestones(study)
-    controller = _Controller(scheduler)
+    controller = SimulatedController(scheduler)
     ahead = slots if study.scheduler.pauses else 1
     """How many trials may wait: Ray goes on drawing while trials are paused."""
-    running: list[tuple[float, int, _Simulated, int]] = []
+    running: list[tuple[float, int, SimulatedTrial, int]] = []
     epochs, drawn, driver, last = [0] * len(costs), 0, 0.0, 0.0
 
-    def go_on(trial: _Simulated, now: float) -> None:
+    def go_on(trial: SimulatedTrial, now: float) -> None:
         number = int(trial.trial_id)
         cost = costs[number]
         patient = math.ceil(PATIENT_SECONDS / cost.epoch) if cost.epoch > 0 else study.epochs
@@ -111,7 +111,7 @@ def simulate(study: BoundStudy, costs: Sequence[Cost], slots: int, score: Callab
         while len(running) < slots:
             waiting = sum(trial.status == Trial.PENDING for trial in controller.get_trials())
             while drawn < len(costs) and waiting < ahead:
-                controller.add(_Simulated(drawn))
+                controller.add(SimulatedTrial(drawn))
                 drawn, waiting = drawn + 1, waiting + 1
             trial = scheduler.choose_trial_to_run(controller)
             if trial is None:
@@ -121,7 +121,7 @@ def simulate(study: BoundStudy, costs: Sequence[Cost], slots: int, score: Callab
             trial.status = Trial.RUNNING
             go_on(trial, max(driver, last))
         if not running:
-            return Simulated(last, tuple(epochs))
+            return Simulation(last, tuple(epochs))
         came, number, trial, trial.epoch = heapq.heappop(running)
         driver = last = max(came, driver) + RESULT_SECONDS
         epochs[number] = trial.epoch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -13,10 +14,11 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tune_mlp.errors import RunError, UsageError, one_line
+from tune_mlp.errors import RunError, UsageError, one_line, require_utf8
 from tune_mlp.imports import import_ahead, large_imports
 from tune_mlp.study.study import Study
 from tune_mlp.tuning.cluster import SLOT, Cluster
@@ -42,15 +44,15 @@ ENVIRONMENT = {
 NEEDED = ("tune_mlp.tuning.schedulers", "tune_mlp.tuning.trainable", "tune_mlp.tuning.searchers")
 """What the driver imports ahead of its use, and Ray Tune with it."""
 
-OF_OUR_OWN = {
+FAST_START = {
     "RAY_raylet_client_connect_timeout_milliseconds": "20",
     "RAY_raylet_client_num_connect_attempts": "500",
 }
-"""The settings of a Ray that is started here: its processes look for one another's sockets every 20 ms, where Ray itself looks
-once a second; they still give up after ten seconds."""
+"""Settings of a Ray that is started here: its processes look for one another's sockets every 20 ms. Ray's default is once a
+second. They still give up after ten seconds."""
 
 PRELOAD = {"RAY_preload_python_modules": "tune_mlp.tuning.ray_compat.preload"}
-"""The setting of a Ray whose workers will all have trials: they import what a trial needs as soon as they start."""
+"""The setting of a Ray in which every worker gets a trial: workers import what a trial needs as soon as they start."""
 
 
 @contextlib.contextmanager
@@ -59,7 +61,7 @@ def connected(
 ) -> Iterator[Cluster]:
     """Connect to a Ray for the time of a study: the one that already runs in this process, or one that ends with the study. If
     the Ray `trains`, its workers import what trials need as soon as they run."""
-    variables = ENVIRONMENT | ({} if address else OF_OUR_OWN)
+    variables = ENVIRONMENT | ({} if address else FAST_START)
     if trains and _all_workers_train(study):
         variables |= PRELOAD
     with _process_as_before(), environment(variables), warnings.catch_warnings():
@@ -126,11 +128,14 @@ def _handler_of_sigterm_kept() -> Iterator[None]:
 
 
 def require_working_directory() -> None:
-    """Refuse to start where the working directory was deleted: Ray's processes can't be started from there."""
+    """Refuse to start where the working directory was deleted: Ray's processes can't be started from there. Refuse a name
+    that isn't UTF-8, too, there or on the command line, which Ray keeps."""
     try:
-        os.getcwd()
+        require_utf8("the working directory", os.getcwd())
     except FileNotFoundError:
         raise UsageError("the working directory was deleted; change to a folder that exists, and try again") from None
+    for argument in sys.argv:
+        require_utf8("the argument", argument)
 
 
 def _all_workers_train(study: Study) -> bool:
@@ -147,13 +152,17 @@ def _init(study: Study, address: str | None, patience: float, folder: str | None
     local = address is None
     if address is not None:
         address = _resolved(address)
-        knock(address, min(patience, CONNECT_SECONDS))
+        check_answers(address, min(patience, CONNECT_SECONDS))
     options: dict[str, Any] = {"_temp_dir": folder} if folder else {}
     if local and study.concurrent and study.scheduler.pauses:
         options["resources"] = {SLOT: study.concurrent}
     imports = import_ahead(*NEEDED)
     try:
-        with _private_token(), _signals_for_the_driver_alone(), _lean() if local else contextlib.nullcontext():
+        with (
+            _private_token(local),
+            _signals_for_the_driver_alone(),
+            _few_processes() if local else contextlib.nullcontext(),
+        ):
             ray.init(
                 address="local" if local else address,
                 include_dashboard=False if local else None,
@@ -165,7 +174,7 @@ def _init(study: Study, address: str | None, patience: float, folder: str | None
     except Exception as error:  # noqa: BLE001  # Ray raises many kinds here
         where = "start Ray on this machine" if local else f"connect to Ray at {address!r}"
         raise RunError(f"can't {where}: {one_line(error, 300)}") from None
-    _no_news_from_ray()
+    _silence_lost_workers()
     imports.join()
 
 
@@ -186,7 +195,7 @@ def _no_driver_paths() -> Any:
 
 
 def _resolved(address: str) -> str:
-    """Return the address that `auto` stands for, if a Ray runs here: Ray itself looks for one for long."""
+    """Return the address that `auto` stands for; refuse it at once if no Ray runs here. Ray itself would look for a long time."""
     if address != "auto":
         return address
     from ray._private import services
@@ -198,16 +207,33 @@ def _resolved(address: str) -> str:
 
 
 @contextlib.contextmanager
-def _private_token() -> Iterator[None]:
-    """Keep a token that Ray makes now from others: it writes the file with mode 0644."""
+def _private_token(local: bool) -> Iterator[None]:
+    """Make a token file that Ray creates now readable by its owner alone: Ray creates it with mode 0644. A Ray of our own gets its
+    token from the environment if the home can't hold the file."""
     path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or os.path.expanduser("~/.ray/auth_token"))
     made_before = path.exists()
+    if local and not made_before and not _can_be_made(path):
+        os.environ.setdefault("RAY_AUTH_TOKEN", _process_token())  # `_process_as_before` removes it
     try:
         yield
     finally:
         if not made_before:
             with contextlib.suppress(OSError):
                 path.chmod(0o600)
+
+
+def _can_be_made(path: Path) -> bool:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(path.parent, os.W_OK | os.X_OK)
+
+
+@cache
+def _process_token() -> str:
+    """Return one token for this process, in which Ray keeps the first one that it reads."""
+    return secrets.token_hex(32)
 
 
 @contextlib.contextmanager
@@ -222,10 +248,10 @@ def _signals_for_the_driver_alone() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _lean() -> Iterator[None]:
-    """A Ray on this machine for one study: nothing scales it, nobody reads its logs, and no dashboard shows it. Each of these
-    is a Python process that takes a second of a core to start, and the first another to end. Its node is looked for as
-    soon as it may be there."""
+def _few_processes() -> Iterator[None]:
+    """Start Ray without its autoscaler, log monitor and dashboard, which a Ray for one study doesn't need. Each is a Python
+    process that takes a second of a core to start, and the autoscaler takes another second to end. Also, ask for Ray's node
+    more often than Ray does."""
     from ray._private import services
     from ray._private.node import Node
 
@@ -253,7 +279,7 @@ def _lean() -> Iterator[None]:
         yield
 
 
-def _no_news_from_ray() -> None:
+def _silence_lost_workers() -> None:
     """Switch off Ray's messages about lost workers: each fills a screen, whatever log_to_driver says. The table says what
     became of the trial."""
     with contextlib.suppress(ImportError, AttributeError):
@@ -262,10 +288,12 @@ def _no_news_from_ray() -> None:
         global_worker_stdstream_dispatcher.handlers = []
 
 
-def knock(address: str, patience: float) -> None:
-    """Ray itself tries for long, with pages of warnings and in C++ that nothing interrupts, where nobody listens, its head
-    is frozen or refuses our token. A process of its own can be ended, and says which of these it is. What else keeps us
-    out shows when we join."""
+def check_answers(address: str, patience: float) -> None:
+    """Raise an error if no Ray answers at the address, or if it refuses our token.
+
+    `ray.init` itself would try for a long time in C++, which nothing interrupts, and would print pages of warnings. Ray's health
+    check runs in a process that can be ended. Any other fault shows when we join.
+    """
     _check_reachable(address)
     if "://" in address:
         return

@@ -1,4 +1,4 @@
-"""Ray Tune's controller, mended where a lost worker would cost a trial."""
+"""Ray Tune's controller with two corrections, so that the loss of a worker costs no trial."""
 
 from __future__ import annotations
 
@@ -24,8 +24,11 @@ class ActorManager(RayActorManager):  # type: ignore[misc]  # ray ships no types
 
 
 class Controller(tune_controller.TuneController):  # type: ignore[misc]  # ray ships no types
-    """Ray's own forgets that a worker was lost while it was handed its next trial: it hears of it twice, from the actor and
-    from the task, and the second time gives the trial up that it has just put back into the queue."""
+    """Keeps a trial whose worker is lost just when it is given that trial.
+
+    Ray's controller is told of such a loss twice, by the actor and by its task. The first time it puts the trial back into the queue,
+    and the second time it gives the trial up.
+    """
 
     def _schedule_trial_task(self, trial: Any, method_name: str, *args: Any, **kwargs: Any) -> Any:
         if method_name == "reset":
@@ -38,16 +41,16 @@ class Controller(tune_controller.TuneController):  # type: ignore[misc]  # ray s
 
     def _reset_failed(self, trial: Any, exception: Exception) -> None:
         self._resetting_trials.discard(trial)
-        if not isinstance(exception, RayActorError):  # what the actor's loss asks for is done by now
+        if not isinstance(exception, RayActorError):  # a lost actor was answered already
             self._trial_task_failure(trial, exception)
 
 
 @contextlib.contextmanager
 def mended_controller(own_ray: bool) -> Iterator[None]:
-    """tune.run takes the controller from its module, and the controller what manages actors from its own.
+    """Make `tune.run` use the controller and the actor manager of this module.
 
-    Its actors have environment variables: one for PyTorch Lightning, and credentials of the driver's. With any they can't have
-    the workers that Ray has started by then, and those of `own_ray` have the driver's environment as it is.
+    Ray Tune also gives its actors environment variables: one for PyTorch Lightning, and the driver's credentials. An actor with
+    variables of its own can't use a worker that was started before. Workers of `own_ray` have the driver's environment anyway.
     """
     variables: dict[str, Any] = {"DEFAULT_ENV_VARS": {}} | ({"ENV_VARS_TO_PROPAGATE": ()} if own_ray else {})
     with (

@@ -1,4 +1,4 @@
-"""Ray's schedulers with their private members used: rungs that can be filled again, whole brackets, and our own changes."""
+"""Ray's schedulers, changed through their private members: they can be told earlier results, and they note their decisions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tune_mlp.space.domains import Domain, Value
 from tune_mlp.study.study import BoundStudy, mutable
 
 TIME = "epoch"
-"""What schedulers count time in: a key of every result."""
+"""The key of a result by which schedulers count time."""
 
 
 def common_settings(study: BoundStudy) -> dict[str, Any]:
@@ -110,7 +110,7 @@ class AshaScheduler(Replaying, AsyncHyperBandScheduler):  # type: ignore[misc]  
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         epoch, place = result[TIME], self._brackets.index(bracket := self._trial_info[trial.trial_id])
         rungs = ((rung, scores) for rung, scores in bracket._rungs if epoch >= rung and trial.trial_id not in scores)
-        rung, scores = next(rungs, (None, {}))  # the one that Ray will look at
+        rung, scores = next(rungs, (None, {}))  # the rung at which Ray will decide
         cutoff, competed = bracket.cutoff(scores), len(scores) + 1
         action = str(super().on_trial_result(tune_controller, trial, result))
         if rung is not None:
@@ -174,9 +174,12 @@ class _WholeBracket(_Bracket):  # type: ignore[misc]  # ray ships no types
 
 
 class WaitingHyperBand(HyperBandScheduler):  # type: ignore[misc]  # ray ships no types
-    """Ray's halves a bracket as soon as those of its trials that are there have come to its milestone. Where few run at
-    once, that is before the others have come, and then none is stopped: this one waits for them. So what it decides
-    doesn't depend on how many run at once. And who is left in the end trains all epochs, where Ray's may stop at 9 of 10."""
+    """HyperBand that halves a bracket only when all of the bracket's trials have reached the milestone, so its decisions don't
+    depend on how many trials run at once.
+
+    Ray's HyperBand halves as soon as the trials that were started so far have reached it; if few run at once, it then stops none.
+    Here the trials that are left at the end also train all epochs, where Ray's may stop at 9 of 10.
+    """
 
     def __init__(self, study: BoundStudy) -> None:
         assert study.scheduler.hyperband
@@ -189,7 +192,7 @@ class WaitingHyperBand(HyperBandScheduler):  # type: ignore[misc]  # ray ships n
         self.decisions: list[Decided] = []
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        if trial not in self._trial_info:  # else it lost its worker
+        if trial not in self._trial_info:  # a trial that lost its worker is added again
             self.to_come -= 1
         super().on_trial_add(tune_controller, trial)
 
@@ -207,12 +210,17 @@ class WaitingHyperBand(HyperBandScheduler):  # type: ignore[misc]  # ray ships n
         try:
             return str(super()._process_bracket(tune_controller, bracket))
         finally:
-            bracket.is_being_processed = False  # Ray forgets it, and the end of its last runner would then go unnoticed
+            bracket.is_being_processed = (
+                False  # Ray leaves it True, and would then ignore the end of the last running trial
+            )
 
 
 class Population(PopulationBasedTraining):  # type: ignore[misc]  # ray ships no types
-    """Ray's, with changes drawn from the study's own domains, and beside a searcher, which Ray refuses for searchers
-    that want to know a trial's settings from its result; ours goes by the trial's number."""
+    """Population-based training whose changes are drawn from the study's own domains.
+
+    It works together with a searcher. Ray's refuses that, because a searcher could not recognise a trial whose settings were changed;
+    ours knows a trial by its number.
+    """
 
     def __init__(self, study: BoundStudy) -> None:
         assert study.scheduler.pbt
