@@ -52,8 +52,10 @@ def test_a_raylet_that_ends_in_order_ends_the_search_and_loses_nothing(tmp_path:
     words = ("--space", "digits_quick", "--trials", "30", "--epochs", "40", "--set", "batch_size=4", "--name", "cut")
     process = search_until("[5/", tmp_path, *words)
     os.kill(head_process(process, "raylet"), signal.SIGTERM)
-    process.communicate(timeout=60)
+    _, complaint = process.communicate(timeout=60)
     assert process.returncode == 1
+    said = complaint.splitlines()[-1]  # Ray may have said something before
+    assert said == "tune-mlp: the search was killed; what was learnt is saved: tune-mlp resume runs/cut"
     resumed = subprocess.run(
         [SEARCH[0], "-m", "tune_mlp", "resume", "runs/cut"], cwd=tmp_path, env=environment(tmp_path), timeout=200
     )

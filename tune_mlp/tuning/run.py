@@ -32,6 +32,7 @@ from tune_mlp.results.storage import ObjectStore, location
 from tune_mlp.runs import run_folder, run_location
 from tune_mlp.runs.history import NO_HISTORY, History, check_same_beginning, history_of
 from tune_mlp.runs.journal_writer import Journal
+from tune_mlp.runs.killed_notice import notice_if_killed
 from tune_mlp.runs.manifest import Manifest, RunFacts, check_same_data, check_same_study
 from tune_mlp.runs.phases import Phases
 from tune_mlp.runs.run_location import RunLocation
@@ -190,12 +191,15 @@ def _train_and_test(run: OpenRun, csv: Path | None, display: Display, phases: Ph
     Returns the results, and the number of the signal that ended the run early, if one did."""
 
     def last_words(lost: RayLost) -> None:
+        take_back()
         display.finish()
         _save_failed(run, csv, lost)
         say_error(str(_with_resume_line(lost, run.where, run.study, csv)))
 
+    killed = f"tune-mlp: the search was killed; what was learnt is saved: {_resume_line(run.where, run.study, csv)}"
     try:
-        signal_number = train_trials(run, display, phases, last_words)
+        with notice_if_killed(killed) as take_back:
+            signal_number = train_trials(run, display, phases, last_words)
         phases.over("trials")
         if signal_number is None:
             test_winner(run, display)
