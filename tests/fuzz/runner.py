@@ -63,8 +63,9 @@ ODD_NUMBERS = [
 ]
 
 
-def run_cases(fuzzer: Case, cases: int, folder: Path) -> Counter[int]:
-    """Run a fuzzer so many times and return how often each exit status came; a broken rule fails the test."""
+def run_cases(fuzzer: Case, cases: int, folder: Path, commands: int = 1) -> Counter[int]:
+    """Run a fuzzer so many times and return how often each exit status came; a broken rule fails the test. A case does the work
+    of so many commands, each of which may take SECONDS."""
     statuses: Counter[int] = Counter()
     for number in range(cases):
         place = folder / "case"
@@ -79,7 +80,7 @@ def run_cases(fuzzer: Case, cases: int, folder: Path) -> Counter[int]:
             *([f"{len(said.splitlines())} lines"] if len(said.splitlines()) != (1 if status else 0) else []),
             *(["a line that isn't printable"] if not said.removesuffix("\n").isprintable() else []),
             *([f"{len(said)} characters"] if len(said) > 2100 else []),
-            *([f"{seconds:.1f} s"] if seconds > SECONDS else []),
+            *([f"{seconds:.1f} s"] if seconds > SECONDS * commands else []),
             *([f"{(_kilobytes() - before) / 1000:.0f} MB"] if _kilobytes() - before > KILOBYTES else []),
         ]
         assert not broken, f"seed {SEED}, case {number}: {', '.join(broken)}: {said!r}; its files are in {place}"

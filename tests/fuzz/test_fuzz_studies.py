@@ -158,7 +158,7 @@ def load_a_changed_study(rng: random.Random, folder: Path) -> None:
 
 @CASES
 def test_changed_studies_load_or_are_refused_in_one_line(cases: int, tmp_path: Path) -> None:
-    statuses = run_cases(load_a_changed_study, cases, tmp_path)
+    statuses = run_cases(load_a_changed_study, cases, tmp_path, commands=3)  # a search, and one of each saved study
     assert min(statuses[0], statuses[2]) > cases / 20, "too few of either kind to prove anything"
 
 

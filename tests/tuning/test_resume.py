@@ -28,7 +28,7 @@ from tune_mlp.tuning.trial_files import state_file
 pytestmark = pytest.mark.usefixtures("local_ray")
 
 LONG: dict[str, Any] = {
-    "epochs": 12,
+    "epochs": 8,
     "trials": 4,
     "space": {**SPACE, "batch_size": 1},
     "engine": "eager",

@@ -365,7 +365,7 @@ def test_the_ends_of_the_space_learn(depth: int, batch_size: int, lr: float, tmp
 
 
 def test_a_time_budget_ends_a_study_with_what_it_has(tmp_path: Path) -> None:
-    results = run(study(time_budget=6.0, trials=90_000, epochs=3000, space={"width": 8}), tmp_path)
+    results = run(study(time_budget=6.0, trials=90_000, epochs=300_000, space={"width": 8}), tmp_path)
     assert 0 < len(results.trials) < 90_000
     assert "stopped" in set(results.trials["state"])
     assert results.best is not None
