@@ -12,7 +12,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.test_search import SEARCH, environment, search_until
+from tests.test_chaos import RESUME
+from tests.test_search import environment, search_until
 
 
 def head_process(driver: subprocess.Popen[str], name: str) -> int:
@@ -56,8 +57,6 @@ def test_a_raylet_that_ends_in_order_ends_the_search_and_loses_nothing(tmp_path:
     assert process.returncode == 1
     said = complaint.splitlines()[-1]  # Ray may have said something before
     assert said == "tune-mlp: the search was killed; what was learnt is saved: tune-mlp resume runs/cut"
-    resumed = subprocess.run(
-        [SEARCH[0], "-m", "tune_mlp", "resume", "runs/cut"], cwd=tmp_path, env=environment(tmp_path), timeout=200
-    )
+    resumed = subprocess.run([*RESUME, "runs/cut"], cwd=tmp_path, env=environment(tmp_path), timeout=200)
     assert resumed.returncode == 0
     assert len(pd.read_csv(tmp_path / "runs" / "cut" / "trials.csv")) == 30

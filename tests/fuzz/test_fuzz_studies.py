@@ -138,10 +138,7 @@ def load_a_changed_study(rng: random.Random, folder: Path) -> None:
         for _ in range(rng.choice([0, 0, 0, 0, 1, 2]))
     ]
     study = Study.load(path, sets)
-    written = study.dump()
-    again = folder / "again.yaml"
-    again.write_text(written, encoding="utf-8")
-    assert Study.load(again).dump() == written
+    written = {study.dump()}
     assert repr(study).count("\n") == 0
     for params in itertools.islice(study.draws(), 5):
         to_config(params)
@@ -152,13 +149,16 @@ def load_a_changed_study(rng: random.Random, folder: Path) -> None:
             assert str(study.located(error)).isprintable()  # noqa: PT017
         else:
             assert all(warning.isprintable() for warning in bound.warnings())
-            again.write_text(bound.dump(), encoding="utf-8")
-            assert Study.load(again).dump() == bound.dump()
+            written.add(bound.dump())
+    again = folder / "again.yaml"
+    for text in sorted(written):
+        again.write_text(text, encoding="utf-8")
+        assert Study.load(again).dump() == text
 
 
 @CASES
 def test_changed_studies_load_or_are_refused_in_one_line(cases: int, tmp_path: Path) -> None:
-    statuses = run_cases(load_a_changed_study, cases, tmp_path, commands=3)  # a search, and one of each saved study
+    statuses = run_cases(load_a_changed_study, cases, tmp_path)
     assert min(statuses[0], statuses[2]) > cases / 20, "too few of either kind to prove anything"
 
 

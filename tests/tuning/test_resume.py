@@ -28,7 +28,6 @@ from tune_mlp.tuning.trial_files import state_file
 pytestmark = pytest.mark.usefixtures("local_ray")
 
 LONG: dict[str, Any] = {
-    "epochs": 8,
     "trials": 4,
     "space": {**SPACE, "batch_size": 1},
     "engine": "eager",
@@ -37,24 +36,25 @@ LONG: dict[str, Any] = {
 """Trials of some seconds, so that each reports more than once though nobody wants to decide on it."""
 
 
-Snapshots = tuple[Results, list[Path]]
+Reporting = tuple[Results, list[Path]]
 
 
 @pytest.fixture(scope="module")
-def _reporting(_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Snapshots:
+def _reporting(_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Reporting:
     return snapshots(tmp_path_factory.mktemp("reporting"), **REPORTING)
 
 
 @pytest.fixture
-def reporting(_reporting: Snapshots, tmp_path: Path) -> Snapshots:
+def reporting(_reporting: Reporting, tmp_path: Path) -> Reporting:
     """A study that was run to its end, and a copy of what its driver would have left at some of its instants."""
     whole, folders = _reporting
     return whole, [Path(shutil.copytree(folder, tmp_path / folder.name)) for folder in folders]
 
 
-def test_under_fifo_a_resumed_study_is_the_undisturbed_one_to_the_bit(tmp_path: Path) -> None:
-    whole, folders = snapshots(tmp_path, every=4, **LONG)
-    for folder in some(folders, 2):
+@pytest.mark.parametrize(("epochs", "count"), [(8, 2), pytest.param(20, 3, marks=pytest.mark.slow)])
+def test_under_fifo_a_resumed_study_is_the_undisturbed_one_to_the_bit(tmp_path: Path, epochs: int, count: int) -> None:
+    whole, folders = snapshots(tmp_path, every=4, epochs=epochs, **LONG)
+    for folder in some(folders, count):
         before = history_of(read(folder / "journal.jsonl"))
         resumed = go_on(folder)
         for ours, theirs in zip(comparable(resumed), comparable(whole), strict=True):
@@ -165,7 +165,7 @@ def test_a_time_budget_that_ran_out_can_be_given_again(tmp_path: Path) -> None:
     assert len(go_on(folder, More(time_budget="10m")).trials) == 12
 
 
-def test_a_state_that_cannot_be_read_costs_its_trials_epochs_and_no_more(reporting: Snapshots) -> None:
+def test_a_state_that_cannot_be_read_costs_its_trials_epochs_and_no_more(reporting: Reporting) -> None:
     whole, folders = reporting
     folder = next(folder for folder in folders if list((folder / "checkpoints").glob("state-*.pt")))
     for path in (folder / "checkpoints").glob("state-*.pt"):
@@ -181,7 +181,7 @@ def test_a_resume_may_lower_the_number_of_trials_to_those_that_have_ended() -> N
         More(trials="2").applied(ruined, ended=3)
 
 
-def test_a_state_of_other_settings_is_left_alone(reporting: Snapshots) -> None:
+def test_a_state_of_other_settings_is_left_alone(reporting: Reporting) -> None:
     whole, folders = reporting
     folder = next(folder for folder in folders if list((folder / "checkpoints").glob("state-*.pt")))
     (path, *_) = (folder / "checkpoints").glob("state-*.pt")

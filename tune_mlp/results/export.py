@@ -17,6 +17,7 @@ from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE, WriteOnlyCell
 from tabulate import tabulate
 
 from tune_mlp.errors import StorageError, UsageError, did_you_mean
+from tune_mlp.results.plain_text import FORMULA
 
 Writer = Callable[[pd.DataFrame, Path], None]
 
@@ -85,7 +86,7 @@ def write_xlsx(frame: pd.DataFrame, path: Path) -> None:
                 return value
             text = WriteOnlyCell(sheet, ILLEGAL_CHARACTERS_RE.sub("", value))
             text.data_type = "s"  # openpyxl takes "=1+1" for a formula and "#N/A" for an error
-            if value.startswith(("=", "+", "-", "@")):
+            if value.startswith(FORMULA):
                 text.quotePrefix = True  # Excel would take it for a formula, too, once the cell is edited
             return text
 

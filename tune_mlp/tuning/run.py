@@ -39,7 +39,7 @@ from tune_mlp.runs.run_location import RunLocation
 from tune_mlp.study.study import BoundStudy, Override, Study
 from tune_mlp.tuning.cluster import Cluster, fewer_than_asked
 from tune_mlp.tuning.preparation import PreparedStudy, announce, cluster_for, prepare
-from tune_mlp.tuning.ray_compat.cluster_start import require_working_directory
+from tune_mlp.tuning.ray_compat.cluster_start import check_ray_can_start
 from tune_mlp.tuning.ray_compat.head_watch import RayLost
 from tune_mlp.tuning.search_loop import OpenRun, test_winner, train_trials
 
@@ -90,7 +90,7 @@ trials at once, and a stack for what must stay open until Ray has ended."""
 
 def run_study(study: Study, request: Request, display: Display) -> Results:
     """Run a study and return what was found; the folder holds all of it, whatever happens on the way."""
-    require_working_directory()
+    check_ray_can_start()
     phases = Phases()
     out = location(request.out)
     if request.csv:
@@ -114,7 +114,7 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
 def resume_study(where: Path | ObjectStore, more: More, request: Request, display: Display) -> Results:
     """Continue a run that was interrupted or lost its driver, or extend a run that has ended. Ended trials stay as they are,
     open trials go on from their saved states, and later draws are those that would have come anyway."""
-    require_working_directory()
+    check_ray_can_start()
     phases = Phases()
     if request.csv:
         run_folder.check_writable(request.csv)

@@ -69,7 +69,7 @@ def connected(
         with large_imports():
             import ray
 
-        require_working_directory()
+        check_ray_can_start()
         already = ray.is_initialized()
         own = not already and address is None
         with session_folder() if own else contextlib.nullcontext() as temporary, _handler_of_sigterm_kept():
@@ -127,7 +127,7 @@ def _handler_of_sigterm_kept() -> Iterator[None]:
             signal.signal(signal.SIGTERM, before)
 
 
-def require_working_directory() -> None:
+def check_ray_can_start() -> None:
     """Refuse to start where the working directory was deleted: Ray's processes can't be started from there. Refuse a name
     that isn't UTF-8, too, there or on the command line, which Ray keeps."""
     try:

@@ -210,9 +210,8 @@ class WaitingHyperBand(HyperBandScheduler):  # type: ignore[misc]  # ray ships n
         try:
             return str(super()._process_bracket(tune_controller, bracket))
         finally:
-            bracket.is_being_processed = (
-                False  # Ray leaves it True, and would then ignore the end of the last running trial
-            )
+            # Ray leaves it True, and would then ignore the end of the last running trial.
+            bracket.is_being_processed = False
 
 
 class Population(PopulationBasedTraining):  # type: ignore[misc]  # ray ships no types
