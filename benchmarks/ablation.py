@@ -53,7 +53,7 @@ def epochs(plain: Sequence[str]) -> list[Work]:
 
 
 def cells() -> list[Cell]:
-    """The nets with both batch sizes."""
+    """Return the nets of the ablation, each with both batch sizes."""
     return [Cell("mnist", mlp(widths, batch)) for widths in NETS for batch in BATCHES]
 
 

@@ -1,4 +1,4 @@
-"""All measurements, one command: `make bench`, or `make bench QUICK=1` for the short form.
+"""Run all measurements with one command: `make bench`, or `make bench QUICK=1` for the short form.
 
 The contenders of a table take turns in one process tree, one thread each, and ratios are of medians from the same run.
 The full form writes RECORDS.md; `--only` runs some parts, and replaces no other part's section.
@@ -19,11 +19,11 @@ from benchmarks.tables import Table, terminal, write_records
 
 REPEATS, QUICK_REPEATS = 7, 3
 CALM = 0.2
-"""Cores that may be busy with other things before it is worth saying."""
+"""The number of busy cores from which on a warning is printed."""
 
 
 def parts(quick: bool, repeats: int, console: Console) -> dict[str, Callable[[], list[Table]]]:
-    """What can be measured, by name, in order."""
+    """Return what can be measured, by name, in the order in which it is measured."""
     found: dict[str, Callable[[], list[Table]]] = {
         "peers": lambda: cells.measure(machine.measure_limits(), repeats, quick, console),
         "epochs": lambda: [whole_epochs.one_and_many(repeats, quick)],

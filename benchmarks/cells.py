@@ -22,25 +22,25 @@ from tune_mlp.data.split import make_problem
 from tune_mlp.engines.choose import ENGINES, engine
 
 Epoch = Callable[[], float]
-"""Trains one epoch more, and returns its loss."""
+"""A function that trains one more epoch and returns its loss."""
 STEPS = 1500
-"""So many steps an epoch of MNIST has in a cell, twice as many at a batch of 1: 0.2 to 1 s for the slower contenders."""
+"""The number of steps of an epoch of MNIST in a cell, doubled at a batch size of 1: 0.2 to 1 s for the slower contenders."""
 DIGITS_EPOCHS = 20
-"""How many epochs of digits are timed together: one is over in milliseconds."""
+"""The number of epochs of digits that are timed together, since one takes milliseconds."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What is trained."""
+    """A net, a batch size and an optimiser that are trained."""
 
     data: Literal["mnist", "digits"]
     config: TrialConfig
     target: float | None = None
-    """How many times faster than eager the compiled engine should be."""
+    """The factor by which the compiled engine should be faster than eager."""
 
     @property
     def net(self) -> str:
-        """As 784-64x5-10."""
+        """The net's layers in short: `784-64x5-10`."""
         inputs = {"mnist": 784, "digits": 64}[self.data]
         hidden = self.config.hidden
         same = len(set(hidden)) == 1 and len(hidden) > 2
@@ -49,14 +49,14 @@ class Cell:
 
     @property
     def method(self) -> str:
-        """The optimiser and what else makes a step dearer."""
+        """The optimiser, and the settings that make a step slower."""
         config = self.config
         name = config.optimizer.name if not getattr(config.optimizer, "momentum", 0) else "momentum"
         return f"{name}, batch norm, dropout" if config.batch_norm else name
 
     @property
     def matrices(self) -> list[int]:
-        """How many weights each layer's matrix has."""
+        """The number of weights in each layer's matrix."""
         widths = [{"mnist": 784, "digits": 64}[self.data], *self.config.hidden, 10]
         return [a * b for a, b in itertools.pairwise(widths)]
 
@@ -78,7 +78,7 @@ NETS: dict[tuple[int, ...], tuple[float | None, float]] = {
 
 
 def cells() -> list[Cell]:
-    """All of them."""
+    """Return all cells."""
     found = [
         Cell("mnist", mlp(widths, batch), alone if batch == 1 else together)
         for widths, (alone, together) in NETS.items()
@@ -107,7 +107,7 @@ def problem(data: str, samples: int | None = None) -> Problem:
 
 
 def engines() -> list[str]:
-    """The engines of this version, eager first."""
+    """Return the engines of this version, eager first."""
     return [name for name in ("eager", "compiled") if name in ENGINES]
 
 
@@ -123,7 +123,7 @@ def _of_peer(make: Callable[..., Epoch], cell: Cell, problem: Problem) -> Epoch:
 
 
 def contenders(cell: Cell, problem: Problem) -> dict[str, Epoch]:
-    """All that can train the cell, by name, in the order in which they take turns."""
+    """Return all contenders that can train the cell, by name, in the order in which they take turns."""
     found = {name: _of_engine(name, cell, problem) for name in engines()}
     found["DataLoader"] = _of_peer(dataloader.make, cell, problem)
     if sklearn_mlp.can(cell.config):
@@ -132,7 +132,7 @@ def contenders(cell: Cell, problem: Problem) -> dict[str, Epoch]:
 
 
 def in_turns(work: Mapping[str, Epoch], repeats: int, epochs: int = 1) -> dict[str, list[float]]:
-    """Seconds an epoch, repetition by repetition: A B C A B C ..., after one epoch of each that isn't counted."""
+    """Return the seconds of an epoch in each repetition. The contenders take turns, after one epoch each that isn't counted."""
 
     def some(name: str) -> None:
         for _ in range(epochs):
@@ -149,7 +149,7 @@ def in_turns(work: Mapping[str, Epoch], repeats: int, epochs: int = 1) -> dict[s
 
 
 def measure(limits: Limits, repeats: int, quick: bool, console: Console) -> list[Table]:
-    """The peers side by side, and how near the compiled engine comes to the machine's limits."""
+    """Time the peers side by side, and compare the compiled engine's speed with the machine's limits."""
     names = [*engines(), "DataLoader", "scikit-learn"]
     peers = Table(
         "Microseconds a step, side by side",
@@ -199,7 +199,7 @@ def measure(limits: Limits, repeats: int, quick: bool, console: Console) -> list
 
 
 PASSES = {"sgd": 3, "momentum": 5, "adam": 7}
-"""How often a step reads or writes each weight, or a number of the optimiser's that belongs to it."""
+"""The number of times that a step reads or writes each weight, or a number that the optimiser keeps for it."""
 
 
 def _shares(cell: Cell, seconds: float, limits: Limits) -> list[str]:

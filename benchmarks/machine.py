@@ -25,7 +25,7 @@ PASSES = 64
 
 @dataclass(frozen=True)
 class Limits:
-    """What one core does at most."""
+    """The highest speeds that one core was seen to reach."""
 
     fma_gflops: float
     """float32 multiply-adds from L1, each counted as two."""
@@ -39,7 +39,7 @@ class Limits:
 
 
 def facts() -> str:
-    """One line: processor, cores, caches, versions."""
+    """Return one line that names the processor, its cores and caches, and the versions."""
     versions = [f"Python {platform.python_version()}"]
     for name in PACKAGES:
         try:
@@ -66,7 +66,7 @@ def _git(*words: str) -> str:
 
 
 def busy(seconds: float = 1.0) -> float:
-    """How many cores others keep busy while this process sleeps: timings want a calm machine."""
+    """Return the number of cores that other processes keep busy while this process sleeps."""
 
     def jiffies() -> tuple[int, int]:
         counts = [int(count) for count in Path("/proc/stat").read_text().partition("\n")[0].split()[1:]]
@@ -104,7 +104,7 @@ def _processor() -> str:
 
 
 def measure_limits(repeats: int = 7) -> Limits:
-    """Each limit is the best of some repetitions: a limit is what the core can do, not what it does on average."""
+    """Measure the machine's limits. Each is the best of several repetitions, since a limit is what a core can reach."""
     blas = max(_blas_gflops(n, repeats) for n in (512, 768, 1024))  # its own loop may use wider vectors than ours
     l2_bytes = cache_sizes().get("L2", 1024**2)
     return Limits(
@@ -171,5 +171,5 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def median(seconds: list[float]) -> float:
-    """The middle one."""
+    """Return the median."""
     return statistics.median(seconds)

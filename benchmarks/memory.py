@@ -14,14 +14,14 @@ from benchmarks.tables import Table, at_most
 from tune_mlp.planning.memory import family, proportional
 
 PAUSE = 0.1
-"""Seconds between two looks."""
+"""The seconds between two measurements."""
 IDLE = "ray::IDLE"
 """Ray's name for a worker that waits."""
 
 
 @dataclass
 class Peak:
-    """The most that was seen, in MB."""
+    """The largest amounts of memory that were seen, in MB."""
 
     all: float = 0.0
     worker: float = 0.0
@@ -29,7 +29,7 @@ class Peak:
 
 
 def one_more_worker(quick: bool) -> Table:
-    """A study at one trial at a time, then at two; the difference is what the second costs."""
+    """Measure a study with one trial at a time and with two; the difference is the cost of a second worker."""
     trials = "6" if quick else "25"
     peaks = {concurrent: _watch(concurrent, trials) for concurrent in (1, 2)}
     added = peaks[2].all - peaks[1].all
@@ -69,12 +69,12 @@ def _watch(concurrent: int, trials: str) -> Peak:
 
 
 def is_worker(name: str) -> bool:
-    """Ray names a process by the class of its actor, which Tune may have wrapped."""
+    """Tell if a process is a trial worker: Ray names it by the class of its actor, which Tune may have wrapped."""
     return name.startswith(("ray::TrialActor", "ray::_Inner"))
 
 
 def command_line(pid: int) -> str:
-    """Nothing of a process that has ended."""
+    """Return the command line of a process, or an empty text if it has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
     except OSError:

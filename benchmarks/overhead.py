@@ -32,7 +32,7 @@ def tiny() -> tuple[np.ndarray, np.ndarray]:
 
 
 def seconds(trials: int, scheduler: str, folder: Path) -> float:
-    """The wall time of one search."""
+    """Return the wall time of one search."""
     study = folder / "tiny.yaml"
     study.write_text(STUDY % scheduler)
     start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""How true `tune-mlp plan` is: the forecast of three studies, and then the studies themselves, as a markdown table.
+"""The accuracy of `tune-mlp plan`: the forecast of three studies, and then the studies themselves, as a markdown table.
 
 Run it on a calm machine: `python -m benchmarks.plan [--only NAME] [--repeats N]`. Both commands are timed from the start
 of the process to its end; MNIST is looked for where the searches look for it.
@@ -26,7 +26,7 @@ ALLOWED = 0.3
 
 
 def run(*words: str) -> tuple[float, str]:
-    """The wall time of a command, and what it printed."""
+    """Run a command, and return its wall time and its output."""
     start = time.perf_counter()
     done = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True, check=False)
     if done.returncode:
@@ -35,7 +35,7 @@ def run(*words: str) -> tuple[float, str]:
 
 
 def forecast(output: str) -> tuple[float, str]:
-    """The seconds that a plan names, and its whole line."""
+    """Return the number of seconds that a plan forecasts, and the line that says it."""
     line = next(line for line in output.splitlines() if line.startswith("wall time"))
     found = re.search(r"about (\d+(?::\d+)+)", line)
     assert found
@@ -46,7 +46,7 @@ def forecast(output: str) -> tuple[float, str]:
 
 
 def compare(options: str) -> tuple[list[str], float]:
-    """A row of the table, and the forecast over what it took."""
+    """Run the plan and the search, and return a row of the table and the forecast divided by the real time."""
     words = shlex.split(options)
     took, output = run("tune_mlp", "plan", *words)
     foreseen, line = forecast(output)
@@ -58,7 +58,7 @@ def compare(options: str) -> tuple[list[str], float]:
 
 
 def main() -> int:
-    """Print the table; 1 where a forecast is further off than is allowed."""
+    """Print the table, and return 1 if a forecast is further off than is allowed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=list(STUDIES), action="append", help="This study alone; repeatable.")
     parser.add_argument("--repeats", type=int, default=1, help="How often each is planned and run.")

@@ -48,25 +48,25 @@ def command(*arguments: str) -> str:
 
 @dataclass(frozen=True)
 class Searched:
-    """One `python -m tune_mlp.search`, start of the process to its end."""
+    """The outcome of one `python -m tune_mlp.search`, timed from the start of the process to its end."""
 
     wall: float
     trials: int
     failed: int
     epochs: int
     training: float
-    """Seconds, summed over the trials."""
+    """The seconds of training, summed over the trials."""
     evaluation: float
-    """As `training`."""
+    """The seconds of evaluation, summed over the trials."""
     best: float
     """The winner's best validation accuracy."""
     engine: str
     phases: dict[str, float]
-    """Of the run, from its manifest."""
+    """The seconds of each phase of the run, from its manifest."""
 
     @property
     def overhead(self) -> float:
-        """Wall time x cores over the seconds of training and evaluation."""
+        """The wall time, times the number of cores, divided by the seconds of training and evaluation."""
         return self.wall * CORES / (self.training + self.evaluation)
 
 
@@ -95,7 +95,7 @@ COLUMNS = ("study", "wall, s", "trials", "epochs", "trial-seconds", "best accura
 
 
 def race(repeats: int, console: Console) -> list[Table]:
-    """The origin study's 25 draws: ours once, the stock script once, then ours again; everything included in each."""
+    """Time the origin study's 25 draws from start to end: ours, then the stock script, then ours again."""
     study = Study.load(ROOT / SPACES / "origin_asha.yaml")
     draws = [to_config(params) for params in itertools.islice(study.draws(), study.number_of_trials)]
     fields = ("lr", "batch_size", "depth", "width", "loss")
@@ -142,7 +142,7 @@ PHASES = {
     "test": "the winner's test",
     "tables": "writing the tables",
 }
-"""What the phases beside the trials are made of."""
+"""The phases beside the trials, and what each contains."""
 
 
 def _where_time_goes(searched: Searched) -> Table:
@@ -173,7 +173,7 @@ def _all_well(searched: Searched) -> Target:
 
 
 def quick_stock() -> Table:
-    """Does the stock script still run?"""
+    """Check that the stock script still runs."""
     output: list[str] = []
     wall = timed(lambda: output.append(command(str(STOCK), "--quick")))
     stock = json.loads(output[0].strip().splitlines()[-1])
@@ -182,7 +182,7 @@ def quick_stock() -> Table:
 
 
 def digits_grid() -> Table:
-    """All 384 nets of the digits grid."""
+    """Time the digits grid, which has 384 nets."""
     searched = search("--space", str(SPACES / "digits_grid.yaml"))
     return Table(
         "The digits grid: 384 nets, 250 epochs each",
@@ -194,7 +194,7 @@ def digits_grid() -> Table:
 
 
 def hundred_trials() -> Table:
-    """Is the tuning loop nearly all training?"""
+    """Measure how much of a search of 100 trials is training."""
     searched = search("--space", "mnist_asha", "--trials", "100")
     return Table(
         "100 trials of mnist_asha",
@@ -206,5 +206,5 @@ def hundred_trials() -> Table:
 
 
 def is_compiled() -> bool:
-    """Has this version the engine that long studies need?"""
+    """Tell if this version has the compiled engine, without which long studies take too long."""
     return "compiled" in engines()

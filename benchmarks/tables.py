@@ -30,7 +30,7 @@ by hand.
 
 @dataclass(frozen=True)
 class Target:
-    """A claim, and whether it held."""
+    """A claim, and whether the measurement confirmed it."""
 
     claim: str
     met: bool
@@ -38,7 +38,7 @@ class Target:
 
 @dataclass
 class Table:
-    """Figures under a title; all are text by now."""
+    """A table of figures with a title; all figures are text here."""
 
     title: str
     columns: Sequence[str]
@@ -61,7 +61,7 @@ class Table:
         console.print()
 
     def markdown(self, command: str) -> str:
-        """A section of RECORDS.md."""
+        """Return the table as a section of RECORDS.md."""
         stamp = f"{datetime.now(UTC):%Y-%m-%d}, commit {commit()}, `{command}`, on {facts()}."
         lines = [f"## {self.title}", "", stamp, "", _row(self.columns)]
         lines.append(_row(["---"] + ["---:"] * (len(self.columns) - 1)))
@@ -95,12 +95,12 @@ def figure(value: float) -> str:
 
 
 def at_least(value: float, wanted: float, what: str) -> Target:
-    """The claim that a ratio is as large as it should be."""
+    """Return the claim that a ratio is at least as large as it should be."""
     return Target(f"{what}: {figure(value)}x, at least {wanted:g}x wanted", value >= wanted)
 
 
 def at_most(value: float, wanted: float, what: str, unit: str = "x") -> Target:
-    """The claim that a figure is as small as it should be."""
+    """Return the claim that a figure is at most as large as it should be."""
     return Target(f"{what}: {figure(value)}{unit}, at most {wanted:g}{unit} wanted", value <= wanted)
 
 

@@ -22,12 +22,12 @@ def best_engine() -> str:
 
 
 def samples(quick: bool) -> int | None:
-    """How much of MNIST an epoch is; all where nothing is said."""
+    """Return how many samples of MNIST make an epoch; all of them by default."""
     return QUICK_SAMPLES if quick else None
 
 
 def one_and_many(repeats: int, quick: bool) -> Table:
-    """A batch of 1 against a batch of 32, and each epoch's own validation pass."""
+    """Time an epoch with a batch size of 1 and one with 32, and the validation pass of each."""
     its_problem = problem("mnist", samples(quick))
     fold, dataset = its_problem.folds[0], its_problem.dataset
     validation = fold.validation[: len(fold.train) // 4]

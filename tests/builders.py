@@ -63,5 +63,5 @@ def problem(task: Task = "classification", data: Dataset | None = None, **settin
 
 
 def config(**settings: Any) -> TrialConfig:
-    """As TrialConfig, where model, optimizer and init may be given as dicts: `config(optimizer={"name": "adam"})`."""
+    """Make a TrialConfig; model, optimizer and init may be dicts: `config(optimizer={"name": "adam"})`."""
     return TrialConfig.model_validate({"width": 16, "batch_size": 8, "lr": 0.05, **settings})

@@ -25,13 +25,13 @@ def _ray() -> Iterator[None]:
 
 @pytest.fixture
 def local_ray(_ray: None, recwarn: pytest.WarningsRecorder) -> None:
-    """A running Ray that studies join."""
+    """Provide a running Ray that studies join."""
     warnings.simplefilter("ignore", category=DeprecationWarning)  # Ray calls what Python deprecates
 
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[Bucket]:
-    """An object store on loopback, with a bucket."""
+    """Start an object store on loopback with a bucket."""
     bucket = Bucket()
     yield bucket
     bucket.stop()

@@ -38,7 +38,7 @@ QUICK_CHECKS = {
 
 
 def processes() -> dict[int, int]:
-    """Every process that runs, with its parent."""
+    """Return each running process with its parent."""
     found = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
@@ -56,7 +56,7 @@ def command(pid: int) -> str:
 
 
 def below(pid: int) -> list[int]:
-    """A process's children, theirs, and so on."""
+    """Return all descendants of a process."""
     parents = processes()
     found, layer = [], {pid}
     while layer := {child for child, parent in parents.items() if parent in layer}:
@@ -94,14 +94,14 @@ def none_left_of(session: str) -> bool:
 
 @dataclass
 class Node:
-    """One `ray start --block`, and all below it."""
+    """A process `ray start --block` and all its descendants."""
 
     process: subprocess.Popen[bytes]
     folder: Path
 
     @property
     def chunks_received(self) -> int:
-        """Of objects that other nodes sent to this one, as its own daemon counts."""
+        """The number of chunks of objects that this node received from other nodes, as its own raylet counts them."""
         said = (self.folder / "session_latest" / "logs" / "debug_state.txt").read_text()
         return int(said.partition("num chunks received total:")[2].split()[0])
 
@@ -122,7 +122,7 @@ class Node:
 
 @dataclass
 class Nodes:
-    """A Ray of several nodes on this machine, on ports of its own, that lets in whoever has its token."""
+    """A Ray of several nodes on this machine, with its own ports and its own token."""
 
     folder: Path
     settings: Mapping[str, str]
@@ -192,7 +192,7 @@ def free_ports(count: int) -> list[int]:
 
 @contextlib.contextmanager
 def nodes(head: int, *others: int, **settings: str) -> Iterator[Nodes]:
-    """A head and other nodes, each with so many CPUs; nothing of them is left at the end."""
+    """Start a head and other nodes, each with so many CPUs, and remove everything of them at the end."""
     folder = Path(tempfile.mkdtemp(prefix="n", dir="/tmp"))  # short: a socket's path has 107 bytes at most
     ray = Nodes(folder, settings)
     try:
@@ -208,8 +208,10 @@ def nodes(head: int, *others: int, **settings: str) -> Iterator[Nodes]:
 
 
 class Killer:
-    """Ends workers below a process, whatever they are at, one after the other, at random instants, until it has ended so
-    many. Between two of them some trial must get on: where none can, all are given up, as they should be."""
+    """Ends workers of a process, one after the other, at random instants, until it has ended as many as it should.
+
+    It waits between two of them until a trial has made progress: if none could, all trials would rightly be given up.
+    """
 
     def __init__(self, pid: int, kills: int, seed: int, longest: float) -> None:
         self.killed = 0

@@ -13,7 +13,7 @@ KEY, SECRET = "the-key", "the-secret-of-tests"
 
 
 class Bucket:
-    """Stopped and started again it still has its files."""
+    """A bucket on a server of its own; it keeps its files while the server is stopped."""
 
     def __init__(self) -> None:
         self._port = 0
@@ -58,7 +58,7 @@ class Bucket:
         return ObjectStore(self.uri(prefix))
 
     def files(self, prefix: str) -> dict[str, bytes]:
-        """All below, by their names from there; what is empty marks a folder."""
+        """Return all files below a path, by their names relative to it; an empty one marks a folder."""
         client = self.client()
         found = client.list_objects_v2(Bucket="runs", Prefix=f"{prefix}/").get("Contents", [])
         files = {}
@@ -72,7 +72,7 @@ class Bucket:
             self.client().put_object(Bucket="runs", Key=f"{to}/{name}", Body=content)
 
     def deny(self, bucket: str) -> None:
-        """A bucket that nobody may write."""
+        """Make a bucket that nobody may write to."""
         client = self.client()
         client.create_bucket(Bucket=bucket)
         rule = {"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{bucket}/*"}

@@ -26,7 +26,7 @@ def _copy(source: str, target: str) -> None:
 
 
 class Snapshots(Memory):
-    """Copies the run's folder after events, as a driver that is killed at that instant leaves it."""
+    """A display that copies the run's folder after events; a driver that is killed at that instant leaves such a folder."""
 
     def __init__(self, run: Path, every: int) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Snapshots(Memory):
 
 
 def snapshots(out: Path, every: int = 3, **settings: Any) -> tuple[Results, list[Path]]:
-    """A study run to its end, and what it would have left at some of its instants."""
+    """Run a study to its end, and return copies of its folder at some of its events."""
     display = Snapshots(out / "whole", every)
     results = run_study(study(**settings), Request(out=out, name="whole"), display)
     assert display.folders

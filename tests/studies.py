@@ -19,8 +19,10 @@ SPACE: dict[str, Any] = {
 
 
 def study(**settings: Any) -> Study:
-    """A study of digits that takes a second or two, one trial at a time where that can be had for the asking: the start of
-    a worker is most of it. With a scheduler of its own, as many as the Ray has room for."""
+    """Return a study of digits that takes a second or two.
+
+    It trains one trial at a time unless it has a scheduler of its own, since the start of a worker is most of its time.
+    """
     if settings.get("scheduler") not in ("hyperband", "pbt") and "resources" not in settings:
         settings.setdefault("concurrent", None if isinstance(settings.get("scheduler"), dict) else 1)
     data = {"name": "digits", **settings.pop("data", {})}
@@ -28,7 +30,7 @@ def study(**settings: Any) -> Study:
 
 
 class Memory(Display):
-    """Keeps what a person would have seen."""
+    """A display that keeps what a person would have seen."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []

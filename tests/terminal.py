@@ -19,7 +19,7 @@ from rich.text import Text
 
 
 class Terminal:
-    """A screen of so many columns and lines, as a person would see it."""
+    """A screen with so many columns and lines, as a person would see it."""
 
     def __init__(self, columns: int, lines: int) -> None:
         self.screen = pyte.Screen(columns, lines)
@@ -68,7 +68,7 @@ class Terminal:
         return "\n".join(line.rstrip() for line in self.screen.display).rstrip().splitlines()
 
     def svg(self, title: str) -> str:
-        """The screen as a picture."""
+        """Return the screen as a picture."""
         count = len(self.lines)
         console = Console(width=self.screen.columns, record=True, file=io.StringIO(), force_terminal=True)
         for y in range(count):

@@ -19,7 +19,7 @@ TABLE = "a,b\n1,x\n2,y\n"
 
 @pytest.fixture(scope="module", autouse=True)
 def _ray_is_imported() -> None:
-    """A search imports Ray in a thread, where a warning of Ray's own, an error in tests, would leave it half imported."""
+    """Import Ray before the tests: a warning of Ray's in a search's thread would leave Ray half imported."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import ray.tune  # noqa: F401
@@ -27,7 +27,7 @@ def _ray_is_imported() -> None:
 
 @pytest.fixture
 def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty working folder, no cache, no internet, and a Ray that mustn't be started."""
+    """Give the test an empty working directory, no cache, no internet, and a Ray that mustn't be started."""
     import tune_mlp.data.mnist
     import tune_mlp.tuning.preparation
 
@@ -54,7 +54,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def ended(words: list[str], main: object = search.main) -> int:
-    """The exit status, whether by return or by argparse's exit."""
+    """Return the exit status of a command, whether it returned or exited."""
     try:
         return main(words)  # type: ignore[operator, no-any-return]
     except SystemExit as exit_:

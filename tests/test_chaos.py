@@ -67,7 +67,7 @@ def over(run: Path) -> bool:
 
 
 def acknowledged_beyond_states(run: Path) -> list[int]:
-    """The open trials of which more was written down than their last report and what their states hold."""
+    """Return the open trials for which the journal has more epochs than their last saved state."""
     past, found = history_of(read(run / "journal.jsonl")), []
     for trial in past.open:
         reports = [

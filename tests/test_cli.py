@@ -28,7 +28,7 @@ from tune_mlp.study.study import Study
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A run's folder that holds a journal and nothing else."""
+    """Return a run's folder that holds only a journal."""
     folder = tmp_path / "a_run"
     folder.mkdir()
     write(folder / "journal.jsonl", a_study())
@@ -155,7 +155,7 @@ def test_export_to_the_screen_prints_the_table_and_nothing_else(
 
 
 def test_export_to_the_screen_can_be_sent_to_a_file(run: Path, tmp_path: Path) -> None:
-    """The screen's file must not be replaced, as a file that is written aside would be."""
+    """A redirected stdout must not be replaced, unlike a file that is written aside and renamed."""
     out = tmp_path / "sent.csv"
     with out.open("wb") as file:
         words = [sys.executable, "-m", "tune_mlp", "export", str(run), "--to", "csv", "--output", "-"]

@@ -34,7 +34,7 @@ LOOKS_UP = {"find_spec", "import_module", "importorskip"}
 
 
 def imported(source: str) -> Iterator[str]:
-    """The top-level modules that a source imports, those that are named as text included."""
+    """Return the top-level modules that a source imports, including those that it names as text."""
     for node in ast.walk(ast.parse(source)):
         names: list[str | None] = []
         if isinstance(node, ast.Import):
@@ -47,7 +47,7 @@ def imported(source: str) -> Iterator[str]:
 
 
 def third_party(folder: str) -> set[str]:
-    """The distributions that the modules of a folder import."""
+    """Return the distributions that the modules of a folder import."""
     found = {name for path in (ROOT / folder).rglob("*.py") for name in imported(path.read_text(encoding="utf-8"))}
     assert found, folder
     return {DISTRIBUTIONS.get(name, name) for name in found - OF_OUR_OWN - OPTIONAL - set(sys.stdlib_module_names)}

@@ -84,14 +84,14 @@ def test_every_link_of_the_pages_leads_to_a_file() -> None:
 
 
 def walk_throughs() -> dict[str, list[tuple[str, str]]]:
-    """Each walk-through of the architecture page by its title: its stops, as file and name."""
+    """Return the stops of each walk-through of the architecture page, as file and name, by its title."""
     part = ARCHITECTURE.partition("## Walk-throughs")[2].partition("\n## ")[0]
     sections = [section.partition("\n") for section in part.split("\n### ")[1:]]
     return {title: STOP.findall(text) for title, _, text in sections}
 
 
 def names_of(path: Path) -> set[str]:
-    """The names that a file defines or imports at its top, and `Class.method` for the methods of its classes."""
+    """Return the names that a file defines or imports at its top level, and `Class.method` for methods."""
     found: set[str] = set()
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         match node:
@@ -123,7 +123,7 @@ def test_a_published_page_that_was_written_anew_gets_its_summary(pages: ModuleTy
 
 
 def test_every_published_study_has_its_claims_in_the_kept_table() -> None:
-    """Where this fails: tune-mlp reproduce all, copy its reproduced.csv and .md to docs/published.*, and make docs"""
+    """If this fails, run tune-mlp reproduce all, copy its reproduced.csv and .md to docs/published.*, and run make docs."""
     kept = pd.read_csv(ROOT / "docs" / "published.csv")
     for name in published_studies():
         published = load(name).published
@@ -149,7 +149,7 @@ def test_the_readmes_study_is_valid() -> None:
 
 
 def readme_commands() -> list[str]:
-    """The README's shell commands of the first steps, without their comments."""
+    """Return the README's shell commands of the first steps, without their comments."""
     block = README.partition("## First steps")[2].partition("```sh\n")[2].partition("```")[0]
     return [line.partition("#")[0].strip() for line in block.splitlines()]
 

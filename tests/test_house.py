@@ -25,7 +25,7 @@ def lines_of(path: Path) -> int:
 
 
 def docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """The line and text of each docstring of a module, its classes and functions, and of each attribute."""
+    """Yield the line and the text of each docstring of a module, its classes, functions and attributes."""
     for node in ast.walk(tree):
         for body in (getattr(node, name, None) for name in ("body", "orelse", "finalbody")):
             for statement in body if isinstance(body, list) else []:
@@ -35,7 +35,7 @@ def docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def nounless(path: Path) -> list[str]:
-    """The docstrings of a module that leave out their noun, as `file:line: text`."""
+    """Return the docstrings of a module that leave out their noun, as `file:line: text`."""
     where = path.relative_to(ROOT)
     found = docstrings(ast.parse(path.read_text(encoding="utf-8")))
     return [

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def environment(home: Path) -> dict[str, str]:
-    """A newcomer's: an empty home, and no data anywhere; but the kernels that these tests have compiled once."""
+    """Return a newcomer's environment: an empty home and no data, but the kernels that these tests have compiled."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TUNE_MLP", "XDG_"))}
     if must_compile("compiled"):
         load_engine("compiled")
@@ -64,7 +64,7 @@ def test_a_search_prints_plain_lines_where_there_is_no_terminal_and_nothing_else
 
 @pytest.mark.slow  # it compiles all kernels
 def test_the_kernels_are_compiled_once_with_a_line_that_says_so(tmp_path: Path) -> None:
-    """In a home of its own; a second search finds them there."""
+    """The home is empty at first; a second search finds the kernels there."""
     env = {name: value for name, value in environment(tmp_path).items() if name != "NUMBA_CACHE_DIR"}
     outputs = [search(QUICK, tmp_path, env).stdout for _ in range(2)]
     assert [output.count("compiled the kernels in") for output in outputs] == [1, 0]
@@ -100,7 +100,7 @@ def test_a_terminal_shows_a_live_view_that_leaves_only_the_result(tmp_path: Path
 
 
 def search_until(said: str, folder: Path, *words: str) -> subprocess.Popen[str]:
-    """A search that has come to the line that begins so."""
+    """Start a search, and return it when it has printed a line that begins so."""
     process = subprocess.Popen(
         [*SEARCH, *words],
         cwd=folder,
@@ -155,7 +155,7 @@ def test_a_hung_up_terminal_leaves_a_run_that_is_resumed(tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_a_search_whose_hangups_are_ignored_goes_on(tmp_path: Path) -> None:
-    """As under `nohup`."""
+    """`nohup` starts a search like this."""
     process = subprocess.Popen(
         ["nohup", *SEARCH, *QUICK, "--name", "whole"],
         cwd=tmp_path,
@@ -309,7 +309,7 @@ def test_no_process_outlives_a_search(tmp_path: Path) -> None:
 
 
 def _marked(mark: str) -> list[str]:
-    """The processes whose environment holds the mark."""
+    """Return the processes whose environment holds the mark."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.mark.slow
 def test_a_wheel_in_a_venv_of_its_own_runs_the_main_job_from_any_folder(tmp_path: Path) -> None:
-    """The dependencies are borrowed from this environment; the package and its spaces come from the wheel alone."""
+    """This environment's dependencies are used; the package and its spaces come from the wheel alone."""
     dist = tmp_path / "dist"
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(dist), str(ROOT)]
     subprocess.run(build, check=True, cwd=tmp_path)

@@ -54,7 +54,7 @@ BEGIN, END = "<!-- versions:begin -->\n", "<!-- versions:end -->\n"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one set of versions on one day."""
+    """The outcome for one set of versions on one day."""
 
     day: str
     name: str

@@ -44,7 +44,7 @@ def build_optimizer(model: nn.Module, config: TrialConfig) -> torch.optim.Optimi
 def train_one_epoch(
     model: nn.Module, loader: DataLoader[Any], criterion: nn.Module, optimizer: torch.optim.Optimizer
 ) -> float:
-    """The epoch's mean loss."""
+    """Train one epoch and return its mean loss."""
     model.train()
     running_loss = 0.0
     for inputs, labels in loader:
@@ -58,7 +58,7 @@ def train_one_epoch(
 
 
 def make(x: NDArray[Any], y: NDArray[Any], config: TrialConfig) -> Callable[[], float]:
-    """What trains one epoch more on x float32 [n, features] and y int64 [n], and returns its loss."""
+    """Return a function that trains one more epoch on x float32 [n, features] and y int64 [n], and returns its loss."""
     assert config.loss == "cross_entropy"
     assert config.activation == "relu"
     model = build_model(x.shape[1], 10, config)

@@ -17,7 +17,7 @@ def can(config: TrialConfig) -> bool:
 
 
 def build_classifier(config: TrialConfig) -> MLPClassifier:
-    """The same net and steps as the config's, without the settings that MLPClassifier has on by itself."""
+    """Return a classifier with the config's net and steps, and without the settings that MLPClassifier adds by default."""
     settings: dict[str, Any] = {
         "hidden_layer_sizes": config.hidden,
         "activation": "relu",
@@ -37,7 +37,7 @@ def build_classifier(config: TrialConfig) -> MLPClassifier:
 
 
 def make(x: NDArray[Any], y: NDArray[Any], config: TrialConfig) -> Callable[[], float]:
-    """What trains one epoch more on x float32 [n, features] and y int64 [n], and returns its loss."""
+    """Return a function that trains one more epoch on x float32 [n, features] and y int64 [n], and returns its loss."""
     assert config.loss == "cross_entropy"
     assert config.activation == "relu"
     classifier = build_classifier(config)

@@ -40,7 +40,7 @@ CRITERIA = {"cross_entropy": nn.CrossEntropyLoss, "multi_margin": nn.MultiMargin
 
 
 class NeuralNetwork(nn.Module):
-    """`depth` hidden layers of `width` units with ReLU; a linear model at depth 0."""
+    """A net of `depth` hidden layers of `width` units with ReLU; a linear model at depth 0."""
 
     def __init__(self, depth: int, width: int, loss: str) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class NeuralNetwork(nn.Module):
 
 
 def read_idx(folder: Path, name: str, header: int) -> np.ndarray:
-    """The bytes of one of MNIST's files, after its header."""
+    """Return the bytes of one of MNIST's files, without its header."""
     plain = folder / name
     content = plain.read_bytes() if plain.is_file() else gzip.decompress((folder / f"{name}.gz").read_bytes())
     return np.frombuffer(content, np.uint8, offset=header)

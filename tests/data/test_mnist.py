@@ -31,7 +31,7 @@ LABELS = {"train": np.arange(30, dtype=np.uint8) % 10, "t10k": np.arange(10, dty
 
 
 def idx_files():
-    """The four files of a small set, by name."""
+    """Return the four files of a small dataset, by name."""
     files = {}
     for part in ("train", "t10k"):
         pictures, labels = PICTURES[part], LABELS[part]
@@ -50,7 +50,7 @@ def put(folder, files, zipped=False):
 
 @pytest.fixture(autouse=True)
 def nowhere(tmp_path, monkeypatch):
-    """No data outside of the test's folder, no mirrors."""
+    """Hide all data outside of the test's folder, and all mirrors."""
     monkeypatch.delenv("TUNE_MLP_DATA", raising=False)
     monkeypatch.setattr(mnist, "cache_folder", lambda: tmp_path / "cache")
     for name in mnist.FOLDERS.values():
@@ -195,7 +195,7 @@ def test_the_real_mnist_loads_with_all_its_samples(monkeypatch):
 
 @contextlib.contextmanager
 def served(files):
-    """A web server on this machine: `files` by path."""
+    """Serve `files`, by path, from a web server on this machine."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -222,7 +222,7 @@ def archives():
 
 @pytest.fixture
 def published(monkeypatch):
-    """torchvision's sums are those of our small archives; set the mirrors with the function given."""
+    """Replace torchvision's checksums by those of our small archives; return a function that sets the mirrors."""
     source = mnist_module().FashionMNIST
     sums = {name: hashlib.md5(content).hexdigest() for name, content in archives().items()}
     monkeypatch.setattr(source, "resources", [(name, sums[name]) for name, _ in source.resources])

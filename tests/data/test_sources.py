@@ -90,7 +90,7 @@ def test_asking_for_data_loads_neither_torch_nor_pandas_nor_sklearn():
 
 @pytest.fixture
 def written(tmp_path, monkeypatch):
-    """Writes a module with `body` in the working directory; gives the dataset's name."""
+    """Return a function that writes a module with `body` to the working directory and returns the dataset's name."""
     monkeypatch.chdir(tmp_path)
 
     def write(body, name="make"):

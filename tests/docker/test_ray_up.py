@@ -83,7 +83,7 @@ def listens(port: int) -> bool:
 
 @pytest.fixture
 def sshd_port(home: Path) -> Iterator[int]:
-    """A sshd that lets this user in with a key made here, and into that home."""
+    """Start an sshd that lets this user in with a new key, and uses that home."""
     assert SSHD
     (port,) = free_ports(1)
     for key in ("host_key", "user_key"):
@@ -110,7 +110,7 @@ def sshd_port(home: Path) -> Iterator[int]:
 
 
 def cluster_file(home: Path, sshd_port: int) -> tuple[Path, int]:
-    """The file and Ray's port: docker/cluster.yaml, with this machine's address, and with this environment's packages for a venv of its own."""
+    """Write docker/cluster.yaml with this machine's address, Ray's port and a venv with this environment's packages."""
     config = yaml.safe_load((ROOT / "docker" / "cluster.yaml").read_text(encoding="utf-8"))
     ray_port, agent_port = free_ports(2)
     config["cluster_name"] = home.name

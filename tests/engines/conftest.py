@@ -10,7 +10,7 @@ import torch
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Where the machine is busy, two threads of PyTorch's wait for each other most of the time."""
+    """Limit PyTorch to one thread, since two threads on a busy machine mostly wait for each other."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -246,13 +246,13 @@ def test_the_module_shares_its_memory_with_the_kernels() -> None:
 
 
 def denormal() -> float:
-    """What this thread makes of a product that is one; not of constants, which are multiplied beforehand."""
+    """Return a denormal product as this thread computes it; a product of constants would be computed by the compiler."""
     return float(np.float32(1e-40) * np.float32(1))
 
 
 @pytest.mark.parametrize("name", ["eager", "compiled"])
 def test_denormals_are_zero_while_an_engine_works(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dead unit's running means would shrink to such numbers, which are slow, and stay there."""
+    """A dead unit's running means shrink to denormal numbers, which are slow to compute with."""
     seen: list[float] = []
     add = RunningScores.add
 
@@ -367,7 +367,7 @@ def test_sums_and_changes_of_a_lone_samples_rows() -> None:
 
 
 def test_places_that_are_not_zero_are_listed() -> None:
-    """Of any length, and a NaN isn't zero."""
+    """Vectors of all lengths are tried, and NaN counts as not zero."""
     by_pixel = numba.njit(lambda picture, listed: list_pixels(picture, listed))
     by_number = numba.njit(lambda values, listed, zeros: list_nonzero(values, listed, zeros))
     zero_in = numba.njit(lambda values, places, listed: list_zero_in(values, places, listed))
@@ -458,7 +458,7 @@ AVX2 = "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,+f16c,+b
 def test_processors_with_narrower_registers_or_without_avx_compute_the_same(
     tmp_path: Path, processor: str, features: str, lanes: int
 ) -> None:
-    """On this machine, compiled for an older one."""
+    """The kernels are compiled for an older processor and run on this one."""
     code = (
         "from tests.engines.test_compiled_engine import *; print(registers()[0]); "
         "[test_products_of_any_size(multiplied, turned) for multiplied in PRODUCTS for turned in (False, True)]; "
@@ -471,7 +471,7 @@ def test_processors_with_narrower_registers_or_without_avx_compute_the_same(
 
 @pytest.mark.slow
 def test_processes_that_find_no_kernels_compile_at_once_and_compute_the_same(tmp_path: Path) -> None:
-    """As the workers of a cluster's node where nothing was compiled ahead."""
+    """The workers on a cluster's node, where nothing was compiled ahead, start like this."""
     code = (
         "from tests.engines.test_compiled_engine import *; on = pictures(); "
         "run = engine('compiled').start(settings('adam', batch_size=7), on, 0, 5); print(train(run, on, 7, 30))"

@@ -201,7 +201,7 @@ def test_evaluation_of_a_non_finite_output_is_nan(start: Start, classes: Problem
 
 
 def trace(run: FoldRun, on: Problem, epochs: int = 3, first: int = 1) -> list[Any]:
-    """All that a run shows: scores bit by bit, and weights."""
+    """Return everything that a run shows: its scores bit by bit, and its weights."""
     shown: list[Any] = []
     for epoch in range(first, first + epochs):
         shown.append({**run.train_epoch(epoch).scores})
@@ -216,7 +216,7 @@ AUGMENTED: dict[str, Any] = {"rotation": 20.0, "noise": 0.1}
 
 
 class Rich(NamedTuple):
-    """An engine's runs with many settings at once, on data that have use for them."""
+    """An engine with many settings at once, and data for which each of them has an effect."""
 
     engine: str
     on: Problem

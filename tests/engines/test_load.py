@@ -142,7 +142,7 @@ def test_the_compiler_is_disabled_as_numba_reads_it(
 
 
 def test_a_system_without_user_numbers_keeps_its_kernels_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As Windows is."""
+    """Windows has no user numbers."""
     monkeypatch.delattr(os, "getuid")
     for variable in ("NUMBA_CACHE_DIR", "TMPDIR"):
         monkeypatch.setenv(variable, str(tmp_path / variable))

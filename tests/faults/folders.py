@@ -27,7 +27,7 @@ KB = 1024
 
 
 def events(trials: int) -> Iterator[Event]:
-    """Of a study whose last trial is under way."""
+    """Return the events of a study whose last trial isn't finished."""
     yield Started("small", "classification", "val_accuracy", "max", 3, "eager", 10, 0, "digits", "")
     for number, params in enumerate(islice(study().draws(), trials)):
         yield drawn(number, params)
@@ -44,7 +44,7 @@ def write_journal(path: Path, trials: int) -> bytes:
 
 
 def left_behind(out: Path, trials: int = 2, **settings: Any) -> Path:
-    """A run of four trials of which the last of so many is under way."""
+    """Write a run of some trials, the last of which isn't finished."""
     its = study(**settings)
     dataset = load_dataset(its.data, None, None)
     its = its.bound(dataset.task)
@@ -58,29 +58,29 @@ def left_behind(out: Path, trials: int = 2, **settings: Any) -> Path:
 
 
 def weights(epoch: int) -> dict[str, Any]:
-    """Of some kilobytes."""
+    """Return weights of some kilobytes."""
     generator = torch.Generator().manual_seed(0)
     layers = [torch.rand(shape, generator=generator) for shape in ((40, 64), (40,), (10, 40), (10,))]
     return {"epoch": epoch, "folds": [{str(i): layer for i, layer in enumerate(layers)}]}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """All that it holds, by name."""
+    """Return the contents of all files in a folder, by name."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def flipped(content: bytes, at: int) -> bytes:
-    """One bit of one byte."""
+    """Return the bytes with one bit of one byte changed."""
     return content[:at] + bytes([content[at] ^ 0x04]) + content[at + 1 :]
 
 
 def kilobytes(content: bytes) -> range:
-    """A byte in each."""
+    """Return the positions of a byte in each kilobyte."""
     return range(len(content) % 97, len(content), KB)
 
 
 def refused_by_resume(run: Path, capsys: Any, status: int = 2) -> str:
-    """The one line that `tune-mlp resume` ends with."""
+    """Return the one line that `tune-mlp resume` ends with."""
     capsys.readouterr()
     code = cli.main(["resume", str(run)])
     out, err = capsys.readouterr()
@@ -89,7 +89,7 @@ def refused_by_resume(run: Path, capsys: Any, status: int = 2) -> str:
 
 
 class Canary:
-    """Whatever unpickles one leaves a file."""
+    """An object that writes a file if it is unpickled."""
 
     def __init__(self, nest: Path) -> None:
         self.nest = nest

@@ -44,7 +44,7 @@ time_budget: 10m
 
 
 class SetBack(Memory):
-    """Sets this process's clock back when the first epochs come in."""
+    """A display that sets this process's clock back when the first epochs arrive."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ def test_a_run_whose_stamp_is_taken_gets_a_number(tmp_path: Path, monkeypatch: p
 
 @pytest.fixture
 def short_folder() -> Iterator[Path]:
-    """For Ray: a socket's path has 107 bytes at most."""
+    """Return a folder with a short path for Ray, since a socket's path has at most 107 bytes."""
     with tempfile.TemporaryDirectory(prefix="f", dir="/tmp") as folder:
         yield Path(folder)
 
@@ -111,7 +111,7 @@ def write_offset(file: Path, seconds: int) -> None:
 def test_the_whole_machines_clock_is_set_back_in_a_run_and_before_its_resume(
     tmp_path: Path, short_folder: Path
 ) -> None:
-    """For the driver, Ray's daemons and the workers alike."""
+    """The clock is set back for the driver, Ray's daemons and the workers alike."""
     (tmp_path / "s.yaml").write_text(STUDY)
     offset, session = tmp_path / "offset", short_folder
     env = {
@@ -128,7 +128,7 @@ def test_the_whole_machines_clock_is_set_back_in_a_run_and_before_its_resume(
     subprocess.run([*search, "whole", "--quiet"], cwd=tmp_path, env=plain, check=True, timeout=120)
 
     def behind() -> float:
-        """How far the clock that those processes read is behind."""
+        """Return how far the clock that those processes read is behind."""
         said = subprocess.check_output([sys.executable, "-c", "import time; print(time.time())"], env=env, text=True)
         return time.time() - float(said)
 

@@ -78,7 +78,7 @@ def test_an_emptied_journal_is_refused_and_no_run_begins_anew(
 
 
 def test_a_checkpoint_damaged_anywhere_is_refused_or_holds_what_it_held(tmp_path: Path) -> None:
-    """A byte of each kilobyte, and each of what isn't weights: the archive's heads, pickle and directory."""
+    """A byte of each kilobyte is damaged, and each byte of the archive's headers, pickle and directory."""
     path, state = tmp_path / "state.pt", weights(3)
     checkpoint.save(path, state)
     content = path.read_bytes()
@@ -161,7 +161,7 @@ def _parquet(folder: Path) -> Path:
 
 @pytest.mark.parametrize(("kind", "make"), [("csv", _csv), ("parquet", _parquet)])
 def test_a_table_damaged_in_any_kilobyte_is_refused_or_seen_to_be_another(tmp_path: Path, kind: str, make: Any) -> None:
-    """A resume compares fingerprints; a table with the same one holds the same numbers."""
+    """A resume compares the data's fingerprint; a damaged table with the same fingerprint must hold the same numbers."""
     path = make(tmp_path)
     settings = DataSettings(name=f"{kind}:{path}", target="kind")
     before = load_dataset(settings).fingerprint()

@@ -42,7 +42,7 @@ READ_ONLY = OSError(errno.EROFS, "Read-only file system")
 
 
 class FullFromThe:
-    """The n-th write and all after it find no room; the one at the edge writes a part."""
+    """A file system that has no room from the n-th write on; the first write that fails writes a part."""
 
     def __init__(self, nth: int) -> None:
         self.left = nth
@@ -106,7 +106,7 @@ WRITERS: dict[str, Callable[[Path], None]] = {
 def test_a_file_that_cannot_be_written_stays_as_it_was_with_nothing_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """It is written aside and renamed: a rename that fails comes after all that was written."""
+    """A table is written to another file and renamed, so a rename fails after everything was written."""
 
     def full(source: Any, target: Any) -> None:
         assert Path(source).parent == Path(target).parent
@@ -127,7 +127,7 @@ def test_a_file_that_cannot_be_written_stays_as_it_was_with_nothing_beside_it(
 def test_a_read_only_place_is_refused_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Root may write anywhere, so the system's answer is played here; the slow test mounts a real one."""
+    """Root may write anywhere, so the system's answer is simulated here; the slow test mounts a real read-only disk."""
     run = left_behind(tmp_path)
     before = contents(run)
     opened = os.open
@@ -154,7 +154,7 @@ def test_a_read_only_place_is_refused_in_one_line(
 
 
 class NoCluster:
-    """In place of Ray, which isn't asked."""
+    """A stand-in for a Ray cluster, which isn't asked."""
 
     def __init__(self, *args: Any) -> None:
         pass
@@ -168,7 +168,7 @@ class NoCluster:
 
 def test_what_a_worker_could_not_write_is_no_trials_failure(tmp_path: Path) -> None:
     class Wrapped(Exception):
-        """As Ray hands on what was raised in another process."""
+        """An error as Ray passes it on from another process."""
 
         cause = StorageError("state.pt can't be written: No space left on device")
 
@@ -202,7 +202,7 @@ def test_what_a_worker_could_not_write_is_no_trials_failure(tmp_path: Path) -> N
 
 
 class Blocking(Memory):
-    """Puts a folder where a trial's state is to be written: that fails for root, too."""
+    """A display that puts a folder where a trial's state is to be written; writing then fails for root, too."""
 
     def __init__(self, run: Path) -> None:
         super().__init__()
@@ -233,7 +233,7 @@ def test_a_run_whose_workers_cannot_write_ends_and_goes_on_once_they_can(tmp_pat
 
 
 class Counting(Memory):
-    """Looks into checkpoints/ whenever something happens."""
+    """A display that counts the files in checkpoints/ at each event."""
 
     def __init__(self, run: Path) -> None:
         super().__init__()
@@ -254,7 +254,10 @@ class Counting(Memory):
 
 @pytest.mark.usefixtures("local_ray")
 def test_checkpoints_are_bounded_in_number_and_bytes(tmp_path: Path) -> None:
-    """Of a trial under way its state and its best weights; of those that ended the leader's."""
+    """A trial that isn't finished keeps its state and its best weights.
+
+    Of the finished trials, only the best one keeps its weights.
+    """
     display = Counting(tmp_path / "run")
     concurrent = 2
     settings: dict[str, Any] = {"trials": 6, "epochs": 4, "concurrent": concurrent, "scheduler": REPORTING["scheduler"]}
@@ -270,7 +273,7 @@ def test_checkpoints_are_bounded_in_number_and_bytes(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Three megabytes."""
+    """Mount a disk of three megabytes."""
     place = tmp_path / "disk"
     place.mkdir()
     mounted = subprocess.run(

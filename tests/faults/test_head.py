@@ -17,7 +17,7 @@ from tests.test_search import environment, search_until
 
 
 def head_process(driver: subprocess.Popen[str], name: str) -> int:
-    """The process of that name which this very driver started."""
+    """Return the process of that name which this driver started."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # it has ended meanwhile
             head, _, rest = stat.read_text().rpartition(")")

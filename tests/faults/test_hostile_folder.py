@@ -75,7 +75,7 @@ def _in_numpy(canary: Canary) -> bytes:
 
 
 def _in_parquet(canary: Canary) -> bytes:
-    """As pyarrow's Python extension types were kept, which ran on reading (CVE-2023-47248)."""
+    """Write a Python extension type of pyarrow's, which ran code when the file was read (CVE-2023-47248)."""
     buffer = io.BytesIO()
     metadata = {
         "ARROW:extension:name": "arrow.py_extension_type",
@@ -103,7 +103,7 @@ SONGS: dict[str, Callable[[Canary], bytes]] = {
 def test_no_file_of_a_run_is_unpickled(
     tmp_path: Path, canary: Canary, song: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In each file's place, one after the other, and whatever reads a run."""
+    """A pickle stands in place of each file in turn, and everything that reads a run reads it."""
     monkeypatch.chdir(tmp_path)
     content = SONGS[song](canary)
     run = left_behind(tmp_path)
@@ -165,7 +165,7 @@ def test_a_resume_goes_on_among_canaries_and_reads_nothing_of_rays(tmp_path: Pat
 
 
 def _sing_in_rays_folder(ray: Path, canary: Canary) -> None:
-    """As Ray's own files, those of other times, and those that a restore would look for."""
+    """Write pickles in place of Ray's own files, those of other times, and those that a restore would look for."""
     (ray / "TrialActor_0").mkdir(parents=True)
     state = json.dumps(
         {"runner_data": {"_type": "CLOUDPICKLE_FALLBACK", "value": canary.song().hex()}, "trial_data": [], "stats": {}}
@@ -269,7 +269,7 @@ def test_a_tag_in_a_study_is_refused(tmp_path: Path, tag: str) -> None:
 
 
 def _bomb(size: int) -> str:
-    """Each line ten times the one above."""
+    """Return YAML in which each line has ten times the values of the line above."""
     levels = [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
     text = "\n".join(["a0: &a0 lol", *levels])
     return text + "\n# " + "x" * max(0, size - len(text)) + "\n"

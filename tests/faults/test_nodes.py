@@ -52,7 +52,7 @@ VARYING = ["seconds", "train_seconds", "node"]
 
 @contextlib.contextmanager
 def started(cwd: Path, name: str, ray: Nodes | None) -> Iterator[subprocess.Popen[str]]:
-    """The search, in a process that doesn't outlive the test."""
+    """Start the search in a process that ends with the test."""
     words = ["--space", "s.yaml", "--quiet", "--name", name, *(["--address", ray.address] if ray else [])]
     env = {**environment(cwd), **(ray.environment if ray else {}), "HOME": str(cwd)}
     with subprocess.Popen(
@@ -106,13 +106,13 @@ def test_three_nodes_give_the_table_that_one_gives_and_get_the_data_once_each(tm
 
 
 def events(run: Path) -> list[Event]:
-    """As far as the run has come."""
+    """Return the events that the run has recorded so far."""
     journal = run / "journal.jsonl"
     return read(journal) if journal.exists() and b"\n" in journal.read_bytes() else []
 
 
 def rows(run: Path) -> dict[int, int]:
-    """The epochs that the journal has of each trial so far."""
+    """Return the epochs of each trial that the journal has so far."""
     found: dict[int, int] = {}
     for event in events(run):
         if isinstance(event, Trained):
@@ -144,7 +144,7 @@ def each_epoch_once(run: Path) -> None:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The study without any fault."""
+    """Run the study without any fault."""
     folder = tmp_path_factory.mktemp("whole")
     (folder / "s.yaml").write_text(STUDY)
     with started(folder, "whole", None) as search:

@@ -53,7 +53,7 @@ def written(results: Results) -> list[tuple[int, int]]:
 
 
 class GettingOn(Memory):
-    """Says when a trial gets on."""
+    """A display that sets an event when a trial makes progress."""
 
     def __init__(self, got_on: threading.Event) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ def test_workers_are_killed_at_random_and_the_table_is_the_undisturbed_one(
 
 
 class At(Memory):
-    """Does something, once, when a trial starts, has trained an epoch, or ends."""
+    """A display that calls a function once, when a trial starts, has trained an epoch, or ends."""
 
     def __init__(self, what: dict[tuple[Any, ...], Callable[[], Any]]) -> None:
         super().__init__()
@@ -137,7 +137,7 @@ def test_a_worker_lost_between_two_trials_and_a_state_that_a_late_worker_wrote_o
 
 
 class Deadly(Memory):
-    """The second trial ends its worker whenever it starts."""
+    """A display that ends the worker of the second trial whenever that trial starts."""
 
     started = 0
 

@@ -34,7 +34,7 @@ def drop_canaries(folder: Path, *names: str) -> Path:
 
 @pytest.fixture(scope="module")
 def cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that can be given more trials."""
+    """Return a run that can be given more trials."""
     folder = tmp_path_factory.mktemp("cut")
     done = run([*SEARCH, *SMALL, "--name", "cut"], folder, folder)
     assert done.returncode == 0, done.stderr

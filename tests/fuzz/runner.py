@@ -90,7 +90,7 @@ def run_cases(fuzzer: Case, cases: int, folder: Path) -> Counter[int]:
 
 
 def _ended(fuzzer: Case, rng: random.Random, place: Path) -> tuple[int, str]:
-    """The exit status that a command would have, and what it would say."""
+    """Return the exit status that a command would have, and the line that it would print."""
     failed: list[AssertionError] = []
 
     def job() -> None:

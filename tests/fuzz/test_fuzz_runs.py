@@ -25,7 +25,7 @@ OTHERS: list[Any] = [None, True, False, [], {}, [1, "a"], {"a": {}}, [[[[]]]]]
 
 
 def sealed(event: dict[str, Any]) -> bytes:
-    """A line of the journal with the checksum that its content has."""
+    """Return a line of the journal with the checksum of its content."""
     body = json.dumps(event, separators=(",", ":")).encode()
     return body[:-1] + b',"crc":"%08x"}' % zlib.crc32(body)
 
@@ -46,7 +46,7 @@ def odd(rng: random.Random) -> Any:
 
 
 def changed(rng: random.Random, value: Any) -> Any:
-    """The value with one place in it changed, left out or added."""
+    """Return the value with one place in it changed, removed or added."""
     if isinstance(value, dict) and value and rng.random() < 0.85:
         name = rng.choice(list(value))
         match rng.randrange(12):

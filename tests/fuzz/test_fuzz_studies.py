@@ -39,7 +39,7 @@ NAMES = [
 
 
 class _Writer(yaml.SafeDumper):
-    """Writes whatever a tree holds, lists that stand in two places as aliases."""
+    """A YAML writer that writes any tree; a list that stands in two places becomes an alias."""
 
 
 _Writer.add_representer(tuple, yaml.SafeDumper.represent_list)
@@ -51,7 +51,7 @@ def scalar(rng: random.Random) -> Any:
 
 
 def domain(rng: random.Random) -> dict[str, Any]:
-    """A domain that may be right, of numbers in either order."""
+    """Return a domain that may be valid, with numbers in either order."""
     word = rng.choice(list(DOMAINS))
     ends = [rng.choice([1e-4, 0.1, 0.5, 1, 2, 8, 64, *ODD_NUMBERS]) for _ in range(2)]
     if word in ("choice", "grid"):
@@ -87,7 +87,7 @@ def nested(depth: int) -> Any:
 
 
 def spots(tree: Any) -> list[tuple[Any, Any]]:
-    """Every container in the tree with each of its keys."""
+    """Yield each container in the tree with each of its keys."""
     pairs = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
     return [found for key, child in list(pairs) for found in [(tree, key), *spots(child)]]
 
@@ -112,7 +112,7 @@ def change(rng: random.Random, tree: Any) -> None:
 
 
 def a_text(rng: random.Random) -> bytes:
-    """A shipped study, changed as a tree, as bytes, or as both."""
+    """Return a shipped study, changed as a tree, as bytes, or as both."""
     tree = copy.deepcopy(rng.choice(TREES))
     if rng.random() < 0.9:
         for _ in range(rng.choice([1, 1, 1, 2, 3, 4])):

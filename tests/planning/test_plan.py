@@ -38,7 +38,7 @@ SCHEDULERS = ["asha", "hyperband", "median", "pbt", "fifo"]
 
 @pytest.fixture
 def idle_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Results and beginnings cost the driver nothing."""
+    """Set the driver's costs for results and starts to zero."""
     monkeypatch.setattr(simulation, "RESULT_SECONDS", 0.0)
     monkeypatch.setattr(simulation, "BEGIN_SECONDS", 0.0)
 
@@ -188,7 +188,7 @@ def test_layouts_fill_the_machine_and_never_exceed_what_was_asked_for() -> None:
 
 
 def a_plan(**changes: Any) -> Plan:
-    """Of 10 draws of digits, of which 3 have a batch of one and cost ten times as much as the others."""
+    """Make a plan of 10 draws of digits, of which 3 have a batch size of 1 and cost ten times as much as the others."""
     settings = {"trials": 10, "epochs": 4, "space": {"batch_size": {"choice": [1, 32]}}, **changes.pop("settings", {})}
     a_study = bound(**settings)
     problem = make_problem(load_dataset(a_study.data, None, None, say=print), a_study.data, 0)

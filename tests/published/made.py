@@ -54,7 +54,7 @@ published:
 
 @dataclass
 class Tables:
-    """As Results."""
+    """A stand-in for Results with given tables."""
 
     trials: pd.DataFrame
     epochs: pd.DataFrame

@@ -50,7 +50,7 @@ def test_hardly_anything_is_left_out(table: pd.DataFrame) -> None:
 
 
 class Wrong:
-    """An engine whose step is wrong in one tensor, by one in a hundred."""
+    """An engine whose step is wrong by one percent in one tensor."""
 
     def __init__(self, name: str, place: int) -> None:
         self.name, self._engine, self._place = name, engine(name), place

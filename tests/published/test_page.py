@@ -44,7 +44,7 @@ def published(citation: str = "Somebody, 2024", found_out: str | None = None) ->
 
 
 class Reader(HTMLParser):
-    """The tags and the text of a page."""
+    """A reader of the tags and the text of a page."""
 
     def __init__(self, page: str) -> None:
         super().__init__()

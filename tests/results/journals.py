@@ -60,20 +60,20 @@ def ended(trial: int, state: str = "finished", seconds: float = 9.25, error: str
 
 
 def winner(trial: int, metrics: Mapping[str, float]) -> Tested:
-    """For test modules: pytest takes what they import by a name in test* or Test* for tests."""
+    """Make the event of the winner's test. It isn't called `tested`, since pytest takes imported names in test* for tests."""
     return Tested(trial, metrics)
 
 
 def trial(
     number: int, *accuracies: float, state: str = "finished", params: Mapping[str, Param] | None = None
 ) -> list[Event]:
-    """A trial with an epoch for each validation accuracy."""
+    """Return the events of a trial with an epoch for each validation accuracy."""
     epochs = [record(i, 1 / i, 0.5, 2 / i, accuracy) for i, accuracy in enumerate(accuracies, start=1)]
     return [drawn(number, params), *(trained(number, epoch) for epoch in epochs), ended(number, state)]
 
 
 def a_study() -> list[Event]:
-    """Every kind of event, and every state."""
+    """Return the events of a study with every kind of event and every state."""
     return [
         started(),
         *trial(0, 0.5, 0.75, 0.7, params={"lr": 0.1, "optimizer": "sgd", "optimizer.sgd.momentum": 0.9}),
@@ -98,10 +98,10 @@ AT = 1.5e9
 
 
 def lines_of(events: Iterable[Event]) -> list[bytes]:
-    """The lines of a journal, each with its newline."""
+    """Return the lines of a journal, each with its newline."""
     return [to_line(event, number, AT) for number, event in enumerate(events, start=1)]
 
 
 def as_line(event: Event, number: int = 1) -> bytes:
-    """One line without its newline."""
+    """Return one event as a line without its newline."""
     return to_line(event, number, AT)[:-1]

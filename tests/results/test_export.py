@@ -49,7 +49,7 @@ TABLES = {
 
 
 def plain(frame: pd.DataFrame) -> list[list[Any]]:
-    """The cells as Python values; None where one is missing or is empty text, which a CSV can't tell apart."""
+    """Return the cells as Python values, with None for missing values and empty texts, which a CSV can't tell apart."""
     rows = frame.astype(object).to_numpy().tolist()
     return [[None if pd.isna(cell) or cell == "" else cell for cell in row] for row in rows]
 

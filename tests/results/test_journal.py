@@ -43,7 +43,7 @@ WHOLE = b"".join(LINES)
 
 
 def line_of(body: str) -> bytes:
-    """A line with a right checksum, whatever its body."""
+    """Return a line with a valid checksum for any body."""
     data = body.encode()
     return data[:-1] + b',"crc":"%08x"}\n' % zlib.crc32(data)
 

@@ -24,12 +24,12 @@ WRONG = (None, True, 5, 0.5, "text", [], [None], {}, {"x": None})
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A whole run that nobody writes."""
+    """Return a finished run."""
     return Path(shutil.copytree(OLD_RUN, tmp_path / "run"))
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *command: object) -> str:
-    """The one line with which a command ends with status 2."""
+    """Return the one line with which a command ends with status 2."""
     assert cli.main([str(word) for word in command]) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -38,7 +38,7 @@ def refusal(capsys: pytest.CaptureFixture[str], *command: object) -> str:
 
 
 def places(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every place in a manifest, from its members to the items of its lists."""
+    """Yield each place in a manifest, from its members to the items of its lists."""
     members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [place, *(inner for name, member in members for inner in places(member, (*place, name)))]
 

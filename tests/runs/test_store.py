@@ -41,7 +41,7 @@ SETTINGS: dict[str, Any] = {
 
 @pytest.fixture(autouse=True)
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine of the test's own, and no waiting for what would settle."""
+    """Give the test a machine of its own, without the wait for a store to settle."""
     for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, str(tmp_path / name))
     monkeypatch.setattr(store_sync, "SECONDS", 0.1)
@@ -49,7 +49,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Watch(Memory):
-    """Does something, once, when that many epochs' results have come."""
+    """A display that calls a function once, when so many epochs' results have arrived."""
 
     def __init__(self, results: int, act: Callable[[], object]) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ def assert_same(ours: Results, theirs: Results) -> None:
 
 @pytest.fixture(scope="module")
 def local(_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """The same study in a folder."""
+    """Run the same study in a local folder."""
     return run_study(study(**SETTINGS), Request(out=tmp_path_factory.mktemp("local"), name="whole"), Memory())
 
 
@@ -158,7 +158,7 @@ def test_a_store_that_is_lost_in_the_middle_costs_nothing(local: Results, s3: Bu
 
 
 def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
-    """What the command says, in one line and with status 2, before it does anything."""
+    """Return the line with which the command ends with status 2, before it has done anything."""
     assert search.main(["--space", "digits_quick", *options]) == 2
     said = capsys.readouterr()
     assert said.out == ""

@@ -20,17 +20,17 @@ HEAD = "data: {name: digits}\nspace:\n"
 
 
 def space(*lines: str) -> str:
-    """The first of the lines is the file's third."""
+    """Return a study file with these lines under `space`; the first of them is the file's third line."""
     return HEAD + "".join(f"  {line}\n" for line in lines)
 
 
 def setting(*lines: str) -> str:
-    """The first of the lines is the file's third."""
+    """Return a study file with these lines as settings; the first of them is the file's third line."""
     return "data: {name: digits}\nspace: {lr: 0.1}\n" + "".join(f"{line}\n" for line in lines)
 
 
 def data(*lines: str) -> str:
-    """The first of the lines is the file's third."""
+    """Return a study file with these lines under `data`; the first of them is the file's third line."""
     return "space: {}\ndata:\n" + "".join(f"  {line}\n" for line in lines)
 
 
@@ -417,7 +417,7 @@ def dumped(tree: Any) -> str:
 
 
 def spots(tree: Any) -> list[tuple[Any, Any]]:
-    """Every container in the tree with each of its keys."""
+    """Yield each container in the tree with each of its keys."""
     pairs = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
     return [found for key, child in pairs for found in [(tree, key), *spots(child)]]
 

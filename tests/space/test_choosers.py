@@ -40,7 +40,7 @@ def test_a_random_draw_depends_on_the_seed_and_its_number_alone() -> None:
 
 
 def test_a_known_seed_gives_the_draw_that_it_always_gave() -> None:
-    """A change here makes every published seed mean something else."""
+    """If this draw changes, each published seed means another search."""
     params = draw({"lr": {"log": [1e-4, 1e-1]}, "depth": {"int": [0, 5]}}, 3)
     assert params == {"lr": pytest.approx(0.018324612560741096, rel=1e-12), "depth": 3}
 

@@ -30,7 +30,7 @@ def test_the_schema_is_one() -> None:
 
 
 def test_the_shipped_schema_is_the_exported_one() -> None:
-    """Where this fails: tune-mlp schema > search_spaces/study.schema.json"""
+    """If this fails, run: tune-mlp schema > search_spaces/study.schema.json"""
     assert json.loads((shipped_folder() / "study.schema.json").read_text(encoding="utf-8")) == SCHEMA
 
 

@@ -18,7 +18,7 @@ from tune_mlp.tuning.run import More, Request, run_study
 
 
 def text_of(values: int, experiments: int) -> str:
-    """A study written as tightly as YAML allows: numbers of a few letters that Python writes with many."""
+    """Return a study in the shortest YAML, with numbers that are short in YAML and long in Python."""
     numbers = ",".join(f"{i}e-5" for i in range(1, values + 1))
     named = ",".join(
         f"e{i}: {{lr: {{choice: [{numbers}]}},optimizer: {{choice: {{sgd: {{momentum: {{choice: [0,.5,.9]}}}},adam: }}}}}}"
@@ -67,7 +67,7 @@ def test_a_study_that_would_grow_too_large_to_be_read_is_refused_when_it_is_load
 
 
 def deepest(count: int) -> dict[str, Any]:
-    """What grows most when it is written: short mappings far to the right."""
+    """Return the study that grows most when it is written: short mappings at a great depth."""
     inner: dict[str, Any] = {f"k{i}": {"v": 1} for i in range(count)}
     for _ in range(35):
         inner = {"a": inner}

@@ -148,7 +148,7 @@ def edited(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 def without_news(description: dict[str, Any]) -> None:
-    """As version 0.1 wrote it."""
+    """Return the state as version 0.1 wrote it."""
     del description["shape"]
     for name in ("model", "rotation", "noise"):
         del description["config"][name]

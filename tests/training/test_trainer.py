@@ -35,7 +35,7 @@ def trainer(name: str = "eager", on: Any = None, **keywords: Any) -> Trainer:
 
 
 def metrics(records: Sequence[EpochRecord]) -> list[Any]:
-    """What has to be the same in every repetition: all but the seconds."""
+    """Return what must be equal in each repetition: everything but the seconds."""
     return [(record.epoch, record.fold, record.steps, record.metrics) for record in records]
 
 

@@ -142,7 +142,7 @@ def short_folder() -> tempfile.TemporaryDirectory[str]:
 
 
 def python(folder: str, *arguments: str) -> str:
-    """What it printed, with Ray's files in that folder."""
+    """Run a Python script with Ray's files in that folder, and return its output."""
     environment = {**os.environ, "RAY_TMPDIR": folder}
     return subprocess.run(
         [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=True

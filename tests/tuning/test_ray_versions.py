@@ -28,7 +28,7 @@ PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 @pytest.fixture
 def made_up(monkeypatch: pytest.MonkeyPatch) -> str:
-    """A module of a made-up Ray, with a class `Node` that has a method `start`."""
+    """Return a module of a made-up Ray, with a class `Node` that has a method `start`."""
     module = ModuleType("made_up_ray.node")
     module.Node = type("Node", (), {"start": lambda self: None})  # type: ignore[attr-defined]  # made up
     monkeypatch.setitem(sys.modules, "made_up_ray", ModuleType("made_up_ray"))
@@ -81,7 +81,7 @@ def modules() -> list[ModuleType]:
 
 
 def replaced() -> set[str]:
-    """The names that the package's code replaces in Ray: the keywords of `changed(owner, name=value)`."""
+    """Return the names that the package's code replaces in Ray: the keywords of `changed(owner, name=value)`."""
     calls = [
         node
         for path in FOLDER.glob("*.py")
@@ -92,7 +92,7 @@ def replaced() -> set[str]:
 
 
 def overridden() -> set[str]:
-    """The private methods of Ray's classes that the package's classes override."""
+    """Return the private methods of Ray's classes that the package's classes override."""
     return {
         f"{base.__name__}.{name}"
         for module in modules()

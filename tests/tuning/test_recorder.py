@@ -27,7 +27,7 @@ LEADER_ALONE = KeptFiles()
 
 
 class Play:
-    """Plays Ray's part."""
+    """A stand-in for Ray Tune that calls the recorder."""
 
     def __init__(self, folder: Path, kept: KeptFiles = LEADER_ALONE, slots: int = 1, trials: int = 3) -> None:
         self.folder = folder

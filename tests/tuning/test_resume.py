@@ -46,7 +46,7 @@ def _reporting(_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Reportin
 
 @pytest.fixture
 def reporting(_reporting: Reporting, tmp_path: Path) -> Reporting:
-    """A study that was run to its end, and a copy of what its driver would have left at some of its instants."""
+    """Run a study to its end, and return it with copies of its folder at some of its events."""
     whole, folders = _reporting
     return whole, [Path(shutil.copytree(folder, tmp_path / folder.name)) for folder in folders]
 

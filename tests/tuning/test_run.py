@@ -339,7 +339,7 @@ def test_a_trial_that_raises_is_failed_with_its_reason_and_the_study_goes_on(tmp
     ("name", "values"), [("activation", ACTIVATION_NAMES), ("loss", LOSS_NAMES), ("optimizer", OPTIMISER_NAMES)]
 )
 def test_every_name_learns(name: str, values: tuple[str, ...], tmp_path: Path) -> None:
-    """One trial a name; each is well above chance after a few epochs."""
+    """One trial is trained for each name, and each is well above chance after a few epochs."""
     # mae asks for the median of a one-hot target, which is 0 for a net that isn't wide enough to be sure.
     space = {"lr": 0.001, "batch_size": 8, "width": 128, "optimizer": "adam", name: {"grid": list(values)}}
     space |= {"lr": 0.01} if name == "optimizer" else {}

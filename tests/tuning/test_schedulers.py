@@ -86,7 +86,7 @@ def test_hyperband_does_not_wait_for_draws_that_a_plan_leaves_out() -> None:
 
 
 def test_hyperband_goes_on_when_the_last_trial_that_others_wait_for_ends() -> None:
-    """Of a bracket of nine three go on to epoch 3. Two are there when the third ends at 2 by itself, as by patience."""
+    """Three trials of a bracket of nine go on to epoch 3. Two have reached it when the third ends at epoch 2 by patience."""
     a_study = study(scheduler="hyperband", trials=17, epochs=9).bound("classification")
     scheduler = make_scheduler(a_study)
     controller = SimulatedController(scheduler)

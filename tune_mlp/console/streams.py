@@ -55,7 +55,7 @@ class OptionalStream:
         return self._stream.fileno()
 
     def _go_silent(self) -> None:
-        """What the stream still holds is written to the null device: at exit Python flushes it once more."""
+        """Write what the stream still holds to the null device, since Python flushes it once more at exit."""
         self._silent = True
         with contextlib.suppress(OSError, ValueError):
             null = os.open(os.devnull, os.O_WRONLY)

@@ -42,8 +42,10 @@ class RunLocation:
     """True if data on this machine was missing from the store, and was copied there."""
 
     def for_ray(self, pausing: bool) -> dict[str, Any]:
-        """The folder where Ray keeps trials that a scheduler pauses. Only the driver writes there otherwise, so its own folder
-        will do."""
+        """Return the folder where Ray keeps trials that a scheduler pauses.
+
+        Only the driver writes there, so its own folder is enough.
+        """
         if isinstance(self.where, ObjectStore) and pausing:
             kept = self.where.within(CHECKPOINTS)
             return {"storage_path": kept.path, "storage_filesystem": kept.filesystem}

@@ -55,7 +55,7 @@ class Domain(Settings):
         raise NotImplementedError
 
     def values(self) -> tuple[Value, ...] | None:
-        """All values in order if a grid search can visit them, else None."""
+        """Return all values in order if a grid search can visit them, else None."""
         return None
 
     def extremes(self) -> tuple[Value, ...]:

@@ -1,4 +1,4 @@
-"""The settings that say how a study is run: search, scheduler, resources and time."""
+"""The settings of how a study is run: search, scheduler, resources and time."""
 
 from __future__ import annotations
 
@@ -17,62 +17,62 @@ Factor = Annotated[float, Field(gt=1, le=100)]
 
 
 class Asha(Settings):
-    """Asynchronous successive halving: at each milestone the worse trials stop, without waiting for the others."""
+    """Asynchronous successive halving: at each milestone the worse trials are stopped, without waiting for the others."""
 
     grace_period: Epochs = 1
-    """Epochs before a trial may be stopped; the first milestone."""
+    """The number of epochs before a trial may be stopped, which is the first milestone."""
     reduction_factor: Factor = 2.0
-    """Each milestone is so many times the one before, and one trial in so many goes on past it."""
+    """The factor from each milestone to the next; at each, one trial in so many goes on."""
 
 
 class HyperBand(Settings):
-    """Successive halving in synchronised brackets of different patience."""
+    """Successive halving in several brackets, which wait for their trials and differ in how soon they stop the first ones."""
 
     reduction_factor: Factor = 3.0
-    """How much each halving keeps: one trial in so many."""
+    """The factor by which each halving reduces the trials: one in so many goes on."""
 
 
 class Median(Settings):
-    """A trial stops when its best is worse than the median of the others' running means."""
+    """The median rule: a trial is stopped if its best metric is worse than the median of the other trials' running means."""
 
     grace_period: Epochs = 1
-    """Epochs before a trial may be stopped."""
+    """The number of epochs before a trial may be stopped."""
     min_samples: Trials = 3
-    """Trials to compare with, at least."""
+    """The smallest number of other trials to compare with."""
 
 
 class Pbt(Settings):
-    """Population-based training: the worst take over the weights and the perturbed settings of the best."""
+    """Population-based training: the worst trials take over the weights of the best trials, and their settings with small changes."""
 
     interval: Epochs = 1
-    """Epochs between two looks at the population."""
+    """The number of epochs between two comparisons of the trials."""
     quantile: Annotated[float, Field(gt=0, le=0.5)] = 0.25
-    """The share that is replaced, and the share that is copied."""
+    """The share of the trials that is replaced, and equally the share that is copied."""
     resample: Annotated[float, Field(ge=0, le=1)] = 0.25
-    """Chance of a fresh draw in place of a small change."""
+    """The chance of a new draw of a setting in place of a small change."""
 
 
 class Fifo(Settings):
-    """Every trial trains all its epochs."""
+    """No early stopping: each trial trains all its epochs."""
 
 
 class RandomSearch(Settings):
-    """Independent draws."""
+    """Random search: independent draws."""
 
 
 class GridSearch(Settings):
-    """Every combination once, in order."""
+    """Grid search: every combination once, in order."""
 
 
 class Tpe(Settings):
     """Optuna's tree-structured Parzen estimator: later draws learn from earlier ones."""
 
     startup: Trials = 10
-    """Random draws before the first that learns."""
+    """The number of random draws before the first one that learns from earlier trials."""
 
 
 def _named(raw: Any) -> Any:
-    """`asha` is short for `{asha: {}}`, and an empty value for no settings of its own."""
+    """Expand `asha` to `{asha: {}}`, and an empty value to no settings."""
     if isinstance(raw, str):
         return {raw: {}}
     if isinstance(raw, dict):
@@ -83,7 +83,7 @@ def _named(raw: Any) -> Any:
 
 
 class _OneOf(Settings):
-    """A name with settings of its own: exactly one field is set."""
+    """A choice of one name with its settings: exactly one field is set."""
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -100,7 +100,7 @@ class _OneOf(Settings):
 
 
 class Scheduler(_OneOf):
-    """Which trials end early."""
+    """The choice of the scheduler, which stops trials early."""
 
     asha: Asha | None = None
     hyperband: HyperBand | None = None
@@ -115,7 +115,7 @@ class Scheduler(_OneOf):
 
 
 class Search(_OneOf):
-    """Where the next draw comes from."""
+    """The choice of the search method, which makes the draws."""
 
     random: RandomSearch | None = None
     grid: GridSearch | None = None

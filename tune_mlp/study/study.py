@@ -1,4 +1,4 @@
-"""Study: one YAML file, frozen and validated: data, space, budget, search, scheduler, resources."""
+"""The Study: the contents of one YAML file, validated and unchangeable: data, space, budget, search, scheduler, resources."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ DEFAULT_METRIC: dict[Task, Metric] = {"classification": "val_accuracy", "regress
 DEFAULT_TRIALS = 25
 MAX_GRID = 100_000
 ROOM = 10_000
-"""Bytes that a written study may yet grow by: a table's path becomes absolute, the metric follows from the data, and a
-resume changes the number of trials."""
+"""The number of bytes by which a written study may still grow: a table's path becomes absolute, the metric is filled in
+from the data, and a resume changes the number of trials."""
 PlainDict = Annotated[dict[Any, Any], BeforeValidator(plain_tree)]
 Override = tuple[list[str], Any, str]
-"""A path, its new value, and the words that said so."""
+"""A changed setting: its path, its new value, and the option that set it, for error messages."""
 
 
 def _is_a_name(name: str) -> str:
@@ -76,51 +76,51 @@ def _is_a_name(name: str) -> str:
 
 
 class Study(Settings):
-    """One study: what is searched, over which data, with which budget."""
+    """A study: the data, the space that is searched, and the budget."""
 
     name: Annotated[str, AfterValidator(_is_a_name)] = "study"
-    """Opens the run's folder name; left out, it is the file's name."""
+    """The start of the run's folder name; left out, it is the name of the study's file."""
     description: str = ""
-    """One line for `tune-mlp spaces`."""
+    """The line that `tune-mlp spaces` shows for this study."""
     data: DataSettings
     """The dataset, and how it is split and scaled."""
     space: PlainDict
-    """The parameters: a plain value, or the domain it is drawn from. What isn't named keeps its default."""
+    """The parameters, each with a fixed value or with the domain that it is drawn from; a parameter that isn't named keeps its default."""
     trials: Trials | None = None
-    """How many draws are trained; left out: the whole grid in a grid search, else 25."""
+    """The number of draws that are trained; left out, a grid search trains its whole grid, and any other search 25 draws."""
     epochs: Epochs = 10
-    """How long a trial trains at most."""
+    """The largest number of epochs that a trial trains."""
     seeds: Annotated[int, Field(ge=1, le=100)] = 1
-    """From how many seeds each draw is trained; a trial's figures are their mean, and the table has their spread, too."""
+    """The number of seeds that each draw is trained from; a trial's figures are the means over them, and further columns have their standard deviations."""
     metric: Metric | None = None
-    """What trials are ranked by; left out: val_accuracy for classes, val_rmse for regression."""
+    """The metric that trials are ranked by; left out, it is val_accuracy for classes and val_rmse for regression."""
     mode: Mode | None = None
-    """Whether a small or a large metric is good; left out, it follows from the metric."""
+    """Whether the smallest or the largest metric is best; left out, it follows from the metric."""
     search: SearchChoice = Search(random=RandomSearch())
-    """Where the next draw comes from: random, grid or tpe."""
+    """The search method, which makes the draws: random, grid or tpe."""
     scheduler: SchedulerChoice = Scheduler(fifo=Fifo())
-    """Which trials end early: asha, hyperband, median, pbt or fifo (none)."""
+    """The scheduler, which stops trials early: asha, hyperband, median, pbt, or fifo, which stops none."""
     resources: Resources = Resources()
-    """What one trial takes."""
+    """The CPU cores and GPUs that one trial takes."""
     concurrent: Trials | None = None
-    """Trials at once; left out, as many as the resources allow."""
+    """The number of trials that train at once; left out, it is as many as the resources allow."""
     engine: EngineName = "auto"
-    """What trains a trial."""
+    """The code that trains: eager is PyTorch, compiled is numba on a CPU, and auto takes compiled wherever it can train the study."""
     patience: Epochs | None = None
-    """A trial ends after so many epochs without improvement; left out, never."""
+    """The number of epochs without improvement after which a trial ends; left out, no trial ends for this reason."""
     tested: Literal["winner", "all"] = "winner"
-    """What meets the test part at the end, once: the winner, or each trial's best weights, to report named experiments side by side."""
+    """The trials that are measured on the test part at the end, once: the winner alone, or all with their best weights, to report named experiments side by side."""
     retrain: bool = False
-    """Before its test, train a net anew on training and validation part together, for as many epochs as its best had."""
+    """Train a net anew before its test, on the training and validation parts together, for as many epochs as its best weights had."""
     step_losses: Literal["none", "winner", "all"] = "none"
-    """Whose loss of every single step is kept, in steps.parquet."""
+    """The trials whose loss is kept for every single step, in steps.parquet."""
     time_budget: Duration | None = None
-    """No trial goes on after this: seconds, or text like 10m."""
+    """The time after which no trial goes on: seconds, or text like 10m; the start and the end of a search aren't counted."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Where all randomness starts."""
+    """The seed that all random numbers are derived from."""
 
     published: PlainDict | None = None
-    """What a published report says of this study, for `tune-mlp reproduce`: its citation, experiments and claims."""
+    """The citation, experiments and claims of the published report that this study runs again, for `tune-mlp reproduce`."""
 
     _located: Located | None = PrivateAttr(default=None)
 
@@ -167,8 +167,10 @@ class Study(Settings):
     def load(
         cls, space: str | Path, sets: Sequence[str] = (), options: Sequence[Override] = (), **settings: Any
     ) -> Self:
-        """The study in a file, or a shipped one by name, with changes laid over it in the order of the arguments: texts
-        as `--set` takes them, options of a command line, and keywords as in `Study.load("mnist_asha", trials=4, lr=0.1)`.
+        """Load a study from a file, or a shipped study by its name, and apply changes in the order of the arguments.
+
+        Changes are texts as `--set` takes them, options of a command line, and keywords as in
+        `Study.load("mnist_asha", trials=4, lr=0.1)`.
         """
         path = find(str(space))
         located = read_file(path)
@@ -181,16 +183,16 @@ class Study(Settings):
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """The study in a YAML text; an error names the line. A table's path is taken from the working directory."""
+        """Load a study from a YAML text; an error names the line. A table's path is relative to the working directory."""
         return cls.from_located(read_yaml(text, "text"), Path())
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Self:
-        """The study in a mapping as a study file holds it: `Study.from_dict({"data": {"name": "digits"}, "space": {}})`."""
+        """Make a study from a dict with the keys of a study file: `Study.from_dict({"data": {"name": "digits"}, "space": {}})`."""
         return cls.from_located(Located(plain_tree(dict(settings)), ""), Path())
 
     def __repr_args__(self) -> list[tuple[str, Any]]:
-        """Show what tells one study from another; `dump` has all the rest."""
+        """Show the few settings that tell one study from another; `dump` returns all of them."""
         return [
             ("name", self.name),
             ("data", self.data.name),
@@ -201,7 +203,7 @@ class Study(Settings):
         ]
 
     def with_options(self, options: Sequence[Override]) -> Self:
-        """Return the study with a command line's options laid over it."""
+        """Return the study with a command line's options applied to it."""
         if not options:
             return self
         located = self._located or Located(plain_tree(self.model_dump(exclude_unset=True, mode="json")), "")
@@ -211,7 +213,7 @@ class Study(Settings):
 
     @classmethod
     def from_located(cls, located: Located, base: Path) -> Self:
-        """Validate a parsed file; an error names file and line. A table's path is taken from `base`, its folder."""
+        """Validate a parsed file; an error names file and line. A table's path is relative to `base`, the folder of the file."""
         try:
             study = cls.model_validate(located.tree)
             study.check_draws()
@@ -225,11 +227,11 @@ class Study(Settings):
         return study
 
     def located(self, error: StudyError) -> StudyError:
-        """The error with file and line, where this study came from a file."""
+        """Return the error with file and line if this study came from a file."""
         return self._located.locate(error) if self._located else error
 
     def draws(self) -> Iterator[Params]:
-        """The draws of a random or grid search in order: number i depends on the seed and i alone."""
+        """Yield the draws of a random or grid search in order; draw i depends on the seed and on i alone."""
         space = self.parsed
         if self.search.grid:
             yield from grid_draws(space)
@@ -244,12 +246,12 @@ class Study(Settings):
 
     @property
     def parsed(self) -> Space:
-        """The space as a tree."""
+        """The space as a tree of domains."""
         return parse_space(self.space)
 
     @property
     def number_of_trials(self) -> int:
-        """How many draws the study makes."""
+        """The number of draws that the study makes."""
         if not self.search.grid:
             return self.trials or DEFAULT_TRIALS
         count = combinations(self.parsed.nodes)
@@ -283,7 +285,7 @@ class Study(Settings):
         return bound
 
     def _losses(self, task: Task) -> list[Loss]:
-        """Every loss that a trial may have."""
+        """Return every loss that a trial may have."""
         found: list[Any] = []
         for path, node in self.parsed.walk():
             if path.split(".")[-1] == "loss":
@@ -296,7 +298,7 @@ class Study(Settings):
         return found or [DEFAULT_LOSS[task]]
 
     def eager_only(self) -> str:
-        """What in the space only the eager engine trains; empty where nothing is."""
+        """Name what only the eager engine can train in this space; empty if the compiled engine can train all of it."""
         for path, node in self.parsed.walk():
             name = path.split(".")[-1]
             if isinstance(node, Constant | Branch | Domain) and name in EAGER_ONLY:
@@ -306,7 +308,7 @@ class Study(Settings):
         return ""
 
     def dump(self) -> str:
-        """The study as YAML that loads again, every default written out."""
+        """Return the study as YAML with every default written out; it loads again."""
         tree = self.model_dump(exclude={"space"}, mode="json")
         tree = {name: self.space if name == "space" else tree[name] for name in type(self).model_fields}
         for name in ("search", "scheduler"):
@@ -315,18 +317,18 @@ class Study(Settings):
 
 
 class BoundStudy(Study):
-    """A study that has met its data: its metric, mode and number of trials are known, and its losses fit the task."""
+    """A study whose data are known: its metric, mode and number of trials are filled in, and its losses fit the task."""
 
     metric: Metric
-    """What trials are ranked by."""
+    """The metric that trials are ranked by."""
     mode: Mode
-    """Whether a small or a large metric is good."""
+    """Whether the smallest or the largest metric is best."""
     trials: Trials
-    """How many draws are trained."""
+    """The number of draws that are trained."""
 
     @property
     def ranking(self) -> tuple[Metric, Mode]:
-        """The metric that trials are ranked by, and which way."""
+        """The metric that trials are ranked by, and whether its smallest or largest value is best."""
         return self.metric, self.mode
 
     def not_repeatable(self, at_once: int) -> str:
@@ -340,12 +342,12 @@ class BoundStudy(Study):
         )
 
     def check_models(self, dataset: Dataset) -> None:
-        """Refuse a space with nets that these data can't train, before any trial fails of it."""
+        """Refuse a space with nets that can't be trained on these data, before a trial fails because of it."""
         for params in itertools.islice(self.draws(), min(self.number_of_trials, 200)):
             check_model(to_config(params), dataset)
 
     def warnings(self) -> list[str]:
-        """What a careful reader of a bound study would object to."""
+        """Return warnings about settings that are allowed and yet are probably mistakes."""
         metric, mode = self.ranking
         found = []
         losses = set(self._losses("classification"))
@@ -386,9 +388,9 @@ MUTABLE = (
     "alpha",
     "eps",
 )
-"""What can change while a net trains without changing the net: population-based training may touch these."""
+"""The parameters that population-based training may change, since they can change while a net trains without changing its shape."""
 
 
 def mutable(space: Space) -> dict[str, Domain]:
-    """The domains that population-based training may draw from anew, by path."""
+    """Return the domains that population-based training may draw from anew, by path."""
     return {path: node for path, node in space.walk() if path.split(".")[-1] in MUTABLE and isinstance(node, Domain)}

@@ -24,13 +24,13 @@ class Source(Protocol):
     def draw(self, trial: int) -> Params: ...
 
     def learn(self, history: History) -> None:
-        """What came before, of a run that goes on."""
+        """Take over the trials of a run that is resumed."""
 
     def go_on(self, trial: int, params: Params) -> None:
         """Give Ray an open trial of an earlier driver again."""
 
     def close(self, trial: int, state: TrialState, best: float | None, curve: dict[int, float]) -> None:
-        """`curve` is the metric by epoch, as far as it is finite."""
+        """Take note of how a trial ended; `curve` has the metric of each epoch in which it was finite."""
 
 
 class _Listed:
@@ -86,7 +86,7 @@ class _Optuna:
         return resolve(self._space, optuna_chooser(self._trials[trial]))
 
     def learn(self, history: History) -> None:
-        """Trials that ended are added as if they had been asked for and told here."""
+        """Add the trials that ended to Optuna's study, as if it had suggested them."""
         for trial, ended in history.ended.items():
             values = asked_values(self._space, history.params(trial))
             fixed = self._fixed(values)
@@ -110,8 +110,11 @@ class _Optuna:
         resolve(self._space, optuna_chooser(self._trials[trial]))
 
     def close(self, trial: int, state: TrialState, best: float | None, curve: dict[int, float]) -> None:
-        """A finished trial is complete, a stopped one pruned at its last epoch. A diverged one is pruned without any
-        epoch, which TPE ranks below all others; a failed one says nothing of its settings."""
+        """Tell TPE how a trial ended.
+
+        A finished trial is complete, and a stopped one is pruned at its last epoch. A diverged one is pruned without any
+        epoch, which TPE ranks below all others; a failed one says nothing about its settings.
+        """
         asked = self._trials.pop(trial)
         if state is TrialState.FINISHED and best is not None:
             self._study.tell(asked, best)
