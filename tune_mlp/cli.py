@@ -24,6 +24,7 @@ FORMATS = {"csv": "csv", "parquet": "parquet", "json": "json", "xlsx": "xlsx", "
 EXAMPLE = """\
 examples:
   tune-mlp spaces
+  tune-mlp data measurements.csv --write my_study.yaml
   tune-mlp search --space mnist_asha
   tune-mlp plan --space mnist_asha --trials 100
   tune-mlp export runs/digits_quick-20260101-120000 --to xlsx
@@ -55,6 +56,13 @@ def _spaces(args: argparse.Namespace) -> None:
         except StudyError as error:
             description = f"can't be read: {error}"
         print(f"{name:{width}}  {' '.join(str(description).split())}")
+
+
+def _data(args: argparse.Namespace) -> None:
+    """Show what would be learnt from a table."""
+    from tune_mlp.console.table_view import show_table  # pandas takes 0.4 s to import
+
+    show_table(make_console(), args.source, args.target, args.write, args.to)
 
 
 def _export(args: argparse.Namespace) -> None:
@@ -198,6 +206,19 @@ def make_parser() -> argparse.ArgumentParser:
     spaces.add_argument("name", nargs="?", help="The space to print.")
     spaces.add_argument(
         "--copy", type=Path, metavar="DIR", help="Copy it there in place of printing it, with its table."
+    )
+    data = word(
+        "data",
+        _data,
+        "Show what would be learnt from a table: a line for each column, its warnings, the target, and proposed settings.",
+    )
+    data.add_argument("source", metavar="FILE|STUDY", help="A CSV or Parquet file, or a study that learns a table.")
+    data.add_argument(
+        "--target", metavar="COLUMN", help="The column to predict (default: found by its name, else the last)."
+    )
+    data.add_argument("--write", type=Path, metavar="STUDY.yaml", help="Write a study that learns the table.")
+    data.add_argument(
+        "--to", choices=["text", "json", "csv", "markdown"], default="text", help="The answer's format (default: text)."
     )
     plan = word(
         "plan", _plan, "Estimate what a search would take: time, memory, disk, and how many trials to run at once."

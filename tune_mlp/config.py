@@ -318,6 +318,38 @@ TestSplit = Annotated[
 ]
 
 
+def _check_kind(kind: str) -> str:
+    word, _, form = kind.partition(" ")
+    if word not in COLUMN_KINDS or (form and word not in ("date", "time")):
+        raise ValueError(
+            f"must be one of {', '.join(COLUMN_KINDS)}, or a date with its form such as 'date %d.%m.%Y', got {kind!r}"
+        )
+    return kind
+
+
+COLUMN_KINDS = ("number", "boolean", "category", "date", "time")
+"""The kinds of a table's columns."""
+ColumnKind = Annotated[str, AfterValidator(_check_kind)]
+Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)]
+
+
+def _separates(character: str) -> str:
+    if len(character) != 1 or character in '"\r\n\0 ':
+        raise ValueError(f"must be one character that isn't a quote, a blank or the end of a line, got {character!r}")
+    return character
+
+
+class CsvFormat(Settings):
+    """The format of a CSV file, where it isn't recognised."""
+
+    separator: Annotated[str, AfterValidator(_separates)] | None = None
+    """The character between fields; left out, it is found in the first line: a comma, a semicolon, a tab or |."""
+    decimal: Literal[".", ","] | None = None
+    """The character before a number's fraction; left out, it is found from the numbers."""
+    encoding: str | None = None
+    """The encoding of the text, as Python names it; left out, it is UTF-8, UTF-16 or Latin-1, whichever fits."""
+
+
 class DataSettings(Settings):
     """The settings of the data: the dataset, and how it is split and scaled."""
 
@@ -339,8 +371,24 @@ class DataSettings(Settings):
     """The column to predict, for csv: and parquet:."""
     task: Literal["auto", "classification", "regression"] = "auto"
     """The kind of target in a table; auto takes text and few different whole numbers for classes."""
-    missing: Literal["refuse", "fill", "drop"] = "refuse"
-    """What to do where a table's inputs are missing: refuse the table, fill in the training part's median (for text, a category of its own), or drop the row."""
+    inputs: Names | None = None
+    """The columns of a table to learn from, by name or by a pattern such as sensor_*; left out, they are all columns but the target."""
+    ignore: Names = ()
+    """The columns of a table to leave out, by name or by a pattern such as id_*."""
+    kinds: dict[str, ColumnKind] = {}
+    """The kinds of columns where the inferred ones are wrong: number, boolean, category, date or time; a date may name its form, such as date %d.%m.%Y."""
+    dates: Literal["parts", "cyclic", "ordinal", "ignore"] = "parts"
+    """What becomes of dates and times: parts (year, month, day, weekday, hour and minute as they vary), cyclic (parts as sine and cosine), ordinal (one number, in days), or ignore."""
+    missing: Literal["refuse", "fill", "indicate", "drop"] = "refuse"
+    """What to do where a table's values are missing: refuse the table, fill in the training part's median (for text, a category of its own), indicate (fill, and add an input that says so), or drop the row."""
+    na_values: Annotated[tuple[str, ...], Field(strict=False)] | None = None
+    """The words that stand for a missing value beside an empty field; left out, they are NA, N/A, NaN, None, null and the like."""
+    max_categories: Annotated[int, Field(ge=2, le=10_000)] = 50
+    """The largest number of inputs of a column of text; the categories that are rarest in the training part share one."""
+    scale: Literal["standard", "robust", "quantile"] | None = None
+    """How a table's numbers are scaled: standard to mean 0 and deviation 1, robust by median and quartiles, quantile by rank to a normal distribution; left out, as normalize says."""
+    csv: CsvFormat = CsvFormat()
+    """The format of a CSV file, where it isn't recognised."""
     scale_target: bool = True
     """Scale regression targets to mean 0 and deviation 1 for training; rmse is given in the target's own unit."""
 

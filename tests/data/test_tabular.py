@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import bz2
 import datetime
+import gzip
 import importlib.util
+import io
+import lzma
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from tune_mlp.config import DataSettings
+from tune_mlp.config import CsvFormat, DataSettings
 from tune_mlp.data.sources import load_dataset
 from tune_mlp.data.split import make_problem
 from tune_mlp.errors import DataError
@@ -39,6 +44,12 @@ def load(tmp_path, content, kind="csv", **given):
     return load_dataset(DataSettings(name=f"{kind}:table.{kind}", **{"target": "y"} | given), base=tmp_path)
 
 
+def encoded(data, **settings):
+    """Return the names of a net's inputs, and the rows as a net sees them."""
+    problem = make_problem(data, DataSettings(name="t", test=0, **settings), seed=0)
+    return problem.features(), problem.folds[0].inputs.apply(data.x)
+
+
 def varied(n=12, **columns):
     return pd.DataFrame({"a": np.arange(n) * 1.5, "y": ["no", "yes"] * (n // 2)} | columns)
 
@@ -47,10 +58,12 @@ def test_columns_are_inferred_and_said(tmp_path):
     colours = ["red", "green", "blue"]
     lines = [f"{i * 0.5},{colours[i % 3]},{i % 2 == 0},7,{'mal' if i % 4 else 'ben'}" for i in range(12)]
     data = load(tmp_path, rows(*lines, head="size,colour,old,same,y"))
-    assert data.features == ("size", "colour=blue", "colour=green", "colour=red", "old")
+    assert data.features == ("size", "colour", "old")
     assert data.classes == ("ben", "mal")
-    assert data.x.dtype == np.float32
-    assert data.x[1].tolist() == [0.5, 0, 1, 0, 0]
+    assert data.x.dtype == np.float64
+    features, rows_of_a_net = encoded(data, normalize="unit")
+    assert features == ("size", "colour=blue", "colour=green", "colour=red", "old")
+    assert rows_of_a_net[1, 1:].tolist() == [0, 1, 0, 0]
     assert data.y[:5].tolist() == [0, 1, 1, 1, 0]
     assert data.y.dtype == np.int64
     assert data.notes == (
@@ -58,7 +71,7 @@ def test_columns_are_inferred_and_said(tmp_path):
         "left out: constant column 'same'",
     )
     assert len(data.x_test) == len(data.y_test) == 0
-    assert data.x_test.shape == (0, 5)
+    assert data.x_test.shape == (0, 3)
     assert not data.x.flags.writeable
 
 
@@ -119,7 +132,7 @@ def test_parquets_nullable_and_decimal_columns_are_numbers(tmp_path):
 
 def test_missing_inputs_are_refused_until_a_person_decides(tmp_path):
     text = rows(*(f"{i if i > 1 else ''},{'u' if i % 3 else 'v'},{i % 2}" for i in range(14)))
-    with pytest.raises(DataError, match=r"values are missing in a \(2\): set data.missing to fill or drop"):
+    with pytest.raises(DataError, match=r"values are missing in a \(2\): set data.missing to fill, indicate or drop"):
         load(tmp_path, text)
     filled = load(tmp_path, text, missing="fill")
     assert np.isnan(filled.x[:2, 0]).all()
@@ -133,8 +146,10 @@ def test_missing_inputs_are_refused_until_a_person_decides(tmp_path):
 
 def test_missing_text_is_a_category_of_its_own(tmp_path):
     data = load(tmp_path, rows(*(f"{i},{'' if i == 3 else 'u'},{i % 2}" for i in range(12))), missing="fill")
-    assert data.features == ("a", "b=(missing)", "b=u")
-    assert data.x[3].tolist() == [3, 1, 0]
+    features, rows_of_a_net = encoded(data, normalize="unit")
+    assert features in (("a", "b=(missing)", "b=u"), ("a", "b=u"))  # as the training rows have it
+    assert data.columns[1].categories == ("(missing)", "u")
+    assert rows_of_a_net[3, -1] == 0
 
 
 def test_an_empty_column_is_left_out_under_every_rule(tmp_path):
@@ -199,13 +214,20 @@ def test_a_published_table_loads_and_splits(tmp_path):
     )
 
 
+def zipped(*texts):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for number, text in enumerate(texts):
+            archive.writestr(f"{number}.csv", text)
+    return content.getvalue()
+
+
 GOOD = many("#,1#,#")
 BAD = {
     "empty": (b"", {}, "empty"),
     "blank lines only": (b"\n\n  \n", {}, "empty"),
     "binary": (bytes(range(256)) * 4, {}, "not a text file"),
-    "utf-16": (GOOD.encode("utf-16"), {}, "not a text file"),
-    "latin-1": (GOOD.replace("\n3,", "\ncaf\xe9,").encode("latin-1"), {}, "table.csv:5: not UTF-8 text: byte 0xe9"),
+    "control character": (GOOD.replace("\n3,", "\n\x07\xff,").encode("latin-1"), {}, "not a text file: line 5 holds the control character 0x07"),
     "long row": (many("#,1,#") + "1,2,3,4\n", {}, "table.csv:14: each row must have as many fields"),
     "short row": (many("#,1,#") + "1,2\n", {}, "got 2 with 3 columns"),
     "all rows longer": (many("#,1,2,#"), {}, "table.csv:2: each row must have as many fields"),
@@ -220,22 +242,32 @@ BAD = {
     "missing inputs": (many("#,1#,#") + ",,3\n", {}, "values are missing in a (1), b (1)"),
     "missing target": (many("#,1#,#") + "1,2,\n", {}, "target 'y' has 1 missing value(s), the first in row 13"),
     "infinite target": (many("#,1#,#.5") + "1,2,inf\n", {}, "target 'y' has 1 infinite value(s), the first in row 13"),
-    "infinite input": (many("#,1#,#") + "-inf,2,3\n", {}, "'a' has an infinite value, or one beyond float32, in row 13"),
-    "huge input": (many("#,1#,#") + "1e39,2,3\n", {}, "beyond float32"),
-    "endless input": (many("#,1#,#") + f"{'9' * 400},2,3\n", {}, "'a' has a value beyond float32"),
+    "infinite input": (many("#,1#,#") + "-inf,2,3\n", {}, "'a' has an infinite value, or one that is too large, in row 13"),
+    "huge input": (many("#,1#,#") + "1e309,2,3\n", {}, "'a' has an infinite value, or one that is too large, in row 13"),
+    "endless input": (many("#,1#,#") + f"{'9' * 400},2,3\n", {}, "'a' has an infinite value, or one that is too large, in row 13"),
+    "too wide": (many("#,1#,#") + "1.7e308,2,3\n-1.7e308,2,3\n", {}, "'a' runs from -1.7e+308 to 1.7e+308, which is too wide"),
     "huge target": (many("#,1#,#.5") + "1,2,1e39\n", {}, "target 'y' has a value beyond float32 in row 13"),
     "one class": (many("#,1#,yes"), {}, "2 different values at least, got 'yes' only"),
     "one number": (many("#,1#,2.5"), {}, "got '2.5' only"),
     "a class a row": (many("#,1#,name#"), {}, "12 different values in 12 rows: too many for classes"),
     "text to regress on": (many("#,1#,name#"), {"task": "regression"}, "must hold numbers for regression, got text such as 'name0'"),
-    "free text": (many("#,user#,#", n=60), {}, "'b' is text with 60 different values, more than 50"),
-    "dates": (many("#,2024-01-1#,#", n=10), {}, "'b' holds dates or times"),
+    "free text": (many("#,user#,#", n=60), {}, "'b' is text that differs in nearly every row (60 values in 60 rows)"),
+    "identifiers in few rows": (many("#,user#,#", n=12), {}, "leave it out with data.ignore"),
+    "dates in two ways": (many("#,0#/02/2024,#", n=10).replace("00/", "01/"), {}, "'b' holds dates such as 01/02/2024, which can be read in two ways"),
+    "numbers in two ways": (many("#,\"1,23#\",#", n=10), {}, "'b' holds numbers such as 1,230, which can be read in two ways: set data.csv.decimal"),
+    "serial numbers": (rows(*(f"{i},1000000000000000000{i:02d},{i}" for i in range(12))), {}, "'b' holds whole numbers of so many digits that some become equal"),
+    "an unknown input": (GOOD, {"inputs": ("a", "c")}, "data.inputs: no column 'c'"),
+    "an unknown column to ignore": (GOOD, {"ignore": ("x_*",)}, "data.ignore: no column 'x_*'"),
+    "all inputs ignored": (GOOD, {"ignore": ("*",)}, "no input columns left beside 'y'; left out: column 'a' (data.ignore)"),
+    "an unknown encoding": (GOOD, {"csv": CsvFormat(encoding="latin-99")}, "data.csv.encoding: unknown encoding 'latin-99'"),
+    "another encoding": ("a,b,y\n\u20ac".encode(), {"csv": CsvFormat(encoding="ascii")}, "data.csv.encoding: the text isn't ascii"),
+    "half a gzip": (gzip.compress(GOOD.encode())[:30], {}, "can't be unpacked as gzip"),
+    "two files in a zip": (zipped(GOOD, GOOD), {}, "the archive must hold one file, got 2"),
+    "several faults": (many("user#,\"1,23#\",#", n=10), {}, "column 'b' holds numbers such as 1,230"),
+    "several faults, the other": (many("user#,\"1,23#\",#", n=10), {}, "column 'a' is text that differs in nearly every row"),
     "stray text": (many("#,1#,#", n=20) + "1,?,3\n", {}, "'b' holds numbers but for '?' in row 21"),
     "not parquet": (b"PAR1 no such thing", {"kind": "parquet"}, "can't be read as Parquet"),
     "csv called parquet": (GOOD, {"kind": "parquet"}, "can't be read as Parquet"),
-    "parquet dates": (varied(when=pd.date_range("2024-01-01", periods=12)), {"kind": "parquet"}, "'when' holds dates or times"),
-    "parquet days": (varied(when=[datetime.date(2024, 1, i + 1) for i in range(12)]), {"kind": "parquet"}, "'when' holds dates or times"),
-    "parquet spans": (varied(when=pd.timedelta_range("1h", periods=12)), {"kind": "parquet"}, "'when' holds dates or times"),
     "parquet lists": (varied(deep=[[1, i] for i in range(12)]), {"kind": "parquet"}, "'deep' holds values of type"),
     "parquet bytes": (varied(raw=[b"x%d" % i for i in range(12)]), {"kind": "parquet"}, "'raw' holds values of type bytes"),
     "parquet target dates": (varied(y=pd.date_range("2024-01-01", periods=12)), {"kind": "parquet"}, "'y' holds dates or times"),
@@ -300,7 +332,108 @@ def test_pipes_and_devices_are_refused_at_once(tmp_path, kind):
 def test_quoted_text_over_several_lines_is_kept_on_one(tmp_path):
     lines = (f'{i},"x, ""{i % 2}""\n line",{i % 2}' for i in range(12))
     data = load(tmp_path, rows(*lines))
-    assert data.features == ("a", 'b=x, "0" line', 'b=x, "1" line')
+    assert data.columns[1].categories == ('x, "0" line', 'x, "1" line')
+
+
+@pytest.mark.parametrize(
+    ("pack", "said"),
+    [
+        (gzip.compress, "12 rows unpacked from gzip"),
+        (bz2.compress, "12 rows unpacked from bzip2"),
+        (lzma.compress, "12 rows unpacked from xz"),
+        (lambda content: zipped(content.decode()), "12 rows unpacked from zip"),
+        (lambda content: content.decode().encode("utf-16"), "12 rows read as UTF-16;"),
+        (lambda content: content.decode().encode("utf-16-le"), "12 rows read as UTF-16-LE"),
+        (lambda content: content.decode().encode("utf-16-be"), "12 rows read as UTF-16-BE"),
+        (lambda content: content.decode().encode("utf-32"), "12 rows read as UTF-32"),
+        (lambda content: content.replace(b"a,b", b"\xe9,b"), "12 rows read as Latin-1"),
+        (lambda content: content.replace(b"a,b", b"\x81,b"), "12 rows read as Latin-1"),
+    ],
+)
+def test_packed_files_and_other_encodings_are_read_and_said(tmp_path, pack, said):
+    data = load(tmp_path, pack(GOOD.encode()))
+    assert data.notes[0].startswith(said)
+    assert len(data.features) == 2
+    assert data.x[:, 0].tolist() == list(range(12))
+
+
+def test_a_packed_file_that_never_ends_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("tune_mlp.data.delimited.MAX_UNPACKED_BYTES", 10**6)
+    with pytest.raises(DataError, match="is larger than 1 MB when it is unpacked"):
+        load(tmp_path, gzip.compress(b"0" * 10**7))
+
+
+def test_the_format_of_a_csv_file_can_be_given(tmp_path):
+    text = many("#^1#^#", head="a^b^y")
+    data = load(tmp_path, text.encode("utf-16-le"), csv=CsvFormat(separator="^", encoding="utf-16-le"))
+    assert data.notes[0].startswith("12 rows separated by ^, read as UTF-16-LE; 2 numeric")
+
+
+def test_a_european_export_is_read(tmp_path):
+    data = load(tmp_path, many("1.00#;#,5;#", n=10, head="a;b;y"))
+    assert data.x[2].tolist() == [1002.0, 2.5]
+    assert data.notes[1] == "read as numbers or dates: a (decimal commas), b (decimal commas)"
+
+
+def test_columns_are_chosen_by_name_and_pattern(tmp_path):
+    text = rows(*(f"u{i},{i},{2 * i},{3 * i},{i % 2}" for i in range(12)), head="id,s_1,s_2,t,y")
+    assert load(tmp_path, text, ignore=("id",)).features == ("s_1", "s_2", "t")
+    assert load(tmp_path, text, inputs=("s_*", "y")).features == ("s_1", "s_2")
+    chosen = load(tmp_path, text, inputs=("s_*", "t"), ignore=("*_2",))
+    assert chosen.features == ("s_1", "t")
+    assert chosen.notes[-1] == "left out: column 's_2' (data.ignore)"
+
+
+def test_a_missing_target_is_dropped_with_its_row(tmp_path):
+    data = load(tmp_path, many("#,1#,#") + "1,2,\n", missing="drop")
+    assert len(data.x) == 12
+    assert "1 row(s) with missing values dropped" in data.notes
+
+
+def test_words_for_missing_values_are_named_and_can_be_changed(tmp_path):
+    lines = (f"{i},{'NA' if i % 3 else 'US'},{'-' if i == 5 else i * i},{i % 2}" for i in range(24))
+    text = rows(*lines, head="a,country,n,y")
+    with pytest.raises(DataError, match=r"'n' holds numbers but for '-' in row 6: .* set data.na_values to \['-'\]"):
+        load(tmp_path, text, missing="fill")
+    data = load(tmp_path, text, missing="fill", na_values=("-",))
+    assert data.columns[1].categories == ("NA", "US"), "Namibia and the United States"
+    assert np.isnan(data.x[5, 2])
+    assert data.notes[1] == "read as missing: '-' in n (1); data.na_values changes that"
+    usual = load(tmp_path, text, missing="fill", ignore=("n",))
+    assert usual.columns[1].categories == ("(missing)", "US")
+    assert "read as missing: 'NA' in country (16)" in usual.notes[1]
+
+
+@pytest.mark.parametrize(
+    ("dates", "features"),
+    [
+        ("parts", ("a", "b.month", "b.day", "b.weekday")),
+        ("ordinal", ("a", "b.days")),
+        (
+            "cyclic",
+            ("a", "b.month sine", "b.month cosine", "b.day sine", "b.day cosine", "b.weekday sine", "b.weekday cosine"),
+        ),
+        ("ignore", ("a",)),
+    ],
+)
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_dates_become_numbers(tmp_path, kind, dates, features):
+    when = [datetime.date(2024, 1, 1) + datetime.timedelta(days=9 * i) for i in range(12)]
+    frame = pd.DataFrame({"a": np.arange(12) * 1.5, "b": when, "y": ["no", "yes"] * 6})
+    content = frame if kind == "parquet" else frame.to_csv(index=False)
+    data = load(tmp_path, content, kind, dates=dates)
+    assert data.features == features
+    if dates == "parts":
+        assert data.x[1, 1:].tolist() == [1, 10, 2], "the tenth of January 2024 was a Wednesday"
+    if dates == "ordinal":
+        assert data.x[1, 1] - data.x[0, 1] == 9
+
+
+def test_parquets_spans_and_clocks_are_numbers(tmp_path):
+    frame = varied(span=pd.timedelta_range("1h", periods=12), clock=[datetime.time(i, 30) for i in range(12)])
+    data = load(tmp_path, frame, "parquet")
+    assert data.features == ("a", "span", "clock.hour")
+    assert data.x[2].tolist() == [3.0, 49 * 3600.0, 2.0]
 
 
 def test_true_and_false_with_gaps_are_numbers(tmp_path):

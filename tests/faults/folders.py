@@ -50,7 +50,7 @@ def left_behind(out: Path, trials: int = 2, **settings: Any) -> Path:
     its = its.bound(dataset.task)
     problem = make_problem(dataset, its.data, its.seed)
     run = create(out, "cut", its.name)
-    Manifest.begin(run, RunFacts(its, problem.dataset, "eager", "", ({"CPU": 4.0},), 2), (), 0.0)
+    Manifest.begin(run, RunFacts(its, problem.dataset, problem.inputs(), "eager", "", ({"CPU": 4.0},), 2), (), 0.0)
     write_journal(run / JOURNAL, trials)
     checkpoint.save(run / "checkpoints" / weights_file(0, 2), weights(2))
     checkpoint.save(run / "checkpoints" / state_file(trials - 1), {"config": {}, "trainer": weights(2), "records": []})

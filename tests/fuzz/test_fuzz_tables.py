@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from tests.fuzz.runner import CASES, ODD_NUMBERS, ODD_TEXT, damaged, put_no_regular_file, run_cases
-from tune_mlp.config import DataSettings
+from tune_mlp.config import CsvFormat, DataSettings
 from tune_mlp.data.arrays import check
+from tune_mlp.data.profile import profile_table
 from tune_mlp.data.sources import load_dataset
 from tune_mlp.data.split import make_problem
 
@@ -40,6 +41,11 @@ ODD: list[Value] = [
     lambda rng, i: 1e-300 * i,
     lambda rng, i: 10**18 + i,
     lambda rng, i: f"id{i}",
+    lambda rng, i: f"{rng.randint(0, 9999)},{rng.randint(0, 99)}",
+    lambda rng, i: f"${rng.randint(0, 9999):,}.{rng.randint(0, 99)}",
+    lambda rng, i: f"{rng.randint(1, 28)}/{rng.randint(1, 12)}/{rng.randint(1, 9999)}",
+    lambda rng, i: f"{rng.randint(0, 23)}:{rng.randint(0, 59):02d}",
+    lambda rng, i: f"{rng.randint(0, 99999):05d}",
     lambda rng, i: str(DAY + datetime.timedelta(i)),
     lambda rng, i: DAY + datetime.timedelta(i),
     lambda rng, i: pd.Timestamp(DAY) + pd.Timedelta(i, "h"),
@@ -104,16 +110,31 @@ def load_an_odd_table(rng: random.Random, folder: Path) -> None:
         name=f"{rng.choice([kind] * 9 + ['csv'])}:{path}",
         target=rng.choice(["y"] * 24 + ["x", "Y", "c0", None, "e\u0301"]),
         task=rng.choice(["auto", "auto", "auto", "auto", "classification", "regression"]),
-        missing=rng.choice(["refuse", "fill", "fill", "drop"]),
+        missing=rng.choice(["refuse", "fill", "fill", "indicate", "drop"]),
+        dates=rng.choice(["parts", "parts", "cyclic", "ordinal", "ignore"]),
+        scale=rng.choice([None, None, "standard", "robust", "quantile"]),
+        max_categories=rng.choice([2, 5, 50, 50]),
+        na_values=rng.choice([None, None, (), ("?", "u")]),
+        ignore=rng.choice([(), (), (), ("c0",), ("c*",), ("*",)]),
+        inputs=rng.choice([None, None, None, ("c*",), ("?1", "y")]),
+        kinds=rng.choice([{}] * 9 + [{"c0": rng.choice(["number", "boolean", "category", "date", "time %H:%M"])}]),
+        csv=rng.choice(
+            [CsvFormat()] * 9 + [CsvFormat(separator=rng.choice(";^a"), decimal=rng.choice([None, ".", ","]))]
+        ),
         normalize=rng.choice(["standard", "unit", "symmetric", "per_sample"]),
         stratify=rng.random() < 0.1,
     )
+    if rng.random() < 0.2:
+        profile = profile_table(settings)
+        assert all(text.isprintable() for text in profile.to_frame().astype(str).to_numpy().ravel())
+        settings = DataSettings.model_validate(profile.settings)
     data = load_dataset(settings)
     check(data, "the table")
-    assert len(set(data.features)) == data.x.shape[1]
+    assert len(data.columns) == data.x.shape[1]
     assert all(note.isprintable() for note in data.notes)
     problem = make_problem(data, settings, seed=rng.randrange(9))
-    for fold in problem.folds:
+    for number, fold in enumerate(problem.folds):
+        assert len(set(problem.features(number))) == problem.inputs(number)
         assert np.isfinite(fold.inputs.apply(problem.dataset.x[fold.train])).all()
         if data.task == "regression":
             scaled = fold.targets.apply(problem.dataset.y[fold.train])

@@ -163,15 +163,16 @@ def check(dataset: Dataset, where: str) -> None:
     if dataset.task not in kinds:
         raise DataError(f"{where}: task must be classification or regression, got {dataset.task!r}")
     dtype, dims = kinds[dataset.task]
+    input_types = (np.float64,) if dataset.columns else (np.uint8, np.float32)
     for part, x, y in (("", dataset.x, dataset.y), ("_test", dataset.x_test, dataset.y_test)):
-        if x.ndim != 2 or x.dtype not in (np.uint8, np.float32) or x.shape[1] != dataset.x.shape[1]:
+        if x.ndim != 2 or x.dtype not in input_types or x.shape[1] != dataset.x.shape[1]:
             raise DataError(f"{where}: x{part} must be uint8 or float32 [n, features], got {x.dtype} {x.shape}")
         if y.ndim != dims or y.dtype != dtype or len(x) != len(y):
             raise DataError(
                 f"{where}: y{part} must be {np.dtype(dtype)} with {dims} dimension(s) and {len(x)} long,"
                 f" got {y.dtype} {y.shape}"
             )
-        if x.dtype == np.float32 and np.isinf(x).any():
+        if x.dtype != np.uint8 and np.isinf(x).any():
             raise DataError(f"{where}: x{part} must be finite, or NaN for a missing value, got infinity")
         if not np.isfinite(y).all():
             raise DataError(f"{where}: y{part} must be finite, got NaN or infinity")
@@ -181,6 +182,7 @@ def check(dataset: Dataset, where: str) -> None:
             )
     if len(dataset.x) == 0 or dataset.x.shape[1] == 0:
         raise DataError(f"{where}: inputs must not be empty, got shape {dataset.x.shape}")
-    _refuse_lost(dataset.x, "input", where)
+    if not dataset.columns:
+        _refuse_lost(dataset.x, "input", where)
     if dataset.task == "regression":
         _refuse_lost(dataset.y, "target", where)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_mlp.data.transforms import InputScaler, TargetScaler
+from tune_mlp.data.dataset import InputTransform
+from tune_mlp.data.transforms import TargetScaler
 from tune_mlp.seeds import derive
 
 CHUNK = 4096
@@ -26,7 +27,7 @@ def chunks(
     dataset_y: NDArray[Any],
     index: NDArray[Any],
     batch_size: int,
-    inputs: InputScaler,
+    inputs: InputTransform,
     targets: TargetScaler,
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[Any]]]:
     """Yield the samples at `index`, in order, as x float32 [m, features] and y (int64 [m], or scaled float32 [m, outputs]).

@@ -8,16 +8,21 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from tune_mlp.data.encoder import TableColumn, TableEncoder
 from tune_mlp.data.transforms import InputScaler, TargetScaler
 from tune_mlp.records import Task
 
-Inputs = NDArray[np.uint8] | NDArray[np.float32]
+Inputs = NDArray[np.uint8] | NDArray[np.float32] | NDArray[np.float64]
 Targets = NDArray[np.int64] | NDArray[np.float32]
+InputTransform = InputScaler | TableEncoder
+"""What makes a net's inputs of a dataset's: its `apply` returns float32 [n, inputs]."""
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Read-only arrays and their description. Inputs are [n, features]: uint8 for pictures, else float32 with NaN for missing values.
+
+    A table's inputs are raw values, float64 [n, columns], that each fold's `TableEncoder` encodes.
 
     Targets are int64 [n] for classes and float32 [n, outputs] for regression. Where a source has no test part of its
     own, `x_test` and `y_test` are empty until `hold_out_test` separates one.
@@ -32,7 +37,9 @@ class Dataset:
     classes: tuple[str, ...] = ()
     """The names of the classes by their number; empty for regression."""
     features: tuple[str, ...] = ()
-    """The names of the inputs, for tables."""
+    """The names of the inputs, if they have names."""
+    columns: tuple[TableColumn, ...] = ()
+    """The columns of a table's raw values; empty otherwise."""
     shape: tuple[int, ...] = ()
     """A picture's height and width (and channels); empty otherwise."""
     notes: tuple[str, ...] = field(default=())
@@ -60,7 +67,7 @@ class Fold:
 
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
-    inputs: InputScaler
+    inputs: InputTransform
     targets: TargetScaler
 
 
@@ -70,3 +77,13 @@ class Problem:
 
     dataset: Dataset
     folds: tuple[Fold, ...]
+
+    def inputs(self, fold: int = 0) -> int:
+        """Return the number of inputs of a fold's net. The folds of a table may differ, as rare categories do."""
+        scaler = self.folds[fold].inputs
+        return scaler.width if isinstance(scaler, TableEncoder) else int(self.dataset.x.shape[1])
+
+    def features(self, fold: int = 0) -> tuple[str, ...]:
+        """Return the names of these inputs, if they have names."""
+        scaler = self.folds[fold].inputs
+        return scaler.features if isinstance(scaler, TableEncoder) else self.dataset.features

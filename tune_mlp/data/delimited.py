@@ -1,65 +1,171 @@
-"""A CSV file as a table. Its text is checked line by line first, since pandas silently repairs, renames and pads."""
+"""A CSV file as a table of texts. Its format is found by looking, and its lines are checked, since pandas silently repairs, renames and pads."""
 
 from __future__ import annotations
 
+import bz2
+import codecs
+import contextlib
 import csv
+import gzip
 import io
+import lzma
 import re
+import zipfile
+import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
-from tune_mlp.data.columns import clean
-from tune_mlp.errors import DataError, one_line
-from tune_mlp.regular_files import read_regular
+from tune_mlp.config import CsvFormat
+from tune_mlp.data.kinds import clean
+from tune_mlp.errors import DataError, clipped, one_line
+from tune_mlp.regular_files import in_bytes, read_regular
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SEPARATORS = {",": "", ";": " separated by semicolons", "\t": " separated by tabs", "|": " separated by |"}
+SEPARATORS = {",": "", ";": "separated by semicolons", "\t": "separated by tabs", "|": "separated by |"}
 """The separators of fields that are recognised, each with its name in messages; a comma needs no mention."""
 MAX_TABLE_BYTES = 10 * 10**9
 """The largest size of a table's file, since a table is read into memory as a whole."""
+MAX_UNPACKED_BYTES = 2 * 10**9
+"""The largest size that a compressed table may have when it is unpacked: a small file can hold any number of zeros."""
+BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""The marks at the start of a text that say its encoding. UTF-32 comes before UTF-16, whose mark its own begins with."""
+ENCODING_NAMES = {"utf-8": "", "utf-8-sig": "", "cp1252": "read as Latin-1"}
+"""The encodings with their names in messages; UTF-8 needs no mention."""
+CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+"""The bytes that no text in Latin-1 holds."""
+LOOKED_AT = 100_000
+"""The number of bytes in which zero bytes of UTF-16 are counted."""
 
 
-def read_csv(path: Path) -> tuple[pd.DataFrame, str]:
-    """Return the table, whose columns are named by the file's first line, and the name of its separator."""
+def read_csv(path: Path, form: CsvFormat = CsvFormat()) -> tuple[pd.DataFrame, str]:  # noqa: B008  # frozen
+    """Return the table of texts, whose columns are named by the file's first line, and what was found of its format."""
     import pandas as pd
 
+    content, packed = _unpacked(path, _content(path))
+    text, encoding = _decoded(path, content, form.encoding)
+    separator, names = _check(path, text, form.separator)
     try:
-        text = _text(path)
-        separator, names = _check(path, text)
-        frame = pd.read_csv(io.StringIO(text), sep=separator, skipinitialspace=True, index_col=False, low_memory=False)
+        frame = pd.read_csv(
+            io.StringIO(text),
+            sep=separator,
+            skipinitialspace=True,
+            index_col=False,
+            dtype="str",
+            na_filter=False,
+            low_memory=False,
+        )
     except (ValueError, OverflowError) as error:  # pandas' own parser errors are ValueErrors
         raise DataError(f"{path}: can't be read as CSV: {one_line(error)}") from error
     frame.columns = pd.Index(names)
-    return frame, SEPARATORS[separator]
+    between = SEPARATORS.get(separator, f"separated by {clipped(separator)}")
+    return frame, ", ".join(filter(None, (between, encoding, packed)))
 
 
-def _text(path: Path) -> str:
+def _content(path: Path) -> bytes:
     try:
-        content = read_regular(path, MAX_TABLE_BYTES)
+        return read_regular(path, MAX_TABLE_BYTES)
     except OSError as error:
         raise DataError(f"{path}: can't be read: {error.strerror or error}") from error
+
+
+def _zipped(file: IO[bytes]) -> IO[bytes]:
+    archive = zipfile.ZipFile(file)
+    members = [member for member in archive.infolist() if not member.is_dir()]
+    if len(members) != 1:
+        raise ValueError(f"the archive must hold one file, got {len(members)}")
+    return archive.open(members[0])
+
+
+PACKED: dict[bytes, tuple[str, Callable[..., Any]]] = {
+    b"\x1f\x8b": ("gzip", gzip.open),
+    b"BZh": ("bzip2", bz2.open),
+    b"\xfd7zXZ\x00": ("xz", lzma.open),
+    b"PK\x03\x04": ("zip", _zipped),
+}
+"""The kinds of compression by the first bytes of a file, each with its name and its reader."""
+
+
+def _unpacked(path: Path, content: bytes) -> tuple[bytes, str]:
+    """Return the content of a compressed file and the name of its compression; any other content as it is."""
+    known = next((PACKED[start] for start in PACKED if content.startswith(start)), None)
+    if known is None:
+        return content, ""
+    name, open_packed = known
+    try:
+        with open_packed(io.BytesIO(content)) as file:
+            unpacked = file.read(MAX_UNPACKED_BYTES + 1)
+    except (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: can't be unpacked as {name}: {one_line(error)}") from error
+    if len(unpacked) > MAX_UNPACKED_BYTES:
+        raise DataError(
+            f"{path}: is larger than {in_bytes(MAX_UNPACKED_BYTES)} when it is unpacked, the most that is read"
+        )
+    return unpacked, f"unpacked from {name}"
+
+
+def _decoded(path: Path, content: bytes, encoding: str | None) -> tuple[str, str]:
+    """Return the text, and its encoding in words unless it is UTF-8."""
     if not content.strip():
         raise DataError(f"{path}: the file is empty")
+    found = encoding or _encoding(path, content)
+    try:
+        text = content.decode(found)
+    except LookupError:
+        raise DataError(
+            f"{path}: data.csv.encoding: unknown encoding {encoding!r}; for example utf-8, utf-16 or latin-1"
+        ) from None
+    except (UnicodeError, ValueError) as error:
+        if encoding:
+            raise DataError(f"{path}: data.csv.encoding: the text isn't {encoding}: {one_line(error)}") from error
+        text, found = content.decode("latin-1"), "cp1252"  # a byte that Windows' form of Latin-1 doesn't have
+    if "\0" in text:
+        raise DataError(f"{path}: not a text file: it holds zero bytes")
+    if not text.strip():
+        raise DataError(f"{path}: the file is empty")
+    return text.removeprefix("\ufeff"), ENCODING_NAMES.get(found, f"read as {found.upper()}")
+
+
+def _encoding(path: Path, content: bytes) -> str:
+    """Find the encoding: by the mark at the start, by UTF-16's zero bytes, else UTF-8 if all bytes fit, else Latin-1."""
+    for mark, name in BYTE_ORDER_MARKS.items():
+        if content.startswith(mark):
+            return name
+    start = content[:LOOKED_AT]
+    even, odd = start[::2].count(0), start[1::2].count(0)
+    if (
+        max(even, odd) > len(start) / 5 and min(even, odd) < max(even, odd) / 10
+    ):  # mostly ASCII in UTF-16 without a mark
+        return "utf-16-be" if even > odd else "utf-16-le"
     if b"\0" in content:
         raise DataError(f"{path}: not a text file: it holds zero bytes")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{path}:{line}: not UTF-8 text: byte 0x{content[error.start]:02x}; save the file as UTF-8"
-        ) from error
+    with contextlib.suppress(UnicodeDecodeError):
+        content.decode("utf-8")
+        return "utf-8"
+    if found := CONTROL.search(content):
+        line = content.count(b"\n", 0, found.start()) + 1
+        raise DataError(f"{path}: not a text file: line {line} holds the control character 0x{found.group()[0]:02x}")
+    return "cp1252"
 
 
-def _check(path: Path, text: str) -> tuple[str, list[str]]:
+def _check(path: Path, text: str, separator: str | None) -> tuple[str, list[str]]:
     """Check that all rows are as long as the first, and return the separator and the columns' names."""
-    first = re.sub('"[^"]*"', "", text.lstrip("\r\n").split("\n", 1)[0])  # a quoted name may hold any separator
-    separator = max(SEPARATORS, key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
+    if separator is None:
+        first = re.sub('"[^"]*"', "", text.lstrip("\r\n").split("\n", 1)[0])  # a quoted name may hold any separator
+        separator = max(SEPARATORS, key=first.count)
+    between = SEPARATORS.get(separator, f"separated by {clipped(separator)}")
+    between = f" {between}" if between else ""
     names: list[str] = []
     try:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
         for row in reader:
             if not row:
                 continue  # a blank line, which pandas skips too
@@ -68,7 +174,7 @@ def _check(path: Path, text: str) -> tuple[str, list[str]]:
             elif len(row) != len(names):
                 raise DataError(
                     f"{path}:{reader.line_num}: each row must have as many fields as the first line,"
-                    f" got {len(row)} with {len(names)} columns{SEPARATORS[separator]}"
+                    f" got {len(row)} with {len(names)} columns{between}"
                 )
     except csv.Error as error:
         raise DataError(f"{path}:{reader.line_num}: can't be read as CSV: {error}") from error

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from tune_mlp.config import DataSettings
 from tune_mlp.data.arrays import frozen
 from tune_mlp.data.custom import load_custom
-from tune_mlp.data.dataset import Dataset
+from tune_mlp.data.dataset import Dataset, Inputs
 from tune_mlp.data.mnist import PIXELS, MissingDataset, load_mnist, not_found
-from tune_mlp.data.tabular import load_csv, load_parquet
+from tune_mlp.data.table import READERS
+from tune_mlp.data.tabular import load_table
 from tune_mlp.errors import DataError, did_you_mean
 from tune_mlp.seeds import derive
 
@@ -75,11 +76,34 @@ def _loader(name: str, where: str) -> Loader:
     kind, colon, _ = name.partition(":")
     if colon:
         return FILE_SOURCES.get(kind, lambda request: load_custom(request.settings.name, request.settings.task))
-    kind = Path(name).suffix.lstrip(".")
-    if kind in FILE_SOURCES:
+    if kind := _kind_of_file(name):
         raise DataError(f"{where}: unknown dataset {name!r} (did you mean '{kind}:{name}'?)")
     known = [*SOURCES, *(f"{kind}:FILE" for kind in FILE_SOURCES), "package.module:function"]
     raise DataError(f"{where}: unknown dataset {name!r}{did_you_mean(name, known)}")
+
+
+def table_name(file: str) -> str:
+    """Return `csv:FILE` or `parquet:FILE` for a table's file, by the ending of its name; a name that has a kind is kept."""
+    if file.partition(":")[0] in READERS:
+        return file
+    kind = _kind_of_file(file)
+    if not kind:
+        endings = ", ".join(f".{ending}" for ending in ENDINGS)
+        raise DataError(f"{file}: not a table by its name, which may end in {endings}; or write csv:{file}")
+    return f"{kind}:{file}"
+
+
+def _kind_of_file(name: str) -> str:
+    """Return the kind of a table by the ending of its file's name; empty if it has another ending."""
+    path = Path(name)
+    ending = path.suffix if path.suffix not in PACKED_ENDINGS else path.with_suffix("").suffix
+    return ENDINGS.get(ending.lower().lstrip("."), "")
+
+
+ENDINGS = {"csv": "csv", "tsv": "csv", "txt": "csv", "tab": "csv", "parquet": "parquet", "pq": "parquet"}
+"""The kinds of tables by the endings of their files' names."""
+PACKED_ENDINGS = (".gz", ".bz2", ".xz", ".zip")
+"""The endings that a compressed file's name has beside its own."""
 
 
 def _mnist(request: LoadRequest) -> Dataset | MissingDataset:
@@ -106,7 +130,7 @@ def _digits(request: LoadRequest) -> Dataset:
     return Dataset("digits", "classification", x, y, x[:0], y[:0], classes=classes, shape=DIGITS_SHAPE)
 
 
-def _enlarge(x: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.uint8]:
+def _enlarge(x: Inputs) -> NDArray[np.uint8]:
     """Enlarge pictures from 8x8 to 28x28 by bilinear interpolation."""
     small = DIGITS_SHAPE[0]
     # The centres of the large picture's pixels, in coordinates of the small picture.
@@ -142,7 +166,4 @@ SOURCES: dict[str, Loader] = {
     "digits": _digits,
     "noisy_curve": _noisy_curve,
 }
-FILE_SOURCES: dict[str, Loader] = {
-    "csv": lambda request: load_csv(request.settings, request.base),
-    "parquet": lambda request: load_parquet(request.settings, request.base),
-}
+FILE_SOURCES: dict[str, Loader] = {kind: lambda request: load_table(request.settings, request.base) for kind in READERS}

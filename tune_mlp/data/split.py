@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tune_mlp.config import DataSettings, Folds, Head
 from tune_mlp.data.dataset import Dataset, Fold, Problem
+from tune_mlp.data.encoder import EncodingSettings, fit_table
 from tune_mlp.data.transforms import fit_inputs, fit_targets
 from tune_mlp.errors import DataError
 from tune_mlp.seeds import derive
@@ -54,16 +55,26 @@ def make_folds(dataset: Dataset, settings: DataSettings, seed: int) -> tuple[Fol
         parts = _cross(dataset, settings.validation.folds, settings.stratify, split_seed, where)
     else:
         parts = [_cut(dataset, settings.validation, settings.stratify, split_seed, where)]
-    missing = dataset.x.dtype != np.uint8 and bool(np.isnan(dataset.x).any() or np.isnan(dataset.x_test).any())
-    return tuple(
-        Fold(
-            train,
-            validation,
-            fit_inputs(dataset.x[train], settings.normalize, missing),
-            fit_targets(dataset.y[train], settings.scale_target),
+    missing = may_be_missing(dataset)
+    return tuple(fit_fold(dataset, train, validation, settings, missing) for train, validation in parts)
+
+
+def may_be_missing(dataset: Dataset) -> bool:
+    """Tell if an input of any sample is missing."""
+    return dataset.x.dtype != np.uint8 and bool(np.isnan(dataset.x).any() or np.isnan(dataset.x_test).any())
+
+
+def fit_fold(dataset: Dataset, train: Index, validation: Index, settings: DataSettings, missing: bool) -> Fold:
+    """Return a fold whose scaling is fitted to its training samples alone; `missing` says if values may be missing in any."""
+    targets = fit_targets(dataset.y[train], settings.scale_target)
+    if dataset.columns:
+        encoding = EncodingSettings(
+            settings.normalize, settings.scale, settings.missing == "indicate", settings.max_categories
         )
-        for train, validation in parts
-    )
+        return Fold(
+            train, validation, fit_table(np.asarray(dataset.x, np.float64), train, dataset.columns, encoding), targets
+        )
+    return Fold(train, validation, fit_inputs(dataset.x[train], settings.normalize, missing), targets)
 
 
 def _cut(dataset: Dataset, part: float | Head, stratify: bool, seed: int, where: str) -> tuple[Index, Index]:

@@ -1,103 +1,160 @@
-"""A table as a Dataset: a CSV or Parquet file whose columns are the inputs and the target."""
+"""A table as a Dataset: its columns are the inputs and the target."""
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tune_mlp.config import DataSettings
-from tune_mlp.data.columns import Inputs, clean, some, to_targets
+from tune_mlp.data.arrays import frozen
 from tune_mlp.data.dataset import Dataset
-from tune_mlp.data.delimited import MAX_TABLE_BYTES, read_csv
-from tune_mlp.errors import DataError, did_you_mean, escaped, one_line
-from tune_mlp.regular_files import open_regular
-
-if TYPE_CHECKING:
-    import pandas as pd
+from tune_mlp.data.date_parts import date_parts
+from tune_mlp.data.encoder import MISSING, TableColumn
+from tune_mlp.data.kinds import Column, is_identifier, some
+from tune_mlp.data.table import read_table, target_name
+from tune_mlp.data.targets import to_targets
+from tune_mlp.errors import DataError, escaped
 
 LEAST_ROWS = 10
-SHOWN_NAMES = 20
-"""The number of columns that are listed if the target isn't named."""
+"""The smallest number of rows that can be split and learnt from."""
+SHOWN_FAULTS = 5
+"""The number of unusable columns that a message describes."""
 
 
-def load_csv(settings: DataSettings, base: Path | None) -> Dataset:
-    """Load a CSV file."""
-    return _load(settings, base, read_csv)
+@dataclass
+class Inputs:
+    """The raw values of the input columns that were added so far, and what a message says about them."""
+
+    columns: list[TableColumn] = field(default_factory=list)
+    values: list[NDArray[np.float64]] = field(default_factory=list)
+    numeric: int = 0
+    texts: list[int] = field(default_factory=list)
+    """The number of different values of each column of text."""
+    dates: list[str] = field(default_factory=list)
+    """What became of each column of dates, in words."""
+    left_out: list[str] = field(default_factory=list)
+    """The columns that were left out and why, in words."""
+
+    def add(self, column: Column, settings: DataSettings) -> None:
+        """Add a column; a DataError says why it can't be learnt from, without its name."""
+        if column.kind in ("date", "time"):
+            self._add_dates(column, settings)
+        elif column.kind == "category":
+            self._add_texts(column, settings)
+        else:
+            self._add_numbers(column)
+
+    def _add_numbers(self, column: Column) -> None:
+        values = column.values
+        if np.isinf(values).any():
+            raise DataError(
+                f"has an infinite value, or one that is too large, in row {int(np.isinf(values).argmax()) + 1}"
+            )
+        low, high = np.fmin.reduce(values), np.fmax.reduce(values)
+        if not low < high:
+            self.left_out.append(f"{'empty' if np.isnan(low) else 'constant'} column {column.name!r}")
+            return
+        if not np.isfinite(high / 2 - low / 2) or high / 2 - low / 2 > np.finfo(np.float64).max / 2:
+            raise DataError(f"runs from {low:g} to {high:g}, which is too wide for floating-point numbers")
+        self.columns.append(TableColumn(column.name, kind=column.kind))
+        self.values.append(values)
+        self.numeric += 1
+
+    def _add_texts(self, column: Column, settings: DataSettings) -> None:
+        texts = np.array([MISSING if value is None else value for value in column.values], dtype=object)
+        different = sorted(set(texts))
+        if len(different) == 1:
+            self.left_out.append(f"constant column {column.name!r}")
+            return
+        if column.name not in settings.kinds and is_identifier(texts, len(different)):
+            raise DataError(
+                f"is text that differs in nearly every row ({len(different)} values in {len(texts)} rows), as identifiers and"
+                " free text do: leave it out with data.ignore"
+            )
+        number = {value: place for place, value in enumerate(different)}
+        self.columns.append(TableColumn(column.name, tuple(different), kind=column.kind))
+        self.values.append(np.array([number[text] for text in texts], dtype=np.float64))
+        self.texts.append(len(different))
+
+    def _add_dates(self, column: Column, settings: DataSettings) -> None:
+        parts = date_parts(column, settings.dates)
+        if not parts:
+            why = "data.dates is ignore" if settings.dates == "ignore" else "constant"
+            self.left_out.append(f"column {column.name!r} of dates ({why})")
+            return
+        for name, values in parts.items():
+            self.columns.append(TableColumn(f"{column.name}.{name}", (), column.name, column.kind, name, column.form))
+            self.values.append(values)
+        self.dates.append(f"{column.name} as {', '.join(parts)}")
+
+    def as_array(self) -> NDArray[np.float64]:
+        """Return all raw values side by side, [rows, columns]."""
+        stacked: NDArray[np.float64] = frozen(np.column_stack(self.values))
+        return stacked
+
+    def check_names(self, path: Path) -> None:
+        """Refuse two inputs of one name: a column of text `a` with the value `u` beside a column `a=u`."""
+        names = [name for column in self.columns for name in _input_names(column)]
+        name, count = Counter(names).most_common(1)[0]
+        if count > 1:
+            raise DataError(f"{path}: {count} inputs would have the name {escaped(name)!r}: rename a column")
+
+    def describe(self) -> str:
+        """Say how many columns of each kind there are."""
+        kinds = [f"{self.numeric} numeric"] if self.numeric else []
+        if self.texts:
+            counts = some([str(count) for count in self.texts])
+            kinds.append(f"{len(self.texts)} text ({counts} values, one-hot)")
+        if self.dates:
+            kinds.append(f"{len(self.dates)} of dates ({some(self.dates, 3)})")
+        return ", ".join(kinds)
 
 
-def load_parquet(settings: DataSettings, base: Path | None) -> Dataset:
-    """Load a Parquet file."""
-    return _load(settings, base, _read_parquet)
+def _input_names(column: TableColumn) -> Sequence[str]:
+    return [f"{column.name}={value}" for value in column.categories] or [column.name]
 
 
-def find_file(name: str, base: Path | None) -> Path:
-    """Return the file of `csv:FILE`, which is relative to the study file's folder or else to the working directory."""
-    kind, _, file = name.partition(":")
-    if not file:
-        raise DataError(f"data.name: expected {kind}:FILE, got {name!r}")
-    folders = list(dict.fromkeys([*([base.absolute()] if base else []), Path.cwd()]))
-    paths = [folder / os.path.expanduser(file) for folder in folders]
-    for path in paths:
-        if os.path.isdir(path):
-            raise DataError(f"{path}: expected a file, got a folder")
-        if os.path.exists(path):  # Path.exists raises for some names
-            return path
-    raise DataError(f"{file}: no such file (looked in {', '.join(dict.fromkeys(str(path.parent) for path in paths))})")
-
-
-def _read_parquet(path: Path) -> tuple[pd.DataFrame, str]:
-    import pandas as pd
-
-    try:
-        file = open_regular(path, MAX_TABLE_BYTES)
-    except OSError as error:
-        raise DataError(f"{path}: can't be read: {error.strerror or one_line(error)}") from error
-    try:
-        with file:
-            frame = pd.read_parquet(file)
-    except Exception as error:  # pyarrow's errors have no common base
-        raise DataError(f"{path}: can't be read as Parquet: {one_line(error)}") from error
-    named = [name for name in frame.index.names if name is not None]
-    taken = Counter(map(str, [*named, *frame.columns]))
-    if twice := [name for name in named if taken[str(name)] > 1]:
-        raise DataError(
-            f"{path}: the index has the name of a column, {str(twice[0])!r}: rename one of the two, or write the file"
-            " with index=False"
+def load_table(settings: DataSettings, base: Path | None) -> Dataset:
+    """Load a table's file as a dataset of raw values, which each fold encodes."""
+    table = read_table(settings, base, settings.target or "")
+    path, columns = table.path, dict(table.columns)
+    target = target_name(path, table.names, settings.target or "", table.form)
+    faults = [f"column {name!r} {fault}" for name, fault in table.faults.items()]
+    notes = _said(columns)
+    if target in columns and settings.missing != "drop" and (holes := columns[target].missing).any():
+        faults.insert(
+            0,
+            f"target {target!r} has {int(holes.sum())} missing value(s), the first in row {int(holes.argmax()) + 1}:"
+            " give them, or set data.missing to drop to leave those rows out",
         )
-    frame = frame.reset_index(level=[i for i, name in enumerate(frame.index.names) if name is not None])
-    frame.columns = pd.Index([clean(str(name)) for name in frame.columns])
-    return frame, ""
-
-
-def _load(settings: DataSettings, base: Path | None, read: Callable[[Path], tuple[pd.DataFrame, str]]) -> Dataset:
-    """Load a table with `read`, which also returns the name of the separator, empty for a comma."""
-    path = find_file(settings.name, base)
-    frame, separated = read(path)
-    names = [str(name) for name in frame.columns]
-    if twice := [(name, count) for name, count in Counter(names).items() if name and count > 1]:
-        raise DataError(f"{path}: column names must differ, got {twice[0][0]!r} {twice[0][1]} times")
-    target = _target_name(path, names, settings.target, separated)
-    notes: list[str] = []
-    _check_target(path, target, frame[target])
-    frame = _without_holes(path, frame, target, settings.missing, notes)
-    if len(frame) < LEAST_ROWS:
-        raise DataError(f"{path}: there must be {LEAST_ROWS} rows at least, got {len(frame)}{'; '.join(['', *notes])}")
-    inputs = Inputs(path)
-    for place, (name, column) in enumerate(frame.items()):
-        if name != target:
-            inputs.add(str(name), place, column)
-    left_out = f"left out: {some(inputs.left_out)}" if inputs.left_out else ""
+    keep = _rows(columns, target, settings, notes, faults)
+    if len(keep) < LEAST_ROWS and not faults:
+        raise DataError(f"{path}: there must be {LEAST_ROWS} rows at least, got {len(keep)}{'; '.join(['', *notes])}")
+    inputs = Inputs(left_out=[f"column {name!r} (data.ignore)" for name in table.ignored])
+    for name, column in columns.items():
+        if name == table.row_numbers:
+            inputs.left_out.append("the unnamed row numbers")
+        elif name != target:
+            try:
+                inputs.add(_part(column, keep), settings)
+            except DataError as error:
+                faults.append(f"column {name!r} {error}")
+    if faults:
+        raise DataError(f"{path}: {_listed(faults)}")
+    omitted = f"left out: {some(inputs.left_out)}" if inputs.left_out else ""
     if not inputs.columns:
-        raise DataError(f"{path}: no input columns left beside {target!r}{left_out and f'; {left_out}'}")
-    y, classes, said = to_targets(path, target, frame[target], settings.task)
-    notes.insert(0, f"{len(frame)} rows{separated}; {inputs.describe()}; target {target!r}: {said}")
-    if left_out:
-        notes.append(left_out)
+        raise DataError(f"{path}: no input columns left beside {target!r}{omitted and f'; {omitted}'}")
+    y, classes, said = to_targets(path, _part(columns[target], keep), settings.task)
+    form = f" {table.form}" if table.form else ""
+    notes.insert(0, f"{len(keep)} rows{form}; {inputs.describe()}; target {target!r}: {said}")
+    if omitted:
+        notes.append(omitted)
+    inputs.check_names(path)
     x = inputs.as_array()
     return Dataset(
         name=settings.name,
@@ -107,49 +164,53 @@ def _load(settings: DataSettings, base: Path | None, read: Callable[[Path], tupl
         x_test=x[:0],
         y_test=y[:0],
         classes=classes,
-        features=tuple(inputs.names),
+        features=tuple(column.name for column in inputs.columns),
+        columns=tuple(inputs.columns),
         notes=tuple(map(escaped, notes)),
     )
 
 
-def _target_name(path: Path, names: list[str], target: str | None, separated: str) -> str:
-    if not target:
-        raise DataError(f"{path}: data.target must name the column to predict: {some(names, SHOWN_NAMES)}")
-    if (cleaned := clean(target)) in names:
-        return cleaned
-    if len(names) == 1:
-        rule = f"the first line holds one column, {names[0]!r}; separate columns by a comma, a semicolon, a tab or |"
-        raise DataError(f"{path}: data.target: no column {target!r}: {rule}")
-    hint = did_you_mean(cleaned, names) or f" (there are {some(names, SHOWN_NAMES)})"
-    raise DataError(f"{path}: data.target: no column {target!r} in this table{separated}{hint}")
+def _said(columns: dict[str, Column]) -> list[str]:
+    """Return what a person must know of how the columns were read."""
+    notes = []
+    if read_as := [f"{name} ({column.read_as})" for name, column in columns.items() if column.read_as]:
+        notes.append(f"read as numbers or dates: {some(read_as)}")
+    if words := [
+        f"{word!r} in {name} ({count})" for name, column in columns.items() for word, count in column.words.items()
+    ]:
+        notes.append(f"read as missing: {some(words)}; data.na_values changes that")
+    return notes
 
 
-def _check_target(path: Path, target: str, column: pd.Series[Any]) -> None:
-    """Refuse missing and infinite values: unlike an input, a target can't be filled."""
-    bad = column.isna().to_numpy()
-    word = "missing"
-    if not bad.any() and column.dtype.kind == "f":
-        bad, word = np.isinf(column.to_numpy(dtype=np.float64)), "infinite"
-    if bad.any():
-        raise DataError(
-            f"{path}: target {target!r} has {int(bad.sum())} {word} value(s), the first in row {int(bad.argmax()) + 1}:"
-            " give them or leave the rows out"
-        )
-
-
-def _without_holes(path: Path, frame: pd.DataFrame, target: str, missing: str, notes: list[str]) -> pd.DataFrame:
-    """Return the table without missing values, or as it is if they are to be filled. Columns without any value are left out later."""
-    holes = frame.isna().to_numpy()
-    holes = holes & ~holes.all(axis=0)
-    counts = {str(name): int(count) for name, count in zip(frame.columns, holes.sum(axis=0), strict=True) if count}
-    if not counts or len(frame) == 0:
-        return frame
-    listed = some([f"{name} ({count})" for name, count in counts.items()])
-    if missing == "refuse":
-        raise DataError(f"{path}: values are missing in {listed}: set data.missing to fill or drop, or give them")
-    if missing == "fill":
+def _rows(
+    columns: dict[str, Column], target: str, settings: DataSettings, notes: list[str], faults: list[str]
+) -> NDArray[np.int64]:
+    """Return the rows to keep. Columns without any value don't count; they are left out later."""
+    rows = len(next(iter(columns.values())).values) if columns else 0
+    every = np.arange(rows)
+    holes = {name: column.missing for name, column in columns.items()}
+    counts = {
+        name: int(hole.sum()) for name, hole in holes.items() if hole.any() and (name == target or not hole.all())
+    }
+    inputs = {name: count for name, count in counts.items() if name != target}
+    if settings.missing == "drop" and counts:
+        whole = np.flatnonzero(~np.any([holes[name] for name in counts], axis=0))
+        notes.append(f"{rows - len(whole)} row(s) with missing values dropped")
+        return whole
+    if not inputs or rows == 0:
+        return every
+    listed = some([f"{name} ({count})" for name, count in inputs.items()])
+    if settings.missing == "refuse":
+        faults.append(f"values are missing in {listed}: set data.missing to fill, indicate or drop, or give them")
+    else:
         notes.append(f"missing values filled: {listed}")
-        return frame
-    whole = np.flatnonzero(~holes.any(axis=1))
-    notes.append(f"{len(frame) - len(whole)} row(s) with missing values dropped")
-    return frame.iloc[whole]
+    return every
+
+
+def _part(column: Column, rows: NDArray[np.int64]) -> Column:
+    return replace(column, values=column.values[rows])
+
+
+def _listed(faults: list[str]) -> str:
+    more = f"; and {len(faults) - SHOWN_FAULTS} more" if len(faults) > SHOWN_FAULTS else ""
+    return "; ".join(faults[:SHOWN_FAULTS]) + more

@@ -207,7 +207,7 @@ def _calibrated(draws: Sequence[Draw], problem: Problem, workers: Workers, own: 
 def sizes(draws: Sequence[Draw], problem: Problem) -> tuple[list[float], list[int]]:
     """Return the multiply-adds for each sample and the batch size of each draw."""
     data = problem.dataset
-    products = [forecast.products(draw.config, int(data.x.shape[1]), data.outputs, data.shape) for draw in draws]
+    products = [forecast.products(draw.config, problem.inputs(), data.outputs, data.shape) for draw in draws]
     return products, [draw.config.batch_size for draw in draws]
 
 

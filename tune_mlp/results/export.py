@@ -11,9 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import openpyxl
 import pandas as pd
-from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE, WriteOnlyCell
 from tabulate import tabulate
 
 from tune_mlp.errors import StorageError, UsageError, did_you_mean
@@ -74,6 +72,9 @@ def write_json(frame: pd.DataFrame, path: Path) -> None:
 
 def write_xlsx(frame: pd.DataFrame, path: Path) -> None:
     """Write one sheet. Text stays text, even if it looks like a formula, and a whole number with too many digits becomes text."""
+    import openpyxl  # here, since it takes 0.2 s and no other format needs it
+    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE, WriteOnlyCell
+
     with path.open("wb") as file:  # first: an unfinished book can't be dropped without a warning
         book = openpyxl.Workbook(write_only=True)  # row by row: the other way takes twice as long and far more memory
         sheet = book.create_sheet("trials" if "state" in frame.columns else "table")

@@ -55,6 +55,8 @@ class RunFacts:
 
     study: BoundStudy
     dataset: Dataset
+    inputs: int
+    """The number of inputs of a net."""
     engine: str
     why: str
     """Why this engine was chosen."""
@@ -95,7 +97,7 @@ class Manifest:
                     "fingerprint": dataset.fingerprint(),
                     "samples": len(dataset.x),
                     "test_samples": len(dataset.x_test),
-                    "features": int(dataset.x.shape[1]),
+                    "features": facts.inputs,
                     "classes": list(dataset.classes),
                     "notes": list(dataset.notes),
                 },

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tune_mlp.config import DataSettings
-from tune_mlp.data.dataset import Fold, Problem
-from tune_mlp.data.transforms import fit_inputs, fit_targets
+from tune_mlp.data.dataset import Problem
+from tune_mlp.data.split import fit_fold, may_be_missing
 from tune_mlp.seeds import repeated
 from tune_mlp.training.job import TrainJob
 from tune_mlp.training.trainer import Weights, copied
@@ -19,14 +19,7 @@ def without_validation(problem: Problem, settings: DataSettings) -> Problem:
     """Return the problem with one fold, in which every sample trains and none validates."""
     dataset = problem.dataset
     every = np.arange(len(dataset.x))
-    missing = any(fold.inputs.fill is not None for fold in problem.folds)
-    fold = Fold(
-        every,
-        every[:0],
-        fit_inputs(dataset.x, settings.normalize, missing),
-        fit_targets(dataset.y, settings.scale_target),
-    )
-    return replace(problem, folds=(fold,))
+    return replace(problem, folds=(fit_fold(dataset, every, every[:0], settings, may_be_missing(dataset)),))
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,8 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
     def create_folder(cluster: Cluster, slots: int, stack: ExitStack) -> OpenRun:
         bound = prepared.study
         where = stack.enter_context(run_location.new_run(out, request.name, bound.name, display.say))
-        facts = RunFacts(bound, prepared.problem.dataset, prepared.engine, prepared.why, cluster.nodes, slots)
+        problem = prepared.problem
+        facts = RunFacts(bound, problem.dataset, problem.inputs(), prepared.engine, prepared.why, cluster.nodes, slots)
         with _says_how_to_resume(where, bound, request.csv):
             manifest = Manifest.begin(where.folder, facts, request.command, phases.began)
             journal = stack.enter_context(Journal.create(where.folder / JOURNAL))

@@ -14,6 +14,7 @@ import pandas as pd
 
 from tune_mlp.config import TrialConfig
 from tune_mlp.data.dataset import Fold, Problem
+from tune_mlp.data.encoder import TableEncoder
 from tune_mlp.engines.choose import engine as engine_named
 from tune_mlp.errors import RunError
 from tune_mlp.records import metric_names
@@ -119,6 +120,7 @@ class Examiner:
         """Write model.pt and trial.json; of several folds or seeds the first one's model."""
         row: dict[Any, Any] = self._rows.loc[examined.trial].to_dict()
         dataset, fold = self._problem.dataset, examined.fold
+        features = fold.inputs.features if isinstance(fold.inputs, TableEncoder) else dataset.features
         regression = dataset.task == "regression"
         checkpoint.save_model(
             folder,
@@ -127,11 +129,11 @@ class Examiner:
                 "trial": examined.trial,
                 "params": self._params(examined.trial),
                 "config": examined.config.model_dump(),
-                "inputs": int(dataset.x.shape[1]),
+                "inputs": len(features) if features else int(dataset.x.shape[1]),
                 "shape": list(dataset.shape),
                 "outputs": dataset.outputs,
                 "classes": list(dataset.classes),
-                "features": list(dataset.features),
+                "features": list(features),
                 "dataset": dataset.name,
                 "stand_in_for": dataset.stand_in_for,
                 "epoch": int(row["best_epoch"]),

@@ -13,6 +13,7 @@ from torch import nn
 from tune_mlp.config import TrialConfig
 from tune_mlp.data.batches import CHUNK, epoch_order
 from tune_mlp.data.dataset import Dataset, Fold, Problem
+from tune_mlp.data.transforms import InputScaler
 from tune_mlp.engines.base import TrainedEpoch
 from tune_mlp.engines.check import check_compiled, check_start
 from tune_mlp.engines.compiled import activations, batch_of_one, kernels, losses, optimisers
@@ -46,7 +47,7 @@ class CompiledRun:
         self._fold: Fold = problem.folds[fold]
         self._fold_number = fold
         self._seed = seed
-        features, outputs = int(self._dataset.x.shape[1]), self._dataset.outputs
+        features, outputs = problem.inputs(fold), self._dataset.outputs
         self._model = build_mlp(features, outputs, config, derive(seed, "weights", fold))
         self._net, self._batches_seen = _shared_net(self._model, config)
         self._optimiser = Optimiser(
@@ -58,10 +59,10 @@ class CompiledRun:
             first=np.zeros_like(self._net.weights),
             second=np.zeros_like(self._net.weights),
         )
-        scaler = self._fold.inputs
-        self._sparse = _is_sparse(self._dataset, self._fold)
-        self._scale = np.float32(scaler.scale[0]) if self._sparse else np.float32(1)
-        self._shift = np.float32(scaler.shift[0]) if self._sparse else np.float32(0)
+        scaler = _one_scale(self._dataset, self._fold)
+        self._sparse = scaler is not None
+        self._scale = np.float32(scaler.scale[0]) if scaler else np.float32(1)
+        self._shift = np.float32(scaler.shift[0]) if scaler else np.float32(0)
         self._scratch_size, self._scratch = 0, kernels.scratch(0, self._net.dims, False)
 
     @property
@@ -184,7 +185,7 @@ class CompiledEngine:
         note_compiled()
         if problem is not None:
             for fold in problem.folds:
-                if _is_sparse(problem.dataset, fold):
+                if _one_scale(problem.dataset, fold):
                     evaluation_order(problem.dataset.x, fold.validation)
 
     def start(self, config: TrialConfig, problem: Problem, fold: int, seed: int, device: str = "cpu") -> CompiledRun:
@@ -193,9 +194,12 @@ class CompiledEngine:
         return CompiledRun(config, problem, fold, seed)
 
 
-def _is_sparse(dataset: Dataset, fold: Fold) -> bool:
-    """True for pictures, whose zeros are left out: all pixels must be scaled alike."""
-    return dataset.x.dtype == np.uint8 and not fold.inputs.per_sample
+def _one_scale(dataset: Dataset, fold: Fold) -> InputScaler | None:
+    """Return the scaling of pictures whose pixels are all scaled alike: their zeros are left out. Else return None."""
+    inputs = fold.inputs
+    if dataset.x.dtype == np.uint8 and isinstance(inputs, InputScaler) and not inputs.per_sample:
+        return inputs
+    return None
 
 
 def _float32(value: float) -> np.float32:

@@ -40,9 +40,9 @@ class EagerRun:
         self._seed = seed
         self._device = torch.device(device)
         data = self._dataset
-        self._model = build_model(data.x.shape[1], data.shape, data.outputs, config, derive(seed, "weights", fold)).to(
-            self._device
-        )
+        self._model = build_model(
+            problem.inputs(fold), data.shape, data.outputs, config, derive(seed, "weights", fold)
+        ).to(self._device)
         self._dropouts = [layer for layer in self._model.modules() if isinstance(layer, Dropout)]
         self._parameters = list(self._model.parameters())
         self._optimiser = build_optimiser(self._parameters, config)

@@ -1,0 +1,39 @@
+"""The answer of a word that answers with a table: as text for a person, or as JSON, CSV or Markdown for a program."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tune_mlp.results.export import export
+
+
+def show_answer(
+    console: Console, frame: pd.DataFrame, to: str, lines: Sequence[str] = (), above: Sequence[str] = ()
+) -> None:
+    """Print the table; as text, with lines above and below it."""
+    if to != "text":
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "answer"
+            export(frame, path, to)
+            sys.stdout.write(path.read_text(encoding="utf-8"))
+        return
+    for line in above:
+        console.print(Text(line, "bold"), soft_wrap=True)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    for name in frame.columns:
+        right = pd.api.types.is_numeric_dtype(frame[name].dtype)
+        table.add_column(str(name), justify="right" if right else "left", overflow="fold")
+    for row in frame.itertuples(index=False):
+        table.add_row(*(Text("" if pd.isna(value) else str(value)) for value in row))
+    console.print(table)
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)

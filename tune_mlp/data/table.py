@@ -1,0 +1,181 @@
+"""A table's file as columns with their kinds; what can't be read is kept as a sentence for each column."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tune_mlp.config import CsvFormat, DataSettings
+from tune_mlp.data.delimited import MAX_TABLE_BYTES, read_csv
+from tune_mlp.data.kinds import Column, clean, read_column, some
+from tune_mlp.data.number_text import Decimal
+from tune_mlp.errors import DataError, did_you_mean, one_line
+from tune_mlp.regular_files import open_regular
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHOWN_NAMES = 20
+"""The number of columns that are listed if the target isn't named."""
+
+
+@dataclass
+class Table:
+    """The columns of a table's file."""
+
+    path: Path
+    form: str
+    """What was found of the file's format, such as `separated by tabs`; empty if it is plain."""
+    names: list[str]
+    """The names of all columns, in the file's order."""
+    columns: dict[str, Column]
+    """The columns that were wanted and could be read."""
+    faults: dict[str, str]
+    """Why a wanted column can't be read, without its name."""
+    ignored: list[str]
+    """The columns that `data.ignore` leaves out."""
+    row_numbers: str | None = None
+    """The column of row numbers without a name, which pandas' `to_csv` writes; it isn't learnt from."""
+
+
+def read_table(settings: DataSettings, base: Path | None, target: str | None) -> Table:
+    """Read a table's file and the kinds of its columns. The target is read whatever `data.inputs` and `data.ignore` say."""
+    path = find_file(settings.name, base)
+    frame, form = READERS[settings.name.partition(":")[0]](path, settings.csv)
+    unnamed_first = len(frame.columns) > 0 and not frame.columns[0]
+    names = [str(name) or f"column {place + 1}" for place, name in enumerate(frame.columns)]
+    if twice := [(name, count) for name, count in Counter(names).items() if count > 1]:
+        raise DataError(f"{path}: column names must differ, got {twice[0][0]!r} {twice[0][1]} times")
+    frame.columns = frame.columns.__class__(names)
+    if target is not None:
+        target = target_name(path, names, target, form)
+    wanted, ignored = _wanted(path, names, target, settings)
+    columns, faults = _columns(frame, wanted, settings)
+    table = Table(path, form, names, columns, faults, ignored)
+    if unnamed_first and names[0] in columns and names[0] != target:
+        values = columns[names[0]].values
+        if np.array_equal(values, np.arange(len(values))):
+            table.row_numbers = names[0]
+    return table
+
+
+def find_file(name: str, base: Path | None) -> Path:
+    """Return the file of `csv:FILE`, which is relative to the study file's folder or else to the working directory."""
+    kind, _, file = name.partition(":")
+    if not file:
+        raise DataError(f"data.name: expected {kind}:FILE, got {name!r}")
+    folders = list(dict.fromkeys([*([base.absolute()] if base else []), Path.cwd()]))
+    paths = [folder / os.path.expanduser(file) for folder in folders]
+    for path in paths:
+        if os.path.isdir(path):
+            raise DataError(f"{path}: expected a file, got a folder")
+        if os.path.exists(path):  # Path.exists raises for some names
+            return path
+    raise DataError(f"{file}: no such file (looked in {', '.join(dict.fromkeys(str(path.parent) for path in paths))})")
+
+
+def read_parquet(path: Path, form: CsvFormat) -> tuple[pd.DataFrame, str]:
+    """Return the table, whose index is made a column if it has a name, and an empty text for its format."""
+    import pandas as pd
+
+    try:
+        file = open_regular(path, MAX_TABLE_BYTES)
+    except OSError as error:
+        raise DataError(f"{path}: can't be read: {error.strerror or one_line(error)}") from error
+    try:
+        with file:
+            frame = pd.read_parquet(file)
+    except Exception as error:  # pyarrow's errors have no common base
+        raise DataError(f"{path}: can't be read as Parquet: {one_line(error)}") from error
+    named = [name for name in frame.index.names if name is not None]
+    taken = Counter(map(str, [*named, *frame.columns]))
+    if twice := [name for name in named if taken[str(name)] > 1]:
+        raise DataError(
+            f"{path}: the index has the name of a column, {str(twice[0])!r}: rename one of the two, or write the file"
+            " with index=False"
+        )
+    frame = frame.reset_index(level=[i for i, name in enumerate(frame.index.names) if name is not None])
+    frame.columns = pd.Index([clean(str(name)) for name in frame.columns])
+    return frame, ""
+
+
+READERS: dict[str, Callable[[Path, CsvFormat], tuple[pd.DataFrame, str]]] = {
+    "csv": lambda path, form: read_csv(path, form),
+    "parquet": read_parquet,
+}
+"""The readers of tables by the first part of `data.name`; each also returns what was found of the file's format."""
+
+
+def _wanted(path: Path, names: list[str], target: str | None, settings: DataSettings) -> tuple[list[str], list[str]]:
+    """Return the columns to read, the target among them, and those that `data.ignore` leaves out."""
+    for setting, patterns in (
+        ("inputs", settings.inputs or ()),
+        ("ignore", settings.ignore),
+        ("kinds", settings.kinds),
+    ):
+        for pattern in patterns:
+            if not _matching(pattern, names):
+                raise DataError(f"{path}: data.{setting}: no column {pattern!r}{did_you_mean(clean(pattern), names)}")
+    chosen = set(names) if settings.inputs is None else {n for p in settings.inputs for n in _matching(p, names)}
+    ignored = {name for pattern in settings.ignore for name in _matching(pattern, names)}
+    wanted = [name for name in names if name == target or (name in chosen and name not in ignored)]
+    return wanted, [name for name in names if name in ignored and name != target]
+
+
+def _matching(pattern: str, names: list[str]) -> list[str]:
+    """Return the names that a name or a pattern with * and ? means."""
+    cleaned = clean(pattern)
+    return [cleaned] if cleaned in names else [name for name in names if fnmatchcase(name, cleaned)]
+
+
+def _columns(
+    frame: pd.DataFrame, wanted: list[str], settings: DataSettings
+) -> tuple[dict[str, Column], dict[str, str]]:
+    """Return the columns with their kinds, and why others can't be read."""
+    kinds = {clean(name): kind for name, kind in settings.kinds.items()}
+    columns: dict[str, Column] = {}
+    faults: dict[str, str] = {}
+
+    def read(name: str, decimal: Decimal | None) -> None:
+        faults.pop(name, None)
+        try:
+            columns[name] = read_column(name, frame[name], kinds.get(name), settings.na_values, decimal)
+        except DataError as error:
+            faults[name] = str(error)
+
+    for name in wanted:
+        read(name, settings.csv.decimal)
+    found = {column.decimal for column in columns.values() if column.decimal}
+    if settings.csv.decimal is None and "," in found:
+        # In a file with decimal commas, 1.234 is a number above a thousand.
+        for name in wanted:
+            before = columns.get(name)
+            if before is None or (before.kind == "number" and before.decimal == "."):
+                read(name, ",")
+                if before is not None and (name in faults or columns[name].kind != "number"):
+                    faults.pop(name, None)
+                    columns[name] = before
+    elif settings.csv.decimal is None and "." in found:
+        for name in list(faults):
+            read(name, ".")
+    return {name: columns[name] for name in wanted if name in columns}, faults
+
+
+def target_name(path: Path, names: list[str], target: str, form: str) -> str:
+    """Return the target's name as the table has it."""
+    if not target:
+        raise DataError(f"{path}: data.target must name the column to predict: {some(names, SHOWN_NAMES)}")
+    if (cleaned := clean(target)) in names:
+        return cleaned
+    if len(names) == 1:
+        rule = f"the first line holds one column, {names[0]!r}; separate columns by a comma, a semicolon, a tab or |"
+        raise DataError(f"{path}: data.target: no column {target!r}: {rule}, or set data.csv.separator")
+    hint = did_you_mean(cleaned, names) or f" (there are {some(names, SHOWN_NAMES)})"
+    raise DataError(f"{path}: data.target: no column {target!r} in this table{form and f' {form}'}{hint}")

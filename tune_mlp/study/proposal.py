@@ -1,0 +1,57 @@
+"""A first study for a table that was looked at: it runs as it is, and is meant to be read and changed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from tune_mlp.data.profile import TableProfile
+from tune_mlp.space.files import dump_yaml
+
+FEW_ROWS = 2_000
+"""A table of fewer rows is validated by folds, and searched with small batches."""
+MANY_ROWS = 50_000
+"""A table of more rows is searched with large batches and few epochs."""
+
+
+def propose_study(profile: TableProfile, file: Path) -> str:
+    """Return the text of a study for the table; its path is relative to the folder of the study's file."""
+    rows = profile.rows
+    kind, _, _ = profile.settings["name"].partition(":")
+    data: dict[str, Any] = {**profile.settings, "name": f"{kind}:{_relative(profile.path, file)}"}
+    if rows < FEW_ROWS and "validation" not in data:
+        data["validation"] = {"folds": 5}
+    space = {
+        "lr": {"log": [1e-4, 1e-1]},
+        "batch_size": {"choice": _batch_sizes(rows)},
+        "widths": {"list": {"choice": [16, 32, 64, 128]}, "length": {"int": [0, 3]}},
+        "activation": {"choice": ["relu", "gelu", "tanh"]},
+        "dropout": {"uniform": [0.0, 0.5]},
+        "weight_decay": {"log": [1e-6, 1e-2]},
+        "optimizer": {"choice": {"sgd": {"momentum": {"uniform": [0.0, 0.95]}}, "adamw": {}}},
+    }
+    study = {
+        "description": f"{rows} rows of {profile.path.name}, to predict {profile.target}",
+        "data": data,
+        "space": space,
+        "trials": 40,
+        "epochs": 20 if rows > MANY_ROWS else 60,
+        "patience": 10,
+        "search": "tpe",
+        "scheduler": {"asha": {"grace_period": 5, "reduction_factor": 2}},
+    }
+    return dump_yaml(study)
+
+
+def _batch_sizes(rows: int) -> list[int]:
+    if rows < FEW_ROWS:
+        return [8, 16, 32, 64]
+    return [32, 64, 128, 256] if rows <= MANY_ROWS else [128, 256, 512]
+
+
+def _relative(path: Path, file: Path) -> str:
+    try:
+        return os.path.relpath(path.resolve(), file.resolve().parent)
+    except ValueError:  # on Windows, a path on another drive
+        return str(path.resolve())
