@@ -11,7 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from tune_mlp.config import BRANCHES, DataSettings, Settings, TrialConfig
+from tune_mlp.config import BRANCHES, CsvFormat, DataSettings, Settings, TrialConfig
 from tune_mlp.space.domains import DOMAINS
 from tune_mlp.study.settings import Resources, Scheduler, Search
 from tune_mlp.study.study import Study
@@ -95,6 +95,8 @@ def page() -> str:
         _table(Study),
         "## data\n",
         _table(DataSettings),
+        "## data.csv\n",
+        _table(CsvFormat),
         "## resources\n",
         _table(Resources),
     ]

@@ -111,9 +111,9 @@ class _Layout(NamedTuple):
     """The columns whose missing values are indicated."""
     indicator_inputs: NDArray[np.int64]
     ranked: list[tuple[int, int, float, NDArray[np.float64]]]
-    """Of each column with quantiles: the column, its input, the fill and the quantiles."""
+    """The columns that are scaled by rank, each with its input, the number that replaces a missing value, and its quantiles."""
     texts: list[tuple[int, int, int, NDArray[np.int64]]]
-    """Of each column of categories: the column, its first input, the one after its last, and the place of each category."""
+    """The columns of categories, each with its first input, the one after its last, and the place of each category."""
     absent: Floats
     """Each input's value where its category isn't there; 0 for numbers."""
     present: Floats

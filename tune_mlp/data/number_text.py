@@ -91,7 +91,7 @@ def _tells(numbers: Sequence[str]) -> bool:
 def _without_signs(text: str) -> str | None:
     """Return the number without its currency or percent sign; None if it has more than one."""
     kept = text.strip(SIGNS + " \u00a0\u202f")
-    if text[:1] in "+-" and text[1:2] in SIGNS:  # -$3.50
+    if len(text) > 1 and text[0] in "+-" and text[1] in SIGNS:  # -$3.50
         kept = text[0] + text[1:].strip(SIGNS + " \u00a0\u202f")
     return kept if sum(sign in SIGNS for sign in text) <= 1 and not any(sign in SIGNS for sign in kept) else None
 

@@ -24,10 +24,10 @@ TARGET_NAMES = ("target", "label", "class", "y", "outcome", "response", "species
 """The names by which a target is recognised if none is given."""
 COMMONEST = 3
 """The number of categories that are shown with their counts."""
-NEARLY_ALL = 0.999
-"""A column that tells the target of more than this share of the rows, or of its variance, is warned of."""
-BINS = 20
-"""The number of groups of a column of numbers in which the target is looked at."""
+NEARLY_NONE = 0.005
+"""A column is warned of if, knowing it, no more than this share of the target is still unknown."""
+LEAST_TO_TELL = 40
+"""The smallest number of rows in which such a column is looked for."""
 SKEWED = 50.0
 """A column reaches wildly far if its range is more than this many times the distance of its quartiles."""
 LEAST_OF_A_CLASS = 10
@@ -244,45 +244,48 @@ def _warn_of_tellers(
 ) -> None:
     """Warn of a column that tells the target nearly alone: it may not be known when the model is asked."""
     goal = table.columns[target]
-    there = ~goal.missing
-    if there.sum() < 2 * BINS:
-        return
     for name, column in table.columns.items():
         found = columns[name]
         if name == target or found.distinct < 2 or found.encoded == "left out":
             continue
-        groups = _groups(column, codes[name])[there]
-        if len(np.unique(groups)) > len(groups) / 5:
+        there = ~(goal.missing | column.missing)
+        if there.sum() < LEAST_TO_TELL or any("tells the target" in warning for warning in found.warnings):
             continue
-        told = _told(groups, codes[target][there], goal.values[there], classes)
-        if told > NEARLY_ALL and not any("tells the target" in warning for warning in found.warnings):
+        values, wanted = column.values[there], goal.values[there] if not classes else codes[target][there]
+        if column.kind in ("category", "boolean") or found.distinct <= len(values) / 5:
+            tells = _category_tells(codes[name][there], wanted, classes)
+        else:
+            tells = _number_tells(values, wanted, classes)
+        if tells:
             found.warnings.append("tells the target nearly alone: is it known beforehand?")
 
 
-def _groups(column: Column, codes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the group of each row: the category, or the bin of a number."""
-    if column.kind in ("category", "boolean") or int(codes.max(initial=0)) < BINS:
-        return codes
-    values = column.values.astype(np.float64) if column.kind == "number" else codes.astype(np.float64)
-    edges = np.unique(np.nanquantile(np.where(np.isfinite(values), values, np.nan), np.linspace(0, 1, BINS + 1)[1:-1]))
-    found: NDArray[np.int64] = np.where(codes < 0, -1, np.searchsorted(edges, values, side="right"))
-    return found
-
-
-def _told(groups: NDArray[np.int64], codes: NDArray[np.int64], values: NDArray[Any], classes: bool) -> float:
-    """Return how much of the target the groups tell, between 0 (no more than nothing) and 1 (all)."""
+def _category_tells(groups: NDArray[np.int64], wanted: NDArray[Any], classes: bool) -> bool:
+    """Tell if the target is nearly the same in all rows of each category."""
     import pandas as pd
 
+    if len(np.unique(groups)) > len(groups) / 5:
+        return False  # of categories with a few rows each, any target is told
     if classes:
-        table = pd.crosstab(groups, codes).to_numpy()
-        right, blind = table.max(axis=1).sum() / len(groups), table.sum(axis=0).max() / len(groups)
-        return float((right - blind) / (1 - blind)) if blind < 1 else 0.0
-    if values.dtype.kind != "f":
-        return 0.0
-    frame = pd.DataFrame({"group": groups, "value": values})
-    total = float(np.var(values))
-    within = float((frame["value"] - frame.groupby("group")["value"].transform("mean")).pow(2).mean())
-    return 1 - within / total if total > 0 else 0.0
+        table = pd.crosstab(groups, wanted).to_numpy()
+        wrong, blind = len(groups) - table.max(axis=1).sum(), len(groups) - table.sum(axis=0).max()
+        return bool(wrong <= NEARLY_NONE * blind)
+    if wanted.dtype.kind != "f":
+        return False
+    means = pd.Series(wanted).groupby(groups).transform("mean").to_numpy()
+    return bool(np.square(wanted - means).mean() <= NEARLY_NONE * np.var(wanted))
+
+
+def _number_tells(values: NDArray[Any], wanted: NDArray[Any], classes: bool) -> bool:
+    """Tell if the target hardly changes from class to class, or grows or falls all along, in the order of the values."""
+    if classes:
+        in_order = wanted[np.lexsort((wanted, values))]
+        changes, least = int((np.diff(in_order) != 0).sum()), len(np.unique(wanted)) - 1
+        return changes <= least + NEARLY_NONE * len(wanted)
+    if wanted.dtype.kind != "f" or values.dtype.kind != "f" or not np.isfinite(values).all():
+        return False
+    ranks = [np.argsort(np.argsort(part, kind="stable"), kind="stable") for part in (values, wanted)]
+    return bool(abs(np.corrcoef(ranks[0], ranks[1])[0, 1]) > 1 - NEARLY_NONE)
 
 
 def _proposed(
