@@ -15,10 +15,11 @@ from rich.console import Console
 from benchmarks.machine import Limits, median, timed
 from benchmarks.peers import dataloader, sklearn_mlp
 from benchmarks.tables import Table, at_least, figure
-from tune_mlp.config import DataSettings, Head, TrialConfig
+from tune_mlp.config import TrialConfig
 from tune_mlp.data.dataset import Problem
 from tune_mlp.data.sources import load_dataset
 from tune_mlp.data.split import make_problem
+from tune_mlp.data_settings import DataSettings, Head
 from tune_mlp.engines.choose import ENGINES, engine
 
 Epoch = Callable[[], float]

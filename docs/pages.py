@@ -11,7 +11,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from tune_mlp.config import BRANCHES, CsvFormat, DataSettings, Settings, TrialConfig
+from tune_mlp.config import BRANCHES, Settings, TrialConfig
+from tune_mlp.data_settings import CsvFormat, DataSettings
 from tune_mlp.space.domains import DOMAINS
 from tune_mlp.study.settings import Resources, Scheduler, Search
 from tune_mlp.study.study import Study
@@ -141,11 +142,12 @@ def _table(model: type[Settings]) -> str:
 
 
 def _default(info: FieldInfo) -> str:
-    if info.default is PydanticUndefined:
+    default = info.get_default(call_default_factory=True)
+    if default is PydanticUndefined:
         return "needed"
-    if info.default is None:
+    if default is None:
         return ""
-    value = info.default
+    value = default
     if isinstance(value, Settings):
         value = getattr(value, "name", None) or ""
     return f"`{str(value).lower() if isinstance(value, bool) else value}`" if value != "" else ""

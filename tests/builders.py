@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_mlp.config import DataSettings, TrialConfig
+from tune_mlp.config import TrialConfig
 from tune_mlp.data.dataset import Dataset, Problem
 from tune_mlp.data.split import make_problem
+from tune_mlp.data_settings import DataSettings
 from tune_mlp.records import Task
 
 

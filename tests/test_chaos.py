@@ -32,10 +32,10 @@ space:
   batch_size: {choice: [1, 4]}
   depth: {int: [0, 2]}
   width: {choice: [16, 32]}
-trials: 12
 epochs: 27
 engine: eager
 """
+TWELVE = "trials: 12\n"
 ASHA = "concurrent: 1\nscheduler: {asha: {grace_period: 3, reduction_factor: 2}}\n"
 LATEST = {"own": 14.0, "joined": 8.0}
 """Seconds after which a driver is killed at the latest: some in Ray's start, some while trials train."""
@@ -87,11 +87,11 @@ def comparable(run: Path) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("scheduler", "ray", "kills"),
     [
-        (ASHA, "joined", 2),
-        pytest.param("", "joined", 70, marks=pytest.mark.slow),
-        pytest.param(ASHA, "joined", 70, marks=pytest.mark.slow),
-        pytest.param("", "own", 30, marks=pytest.mark.slow),
-        pytest.param(ASHA, "own", 30, marks=pytest.mark.slow),
+        (f"trials: 5\n{ASHA}", "joined", 1),
+        pytest.param(TWELVE, "joined", 70, marks=pytest.mark.slow),
+        pytest.param(TWELVE + ASHA, "joined", 70, marks=pytest.mark.slow),
+        pytest.param(TWELVE, "own", 30, marks=pytest.mark.slow),
+        pytest.param(TWELVE + ASHA, "own", 30, marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.timeout(3000)
@@ -133,7 +133,7 @@ def test_a_study_whose_driver_is_killed_at_random_ends_as_the_undisturbed_one(
 
 @pytest.mark.slow  # two of Ray's agents end a minute later
 def test_a_killed_driver_leaves_no_process_of_its_ray(tmp_path: Path) -> None:
-    (tmp_path / "s.yaml").write_text(STUDY)
+    (tmp_path / "s.yaml").write_text(STUDY + TWELVE)
     with (
         tempfile.TemporaryDirectory(prefix="ray") as session,  # short: a socket's path has 107 bytes at most
         subprocess.Popen(

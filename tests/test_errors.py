@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tune_mlp.config import ACTIVATION_NAMES, BRANCHES, LOSS_NAMES, NORMALIZE, DataSettings, Folds, Head, TrialConfig
+from tune_mlp.config import ACTIVATION_NAMES, BRANCHES, LOSS_NAMES, TrialConfig
+from tune_mlp.data_settings import NORMALIZE, DataSettings, Folds, Head
 from tune_mlp.errors import DataError, RunError, StudyError, UsageError, did_you_mean, escaped, nearest, one_line
 from tune_mlp.records import Mode
 from tune_mlp.space.domains import DOMAINS

@@ -85,13 +85,13 @@ def test_kernels_are_kept_elsewhere_where_the_home_cannot_be_written(tmp_path: P
 def test_a_terminal_shows_a_live_view_that_leaves_only_the_result(tmp_path: Path) -> None:
     seen: list[list[str]] = []
     terminal = Terminal(columns=100, lines=30)
-    command = [*SEARCH, "--space", "digits_quick", "--trials", "4", "--epochs", "24"]
+    command = [*SEARCH, "--space", "digits_quick", "--trials", "4", "--epochs", "16"]
     command += ["--scheduler", "fifo", "--engine", "eager", "--set", "batch_size=4"]  # slow enough to be watched
     assert terminal.run(command, tmp_path, environment(tmp_path), seen.append) == 0
     live = [lines for lines in seen if any("/4" in line for line in lines)]
     assert live
     assert any(
-        re.search(r"trial \d+ +epoch \d+/24 +val_accuracy 0\.\d+ +lr ", line) for lines in live for line in lines
+        re.search(r"trial \d+ +epoch \d+/16 +val_accuracy 0\.\d+ +lr ", line) for lines in live for line in lines
     )
     assert any("best so far  best_val_accuracy" in line for lines in live for line in lines)
     assert not any("/4" in line for line in terminal.lines), "the live view is gone at the end"

@@ -28,6 +28,7 @@ examples:
   tune-mlp search --space mnist_asha
   tune-mlp plan --space mnist_asha --trials 100
   tune-mlp export runs/digits_quick-20260101-120000 --to xlsx
+  tune-mlp predict runs/my_study-20260101-120000 new.csv --proba
   tune-mlp resume runs/digits_quick-20260101-120000
   tune-mlp doctor --address auto --out /shared/runs
   tune-mlp schema > study.schema.json
@@ -91,6 +92,13 @@ def _export(args: argparse.Namespace) -> None:
         results.where.write(name, path.read_bytes())
         written = results.where.within(name)
     print(f"{written}: {len(frame)} {args.what}, {len(frame.columns)} columns")
+
+
+def _predict(args: argparse.Namespace) -> None:
+    """Answer for new samples with a run's winner."""
+    from tune_mlp.console.prediction_view import predict  # late: torch, pandas
+
+    predict(make_console(), args.run, args.data, args.output, args.proba, args.to)
 
 
 def _resume(args: argparse.Namespace) -> None:
@@ -242,6 +250,22 @@ def make_parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE",
         help="The file to write, or - for the standard output (default: a file in the run's folder).",
+    )
+    predict = word(
+        "predict",
+        _predict,
+        "Answer for new samples with the winner of a run: the rows of a table, or pictures as .npy or IDX.",
+    )
+    predict.add_argument(
+        "run", metavar="RUN", help="The run: its folder, its address on an object store, or its name in runs/."
+    )
+    predict.add_argument("data", type=Path, metavar="DATA", help="A CSV, Parquet, .npy or IDX file of samples.")
+    predict.add_argument(
+        "--output", type=Path, metavar="FILE", help="Write all answers to this .csv, .parquet, .json or .xlsx."
+    )
+    predict.add_argument("--proba", action="store_true", help="Add the probability of each class.")
+    predict.add_argument(
+        "--to", choices=["text", "json", "csv", "markdown"], default="text", help="The answer's format (default: text)."
     )
     reproduce = word(
         "reproduce",

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tune_mlp.config import CsvFormat, DataSettings
 from tune_mlp.data import table as tables
 from tune_mlp.data.arrays import lost_column
 from tune_mlp.data.dataset import Dataset
 from tune_mlp.data.sources import load_dataset
 from tune_mlp.data.split import make_problem
+from tune_mlp.data_settings import CsvFormat, DataSettings
 from tune_mlp.errors import DataError
 
 N = 20

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tune_mlp.config import DataSettings
 from tune_mlp.data import mnist
 from tune_mlp.data.sources import load_dataset
 from tune_mlp.data.torchvision_cpu import mnist_module
+from tune_mlp.data_settings import DataSettings
 from tune_mlp.errors import DataError
 
 REAL = os.environ.get("TUNE_MLP_DATA", "")

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tune_mlp.config import DataSettings
 from tune_mlp.data.profile import TableProfile, profile_table
 from tune_mlp.data.sources import load_dataset
+from tune_mlp.data_settings import DataSettings
 from tune_mlp.errors import DataError
 
 N = 120

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from tune_mlp.config import DataSettings
 from tune_mlp.data.sources import FILE_SOURCES, SOURCES, load_dataset
+from tune_mlp.data_settings import DataSettings
 from tune_mlp.errors import DataError
 
 
@@ -80,7 +80,7 @@ def test_the_settings_name_every_source():
 
 def test_asking_for_data_loads_neither_torch_nor_pandas_nor_sklearn():
     code = (
-        "import sys; from tune_mlp.config import DataSettings; from tune_mlp.data.sources import load_dataset;"
+        "import sys; from tune_mlp.data_settings import DataSettings; from tune_mlp.data.sources import load_dataset;"
         "load_dataset(DataSettings(name='digits'));"
         "print([m for m in ('torch', 'torchvision', 'pandas', 'sklearn', 'rich') if m in sys.modules])"
     )

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import dataset
-from tune_mlp.config import DataSettings, Folds, Head
 from tune_mlp.data.dataset import Dataset
 from tune_mlp.data.split import hold_out_test, make_folds, make_problem
+from tune_mlp.data_settings import DataSettings, Folds, Head
 from tune_mlp.errors import DataError
 
 

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tune_mlp.config import CsvFormat, DataSettings
 from tune_mlp.data.sources import load_dataset
 from tune_mlp.data.split import make_problem
+from tune_mlp.data_settings import CsvFormat, DataSettings
 from tune_mlp.errors import DataError
 
 SKLEARN = Path(importlib.util.find_spec("sklearn").origin).parent / "datasets" / "data"  # type: ignore[union-attr, arg-type]

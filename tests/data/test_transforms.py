@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tune_mlp.config import NORMALIZE
 from tune_mlp.data.transforms import fit_inputs, fit_targets
+from tune_mlp.data_settings import NORMALIZE
 
 RNG = np.random.default_rng(0)
 PICTURES = RNG.integers(0, 256, (5000, 12), dtype=np.uint8)

@@ -18,17 +18,10 @@ import torch
 from numpy.typing import NDArray
 
 from tests.builders import config, problem
-from tune_mlp.config import (
-    ACTIVATION_NAMES,
-    LOSS_NAMES,
-    NORMALIZE,
-    OPTIMISER_NAMES,
-    REGRESSION_LOSSES,
-    DataSettings,
-    TrialConfig,
-)
+from tune_mlp.config import ACTIVATION_NAMES, LOSS_NAMES, OPTIMISER_NAMES, REGRESSION_LOSSES, TrialConfig
 from tune_mlp.data.dataset import Dataset, Problem
 from tune_mlp.data.split import make_problem
+from tune_mlp.data_settings import NORMALIZE, DataSettings
 from tune_mlp.engines.base import FoldRun
 from tune_mlp.engines.choose import engine
 from tune_mlp.engines.compiled import eval_order

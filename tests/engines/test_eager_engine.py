@@ -12,12 +12,12 @@ from torch import nn
 
 from tests.builders import config, pictures, problem
 from tune_mlp import config as names
-from tune_mlp.config import DataSettings
 from tune_mlp.data.batches import epoch_order
 from tune_mlp.data.dataset import Dataset, Problem
 from tune_mlp.data.sources import load_dataset
 from tune_mlp.data.split import make_problem
 from tune_mlp.data.transforms import TargetScaler
+from tune_mlp.data_settings import DataSettings
 from tune_mlp.engines.choose import ENGINES, choose_engine, engine
 from tune_mlp.engines.eager.losses import LOSSES, loss_targets
 from tune_mlp.engines.eager.optimisers import OPTIMISERS

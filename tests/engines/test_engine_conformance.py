@@ -17,9 +17,10 @@ from torch.nn import functional as F
 
 from tests.builders import config, dataset, pictures, problem
 from tune_mlp import config as names
-from tune_mlp.config import Folds, TrialConfig
+from tune_mlp.config import TrialConfig
 from tune_mlp.data.batches import epoch_order
 from tune_mlp.data.dataset import Problem
+from tune_mlp.data_settings import Folds
 from tune_mlp.engines.base import FoldRun
 from tune_mlp.engines.choose import engine
 from tune_mlp.records import SCORES, Task

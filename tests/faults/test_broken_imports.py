@@ -13,7 +13,13 @@ import pytest
 @pytest.mark.parametrize(
     ("module", "raises", "engine", "said"),
     [
-        ("torch", "raise RuntimeError('this torch is broken')", "eager", "RuntimeError: this torch is broken"),
+        pytest.param(
+            "torch",
+            "raise RuntimeError('this torch is broken')",
+            "eager",
+            "RuntimeError: this torch is broken",
+            marks=pytest.mark.slow,
+        ),
         ("torch", "raise SystemExit(3)", "eager", "SystemExit: 3"),
         ("numba", "raise ImportError('this numba is broken')", "compiled", "this numba is broken"),
     ],

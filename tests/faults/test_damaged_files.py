@@ -20,9 +20,9 @@ from tests.faults.folders import (
     weights,
     write_journal,
 )
-from tune_mlp.config import DataSettings
 from tune_mlp.data.mnist import FILES
 from tune_mlp.data.sources import load_dataset
+from tune_mlp.data_settings import DataSettings
 from tune_mlp.errors import DataError, RunError, RunFolderError
 from tune_mlp.results.journal_reader import read
 from tune_mlp.runs.journal_writer import Journal

@@ -37,8 +37,10 @@ sys.exit(cli.main(sys.argv[1:]))
     "where",
     [
         "the winner's test",
-        "trials.csv",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("trials.parquet", "epochs.parquet", "model.pt")),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("trials.csv", "trials.parquet", "epochs.parquet", "model.pt")
+        ),
     ],
 )
 def test_a_driver_that_is_killed_at_the_end_leaves_a_run_that_is_completed(where: str, tmp_path: Path) -> None:

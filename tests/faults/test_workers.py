@@ -109,6 +109,7 @@ class At(Memory):
         return ended
 
 
+@pytest.mark.slow  # a minute
 def test_a_worker_lost_between_two_trials_and_a_state_that_a_late_worker_wrote_over_cost_nothing(
     tmp_path: Path,
 ) -> None:

@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from tests.fuzz.runner import CASES, ODD_NUMBERS, ODD_TEXT, damaged, put_no_regular_file, run_cases
-from tune_mlp.config import BRANCHES, DataSettings, TrialConfig
+from tune_mlp.config import BRANCHES, TrialConfig
+from tune_mlp.data_settings import DataSettings
 from tune_mlp.errors import StudyError
 from tune_mlp.space.domains import DOMAINS
 from tune_mlp.space.files import shipped

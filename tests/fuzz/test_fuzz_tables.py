@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from tests.fuzz.runner import CASES, ODD_NUMBERS, ODD_TEXT, damaged, put_no_regular_file, run_cases
-from tune_mlp.config import CsvFormat, DataSettings
 from tune_mlp.data.arrays import check
 from tune_mlp.data.profile import profile_table
 from tune_mlp.data.sources import load_dataset
 from tune_mlp.data.split import make_problem
+from tune_mlp.data_settings import CsvFormat, DataSettings
 
 TEXT = [text for text in ODD_TEXT if text != "\ud800"]  # pandas can't hold it
 NAMES = ["a", "b", "a=u", "y", "Y", "y ", "column 1", "", "é", "e\u0301", "level_0", "index", *TEXT]

@@ -15,9 +15,10 @@ import pytest
 
 from tests.studies import study
 from tune_mlp import cli
-from tune_mlp.config import DataSettings, TrialConfig
+from tune_mlp.config import TrialConfig
 from tune_mlp.data.sources import load_dataset
 from tune_mlp.data.split import make_problem
+from tune_mlp.data_settings import DataSettings
 from tune_mlp.planning import calibration
 from tune_mlp.planning import plan as planning
 from tune_mlp.planning.calibration import Draw, Measured, line_through

@@ -422,7 +422,7 @@ def spots(tree: Any) -> list[tuple[Any, Any]]:
     return [found for key, child in pairs for found in [(tree, key), *spots(child)]]
 
 
-quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @quick

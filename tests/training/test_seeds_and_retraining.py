@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.builders import config, dataset, problem
-from tune_mlp.config import DataSettings, Folds
+from tune_mlp.data_settings import DataSettings, Folds
 from tune_mlp.engines.choose import ENGINES, engine
 from tune_mlp.records import spread
 from tune_mlp.seeds import repeated

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.builders import config, dataset, problem
-from tune_mlp.config import Folds
+from tune_mlp.data_settings import Folds
 from tune_mlp.engines.base import TrainedEpoch
 from tune_mlp.engines.choose import ENGINES, engine
 from tune_mlp.errors import UsageError

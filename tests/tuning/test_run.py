@@ -143,13 +143,12 @@ def test_the_saved_study_has_every_default_and_runs_again(small: Results, tmp_pa
 
 
 def test_concurrency_changes_no_metric_of_any_trial(small: Results, tmp_path: Path) -> None:
-    for concurrent in (2, 3):
-        display = Memory()
-        other = run(study(concurrent=concurrent, resources={"cpu": 0.5}), tmp_path, display)
-        assert display.most_at_once <= concurrent
-        assert other.manifest["resources"]["concurrent"] == concurrent
-        pd.testing.assert_frame_equal(other.trials.drop(columns=TIMES), small.trials.drop(columns=TIMES))
-        pd.testing.assert_frame_equal(other.epochs.drop(columns="seconds"), small.epochs.drop(columns="seconds"))
+    display = Memory()
+    other = run(study(concurrent=3, resources={"cpu": 0.5}), tmp_path, display)
+    assert display.most_at_once <= 3
+    assert other.manifest["resources"]["concurrent"] == 3
+    pd.testing.assert_frame_equal(other.trials.drop(columns=TIMES), small.trials.drop(columns=TIMES))
+    pd.testing.assert_frame_equal(other.epochs.drop(columns="seconds"), small.epochs.drop(columns="seconds"))
 
 
 def test_a_trial_gives_the_same_metrics_outside_ray(small: Results) -> None:
@@ -188,7 +187,9 @@ def test_a_taken_name_is_refused_and_the_first_run_is_untouched(small: Results) 
         ({"asha": {"grace_period": 1}}, {"finished", "stopped"}),
         ({"hyperband": {"reduction_factor": 2}}, {"finished", "stopped"}),
         ({"median": {"grace_period": 1, "min_samples": 2}}, {"finished", "stopped"}),
-        ({"pbt": {"interval": 1}}, {"finished"}),
+        pytest.param(
+            {"pbt": {"interval": 1}}, {"finished"}, marks=pytest.mark.slow
+        ),  # the test of pbt is another quick one
         ({"fifo": {}}, {"finished"}),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
@@ -507,7 +508,7 @@ def test_the_winner_is_trained_anew_on_all_samples_and_that_net_is_tested_and_sa
     assert "retrained_accuracy" not in plain.trials
 
 
-def test_the_losses_of_the_winners_steps_are_a_table(tmp_path: Path) -> None:
+def test_the_losses_of_the_winners_steps_are_a_table(small: Results, tmp_path: Path) -> None:
     results = run(study(trials=3, epochs=2, step_losses="winner"), tmp_path, name="winner")
     best = results.best
     assert best is not None
@@ -519,7 +520,7 @@ def test_the_losses_of_the_winners_steps_are_a_table(tmp_path: Path) -> None:
         zip(every.trials["trial"], every.trials["steps"], strict=True)
     )
     with pytest.raises(RunFolderError, match="the study kept no steps; set step_losses"):
-        run(study(trials=1, epochs=1), tmp_path, name="none").steps  # noqa: B018
+        small.steps  # noqa: B018
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tune_mlp.config import DataSettings
+from tune_mlp.data_settings import DataSettings
 from tune_mlp.study.settings import Resources, Scheduler, Search
 from tune_mlp.study.study import Override, Study
 

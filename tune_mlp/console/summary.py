@@ -58,6 +58,8 @@ def show_summary(console: Console, results: Results, csv: Path | None) -> None:
     console.print(_ends(results))
     for line in _cost(results):
         console.print(Text(line), soft_wrap=True)
+    if line := _baselines(results):
+        console.print(Text(line), soft_wrap=True)
     best = results.best
     assert best is not None
     if scores := tested(best):
@@ -136,6 +138,16 @@ def _ends(results: Results) -> Text:
     states = [Text(f"{counts[state]} {state}", STYLES[state]) for state in TrialState if state in counts]
     epochs = int(results.trials["epochs"].sum())
     return Text(", ").join(states) + Text(f"; {count(epochs, 'epoch')}")
+
+
+def _baselines(results: Results) -> str:
+    """Say what simple answers reach in the study's metric, or in its first score if that is a loss."""
+    frame = results.baselines
+    if frame.empty:
+        return ""
+    name = results.metric if results.metric in frame.columns else str(frame.columns[1])
+    said = [f"{row['name']} {score(name, row[name])}" for _, row in frame.iterrows() if pd.notna(row.get(name))]
+    return f"for comparison, {name} of {', of '.join(said)}" if said else ""
 
 
 def _cost(results: Results) -> list[str]:

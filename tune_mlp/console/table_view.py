@@ -10,11 +10,11 @@ from typing import Any
 from rich.console import Console
 
 from tune_mlp.command_line import command_line
-from tune_mlp.config import DataSettings
 from tune_mlp.console.answers import show_answer
 from tune_mlp.data.profile import TableProfile, profile_table
 from tune_mlp.data.sources import table_name
 from tune_mlp.data.table import READERS
+from tune_mlp.data_settings import DataSettings
 from tune_mlp.errors import DataError, UsageError, escaped
 from tune_mlp.results.export import write_aside
 

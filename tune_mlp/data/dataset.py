@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,10 @@ class Dataset:
     """The columns of a table's raw values; empty otherwise."""
     shape: tuple[int, ...] = ()
     """A picture's height and width (and channels); empty otherwise."""
+    groups: NDArray[np.int64] | None = None
+    """The number of each sample's group, if no group may be in two parts of a split."""
+    times: NDArray[np.int64] | None = None
+    """The rank of each sample in time, if earlier samples are to train and later ones to validate; equal times have one rank."""
     notes: tuple[str, ...] = field(default=())
     """Lines to show to the user, such as the inferred kinds of columns and filled values."""
     stand_in_for: str = ""
@@ -52,13 +57,25 @@ class Dataset:
         """The number of units that a model's last layer needs."""
         return len(self.classes) if self.task == "classification" else int(self.y.shape[1])
 
+    def part(self, rows: NDArray[np.int64]) -> Dataset:
+        """Return the dataset with these of its samples to learn from."""
+        groups = None if self.groups is None else self.groups[rows]
+        times = None if self.times is None else self.times[rows]
+        return replace(self, x=_frozen(self.x[rows]), y=_frozen(self.y[rows]), groups=groups, times=times)
+
     def fingerprint(self) -> str:
         """Return a checksum of all values; two datasets with the same checksum train in the same way."""
         digest = hashlib.blake2b(digest_size=16)
-        for array in (self.x, self.y, self.x_test, self.y_test):
+        keys = [key for key in (self.groups, self.times) if key is not None]
+        for array in (self.x, self.y, self.x_test, self.y_test, *keys):
             digest.update(f"{array.dtype}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
+
+
+def _frozen(array: NDArray[Any]) -> NDArray[Any]:
+    array.setflags(write=False)
+    return array
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from tune_mlp.config import CsvFormat
 from tune_mlp.data.kinds import clean
+from tune_mlp.data_settings import CsvFormat
 from tune_mlp.errors import DataError, clipped, one_line
 from tune_mlp.regular_files import in_bytes, read_regular
 

@@ -10,8 +10,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_mlp.config import Normalize
 from tune_mlp.data.transforms import Floats, scale_rows
+from tune_mlp.data_settings import Normalize
 
 OTHER = "(other)"
 """The category of a value that is rare in the training rows or doesn't occur in them."""
@@ -40,6 +40,8 @@ class TableColumn:
     """The part of a date, such as `month`; empty for other kinds."""
     form: str = ""
     """The form of dates that were text, as `strptime` names it."""
+    decimal: str = ""
+    """The sign before the fractions of numbers that were text; empty if nothing told which it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,6 +235,7 @@ def _described(column: TableColumn, encoding: Encoding) -> dict[str, Any]:
         "kind": column.kind,
         "part": column.part,
         "form": column.form,
+        "decimal": column.decimal,
     }
     if isinstance(encoding, CategoryEncoding):
         return {
@@ -254,8 +257,8 @@ def _described(column: TableColumn, encoding: Encoding) -> dict[str, Any]:
 
 def _column(part: Mapping[str, Any], encoding: Encoding) -> TableColumn:
     categories = encoding.categories if isinstance(encoding, CategoryEncoding) else ()
-    source, kind, date_part, form = (str(part[name]) for name in ("source", "kind", "part", "form"))
-    return TableColumn(encoding.name, categories, source, kind, date_part, form)
+    source, kind, date_part, form, decimal = (str(part[name]) for name in ("source", "kind", "part", "form", "decimal"))
+    return TableColumn(encoding.name, categories, source, kind, date_part, form, decimal)
 
 
 def _encoding(part: Mapping[str, Any]) -> Encoding:

@@ -6,7 +6,7 @@ import contextlib
 import re
 import unicodedata
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -101,11 +101,15 @@ def read_column(
     kind: str | None = None,
     na_values: tuple[str, ...] | None = None,
     decimal: Decimal | None = None,
+    given_by: str = "data.kinds says",
 ) -> Column:
-    """Return a column with its kind, which is inferred unless it is given. A DataError names neither file nor column."""
+    """Return a column with its kind, which is inferred unless it is given. A DataError names neither file nor column.
+
+    `given_by` begins the message if a column isn't of the given kind.
+    """
     typed = _typed(name, column)
     if typed is not None:
-        return _as_kind(typed, kind)
+        return _as_kind(typed, kind, given_by)
     if not kind and decimal is None and (numbers := _fast_numbers(name, column, na_values)) is not None:
         return numbers
     values, words = _texts(column, na_values)
@@ -113,7 +117,7 @@ def read_column(
     if not present.any():
         return Column(name, "number", np.full(len(values), np.nan), words)
     texts: list[str] = values[present].tolist()
-    read = _given(name, texts, kind) if kind else _inferred(name, texts, decimal)
+    read = _given(name, texts, kind, decimal, given_by) if kind else _inferred(name, texts, decimal)
     if read.values.dtype == object:
         filled = np.full(len(values), None, dtype=object)
     else:
@@ -250,25 +254,25 @@ def _refuse_stray(different: list[str], texts: list[str]) -> None:
         )
 
 
-def _given(name: str, texts: list[str], kind: str) -> Column:
-    """Read texts as the kind that a person gave: a name of KINDS, or `date FORM` or `time FORM`."""
+def _given(name: str, texts: list[str], kind: str, decimal: Decimal | None, given_by: str) -> Column:
+    """Read texts as the kind that was given: a name of KINDS, or `date FORM` or `time FORM`."""
     word, _, form = kind.partition(" ")
     if word == "category":
         return Column(name, "category", np.array(texts, dtype=object))
     if word == "boolean":
         odd = next((text for text in texts if text.lower() not in GIVEN_TRUTH), None)
         if odd is not None:
-            raise DataError(f"data.kinds says boolean, got {clipped(odd)!r}: give {', '.join(GIVEN_TRUTH)}")
+            raise DataError(f"{given_by} boolean, got {clipped(odd)!r}: give {', '.join(GIVEN_TRUTH)}")
         return Column(name, "boolean", np.array([GIVEN_TRUTH[text.lower()] for text in texts]))
     if word == "number":
-        read = _plain_numbers(texts) or read_numbers(texts, None)
+        read = (_plain_numbers(texts) if decimal != "," else None) or read_numbers(texts, decimal)
         if read is None or isinstance(read, Ambiguous):
-            raise DataError(f"data.kinds says number, got text such as {clipped(_first_stray(texts))!r}")
+            raise DataError(f"{given_by} number, got text such as {clipped(_first_stray(texts, decimal))!r}")
         return Column(name, "number", read.values)
     if form:
         values = read_dates_as(texts, form)
         if values is None:
-            raise DataError(f"data.kinds says {kind!r}, and not every value has that form")
+            raise DataError(f"{given_by} {kind!r}, and not every value has that form")
         return Column(name, "time" if word == "time" else "date", values, form=form)
     dates = read_dates(texts)
     if isinstance(dates, AmbiguousDates):
@@ -277,13 +281,13 @@ def _given(name: str, texts: list[str], kind: str) -> Column:
         )
     if dates is None:
         raise DataError(
-            f"data.kinds says {word}, got text such as {clipped(texts[0])!r}: name its form, as '{word} %d.%m.%Y'"
+            f"{given_by} {word}, got text such as {clipped(texts[0])!r}: name its form, as '{word} %d.%m.%Y'"
         )
     return Column(name, "time" if word == "time" else "date", dates.values, form=dates.form)
 
 
-def _first_stray(texts: list[str]) -> str:
-    return next((text for text in texts if read_numbers([text], ".") is None), texts[0])
+def _first_stray(texts: list[str], decimal: Decimal | None) -> str:
+    return next((text for text in texts if read_numbers([text], decimal or ".") is None), texts[0])
 
 
 def _typed(name: str, column: pd.Series[Any]) -> Column | None:
@@ -350,15 +354,25 @@ def _objects(name: str, values: NDArray[Any], holes: NDArray[np.bool_], present:
     return Column(name, "boolean" if kinds <= {"bool"} else "number", numbers)
 
 
-def _as_kind(column: Column, kind: str | None) -> Column:
-    """Return a typed column as the kind that a person gave."""
+def _as_kind(column: Column, kind: str | None, given_by: str) -> Column:
+    """Return a typed column as the kind that was given."""
     word = (kind or column.kind).partition(" ")[0]
+    if kind and column.missing.all():  # a column without values is of any kind
+        empty: dict[str, Any] = {
+            "category": (None, object),
+            "date": ("NaT", "datetime64[s]"),
+            "time": ("NaT", "datetime64[s]"),
+        }
+        value, dtype = empty.get(word, (np.nan, np.float64))
+        return Column(column.name, KINDS[KINDS.index(word)], np.full(len(column.values), value, dtype))
     if word == column.kind or (word == "number" and column.kind == "boolean"):
         return column
     if word == "category" and column.kind in ("number", "boolean"):
         texts = np.array([None if np.isnan(value) else _plain(value) for value in column.values], dtype=object)
         return Column(column.name, "category", texts)
-    raise DataError(f"data.kinds says {word}, got a column of type {column.kind}")
+    if word == "boolean" and column.kind == "number" and set(column.values[~column.missing]) <= {0.0, 1.0}:
+        return replace(column, kind="boolean")
+    raise DataError(f"{given_by} {word}, got a column of type {column.kind}")
 
 
 def _plain(value: float) -> str:

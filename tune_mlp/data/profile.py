@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_mlp.config import DataSettings
 from tune_mlp.data.date_parts import date_parts
 from tune_mlp.data.kinds import Column, is_identifier
 from tune_mlp.data.table import Table, read_table
 from tune_mlp.data.targets import WHOLE_CLASSES
+from tune_mlp.data_settings import DataSettings
 from tune_mlp.errors import DataError, clipped, escaped
 
 if TYPE_CHECKING:

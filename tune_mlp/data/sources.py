@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_mlp.config import DataSettings
 from tune_mlp.data.arrays import frozen
 from tune_mlp.data.custom import load_custom
 from tune_mlp.data.dataset import Dataset, Inputs
 from tune_mlp.data.mnist import PIXELS, MissingDataset, load_mnist, not_found
 from tune_mlp.data.table import READERS
 from tune_mlp.data.tabular import load_table
+from tune_mlp.data_settings import DataSettings
 from tune_mlp.errors import DataError, did_you_mean
 from tune_mlp.seeds import derive
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_mlp.config import DataSettings, Folds, Head
 from tune_mlp.data.dataset import Dataset, Fold, Problem
 from tune_mlp.data.encoder import EncodingSettings, fit_table
+from tune_mlp.data.split_by_key import cut_by_group, cut_by_time, folds_by_group, folds_by_time
 from tune_mlp.data.transforms import fit_inputs, fit_targets
+from tune_mlp.data_settings import DataSettings, Folds, Head
 from tune_mlp.errors import DataError
 from tune_mlp.seeds import derive
 
@@ -23,7 +24,10 @@ def make_problem(dataset: Dataset, settings: DataSettings, seed: int) -> Problem
     """Split off a test part, make the folds, and fit the scaling of each fold to its training part alone."""
     dataset = hold_out_test(dataset, settings.test, settings.stratify, seed)
     dataset = fewer(dataset, settings.samples, seed)
-    return Problem(dataset, make_folds(dataset, settings, seed))
+    folds = make_folds(dataset, settings, seed)
+    if dataset.columns and (note := _repeated_rows(dataset, folds)):
+        dataset = replace(dataset, notes=(*dataset.notes, note))
+    return Problem(dataset, folds)
 
 
 def hold_out_test(dataset: Dataset, test: float | Head, stratify: bool, seed: int) -> Dataset:
@@ -31,13 +35,8 @@ def hold_out_test(dataset: Dataset, test: float | Head, stratify: bool, seed: in
     if len(dataset.x_test) or test == 0:
         return dataset
     keep, held_out = _cut(dataset, test, stratify, derive(seed, "test"), "data.test")
-    return replace(
-        dataset,
-        x=_frozen(dataset.x[keep]),
-        y=_frozen(dataset.y[keep]),
-        x_test=_frozen(dataset.x[held_out]),
-        y_test=_frozen(dataset.y[held_out]),
-    )
+    tested = dataset.part(held_out)
+    return replace(dataset.part(keep), x_test=tested.x, y_test=tested.y)
 
 
 def fewer(dataset: Dataset, samples: int | None, seed: int) -> Dataset:
@@ -45,7 +44,7 @@ def fewer(dataset: Dataset, samples: int | None, seed: int) -> Dataset:
     if samples is None or samples >= len(dataset.x):
         return dataset
     kept = np.sort(np.random.default_rng(derive(seed, "samples")).permutation(len(dataset.x))[:samples])
-    return replace(dataset, x=_frozen(dataset.x[kept]), y=_frozen(dataset.y[kept]))
+    return dataset.part(kept)
 
 
 def make_folds(dataset: Dataset, settings: DataSettings, seed: int) -> tuple[Fold, ...]:
@@ -82,6 +81,12 @@ def _cut(dataset: Dataset, part: float | Head, stratify: bool, seed: int, where:
     n = len(dataset.x)
     if stratify:
         _check_stratify(dataset, 2, where)
+    if dataset.times is not None:
+        return cut_by_time(
+            dataset.times, part.head if isinstance(part, Head) else n - math.floor(n * part + 0.5), where
+        )
+    if dataset.groups is not None and not isinstance(part, Head):
+        return cut_by_group(dataset.groups, part, _classes(dataset, stratify), seed, where)
     if isinstance(part, Head):
         if stratify:
             raise DataError(f"{where}: a split by order can't be stratified, got head={part.head} with stratify=true")
@@ -107,6 +112,10 @@ def _cross(dataset: Dataset, folds: int, stratify: bool, seed: int, where: str) 
     n = len(dataset.x)
     if folds > n:
         raise DataError(f"{where}: there must be a sample for each fold, got folds={folds} with {n} samples")
+    if dataset.times is not None:
+        return folds_by_time(dataset.times, folds, where)
+    if dataset.groups is not None:
+        return folds_by_group(dataset.groups, folds, _classes(dataset, stratify), seed, where)
     generator = np.random.default_rng(seed)
     if stratify:
         _check_stratify(dataset, folds, where)
@@ -145,6 +154,23 @@ def _by_class(y: NDArray[Any]) -> list[Index]:
     return [members for members in np.split(order, np.flatnonzero(np.diff(y[order])) + 1) if len(members)]
 
 
-def _frozen(array: NDArray[Any]) -> NDArray[Any]:
-    array.setflags(write=False)
-    return array
+def _classes(dataset: Dataset, stratify: bool) -> NDArray[np.int64]:
+    """Return the classes whose shares a split by groups keeps; all equal if it needn't."""
+    return dataset.y.astype(np.int64) if stratify else np.zeros(len(dataset.x), dtype=np.int64)
+
+
+def _repeated_rows(dataset: Dataset, folds: tuple[Fold, ...]) -> str:
+    """Say how many rows of the validation and test parts equal a row that trains; nothing if none does."""
+    train = _as_bytes(dataset.x[folds[0].train])
+    said = []
+    for name, rows in (("validation", dataset.x[folds[0].validation]), ("test", dataset.x_test)):
+        count = int(np.isin(_as_bytes(rows), train).sum())
+        if count:
+            said.append(f"{count} of {len(rows)} rows of the {name} part")
+    return f"the inputs of {' and '.join(said)} equal those of a row that trains" if said else ""
+
+
+def _as_bytes(rows: NDArray[Any]) -> NDArray[Any]:
+    """Return each row as one value, which can be compared with others."""
+    rows = np.ascontiguousarray(rows) + 0.0  # -0.0 equals 0.0
+    return rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()

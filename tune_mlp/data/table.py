@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tune_mlp.config import CsvFormat, DataSettings
 from tune_mlp.data.delimited import MAX_TABLE_BYTES, read_csv
 from tune_mlp.data.kinds import Column, clean, read_column, some
 from tune_mlp.data.number_text import Decimal
+from tune_mlp.data_settings import CsvFormat, DataSettings
 from tune_mlp.errors import DataError, did_you_mean, one_line
 from tune_mlp.regular_files import open_regular
 
@@ -39,8 +39,14 @@ class Table:
     """The columns that were wanted and could be read."""
     faults: dict[str, str]
     """Why a wanted column can't be read, without its name."""
+    inputs: list[str]
+    """The columns that are inputs, if they can be read."""
     ignored: list[str]
     """The columns that `data.ignore` leaves out."""
+    group: str | None = None
+    """The column that `data.group` names."""
+    order: str | None = None
+    """The column that `data.order` names."""
     row_numbers: str | None = None
     """The column of row numbers without a name, which pandas' `to_csv` writes; it isn't learnt from."""
 
@@ -56,9 +62,14 @@ def read_table(settings: DataSettings, base: Path | None, target: str | None) ->
     frame.columns = frame.columns.__class__(names)
     if target is not None:
         target = target_name(path, names, target, form)
-    wanted, ignored = _wanted(path, names, target, settings)
-    columns, faults = _columns(frame, wanted, settings)
-    table = Table(path, form, names, columns, faults, ignored)
+    inputs, ignored = _inputs(path, names, target, settings)
+    group, order = (_key(path, names, word, getattr(settings, word)) for word in ("group", "order"))
+    if target is not None and target in (group, order):
+        raise DataError(f"{path}: the target {target!r} can't also be what rows are split by")
+    inputs = [name for name in inputs if name != group]
+    wanted = [name for name in names if name in {*inputs, target, group, order}]
+    columns, faults = _columns(frame, wanted, settings, group)
+    table = Table(path, form, names, columns, faults, inputs, ignored, group, order)
     if unnamed_first and names[0] in columns and names[0] != target:
         values = columns[names[0]].values
         if np.array_equal(values, np.arange(len(values))):
@@ -113,8 +124,15 @@ READERS: dict[str, Callable[[Path, CsvFormat], tuple[pd.DataFrame, str]]] = {
 """The readers of tables by the first part of `data.name`; each also returns what was found of the file's format."""
 
 
-def _wanted(path: Path, names: list[str], target: str | None, settings: DataSettings) -> tuple[list[str], list[str]]:
-    """Return the columns to read, the target among them, and those that `data.ignore` leaves out."""
+def _key(path: Path, names: list[str], word: str, name: str | None) -> str | None:
+    """Return the name of the column that rows are split by, as the table has it."""
+    if name is None or clean(name) in names:
+        return name and clean(name)
+    raise DataError(f"{path}: data.{word}: no column {name!r}{did_you_mean(clean(name), names)}")
+
+
+def _inputs(path: Path, names: list[str], target: str | None, settings: DataSettings) -> tuple[list[str], list[str]]:
+    """Return the columns that are inputs, and those that `data.ignore` leaves out."""
     for setting, patterns in (
         ("inputs", settings.inputs or ()),
         ("ignore", settings.ignore),
@@ -125,8 +143,8 @@ def _wanted(path: Path, names: list[str], target: str | None, settings: DataSett
                 raise DataError(f"{path}: data.{setting}: no column {pattern!r}{did_you_mean(clean(pattern), names)}")
     chosen = set(names) if settings.inputs is None else {n for p in settings.inputs for n in _matching(p, names)}
     ignored = {name for pattern in settings.ignore for name in _matching(pattern, names)}
-    wanted = [name for name in names if name == target or (name in chosen and name not in ignored)]
-    return wanted, [name for name in names if name in ignored and name != target]
+    inputs = [name for name in names if name != target and name in chosen and name not in ignored]
+    return inputs, [name for name in names if name in ignored and name != target]
 
 
 def _matching(pattern: str, names: list[str]) -> list[str]:
@@ -136,10 +154,12 @@ def _matching(pattern: str, names: list[str]) -> list[str]:
 
 
 def _columns(
-    frame: pd.DataFrame, wanted: list[str], settings: DataSettings
+    frame: pd.DataFrame, wanted: list[str], settings: DataSettings, group: str | None
 ) -> tuple[dict[str, Column], dict[str, str]]:
     """Return the columns with their kinds, and why others can't be read."""
-    kinds = {clean(name): kind for name, kind in settings.kinds.items()}
+    kinds: dict[str, str] = {clean(name): kind for name, kind in settings.kinds.items()}
+    if group is not None:
+        kinds.setdefault(group, "category")
     columns: dict[str, Column] = {}
     faults: dict[str, str] = {}
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_mlp.config import DataSettings
 from tune_mlp.data.arrays import frozen
 from tune_mlp.data.dataset import Dataset
 from tune_mlp.data.date_parts import date_parts
 from tune_mlp.data.encoder import MISSING, TableColumn
 from tune_mlp.data.kinds import Column, is_identifier, some
-from tune_mlp.data.table import read_table, target_name
+from tune_mlp.data.table import Table, read_table, target_name
 from tune_mlp.data.targets import to_targets
+from tune_mlp.data_settings import DataSettings
 from tune_mlp.errors import DataError, escaped
 
 LEAST_ROWS = 10
@@ -61,7 +61,7 @@ class Inputs:
             return
         if not np.isfinite(high / 2 - low / 2) or high / 2 - low / 2 > np.finfo(np.float64).max / 2:
             raise DataError(f"runs from {low:g} to {high:g}, which is too wide for floating-point numbers")
-        self.columns.append(TableColumn(column.name, kind=column.kind))
+        self.columns.append(TableColumn(column.name, kind=column.kind, decimal=column.decimal or ""))
         self.values.append(values)
         self.numeric += 1
 
@@ -136,14 +136,15 @@ def load_table(settings: DataSettings, base: Path | None) -> Dataset:
     if len(keep) < LEAST_ROWS and not faults:
         raise DataError(f"{path}: there must be {LEAST_ROWS} rows at least, got {len(keep)}{'; '.join(['', *notes])}")
     inputs = Inputs(left_out=[f"column {name!r} (data.ignore)" for name in table.ignored])
-    for name, column in columns.items():
+    for name in table.inputs:
         if name == table.row_numbers:
             inputs.left_out.append("the unnamed row numbers")
-        elif name != target:
+        elif name in columns:
             try:
-                inputs.add(_part(column, keep), settings)
+                inputs.add(_part(columns[name], keep), settings)
             except DataError as error:
                 faults.append(f"column {name!r} {error}")
+    keys = {word: _key(table, word, keep, faults) for word in ("group", "order")}
     if faults:
         raise DataError(f"{path}: {_listed(faults)}")
     omitted = f"left out: {some(inputs.left_out)}" if inputs.left_out else ""
@@ -166,6 +167,8 @@ def load_table(settings: DataSettings, base: Path | None) -> Dataset:
         classes=classes,
         features=tuple(column.name for column in inputs.columns),
         columns=tuple(inputs.columns),
+        groups=keys["group"],
+        times=keys["order"],
         notes=tuple(map(escaped, notes)),
     )
 
@@ -180,6 +183,25 @@ def _said(columns: dict[str, Column]) -> list[str]:
     ]:
         notes.append(f"read as missing: {some(words)}; data.na_values changes that")
     return notes
+
+
+def _key(table: Table, word: str, keep: NDArray[np.int64], faults: list[str]) -> NDArray[np.int64] | None:
+    """Return the number of each row's group, or its rank in time; None if rows aren't split by it."""
+    name = table.group if word == "group" else table.order
+    if name is None or name not in table.columns:
+        return None
+    column = _part(table.columns[name], keep)
+    if column.missing.any():
+        faults.append(f"data.{word}: column {name!r} has {int(column.missing.sum())} missing value(s)")
+        return None
+    if word == "order" and column.kind == "category":
+        faults.append(f"data.order: column {name!r} must hold numbers or dates, got text such as {column.values[0]!r}")
+        return None
+    if word == "group":
+        number = {value: place for place, value in enumerate(dict.fromkeys(column.values.tolist()))}
+        return np.array([number[value] for value in column.values.tolist()], dtype=np.int64)
+    ranks: NDArray[np.int64] = np.unique(column.values, return_inverse=True)[1].astype(np.int64)
+    return ranks
 
 
 def _rows(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_mlp.config import Normalize
+from tune_mlp.data_settings import Normalize
 
 Floats = NDArray[np.float32]
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from tune_mlp.config import DataSettings, TrialConfig
+from tune_mlp.config import TrialConfig
 from tune_mlp.data.dataset import Dataset
 from tune_mlp.data.split import make_problem
+from tune_mlp.data_settings import DataSettings
 from tune_mlp.engines.base import Engine
 
 SIDE = 8

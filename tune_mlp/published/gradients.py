@@ -13,16 +13,10 @@ import pandas as pd
 import torch
 from torch import nn
 
-from tune_mlp.config import (
-    ACTIVATION_NAMES,
-    CLASSIFICATION_LOSSES,
-    REGRESSION_LOSSES,
-    DataSettings,
-    TrialConfig,
-    eager_only,
-)
+from tune_mlp.config import ACTIVATION_NAMES, CLASSIFICATION_LOSSES, REGRESSION_LOSSES, TrialConfig, eager_only
 from tune_mlp.data.dataset import Dataset, Problem
 from tune_mlp.data.split import make_problem
+from tune_mlp.data_settings import DataSettings
 from tune_mlp.engines.base import Engine, FoldRun
 from tune_mlp.engines.choose import ENGINES, engine
 from tune_mlp.engines.eager.losses import LOSSES, loss_targets

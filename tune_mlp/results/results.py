@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -177,6 +178,16 @@ class Results:
         if self.stand_in_for:
             text += f"; {self.trials.attrs['dataset']} stood in for {self.stand_in_for}"
         return text
+
+    @property
+    def baselines(self) -> pd.DataFrame:
+        """What simple answers reach on the same split: a row for each, with its scores on the validation and test part."""
+        return pd.DataFrame(self.manifest.get("baselines", []))
+
+    def model(self) -> Any:
+        """Return the winner as a model that answers for new samples: `results.model().predict(frame)`."""
+        # By name, since PyTorch takes a second to import, and the tables need none of it.
+        return importlib.import_module("tune_mlp.prediction.fitted_model").FittedModel.load(self.path / "best")
 
     @cached_property
     def steps(self) -> pd.DataFrame:

@@ -48,6 +48,7 @@ MANIFEST: dict[str, Any] = {
     "machine": {"host": str, "system": str, "processor": str, "cores": (int, type(None))},
     "versions": {"*": str},
     "phases": {"*": NUMBER},
+    "baselines": [{"name": str, "*": NUMBER}],
 }
 """What each member of run.json is, if it is there: a type or several, a list of such, or a mapping; `*` is any name."""
 TYPES = {

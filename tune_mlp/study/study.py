@@ -24,7 +24,6 @@ from tune_mlp.config import (
     DEFAULT_LOSS,
     EAGER_ONLY,
     REGRESSION_LOSSES,
-    DataSettings,
     Epochs,
     Loss,
     Settings,
@@ -32,6 +31,7 @@ from tune_mlp.config import (
     Trials,
 )
 from tune_mlp.data.dataset import Dataset
+from tune_mlp.data_settings import DataSettings
 from tune_mlp.errors import StudyError
 from tune_mlp.models.pictures import check_model
 from tune_mlp.records import BETTER, Mode, Task, metric_names

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tune_mlp.config import DataSettings
 from tune_mlp.data.dataset import Problem
 from tune_mlp.data.split import fit_fold, may_be_missing
+from tune_mlp.data_settings import DataSettings
 from tune_mlp.seeds import repeated
 from tune_mlp.training.job import TrainJob
 from tune_mlp.training.trainer import Weights, copied

@@ -245,6 +245,7 @@ def test_winner(run: OpenRun, display: Display) -> None:
     study, folder, files = run.study, run.where.folder, run.where.files
     results = Results.load(folder)
     if results.best is not None:
+        from tune_mlp.training.baselines import measure_baselines
         from tune_mlp.tuning.winner import Examiner, is_saved, save_steps
 
         examiner = Examiner(study, run.prepared.problem, run.prepared.engine, files, results)
@@ -261,6 +262,7 @@ def test_winner(run: OpenRun, display: Display) -> None:
                 run.journal.append(Tested(trial, examined.scores))
             if trial == ranked[0]:
                 examiner.save(examined, folder / "best")
+        run.manifest.note(baselines=measure_baselines(run.prepared.problem))
         if study.step_losses != "none":
             save_steps(results, len(run.prepared.problem.folds), files, folder)
     files.clear()  # nothing is left to go on with

@@ -141,6 +141,8 @@ class Examiner:
                 "metrics": {name: row[f"best_{name}"] for name in metric_names(dataset.task, "val")},
                 "test": examined.scores,
                 "normalize": fold.inputs.describe(),
+                "na_values": self._study.data.na_values,
+                "csv": self._study.data.csv.model_dump(),
                 "target": {"mean": fold.targets.mean.tolist(), "std": fold.targets.std.tolist()}
                 if regression
                 else None,

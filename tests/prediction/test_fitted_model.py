@@ -1,0 +1,180 @@
+"""The winner of a real search answers for new samples, by the command and in Python."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.studies import Memory, study
+from tune_mlp import Results
+from tune_mlp.cli import main
+from tune_mlp.data.sources import load_dataset
+from tune_mlp.errors import DataError, RunFolderError, UsageError
+from tune_mlp.tuning.run import Request, run_study
+
+N = 200
+generator = np.random.default_rng(3)
+COLOUR = generator.choice(["red", "green", "blue"], N)
+SIZE = generator.normal(100, 30, N)
+TABLE = pd.DataFrame(
+    {
+        "id": [f"user{i}" for i in range(N)],
+        "size": SIZE.round(2),
+        "colour": COLOUR,
+        "kind": np.where(SIZE + 20 * (COLOUR == "red") > 105, "large", "small"),
+        "price": (3 * SIZE + 50 * (COLOUR == "blue")).round(2),
+    }
+)
+SPACE = {"lr": 0.03, "batch_size": 8, "depth": 1, "width": 16, "optimizer": "adam"}
+
+
+def searched(folder: Path, target: str, **settings: Any) -> Results:
+    TABLE.to_csv(folder / "t.csv", index=False)
+    ignored = {"kind": ["id", "price"], "price": ["id", "kind"]}[target]
+    data = {"name": f"csv:{folder / 't.csv'}", "target": target, "ignore": ignored}
+    asked = study(data=data, space={**SPACE, **settings}, trials=1, epochs=15, engine="compiled")
+    return run_study(asked, Request(out=folder, name=target), Memory())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, _ray: None) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def classifier(folder: Path) -> Results:
+    return searched(folder, "kind")
+
+
+@pytest.fixture(scope="module")
+def regressor(folder: Path) -> Results:
+    return searched(folder, "price")
+
+
+def test_the_classifier_answers_with_names_and_probabilities(classifier: Results, local_ray: None) -> None:
+    model = classifier.model()
+    assert model.classes_.tolist() == ["large", "small"]
+    assert model.feature_names_in_.tolist() == ["size", "colour"]
+    assert model.n_features_in_ == 2
+    answers, shares = model.predict(TABLE), model.predict_proba(TABLE)
+    assert (answers == TABLE["kind"]).mean() > 0.9
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    np.testing.assert_array_equal(model.classes_[shares.argmax(axis=1)], answers)
+
+
+def test_its_answers_on_the_test_part_have_the_tables_test_accuracy(classifier: Results, local_ray: None) -> None:
+    from tune_mlp.data.split import make_problem
+    from tune_mlp.study.study import Study
+
+    asked = Study.load(classifier.path / "study.yaml")
+    dataset = load_dataset(asked.data)
+    held_out = make_problem(dataset, asked.data, asked.seed).dataset
+    rows = [int(np.flatnonzero((dataset.x == row).all(axis=1))[0]) for row in held_out.x_test]
+    answers = classifier.model().predict(TABLE.iloc[rows])
+    assert classifier.best is not None
+    assert (answers == TABLE["kind"].iloc[rows]).mean() == pytest.approx(classifier.best["test_accuracy"])
+
+
+def test_the_regressor_answers_in_the_targets_own_unit(regressor: Results, local_ray: None) -> None:
+    model = regressor.model()
+    assert np.corrcoef(model.predict(TABLE), TABLE["price"])[0, 1] > 0.9
+    assert abs(model.predict(TABLE).mean() - TABLE["price"].mean()) < 50
+    with pytest.raises(UsageError, match="it has no classes"):
+        model.predict_proba(TABLE)
+
+
+@pytest.mark.parametrize("loss", ["nll", "multi_margin", "mse"])
+def test_every_loss_gives_probabilities_that_rank_as_the_outputs_do(loss: str, classifier: Results) -> None:
+    model = classifier.model()
+    model.description["config"]["loss"] = loss
+    outputs = generator.normal(0.5, 0.3, (50, 2)).clip(0.01)
+    if loss == "nll":
+        outputs = np.log(outputs / outputs.sum(axis=1, keepdims=True))
+    shares = model.probabilities(outputs)
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    np.testing.assert_array_equal(shares.argmax(axis=1), outputs.argmax(axis=1))
+    if loss == "nll":
+        np.testing.assert_allclose(shares, np.exp(outputs))
+
+
+def test_the_word_predict_shows_writes_and_counts(
+    classifier: Results, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = TABLE.drop(columns=["kind", "price"]).assign(colour=["pink", *COLOUR[1:]])
+    new.to_csv(folder / "new.csv", index=False, sep=";")
+    assert main(["predict", str(classifier.path), str(folder / "new.csv")]) == 0
+    shown = capsys.readouterr()
+    assert "and 180 more; --output FILE.csv writes all" in shown.out
+    assert shown.err == f"{folder}/new.csv: categories that no training row had: colour (1)\n"
+    assert main(["predict", str(classifier.path), str(folder / "new.csv"), "--proba", "--to", "csv"]) == 0
+    table = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    assert list(table.columns) == ["prediction", "probability_large", "probability_small"]
+    assert len(table) == N
+    output = folder / "answers.parquet"
+    assert main(["predict", str(classifier.path), str(folder / "new.csv"), "--output", str(output)]) == 0
+    assert capsys.readouterr().out == f"{output}: 200 answers\n"
+    assert pd.read_parquet(output)["prediction"].tolist() == table["prediction"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["no.csv"], "no.csv: can't be read: No such file"),
+        (["t.csv", "--output", "a.txt"], "--output a.txt: its name must end in .csv"),
+        (["t.csv", "--output", "no/a.csv"], "--output no/a.csv: there is no folder no"),
+        (["few.csv"], "few.csv: columns are missing that the model was trained with: size"),
+        (["t.dat"], "t.dat: not a table by its name"),
+        (["bad.npy"], "bad.npy: can't be read as a NumPy array"),
+        (["array.npy"], "array.npy: the model takes a table with the columns size, colour"),
+    ],
+)
+def test_bad_usage_is_one_line(
+    classifier: Results,
+    folder: Path,
+    arguments: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "few.csv").write_text("colour\nred\n")
+    (folder / "bad.npy").write_bytes(b"no array")
+    np.save(folder / "array.npy", np.zeros((3, 2)))
+    assert main(["predict", str(classifier.path), *arguments]) == 2
+    shown = capsys.readouterr()
+    assert said in shown.err
+    assert shown.err.count("\n") == 1
+    assert not shown.out
+
+
+def test_pictures_are_answered_from_numpy_and_idx_files(
+    tmp_path: Path, local_ray: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = run_study(study(trials=1, epochs=8), Request(out=tmp_path, name="digits"), Memory())
+    pictures = load_dataset(study().data).x[:300]
+    np.save(tmp_path / "new.npy", pictures.reshape(-1, 8, 8))
+    head = b"\0\0\x08\x03" + b"".join(size.to_bytes(4, "big") for size in (300, 8, 8))
+    (tmp_path / "new-idx3-ubyte").write_bytes(head + pictures.tobytes())
+    answers = results.model().predict(pictures)
+    for name in ("new.npy", "new-idx3-ubyte"):
+        assert main(["predict", str(results.path), str(tmp_path / name), "--to", "json"]) == 0
+        assert [row["prediction"] for row in json.loads(capsys.readouterr().out)] == answers.tolist()
+    with pytest.raises(DataError, match=r"each sample must have 64 numbers \(8x8\), as in training"):
+        results.model().predict(pictures[:, :10])
+    with pytest.raises(DataError, match="samples must be finite"):
+        results.model().predict(np.full((1, 64), np.nan))
+
+
+def test_a_run_without_a_winner_has_no_model(tmp_path: Path, classifier: Results) -> None:
+    import shutil
+
+    shutil.copytree(classifier.path, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "best")
+    with pytest.raises(RunFolderError, match="the search has no winner, or hasn't ended"):
+        Results.load(tmp_path / "run").model()
