@@ -46,6 +46,16 @@ def test_a_narrow_console_gets_a_list_in_place_of_the_table(results: Results, wi
         assert all(len(line) <= width for line in text[start:end].splitlines())
 
 
+def test_it_says_what_simple_answers_reach(results: Results) -> None:
+    rows = [
+        {"name": "the commonest class", "val_accuracy": 0.9},
+        {"name": "a linear model", "val_accuracy": 0.9512},
+    ]
+    text = summary(replace(results, manifest={**results.manifest, "baselines": rows}))
+    assert "for comparison, val_accuracy of the commonest class 0.9000, of a linear model 0.9512\n" in text
+    assert "for comparison" not in summary(results), "a run of an earlier version has none"
+
+
 def test_it_says_what_start_and_end_took(results: Results) -> None:
     assert "took 0:20: start 0:10, trials 0:08, test and end 0:02" in summary(results)
 

@@ -1,8 +1,8 @@
 """The fuzzers' common part: many made-up inputs, each of which must be taken or be refused in one line.
 
-A fuzzer is a function of a random generator and an empty folder. It makes an input there, lets the package read it as a
-command would, and checks what was accepted. `run_cases` holds it to the rules: status 0 or 2, one printable line and no
-traceback, at most 5 seconds of computing and 1 GB of memory.
+A fuzzer is a function of a random generator and an empty folder. It makes an input there, and returns a function that lets the
+package read it as a command would, and that checks what was accepted. `run_cases` holds that function to the rules: status
+0 or 2, one printable line and no traceback, at most 5 seconds of computing and 1 GB of memory.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ import pytest
 
 from tune_mlp.console.terminal import guarded
 
-Case = Callable[[random.Random, Path], None]
+Case = Callable[[random.Random, Path], Callable[[], None]]
+"""A fuzzer: it makes an input in an empty folder, and returns the function that reads the input, whose time is measured."""
 SEED = int(os.environ.get("TUNE_MLP_FUZZ_SEED", "20260101"))
 """Another seed makes other cases; a failure names the seed and the case's number."""
 SECONDS = 5.0
@@ -71,9 +72,10 @@ def run_cases(fuzzer: Case, cases: int, folder: Path) -> Counter[int]:
         place = folder / "case"
         place.mkdir(parents=True)
         before = _kilobytes()
+        read = fuzzer(random.Random(f"{SEED} {number}"), place)
         with _no_longer_than(HANGS), _untraced():
             began = time.process_time()
-            status, said = _ended(fuzzer, random.Random(f"{SEED} {number}"), place)
+            status, said = _ended(read)
             seconds = time.process_time() - began
         broken = [
             *([f"status {status}"] if status not in (0, 2) else []),
@@ -89,13 +91,13 @@ def run_cases(fuzzer: Case, cases: int, folder: Path) -> Counter[int]:
     return statuses
 
 
-def _ended(fuzzer: Case, rng: random.Random, place: Path) -> tuple[int, str]:
+def _ended(read: Callable[[], None]) -> tuple[int, str]:
     """Return the exit status that a command would have, and the line that it would print."""
     failed: list[AssertionError] = []
 
     def job() -> None:
         try:
-            fuzzer(rng, place)
+            read()
         except AssertionError as error:  # the test's, or an assertion of ours that an input can break
             failed.append(error)
 

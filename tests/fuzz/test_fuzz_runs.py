@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def write_manifest(rng: random.Random, path: Path) -> None:
     path.write_bytes(damaged(rng, content) if rng.random() < 0.1 else content)
 
 
-def read_an_odd_run(rng: random.Random, folder: Path) -> None:
+def read_an_odd_run(rng: random.Random, folder: Path) -> Callable[[], None]:
     run = folder / "run"
     shutil.copytree(OLD_RUN, run)
     write_journal(rng, run / "journal.jsonl")
@@ -103,18 +104,22 @@ def read_an_odd_run(rng: random.Random, folder: Path) -> None:
         name = rng.choice(["journal.jsonl", "study.yaml", "run.json"])
         (run / name).unlink()
         os.mkfifo(run / name) if rng.random() < 0.5 else (run / name).symlink_to("/dev/zero")
-    results = Results.load(run)
     kind = rng.choice(["csv", "parquet", "json", "xlsx", "markdown"])
-    for what in (results.trials, results.epochs, results.changes):
-        export(what, folder / f"table.{kind}", kind)
-    for text in (repr(results), results.summary):
-        assert text.isprintable()
-    assert results._repr_html_()
-    for column in results.trials.columns:
-        for cell in results.trials[column]:
-            assert not (isinstance(cell, str) and cell.startswith(("=", "+", "-", "@"))), "a formula"
-    history_of(read(run / "journal.jsonl"))  # what a resume goes by
-    Manifest.load(run).other_versions()
+
+    def read_it() -> None:
+        results = Results.load(run)
+        for what in (results.trials, results.epochs, results.changes):
+            export(what, folder / f"table.{kind}", kind)
+        for text in (repr(results), results.summary):
+            assert text.isprintable()
+        assert results._repr_html_()
+        for column in results.trials.columns:
+            for cell in results.trials[column]:
+                assert not (isinstance(cell, str) and cell.startswith(("=", "+", "-", "@"))), "a formula"
+        history_of(read(run / "journal.jsonl"))  # what a resume goes by
+        Manifest.load(run).other_versions()
+
+    return read_it
 
 
 @CASES

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +130,7 @@ def a_text(rng: random.Random) -> bytes:
     return content
 
 
-def load_a_changed_study(rng: random.Random, folder: Path) -> None:
+def load_a_changed_study(rng: random.Random, folder: Path) -> Callable[[], None]:
     path = folder / "study.yaml"
     if not put_no_regular_file(rng, path):
         path.write_bytes(a_text(rng))
@@ -138,23 +138,27 @@ def load_a_changed_study(rng: random.Random, folder: Path) -> None:
         f"{rng.choice([*NAMES, *ODD_TEXT])}{rng.choice(['', '.', '=', '..'])}={rng.choice([*map(str, ODD_NUMBERS), *ODD_TEXT])}"
         for _ in range(rng.choice([0, 0, 0, 0, 1, 2]))
     ]
-    study = Study.load(path, sets)
-    written = {study.dump()}
-    assert repr(study).count("\n") == 0
-    for params in itertools.islice(study.draws(), 5):
-        to_config(params)
-    for task in ("classification", "regression"):
-        try:
-            bound = study.bound(task)  # type: ignore[arg-type]
-        except StudyError as error:
-            assert str(study.located(error)).isprintable()  # noqa: PT017
-        else:
-            assert all(warning.isprintable() for warning in bound.warnings())
-            written.add(bound.dump())
-    again = folder / "again.yaml"
-    for text in sorted(written):
-        again.write_text(text, encoding="utf-8")
-        assert Study.load(again).dump() == text
+
+    def read() -> None:
+        study = Study.load(path, sets)
+        written = {study.dump()}
+        assert repr(study).count("\n") == 0
+        for params in itertools.islice(study.draws(), 5):
+            to_config(params)
+        for task in ("classification", "regression"):
+            try:
+                bound = study.bound(task)  # type: ignore[arg-type]
+            except StudyError as error:
+                assert str(study.located(error)).isprintable()  # noqa: PT017
+            else:
+                assert all(warning.isprintable() for warning in bound.warnings())
+                written.add(bound.dump())
+        again = folder / "again.yaml"
+        for text in sorted(written):
+            again.write_text(text, encoding="utf-8")
+            assert Study.load(again).dump() == text
+
+    return read
 
 
 @CASES
@@ -173,11 +177,11 @@ def test_changed_studies_load_or_are_refused_in_one_line(cases: int, tmp_path: P
     ],
 )
 def test_the_runner_finds_what_is_no_error_of_ours(fault: BaseException, said: str, tmp_path: Path) -> None:
-    def raises(rng: random.Random, folder: Path) -> None:
+    def raises() -> None:
         raise fault
 
     with pytest.raises(AssertionError, match=said):
-        run_cases(raises, 1, tmp_path)
+        run_cases(lambda rng, folder: raises, 1, tmp_path)
 
 
 def test_the_runner_finds_work_without_end_and_memory_without_limit(
@@ -185,9 +189,9 @@ def test_the_runner_finds_work_without_end_and_memory_without_limit(
 ) -> None:
     monkeypatch.setattr("tests.fuzz.runner.SECONDS", 0.01)
     with pytest.raises(AssertionError, match=r"case 0: 0\.\d s"):
-        run_cases(lambda rng, folder: sum(range(10_000_000)) and None, 1, tmp_path / "a")
+        run_cases(lambda rng, folder: lambda: sum(range(10_000_000)) and None, 1, tmp_path / "a")
     monkeypatch.setattr("tests.fuzz.runner.SECONDS", 60.0)
     monkeypatch.setattr("tests.fuzz.runner.KILOBYTES", 100_000)
     kept: list[bytes] = []
     with pytest.raises(AssertionError, match=r"case 0: (1[5-9]|[2-9]\d)\d MB"):
-        run_cases(lambda rng, folder: kept.append(rng.randbytes(8) * 30_000_000), 1, tmp_path / "b")
+        run_cases(lambda rng, folder: lambda: kept.append(rng.randbytes(8) * 30_000_000), 1, tmp_path / "b")

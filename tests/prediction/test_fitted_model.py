@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ from tests.studies import Memory, study
 from tune_mlp import Results
 from tune_mlp.cli import main
 from tune_mlp.data.sources import load_dataset
-from tune_mlp.errors import DataError, RunFolderError, UsageError
+from tune_mlp.errors import DataError, RunFolderError, TuneMlpError, UsageError
+from tune_mlp.prediction.fitted_model import FittedModel
 from tune_mlp.tuning.run import Request, run_study
 
 N = 200
@@ -172,9 +175,53 @@ def test_pictures_are_answered_from_numpy_and_idx_files(
 
 
 def test_a_run_without_a_winner_has_no_model(tmp_path: Path, classifier: Results) -> None:
-    import shutil
-
     shutil.copytree(classifier.path, tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "best")
     with pytest.raises(RunFolderError, match="the search has no winner, or hasn't ended"):
         Results.load(tmp_path / "run").model()
+
+
+ODD_VALUES: list[Any] = [None, True, -1, 10**30, 0.5, "x", "", [], [1], ["x"], {}, {"a": 1}]
+
+
+def places(tree: Any) -> list[tuple[Any, Any]]:
+    """Return each container in the tree with each of its keys."""
+    pairs = list(tree.items()) if isinstance(tree, dict) else list(enumerate(tree)) if isinstance(tree, list) else []
+    return [found for key, child in pairs for found in [(tree, key), *places(child)]]
+
+
+def test_a_description_that_was_changed_anywhere_answers_or_is_refused_in_one_line(
+    tmp_path: Path, classifier: Results
+) -> None:
+    best = tmp_path / "best"
+    shutil.copytree(classifier.path / "best", best)
+    text = (best / "trial.json").read_text()
+    refused = 0
+    for place in range(len(places(json.loads(text)))):
+        for value in ODD_VALUES:
+            description = json.loads(text)
+            owner, key = places(description)[place]
+            owner[key] = value
+            (best / "trial.json").write_text(json.dumps(description))
+            said = refusal(best)
+            refused += bool(said)
+            assert "\n" not in said
+    assert refused > 50
+
+
+def refusal(best: Path) -> str:
+    """Return the line with which the model is refused; empty if it answers."""
+    try:
+        FittedModel.load(best).predict_proba(TABLE.head(3))
+    except TuneMlpError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("name", ["trial.json", "model.pt"])
+def test_a_pipe_in_place_of_a_file_is_refused_at_once(tmp_path: Path, classifier: Results, name: str) -> None:
+    shutil.copytree(classifier.path / "best", tmp_path / "best")
+    (tmp_path / "best" / name).unlink()
+    os.mkfifo(tmp_path / "best" / name)
+    with pytest.raises(TuneMlpError, match="a pipe, where a regular file is needed"):
+        FittedModel.load(tmp_path / "best")

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tune_mlp.data.transforms import Floats, scale_rows
+from tune_mlp.data.transforms import Floats
 from tune_mlp.data_settings import Normalize
 
 OTHER = "(other)"
@@ -183,10 +183,17 @@ class TableEncoder:
         """Return the encoded rows [m, width] of raw values [m, columns]."""
         out = np.empty((len(x), self.width), dtype=np.float32)
         for start in range(0, len(x), ROWS):
-            self._apply(np.asarray(x[start : start + ROWS], np.float64), out[start : start + ROWS])
-        return scale_rows(out) if self.per_sample else out
+            part = slice(start, start + ROWS)
+            raw = np.asarray(x[part], np.float64)
+            if self.per_sample:
+                encoded = np.empty((len(raw), self.width))
+                self._apply(raw, encoded)
+                out[part] = _scaled_rows(encoded)
+            else:
+                self._apply(raw, out[part])
+        return out
 
-    def _apply(self, x: NDArray[np.float64], out: Floats) -> None:
+    def _apply(self, x: NDArray[np.float64], out: NDArray[Any]) -> None:
         layout = self._layout
         out[:] = layout.absent
         values = x[:, layout.numbers]
@@ -363,6 +370,17 @@ def _fit_categories(column: TableColumn, values: NDArray[np.int64], settings: En
         centres, factors = shares, np.divide(1.0, deviation, out=np.zeros_like(shares), where=deviation > 0)
     names = tuple(column.categories[place] for place in kept)
     return CategoryEncoding(column.name, names, other, tuple(centres.tolist()), tuple(factors.tolist()))
+
+
+def _scaled_rows(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return each row scaled to mean 0 and deviation 1; a row of equal numbers becomes 0."""
+    size = np.abs(x).max(axis=1, keepdims=True)  # the square of a large number would be infinite
+    part = np.divide(x, size, out=np.zeros_like(x), where=size > 0)
+    flat = part.max(axis=1, keepdims=True) == part.min(axis=1, keepdims=True)
+    part -= part.mean(axis=1, keepdims=True)
+    deviation = np.sqrt(np.square(part).mean(axis=1, keepdims=True))
+    scaled: NDArray[np.float64] = np.divide(part, deviation, out=np.zeros_like(part), where=~flat & (deviation > 0))
+    return scaled
 
 
 def normal_scores(values: NDArray[np.float64], quantiles: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tune_mlp.data.date_parts import date_parts
 from tune_mlp.data.kinds import Column, is_identifier
-from tune_mlp.data.table import Table, read_table
+from tune_mlp.data.table import Table, read_table, target_name
 from tune_mlp.data.targets import WHOLE_CLASSES
 from tune_mlp.data_settings import DataSettings
 from tune_mlp.errors import DataError, clipped, escaped
@@ -115,9 +115,7 @@ def profile_table(settings: DataSettings, base: Path | None = None) -> TableProf
 
 def _target(table: Table, settings: DataSettings) -> tuple[str, str]:
     if settings.target:
-        return next(
-            name for name in table.names if name in (settings.target, " ".join(settings.target.split()))
-        ), "as given"
+        return target_name(table.path, table.names, settings.target, table.form), "as given"
     if not table.names:
         raise DataError(f"{table.path}: the table has no columns")
     for name in table.names:

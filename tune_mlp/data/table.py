@@ -95,6 +95,7 @@ def find_file(name: str, base: Path | None) -> Path:
 def read_parquet(path: Path, form: CsvFormat) -> tuple[pd.DataFrame, str]:
     """Return the table, whose index is made a column if it has a name, and an empty text for its format."""
     import pandas as pd
+    import pyarrow as pa
 
     try:
         file = open_regular(path, MAX_TABLE_BYTES)
@@ -103,6 +104,8 @@ def read_parquet(path: Path, form: CsvFormat) -> tuple[pd.DataFrame, str]:
     try:
         with file:
             frame = pd.read_parquet(file)
+        for name in frame.columns[[isinstance(dtype, pd.StringDtype) for dtype in frame.dtypes]]:
+            pa.array(frame[name]).validate(full=True)  # a damaged file may hold bytes that are no text
     except Exception as error:  # pyarrow's errors have no common base
         raise DataError(f"{path}: can't be read as Parquet: {one_line(error)}") from error
     named = [name for name in frame.index.names if name is not None]

@@ -49,7 +49,7 @@ class InputScaler:
                 if self.fill is not None:
                     _fill(scaled, self.fill)
                 if self.per_sample:
-                    return scale_rows(scaled)
+                    return _scale_rows(scaled)
                 scaled *= self.scale
             else:
                 np.multiply(x, self.scale, out=scaled, dtype=np.float32, casting="same_kind")
@@ -125,8 +125,7 @@ def _fill(x: Floats, fill: Floats) -> None:
         np.copyto(x, fill, where=holes)
 
 
-def scale_rows(x: Floats) -> Floats:
-    """Scale each row to mean 0 and deviation 1, in place; a row of equal numbers becomes 0."""
+def _scale_rows(x: Floats) -> Floats:
     flat = x.max(axis=1) == x.min(axis=1)  # by its range, since the deviation of a constant row need not round to 0
     x -= x.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
     std = np.sqrt(np.einsum("ij,ij->i", x, x) / np.float32(x.shape[1]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +17,7 @@ from tune_mlp.data.encoder import TableEncoder
 from tune_mlp.data.transforms import InputScaler, TargetScaler
 from tune_mlp.errors import DataError, RunFolderError, UsageError, one_line
 from tune_mlp.prediction.table_rows import encode_rows
-from tune_mlp.training.checkpoint import DESCRIPTION, load_model
+from tune_mlp.training.checkpoint import DESCRIPTION, load_description, load_model
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,17 +39,38 @@ class FittedModel:
     def load(cls, folder: str | Path) -> Self:
         """Load the model in a run's folder `best/`."""
         path = Path(folder) / DESCRIPTION
-        if not path.is_file():
+        if not path.exists():
             raise RunFolderError(f"{path}: isn't there: the search has no winner, or hasn't ended; see tune-mlp resume")
-        module = load_model(folder)
-        description = json.loads(path.read_text(encoding="utf-8"))
-        model = cls(module, description)
+        model = cls(load_model(folder), load_description(folder))
         try:
-            model._inputs  # noqa: B018  # what can't be read is said now, and not at the first prediction
-            model._targets  # noqa: B018
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            model._check()
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise RunFolderError(f"{path}: can't be read: {one_line(error, 200)}") from error
         return model
+
+    def _check(self) -> None:
+        """Raise an error if the description doesn't hold together, now and not at the first prediction."""
+        classes, outputs, inputs = (self.description[name] for name in ("classes", "outputs", "inputs"))
+        if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+            raise ValueError("classes: must be a list of names")
+        if classes and len(classes) != outputs:
+            raise ValueError(f"classes: must be as many as the {outputs} outputs, got {len(classes)}")
+        scaler, targets = self._inputs, self._targets
+        if isinstance(scaler, TableEncoder):
+            width = scaler.width
+            scaler.apply(np.zeros((1, len(scaler.columns))))
+        else:
+            width = inputs
+            scaler.apply(np.zeros((1, inputs), np.float32))
+        if width != inputs:
+            raise ValueError(f"normalize: must have {inputs} inputs, got {width}")
+        if not classes and targets is None:
+            raise ValueError("target: must have a mean and a std for regression")
+        if targets is not None:
+            targets.invert(np.zeros((1, outputs), np.float32))
+        words, loss = self.description.get("na_values"), self.description["config"]["loss"]
+        if not isinstance(loss, str) or not (words is None or all(isinstance(word, str) for word in words)):
+            raise ValueError("config.loss and na_values must be text")
 
     @property
     def task(self) -> str:

@@ -44,8 +44,12 @@ def check_same_data(manifest: Manifest, dataset: Dataset) -> None:
     """Refuse to go on with other data than the run began with."""
     before, now = manifest.facts["dataset"].get("fingerprint"), dataset.fingerprint()
     if before != now:
+        table = (
+            "; or an earlier version of tune_mlp, which encoded tables otherwise, began it" if dataset.columns else ""
+        )
         raise RunFolderError(
-            f"{manifest.path.parent}: began with other data than {dataset.name} is now: expected fingerprint {before}, got {now}"
+            f"{manifest.path.parent}: began with other data than {dataset.name} is now: expected fingerprint {before},"
+            f" got {now}{table}"
         )
 
 

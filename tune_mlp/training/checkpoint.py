@@ -22,10 +22,15 @@ from torch import nn
 from tune_mlp.config import TrialConfig
 from tune_mlp.errors import RunError, one_line
 from tune_mlp.models.build import build_model
+from tune_mlp.regular_files import read_regular
 from tune_mlp.results.storage import FolderStorage
 
 MODEL = "model.pt"
 DESCRIPTION = "trial.json"
+MAX_MODEL_BYTES = 10 * 10**9
+"""The largest size of a file of weights, since it is read into memory as a whole."""
+MAX_DESCRIPTION_BYTES = 100 * 10**6
+"""The largest size of a model's description, which has a number for each input."""
 
 
 def save(path: Path, state: Mapping[str, Any]) -> None:
@@ -37,9 +42,9 @@ def save(path: Path, state: Mapping[str, Any]) -> None:
 def load(path: Path) -> dict[str, Any]:
     """Return what `save` wrote, with its tensors on the CPU."""
     try:
-        content = path.read_bytes()
+        content = read_regular(path, MAX_MODEL_BYTES)
     except OSError as error:
-        raise RunError(f"checkpoint can't be read: {one_line(error)}") from error
+        raise RunError(f"checkpoint can't be read: {path}: {error.strerror or one_line(error)}") from error
     return unpacked(content, path)
 
 
@@ -78,19 +83,33 @@ def save_model(folder: Path, weights: Mapping[str, torch.Tensor], description: M
 def load_model(folder: str | Path) -> nn.Module:
     """Return the model that `save_model` wrote to `folder` (a run's `best/`) as a PyTorch module in evaluation mode."""
     path = Path(folder) / DESCRIPTION
+    description = load_description(folder)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"model can't be read: {path}: {one_line(error)}") from error
-    try:
-        description = json.loads(text)
         config = TrialConfig.model_validate(description["config"])
         shape = tuple(int(side) for side in description.get("shape", ()))  # none in the files of version 0.1
-        model = build_model(int(description["inputs"]), shape, int(description["outputs"]), config, seed=0)
+        inputs, outputs = description["inputs"], description["outputs"]
+        for name, count in (("inputs", inputs), ("outputs", outputs)):
+            if type(count) is not int or count < 1:
+                raise ValueError(f"{name}: must be a whole number from 1 on, got {count!r:.40}")
+        model = build_model(inputs, shape, outputs, config, seed=0)
         model.load_state_dict(load(Path(folder) / MODEL))
-    except (ValueError, KeyError, TypeError, RuntimeError, ValidationError) as error:
+    except (ValueError, KeyError, TypeError, RuntimeError, OverflowError, ValidationError) as error:
         raise RunError(f"model can't be built from {path}: {one_line(error, 200)}") from error
     return model.eval()
+
+
+def load_description(folder: str | Path) -> dict[str, Any]:
+    """Return what `best/trial.json` says of the model."""
+    path = Path(folder) / DESCRIPTION
+    try:
+        description = json.loads(read_regular(path, MAX_DESCRIPTION_BYTES).decode("utf-8"))
+    except OSError as error:
+        raise RunError(f"model can't be read: {path}: {error.strerror or one_line(error)}") from error
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"model can't be built from {path}: {one_line(error, 200)}") from error
+    if not isinstance(description, dict):
+        raise RunError(f"model can't be built from {path}: it must hold a mapping, got {type(description).__name__}")
+    return description
 
 
 def _check_sums(data: io.BytesIO) -> None:
