@@ -27,7 +27,7 @@ def table(seed: int = 0) -> tuple[NDArray[np.float64], tuple[TableColumn, ...]]:
         ]
     )
     x[::17, 2] = np.nan
-    return x, (TableColumn("a"), TableColumn("colour", COLOURS), TableColumn("b"), TableColumn("c"))
+    return x, (TableColumn("a"), TableColumn("colour", COLOURS, kind="category"), TableColumn("b"), TableColumn("c"))
 
 
 def fitted(**settings: Any) -> tuple[NDArray[np.float64], TableEncoder]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_mlp.data.transforms import Floats
-from tune_mlp.data_settings import Normalize
+from tune_mlp.data_settings import COLUMN_KINDS, Normalize
 
 OTHER = "(other)"
 """The category of a value that is rare in the training rows or doesn't occur in them."""
@@ -264,8 +264,15 @@ def _described(column: TableColumn, encoding: Encoding) -> dict[str, Any]:
 
 def _column(part: Mapping[str, Any], encoding: Encoding) -> TableColumn:
     categories = encoding.categories if isinstance(encoding, CategoryEncoding) else ()
-    source, kind, date_part, form, decimal = (str(part[name]) for name in ("source", "kind", "part", "form", "decimal"))
-    return TableColumn(encoding.name, categories, source, kind, date_part, form, decimal)
+    texts = [part[name] for name in ("source", "kind", "part", "form", "decimal")]
+    if not all(isinstance(text, str) for text in texts) or part["kind"] not in COLUMN_KINDS:
+        raise ValueError(
+            f"column {encoding.name!r:.40}: source, kind, part, form and decimal must be text as a run writes it"
+        )
+    column = TableColumn(encoding.name, categories, *texts)
+    if bool(column.part) != (column.kind in ("date", "time")) or bool(categories) != (column.kind == "category"):
+        raise ValueError(f"column {encoding.name!r:.40}: a date has a part, and a category has categories")
+    return column
 
 
 def _encoding(part: Mapping[str, Any]) -> Encoding:

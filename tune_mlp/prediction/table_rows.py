@@ -89,7 +89,10 @@ def _raw_values(column: Column, trained: TableColumn, rows: EncodedRows) -> NDAr
     if trained.part:
         if column.missing.all():
             return np.full(len(column.values), np.nan)
-        return all_date_parts(column)[trained.part]
+        parts = all_date_parts(column)
+        if trained.part not in parts:
+            raise DataError(f"column {trained.source!r}: a date has no part {trained.part!r}")
+        return parts[trained.part]
     if not trained.categories:
         return column.values
     number: Mapping[str, int] = {value: place for place, value in enumerate(trained.categories)}
