@@ -33,7 +33,14 @@ def show_answer(
         right = pd.api.types.is_numeric_dtype(frame[name].dtype)
         table.add_column(str(name), justify="right" if right else "left", overflow="fold")
     for row in frame.itertuples(index=False):
-        table.add_row(*(Text("" if pd.isna(value) else str(value)) for value in row))
+        table.add_row(*(Text(_cell(value)) for value in row))
     console.print(table)
     for line in lines:
         console.print(Text(line), soft_wrap=True)
+
+
+def _cell(value: object) -> str:
+    """Write a value for a person: numbers with four digits, nothing for a missing value."""
+    if pd.isna(value):  # type: ignore[call-overload]
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
