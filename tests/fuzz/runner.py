@@ -25,8 +25,10 @@ import pytest
 
 from tune_mlp.console.terminal import guarded
 
-Case = Callable[[random.Random, Path], Callable[[], None]]
-"""A fuzzer: it makes an input in an empty folder, and returns the function that reads the input, whose time is measured."""
+Check = Callable[[], None]
+Case = Callable[[random.Random, Path], Callable[[], Check | None]]
+"""A fuzzer makes an input in an empty folder, and returns a function that reads the input as one command would, whose time is
+measured. That function may return another one, which checks what was read, and whose time isn't measured."""
 SEED = int(os.environ.get("TUNE_MLP_FUZZ_SEED", "20260101"))
 """Another seed makes other cases; a failure names the seed and the case's number."""
 SECONDS = 5.0
@@ -75,8 +77,10 @@ def run_cases(fuzzer: Case, cases: int, folder: Path) -> Counter[int]:
         read = fuzzer(random.Random(f"{SEED} {number}"), place)
         with _no_longer_than(HANGS), _untraced():
             began = time.process_time()
-            status, said = _ended(read)
+            status, said, check = _ended(read)
             seconds = time.process_time() - began
+            if check is not None:
+                status, said, _ = _ended(check)
         broken = [
             *([f"status {status}"] if status not in (0, 2) else []),
             *([f"{len(said.splitlines())} lines"] if len(said.splitlines()) != (1 if status else 0) else []),
@@ -91,13 +95,14 @@ def run_cases(fuzzer: Case, cases: int, folder: Path) -> Counter[int]:
     return statuses
 
 
-def _ended(read: Callable[[], None]) -> tuple[int, str]:
-    """Return the exit status that a command would have, and the line that it would print."""
+def _ended(read: Callable[[], Check | None]) -> tuple[int, str, Check | None]:
+    """Return the exit status that a command would have, the line that it would print, and what checks what was read."""
     failed: list[AssertionError] = []
+    checks: list[Check | None] = [None]
 
     def job() -> None:
         try:
-            read()
+            checks.append(read())
         except AssertionError as error:  # the test's, or an assertion of ours that an input can break
             failed.append(error)
 
@@ -105,7 +110,7 @@ def _ended(read: Callable[[], None]) -> tuple[int, str]:
         status = guarded(job)
     if failed:
         raise failed[0]
-    return status, said.getvalue()
+    return status, said.getvalue(), checks[-1]
 
 
 def _kilobytes() -> int:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.fuzz.runner import CASES, ODD_NUMBERS, ODD_TEXT, damaged, put_no_regular_file, run_cases
+from tests.fuzz.runner import CASES, ODD_NUMBERS, ODD_TEXT, Check, damaged, put_no_regular_file, run_cases
 from tune_mlp.config import BRANCHES, TrialConfig
 from tune_mlp.data_settings import DataSettings
 from tune_mlp.errors import StudyError
@@ -130,7 +130,7 @@ def a_text(rng: random.Random) -> bytes:
     return content
 
 
-def load_a_changed_study(rng: random.Random, folder: Path) -> Callable[[], None]:
+def load_a_changed_study(rng: random.Random, folder: Path) -> Callable[[], Check]:
     path = folder / "study.yaml"
     if not put_no_regular_file(rng, path):
         path.write_bytes(a_text(rng))
@@ -139,26 +139,30 @@ def load_a_changed_study(rng: random.Random, folder: Path) -> Callable[[], None]
         for _ in range(rng.choice([0, 0, 0, 0, 1, 2]))
     ]
 
-    def read() -> None:
+    def read() -> Callable[[], None]:
         study = Study.load(path, sets)
-        written = {study.dump()}
         assert repr(study).count("\n") == 0
         for params in itertools.islice(study.draws(), 5):
             to_config(params)
-        for task in ("classification", "regression"):
-            try:
-                bound = study.bound(task)  # type: ignore[arg-type]
-            except StudyError as error:
-                assert str(study.located(error)).isprintable()  # noqa: PT017
-            else:
-                assert all(warning.isprintable() for warning in bound.warnings())
-                written.add(bound.dump())
-        again = folder / "again.yaml"
-        for text in sorted(written):
-            again.write_text(text, encoding="utf-8")
-            assert Study.load(again).dump() == text
+        return lambda: check_what_is_written(study, folder / "again.yaml")
 
     return read
+
+
+def check_what_is_written(study: Study, again: Path) -> None:
+    """Check that a study loads again from what a run would write, whatever its data are."""
+    written = {study.dump()}
+    for task in ("classification", "regression"):
+        try:
+            bound = study.bound(task)  # type: ignore[arg-type]
+        except StudyError as error:
+            assert str(study.located(error)).isprintable()  # noqa: PT017
+        else:
+            assert all(warning.isprintable() for warning in bound.warnings())
+            written.add(bound.dump())
+    for text in sorted(written):
+        again.write_text(text, encoding="utf-8")
+        assert Study.load(again).dump() == text
 
 
 @CASES
@@ -182,6 +186,14 @@ def test_the_runner_finds_what_is_no_error_of_ours(fault: BaseException, said: s
 
     with pytest.raises(AssertionError, match=said):
         run_cases(lambda rng, folder: raises, 1, tmp_path)
+
+
+def test_the_runner_finds_a_fault_in_what_is_checked_afterwards(tmp_path: Path) -> None:
+    def check() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(AssertionError, match="status 1"):
+        run_cases(lambda rng, folder: lambda: check, 1, tmp_path)
 
 
 def test_the_runner_finds_work_without_end_and_memory_without_limit(
