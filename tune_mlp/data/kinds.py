@@ -236,7 +236,7 @@ def _refuse_collapsed(texts: list[str], values: NDArray[np.float64]) -> None:
     if len({text.lstrip("+") for text in texts}) > len(np.unique(values)) and all(
         re.fullmatch(r"[+-]?\d+", text) for text in texts
     ):
-        raise DataError("holds whole numbers of so many digits that some become equal: leave out identifiers")
+        raise DataError("holds whole numbers of so many digits that some become equal: leave it out with data.ignore")
 
 
 def _refuse_stray(different: list[str], texts: list[str]) -> None:
@@ -325,7 +325,7 @@ def _numbers(column: pd.Series[Any]) -> NDArray[np.float64]:
     if column.dtype.kind in "iu" and np.abs(values).max(initial=0) >= 2.0**53:
         whole = column.dropna()
         if whole.nunique() > len(np.unique(values[~np.isnan(values)])):
-            raise DataError("holds whole numbers of so many digits that some become equal: leave out identifiers")
+            raise DataError("holds whole numbers of so many digits that some become equal: leave it out with data.ignore")
     return values
 
 
