@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.preprocessing import MinMaxScaler, QuantileTransformer, RobustScaler, StandardScaler
 
-from tune_mlp.data.encoder import EncodingSettings, TableColumn, TableEncoder, fit_table
+from tune_mlp.data.encoder import TableColumn, TableEncoder
+from tune_mlp.data.encoder_fit import EncodingSettings, fit_table
 
 COLOURS = ("blue", "green", "red", "yellow")
 N = 200

@@ -325,7 +325,9 @@ def _numbers(column: pd.Series[Any]) -> NDArray[np.float64]:
     if column.dtype.kind in "iu" and np.abs(values).max(initial=0) >= 2.0**53:
         whole = column.dropna()
         if whole.nunique() > len(np.unique(values[~np.isnan(values)])):
-            raise DataError("holds whole numbers of so many digits that some become equal: leave it out with data.ignore")
+            raise DataError(
+                "holds whole numbers of so many digits that some become equal: leave it out with data.ignore"
+            )
     return values
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_mlp.data.dataset import Dataset, Fold, Problem
-from tune_mlp.data.encoder import EncodingSettings, fit_table
+from tune_mlp.data.encoder_fit import EncodingSettings, fit_table
 from tune_mlp.data.split_by_key import cut_by_group, cut_by_time, folds_by_group, folds_by_time
 from tune_mlp.data.transforms import fit_inputs, fit_targets
 from tune_mlp.data_settings import DataSettings, Folds, Head
