@@ -51,7 +51,9 @@ def reporting(_reporting: Reporting, tmp_path: Path) -> Reporting:
     return whole, [Path(shutil.copytree(folder, tmp_path / folder.name)) for folder in folders]
 
 
-@pytest.mark.parametrize(("epochs", "count"), [(6, 1), pytest.param(12, 3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("epochs", "count"), [(6, 1), pytest.param(12, 3, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])]
+)
 def test_under_fifo_a_resumed_study_is_the_undisturbed_one_to_the_bit(tmp_path: Path, epochs: int, count: int) -> None:
     whole, folders = snapshots(tmp_path, every=4, epochs=epochs, **LONG)
     for folder in some(folders, count):
