@@ -185,6 +185,20 @@ def _reproduce(args: argparse.Namespace) -> None:
         )
 
 
+def _add_run(parser: OneLineParser) -> None:
+    """Add the argument RUN."""
+    parser.add_argument(
+        "run", metavar="RUN", help="The run: its folder, its address on an object store, or its name in runs/."
+    )
+
+
+def _add_answer_format(parser: OneLineParser) -> None:
+    """Add the option `--to` of a word that answers with a table."""
+    parser.add_argument(
+        "--to", choices=["text", "json", "csv", "markdown"], default="text", help="The answer's format (default: text)."
+    )
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser of `tune-mlp` and of all its words."""
     parser = OneLineParser(
@@ -225,9 +239,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--target", metavar="COLUMN", help="The column to predict (default: found by its name, else the last)."
     )
     data.add_argument("--write", type=Path, metavar="STUDY.yaml", help="Write a study that learns the table.")
-    data.add_argument(
-        "--to", choices=["text", "json", "csv", "markdown"], default="text", help="The answer's format (default: text)."
-    )
+    _add_answer_format(data)
     plan = word(
         "plan", _plan, "Estimate what a search would take: time, memory, disk, and how many trials to run at once."
     )
@@ -235,9 +247,7 @@ def make_parser() -> argparse.ArgumentParser:
     export = word(
         "export", _export, "Write a run's table of trials, epochs or steps as CSV, Parquet, JSON, Excel or Markdown."
     )
-    export.add_argument(
-        "run", metavar="RUN", help="The run: its folder, its address on an object store, or its name in runs/."
-    )
+    _add_run(export)
     export.add_argument("--to", required=True, choices=list(FORMATS), help="The file format.")
     export.add_argument(
         "--what",
@@ -256,17 +266,13 @@ def make_parser() -> argparse.ArgumentParser:
         _predict,
         "Answer for new samples with the winner of a run: the rows of a table, or pictures as .npy or IDX.",
     )
-    predict.add_argument(
-        "run", metavar="RUN", help="The run: its folder, its address on an object store, or its name in runs/."
-    )
+    _add_run(predict)
     predict.add_argument("data", type=Path, metavar="DATA", help="A CSV, Parquet, .npy or IDX file of samples.")
     predict.add_argument(
         "--output", type=Path, metavar="FILE", help="Write all answers to this .csv, .parquet, .json or .xlsx."
     )
     predict.add_argument("--proba", action="store_true", help="Add the probability of each class.")
-    predict.add_argument(
-        "--to", choices=["text", "json", "csv", "markdown"], default="text", help="The answer's format (default: text)."
-    )
+    _add_answer_format(predict)
     reproduce = word(
         "reproduce",
         _reproduce,
@@ -308,9 +314,7 @@ def make_parser() -> argparse.ArgumentParser:
         _resume,
         "Continue a run that was interrupted or whose process was lost, or add trials to one that has ended.",
     )
-    resume.add_argument(
-        "run", metavar="RUN", help="The run: its folder, its address on an object store, or its name in runs/."
-    )
+    _add_run(resume)
     resume.add_argument("--trials", metavar="N|+N", help="The number of trials in all, or with + how many to add.")
     resume.add_argument(
         "--time-budget", metavar="10m", help="No trial trains for longer than this; counted from its first trial on."

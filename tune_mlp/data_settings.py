@@ -58,7 +58,8 @@ def _check_kind(kind: str) -> str:
     return kind
 
 
-COLUMN_KINDS = ("number", "boolean", "category", "date", "time")
+Kind = Literal["number", "boolean", "category", "date", "time"]
+COLUMN_KINDS: tuple[Kind, ...] = get_args(Kind)
 """The kinds of a table's columns."""
 ColumnKind = Annotated[str, AfterValidator(_check_kind)]
 Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)]

@@ -62,8 +62,9 @@ def test_what_is_no_number_in_one_way_is_not_read(texts: list[str]) -> None:
 
 def test_a_number_with_two_meanings_needs_the_decimal_sign() -> None:
     assert read_numbers(["1,234", "5,678"], None) == Ambiguous("1,234")
-    for decimal, first in ((",", 1.234), (".", 1234.0)):
-        read = read_numbers(["1,234", "5,678"], decimal)  # type: ignore[arg-type]
+    firsts: dict[Decimal, float] = {",": 1.234, ".": 1234.0}
+    for decimal, first in firsts.items():
+        read = read_numbers(["1,234", "5,678"], decimal)
         assert not isinstance(read, Ambiguous)
         assert read is not None
         assert read.values[0] == first

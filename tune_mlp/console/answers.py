@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
@@ -39,8 +40,8 @@ def show_answer(
         console.print(Text(line), soft_wrap=True)
 
 
-def _cell(value: object) -> str:
+def _cell(value: Any) -> str:
     """Write a value for a person: numbers with four digits, nothing for a missing value."""
-    if pd.isna(value):  # type: ignore[call-overload]
+    if pd.isna(value):
         return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -46,7 +46,7 @@ LOOKED_AT = 100_000
 """The number of bytes in which zero bytes of UTF-16 are counted."""
 
 
-def read_csv(path: Path, form: CsvFormat = CsvFormat()) -> tuple[pd.DataFrame, str]:  # noqa: B008  # frozen
+def read_csv(path: Path, form: CsvFormat) -> tuple[pd.DataFrame, str]:
     """Return the table of texts, whose columns are named by the file's first line, and what was found of its format."""
     import pandas as pd
 
@@ -66,8 +66,11 @@ def read_csv(path: Path, form: CsvFormat = CsvFormat()) -> tuple[pd.DataFrame, s
     except (ValueError, OverflowError) as error:  # pandas' own parser errors are ValueErrors
         raise DataError(f"{path}: can't be read as CSV: {one_line(error)}") from error
     frame.columns = pd.Index(names)
-    between = SEPARATORS.get(separator, f"separated by {clipped(separator)}")
-    return frame, ", ".join(filter(None, (between, encoding, packed)))
+    return frame, ", ".join(filter(None, (_separated(separator), encoding, packed)))
+
+
+def _separated(separator: str) -> str:
+    return SEPARATORS.get(separator, f"separated by {clipped(separator)}")
 
 
 def _content(path: Path) -> bytes:
@@ -141,9 +144,8 @@ def _encoding(path: Path, content: bytes) -> str:
             return name
     start = content[:LOOKED_AT]
     even, odd = start[::2].count(0), start[1::2].count(0)
-    if (
-        max(even, odd) > len(start) / 5 and min(even, odd) < max(even, odd) / 10
-    ):  # mostly ASCII in UTF-16 without a mark
+    # Every other byte of ASCII in UTF-16 is zero.
+    if max(even, odd) > len(start) / 5 and min(even, odd) < max(even, odd) / 10:
         return "utf-16-be" if even > odd else "utf-16-le"
     if b"\0" in content:
         raise DataError(f"{path}: not a text file: it holds zero bytes")
@@ -161,8 +163,7 @@ def _check(path: Path, text: str, separator: str | None) -> tuple[str, list[str]
     if separator is None:
         first = re.sub('"[^"]*"', "", text.lstrip("\r\n").split("\n", 1)[0])  # a quoted name may hold any separator
         separator = max(SEPARATORS, key=first.count)
-    between = SEPARATORS.get(separator, f"separated by {clipped(separator)}")
-    between = f" {between}" if between else ""
+    between = f" {said}" if (said := _separated(separator)) else ""
     names: list[str] = []
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)

@@ -7,20 +7,18 @@ import re
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tune_mlp.data.date_text import AmbiguousDates, read_dates, read_dates_as
 from tune_mlp.data.number_text import Ambiguous, Decimal, NumberColumn, read_numbers
+from tune_mlp.data_settings import COLUMN_KINDS, Kind
 from tune_mlp.errors import DataError, clipped
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Kind = Literal["number", "boolean", "category", "date", "time"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 
 MISSING_WORDS = frozenset(
     ["#N/A", "#N/A N/A", "#NA", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null", "-nan", "-NaN"]
@@ -84,15 +82,11 @@ class Column:
     @property
     def missing(self) -> NDArray[np.bool_]:
         """True where the value is missing."""
-        return missing_in(self.values)
-
-
-def missing_in(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return True where a value is missing."""
-    if values.dtype == object:
-        return np.array([value is None for value in values], dtype=bool)
-    found: NDArray[np.bool_] = np.isnan(values) if values.dtype.kind == "f" else np.isnat(values)
-    return found
+        values = self.values
+        if values.dtype == object:
+            return np.array([value is None for value in values], dtype=bool)
+        found: NDArray[np.bool_] = np.isnan(values) if values.dtype.kind == "f" else np.isnat(values)
+        return found
 
 
 def read_column(
@@ -255,7 +249,7 @@ def _refuse_stray(different: list[str], texts: list[str]) -> None:
 
 
 def _given(name: str, texts: list[str], kind: str, decimal: Decimal | None, given_by: str) -> Column:
-    """Read texts as the kind that was given: a name of KINDS, or `date FORM` or `time FORM`."""
+    """Read texts as the kind that was given: a name of COLUMN_KINDS, or `date FORM` or `time FORM`."""
     word, _, form = kind.partition(" ")
     if word == "category":
         return Column(name, "category", np.array(texts, dtype=object))
@@ -366,7 +360,9 @@ def _as_kind(column: Column, kind: str | None, given_by: str) -> Column:
             "time": ("NaT", "datetime64[s]"),
         }
         value, dtype = empty.get(word, (np.nan, np.float64))
-        return Column(column.name, KINDS[KINDS.index(word)], np.full(len(column.values), value, dtype))
+        return Column(
+            column.name, next(name for name in COLUMN_KINDS if name == word), np.full(len(column.values), value, dtype)
+        )
     if word == column.kind or (word == "number" and column.kind == "boolean"):
         return column
     if word == "category" and column.kind in ("number", "boolean"):

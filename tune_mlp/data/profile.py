@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tune_mlp.data.date_parts import date_parts
 from tune_mlp.data.kinds import Column, is_identifier
 from tune_mlp.data.table import Table, read_table, target_name
-from tune_mlp.data.targets import WHOLE_CLASSES
+from tune_mlp.data.targets import are_classes
 from tune_mlp.data_settings import DataSettings
 from tune_mlp.errors import DataError, clipped, escaped
 
@@ -225,12 +225,8 @@ def _classes(goal: Column, codes: NDArray[np.int64], task: str) -> dict[str, int
     """Return the number of rows of each class, largest first; nothing for regression."""
     values = goal.values[~goal.missing]
     distinct = int(codes.max(initial=-1)) + 1
-    if task == "regression" or goal.kind in ("date", "time"):
+    if goal.kind in ("date", "time") or not are_classes(replace(goal, values=values), distinct, task):
         return {}
-    if goal.kind == "number" and task == "auto":
-        whole = bool((values == np.rint(values)).all())
-        if not whole or distinct > min(WHOLE_CLASSES, len(values) / 2):
-            return {}
     named = values if goal.kind == "category" else [f"{value:g}" for value in values]
     if goal.kind == "boolean":
         named = ["True" if value else "False" for value in values]

@@ -18,6 +18,14 @@ MAX_CLASSES = 10_000
 """The largest number of classes: each has an output of its own."""
 
 
+def are_classes(column: Column, different: int, task: str) -> bool:
+    """Tell if a target of so many different values, of which none is missing, is learnt as classes."""
+    if task != "auto" or column.kind != "number":
+        return task != "regression"
+    values = column.values
+    return different <= min(WHOLE_CLASSES, len(values) / 2) and bool((values == np.rint(values)).all())
+
+
 def to_targets(path: Path, column: Column, task: str) -> tuple[NDArray[Any], tuple[str, ...], str]:
     """Return the targets as an array, the names of the classes (none for regression), and the kind of target in words."""
     target, values, text = column.name, column.values, column.kind == "category"
@@ -40,9 +48,7 @@ def to_targets(path: Path, column: Column, task: str) -> tuple[NDArray[Any], tup
         raise DataError(
             f"{path}: target {target!r} must have 2 different values at least, got {clipped(class_name(known[0]))!r} only"
         )
-    whole = not text and bool((values == np.rint(values)).all())
-    few = text or column.kind == "boolean" or (whole and len(known) <= min(WHOLE_CLASSES, len(values) / 2))
-    if task == "classification" or (task == "auto" and few):
+    if are_classes(column, len(known), task):
         if len(known) > min(len(values) / 2, MAX_CLASSES):
             raise DataError(
                 f"{path}: target {target!r} has {len(known)} different values in {len(values)} rows: too many for classes"

@@ -17,7 +17,7 @@ from tune_mlp.data.encoder import TableEncoder
 from tune_mlp.data.transforms import InputScaler, TargetScaler
 from tune_mlp.errors import DataError, RunFolderError, UsageError, one_line
 from tune_mlp.prediction.table_rows import encode_rows
-from tune_mlp.training.checkpoint import DESCRIPTION, load_description, load_model
+from tune_mlp.training.checkpoint import DESCRIPTION, build_described, load_description
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +41,8 @@ class FittedModel:
         path = Path(folder) / DESCRIPTION
         if not path.exists():
             raise RunFolderError(f"{path}: isn't there: the search has no winner, or hasn't ended; see tune-mlp resume")
-        model = cls(load_model(folder), load_description(folder))
+        description = load_description(folder)
+        model = cls(build_described(folder, description), description)
         try:
             model._check()
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:

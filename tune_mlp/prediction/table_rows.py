@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tune_mlp.data.date_parts import all_date_parts
 from tune_mlp.data.encoder import MISSING, TableColumn, TableEncoder
 from tune_mlp.data.kinds import Column, clean, read_column, some
+from tune_mlp.data.number_text import DECIMALS
 from tune_mlp.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
@@ -78,8 +79,8 @@ def encode_rows(frame: pd.DataFrame, encoder: TableEncoder, na_values: tuple[str
 
 def _read(name: str, column: pd.Series[Any], trained: TableColumn, na_values: tuple[str, ...] | None) -> Column:
     kind = f"{trained.kind} {trained.form}" if trained.form else trained.kind
-    decimal = trained.decimal if trained.decimal in (".", ",") else None
-    found = read_column(name, column, kind, na_values, decimal, TRAINED_WITH)  # type: ignore[arg-type]
+    decimal = next((sign for sign in DECIMALS if sign == trained.decimal), None)
+    found = read_column(name, column, kind, na_values, decimal, TRAINED_WITH)
     if found.values.dtype.kind == "f" and np.isinf(found.values).any():
         raise DataError(f"has an infinite value in row {int(np.isinf(found.values).argmax()) + 1}")
     return found

@@ -82,8 +82,12 @@ def save_model(folder: Path, weights: Mapping[str, torch.Tensor], description: M
 
 def load_model(folder: str | Path) -> nn.Module:
     """Return the model that `save_model` wrote to `folder` (a run's `best/`) as a PyTorch module in evaluation mode."""
+    return build_described(folder, load_description(folder))
+
+
+def build_described(folder: str | Path, description: Mapping[str, Any]) -> nn.Module:
+    """Return the model of a description that `load_description` read, with the weights beside it, in evaluation mode."""
     path = Path(folder) / DESCRIPTION
-    description = load_description(folder)
     try:
         config = TrialConfig.model_validate(description["config"])
         shape = tuple(int(side) for side in description.get("shape", ()))  # none in the files of version 0.1
