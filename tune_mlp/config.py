@@ -237,6 +237,8 @@ class TrialConfig(Settings):
     """The loss that training minimises; nll adds a log-softmax to the network, and mse, mae and smooth_l1 take classes as one-hot targets."""
     optimizer: Optimizer = Sgd()
     """The algorithm that computes a step from the gradient."""
+    class_weight: Literal["none", "balanced"] = "none"
+    """The weight of each sample in the training loss: balanced gives each class the same weight in all, as scikit-learn's class_weight does; validation and test are never weighted."""
     weight_decay: NonNegative = 0.0
     """L2 regularisation: this number times each weight is added to its gradient (with adamw, it is subtracted from the weight itself)."""
     l1: NonNegative = 0.0

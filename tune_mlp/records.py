@@ -27,13 +27,58 @@ SCORES: dict[Task, tuple[str, ...]] = {
 }
 """The scores of each task, measured on the training, validation and test part; a metric is named `PART_SCORE`."""
 
-BETTER: dict[str, Mode] = {"loss": "min", "accuracy": "max", "rmse": "min", "r2": "max"}
+FURTHER_SCORES: dict[Task, tuple[str, ...]] = {
+    "classification": ("balanced_accuracy", "macro_f1", "roc_auc", "log_loss"),
+    "regression": ("mae",),
+}
+"""The scores that are measured where a study asks for them, on the validation and the test part."""
+
+BETTER: dict[str, Mode] = {
+    "loss": "min",
+    "accuracy": "max",
+    "rmse": "min",
+    "r2": "max",
+    "balanced_accuracy": "max",
+    "macro_f1": "max",
+    "roc_auc": "max",
+    "log_loss": "min",
+    "mae": "min",
+}
 """The direction in which each score is better."""
 
 
-def metric_names(task: Task, part: str) -> list[str]:
-    """Return the names of a part's metrics: `metric_names("classification", "val") == ["val_loss", "val_accuracy"]`."""
-    return [f"{part}_{score}" for score in SCORES[task]]
+Metric = Literal[
+    "val_loss",
+    "val_accuracy",
+    "val_balanced_accuracy",
+    "val_macro_f1",
+    "val_roc_auc",
+    "val_log_loss",
+    "val_rmse",
+    "val_r2",
+    "val_mae",
+]
+"""The metrics that trials can be ranked by: each score of each task, on the validation part."""
+DEFAULT_METRIC: dict[Task, Metric] = {"classification": "val_accuracy", "regression": "val_rmse"}
+
+
+def metric_names(task: Task, part: str, further: Sequence[str] = ()) -> list[str]:
+    """Return the names of a part's metrics: `metric_names("classification", "val") == ["val_loss", "val_accuracy"]`.
+
+    `further` are the scores that are measured beside those of the task.
+    """
+    return [f"{part}_{score}" for score in (*SCORES[task], *further)]
+
+
+def further_scores(metrics: Iterable[str]) -> tuple[str, ...]:
+    """Return the further scores among these metrics: `further_scores(["val_loss", "val_roc_auc"]) == ("roc_auc",)`."""
+    named = dict.fromkeys(metric.removeprefix("val_") for metric in metrics)
+    return tuple(score for score in named if any(score in scores for scores in FURTHER_SCORES.values()))
+
+
+def metrics_to_rank_by(task: Task) -> list[str]:
+    """Return the metrics that a study of this task can rank its trials by."""
+    return metric_names(task, "val", FURTHER_SCORES[task])
 
 
 class TrialState(StrEnum):

@@ -89,7 +89,7 @@ def test_regression_trains_with_squared_error_unless_told_otherwise() -> None:
         (
             {"metric": "val_rmse"},
             "classification",
-            "classification data has val_loss, val_accuracy, got metric val_rmse",
+            "classification data has val_loss, val_accuracy, val_balanced_accuracy, val_macro_f1, val_roc_auc, val_log_loss, got metric val_rmse",
         ),
         ({"metric": "val_accuracy"}, "regression", "regression data has val_loss, val_rmse, val_r2"),
         ({"space": {"loss": "cross_entropy"}}, "regression", "regression data trains with mse, mae, smooth_l1"),

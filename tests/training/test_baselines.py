@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import metrics
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, r2_score, root_mean_squared_error
@@ -50,6 +51,28 @@ def test_classifiers_score_as_scikit_learns(tmp_path: Path, normalize: Any) -> N
         theirs.fit(x, y)
         assert row["val_accuracy"] == pytest.approx(accuracy_score(y_val, theirs.predict(x_val)))
         assert row["test_accuracy"] == pytest.approx(accuracy_score(y_test, theirs.predict(x_test)))
+
+
+def test_further_scores_are_scikit_learns(tmp_path: Path) -> None:
+    made = problem(tmp_path, "kind")
+    x, y, x_val, y_val, _, _ = parts(made)
+    names = ["balanced_accuracy", "macro_f1", "roc_auc", "log_loss"]
+    for row, theirs in zip(
+        measure_baselines(made, names), (DummyClassifier(), LogisticRegression(max_iter=300)), strict=True
+    ):
+        theirs.fit(x, y)
+        found, given = theirs.predict(x_val), theirs.predict_proba(x_val)
+        assert [row[f"val_{name}"] for name in names] == pytest.approx(
+            [
+                metrics.balanced_accuracy_score(y_val, found),
+                metrics.f1_score(y_val, found, average="macro"),
+                metrics.roc_auc_score(y_val, given[:, 1]),
+                metrics.log_loss(y_val, given),
+            ],
+            abs=1e-6,
+        )
+    mean, linear = measure_baselines(problem(tmp_path, "price"), ["mae"])
+    assert mean["val_mae"] > linear["val_mae"] > 0
 
 
 def test_regressors_score_as_scikit_learns(tmp_path: Path) -> None:

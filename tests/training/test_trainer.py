@@ -109,7 +109,7 @@ class Scripted:
             trained.append(epoch)
             return train(epoch)
 
-        def evaluate(*_: Any) -> dict[str, float]:
+        def evaluate(*_: Any, **__: Any) -> dict[str, float]:
             loss, accuracy = self.epochs[trained[-1] - 1][arguments[2]]
             return {"loss": loss, "accuracy": accuracy}
 
@@ -218,8 +218,8 @@ class Breaking:
                 broken = self.part == "train" and epoch >= self.epoch
                 return TrainedEpoch({"loss": math.inf, "accuracy": 0.5}, trained.steps) if broken else trained
 
-            def evaluate_(*arguments: Any) -> dict[str, float]:
-                scores = evaluate(*arguments)
+            def evaluate_(*arguments: Any, **further: Any) -> dict[str, float]:
+                scores = evaluate(*arguments, **further)
                 broken = self.part == "val" and epochs[0] >= self.epoch and len(arguments) == 3  # not the test part
                 return {**scores, "loss": math.inf} if broken else scores
 

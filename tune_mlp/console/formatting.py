@@ -17,8 +17,8 @@ def shown(value: Any) -> str:
 
 
 def score(metric: str, value: float) -> str:
-    """Write an accuracy with four decimals, and any other metric with four significant digits."""
-    return f"{value:.4f}" if metric.endswith("accuracy") else f"{value:.4g}"
+    """Write a share, such as an accuracy, with four decimals, and any other metric with four significant digits."""
+    return f"{value:.4f}" if metric.endswith(("accuracy", "f1", "auc")) else f"{value:.4g}"
 
 
 def count(number: int, noun: str) -> str:

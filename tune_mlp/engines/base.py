@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -38,8 +38,13 @@ class FoldRun(Protocol):
         A loss or a weight that isn't finite ends the epoch at once, and all scores are NaN.
         """
 
-    def evaluate(self, x: NDArray[Any], y: NDArray[Any], index: NDArray[Any] | None = None) -> dict[str, float]:
-        """Score raw samples (all, or those at `index`) in evaluation mode; NaN if an output isn't finite."""
+    def evaluate(
+        self, x: NDArray[Any], y: NDArray[Any], index: NDArray[Any] | None = None, further: Sequence[str] = ()
+    ) -> dict[str, float]:
+        """Score raw samples (all, or those at `index`) in evaluation mode; NaN if an output isn't finite.
+
+        `further` names scores beside those of the task, of `FURTHER_SCORES`.
+        """
 
     def state(self) -> dict[str, Any]:
         """Return all that a later `load_state` needs to go on bit for bit, as copied tensors and plain values."""

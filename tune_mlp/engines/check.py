@@ -14,6 +14,8 @@ def check_start(config: TrialConfig, dataset: Dataset) -> None:
         raise UsageError(
             f"loss: regression needs one of {', '.join(REGRESSION_LOSSES)}, got {config.loss} on {dataset.name}"
         )
+    if dataset.task == "regression" and config.class_weight != "none":
+        raise UsageError(f"class_weight: regression has no classes, got {config.class_weight} on {dataset.name}")
     check_model(config, dataset)
 
 

@@ -1,15 +1,16 @@
-"""Scores of an epoch, computed from sums over its batches: no sample's outputs are kept."""
+"""Scores of an epoch, computed from sums over its batches; a sample's outputs are kept only for further scores."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tune_mlp.data.transforms import TargetScaler
+from tune_mlp.engines.further_scores import ClassAnswers, probabilities, score_classes, score_numbers
 from tune_mlp.records import SCORES, Task
 
 Floats = NDArray[np.floating[Any]]
@@ -82,12 +83,30 @@ MEASURES: dict[Task, type[Classification] | type[Regression]] = {
 }
 
 
+class Further(NamedTuple):
+    """The scores that are measured beside those of the task."""
+
+    names: Sequence[str]
+    loss: str
+    """The loss that the net is trained with, which says what its outputs mean."""
+
+
+NOTHING_FURTHER = Further((), "")
+
+
 class RunningScores:
     """Collects the loss and a task's own scores; all of them are NaN as soon as a loss or an output isn't finite."""
 
-    def __init__(self, task: Task, scaler: TargetScaler, best: Best = _best) -> None:
+    def __init__(
+        self, task: Task, scaler: TargetScaler, best: Best = _best, further: Further = NOTHING_FURTHER
+    ) -> None:
         self._task = task
+        self._scaler = scaler
+        self._best = best
         self._measure: Measure = MEASURES[task](scaler, best)
+        self._further = further
+        self._kept: list[tuple[Floats, NDArray[Any]]] = []
+        """Outputs and targets, kept only for further scores."""
         self._loss = 0.0
         self._n = 0
         self.finite = True
@@ -102,15 +121,27 @@ class RunningScores:
         # The loss alone won't do: multi_margin's is finite for NaN outputs.
         if math.isfinite(self._loss) and np.isfinite(outputs).all():
             self._measure.add(outputs, y)
+            if self._further.names:
+                self._kept.append((outputs, y))
         else:
             self.finite = False
 
     def scores(self) -> dict[str, float]:
         if not self.finite or self._n == 0:
-            return nan_scores(self._task)
-        return {"loss": self._loss / self._n, **self._measure.scores(self._n)}
+            return nan_scores(self._task, self._further.names)
+        return {"loss": self._loss / self._n, **self._measure.scores(self._n), **self._further_scores()}
+
+    def _further_scores(self) -> dict[str, float]:
+        if not self._further.names:
+            return {}
+        outputs, wanted = (np.concatenate(parts) for parts in zip(*self._kept, strict=True))
+        if self._task == "classification":
+            given = probabilities(outputs, self._further.loss)
+            return score_classes(self._further.names, ClassAnswers(wanted, self._best(outputs), given))
+        std = self._scaler.std.astype(np.float64)
+        return score_numbers(self._further.names, wanted * std, outputs * std)
 
 
-def nan_scores(task: Task) -> dict[str, float]:
+def nan_scores(task: Task, further: Sequence[str] = ()) -> dict[str, float]:
     """Return the scores of an epoch that diverged: NaN for each."""
-    return dict.fromkeys(SCORES[task], math.nan)
+    return dict.fromkeys((*SCORES[task], *further), math.nan)

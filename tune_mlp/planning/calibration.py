@@ -81,6 +81,8 @@ class CalibrationJob:
     engine: str
     metric: str
     mode: Mode
+    further: tuple[str, ...]
+    """The scores that are measured beside those of the task."""
     gpu: bool
 
 
@@ -159,6 +161,7 @@ class Worker:
                 seed=draw.seed,
                 metric=task.metric,
                 mode=task.mode,
+                further=task.further,
                 epochs=MOST_EPOCHS,
                 device="cuda" if task.gpu else "cpu",
             )

@@ -145,7 +145,7 @@ def plan_study(study: Study, address: str | None, data_dir: Path | None, display
         count = max(layout.slots for layout in layouts)
         cpu = bound.resources.cpu if count == busy else 1.0
         metric, mode = bound.ranking
-        task = CalibrationJob(problem, engine, metric, mode, bound.resources.gpu > 0)
+        task = CalibrationJob(problem, engine, metric, mode, bound.further, bound.resources.gpu > 0)
         workers = Workers(task, count, cpu, bound.resources.gpu, draws[0])
         measured = _calibrated(draws, problem, workers, layouts[0])
         memory = _memory(workers, busy, dataset_bytes(problem), here=address is None)

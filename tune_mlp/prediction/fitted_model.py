@@ -15,6 +15,7 @@ from torch import nn
 
 from tune_mlp.data.encoder import TableEncoder
 from tune_mlp.data.transforms import InputScaler, TargetScaler
+from tune_mlp.engines.further_scores import probabilities
 from tune_mlp.errors import DataError, RunFolderError, UsageError, one_line
 from tune_mlp.prediction.table_rows import encode_rows
 from tune_mlp.training.checkpoint import DESCRIPTION, build_described, load_description
@@ -170,12 +171,7 @@ class FittedModel:
 
     def probabilities(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return probabilities from a net's outputs, as the loss that it was trained with means them."""
-        if self.description["config"]["loss"] in ("mse", "mae", "smooth_l1"):  # trained on 0 and 1 for each class
-            shares = np.clip(outputs, 1e-9, None)
-        else:
-            shares = np.exp(outputs - outputs.max(axis=1, keepdims=True, initial=-np.inf))
-        found: NDArray[np.float64] = shares / shares.sum(axis=1, keepdims=True)
-        return found
+        return probabilities(outputs, self.description["config"]["loss"])
 
     def _numbers(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
         scaler = self._targets

@@ -57,6 +57,8 @@ class Started:
     """The dataset that was asked for and couldn't be had; empty where `dataset` is it."""
     format: int = FORMAT
     """The format of the journal's first lines."""
+    further: tuple[str, ...] = ()
+    """The scores that were measured beside those of the task, such as `roc_auc`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +259,10 @@ _CODECS: dict[str, _Codec] = {
     "Reason": _Codec(_one_of(get_args(Reason)), str),
     "int | None": _Codec(_read_optional(_read_int), _write_optional(int)),
     "float | None": _Codec(_read_optional(_read_metric), _write_optional(_write_metric)),
+    "tuple[str, ...]": _Codec(
+        lambda items: tuple(checked(_STR(item)) for item in _exactly(list)(items)),
+        lambda names: [escaped(name) for name in names],
+    ),
     "Mapping[str, Param]": _Codec(_read_map(_read_param), dict),
     "Mapping[str, float]": _Codec(
         _read_map(_read_metric), lambda metrics: {name: _write_metric(value) for name, value in metrics.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tune_mlp.errors import RunFolderError
-from tune_mlp.records import metric_names
+from tune_mlp.records import FURTHER_SCORES, metric_names
 from tune_mlp.regular_files import read_regular
 from tune_mlp.results.journal import EVENT_NAMES, Drawn, Event, Line, Started, Tested, Trained, from_line
 
@@ -79,7 +79,11 @@ class LineReader:
                 f"line {self.lines} says that it is line {line.number}; a line was deleted, doubled or moved"
             )
         if isinstance(event, Started):
-            self._metrics = {*metric_names(event.task, "train"), *metric_names(event.task, "val")}
+            for name in event.further:
+                if name not in FURTHER_SCORES[event.task]:
+                    known = ", ".join(FURTHER_SCORES[event.task])
+                    raise ValueError(f"further: must be among {known}, got {name!r:.40}")
+            self._metrics = {*metric_names(event.task, "train"), *metric_names(event.task, "val", event.further)}
             if event.metric not in self._metrics:
                 raise ValueError(f"metric: must be one of {', '.join(sorted(self._metrics))}, got {event.metric!r:.40}")
         elif isinstance(event, Drawn):

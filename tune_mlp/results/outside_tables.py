@@ -165,9 +165,9 @@ def _columns(frame: pd.DataFrame, params: Sequence[str] | None) -> Columns:
 def _ours(frame: pd.DataFrame, names: list[str]) -> Columns | None:
     if not {*BEFORE_PARAMETERS} <= {*names}:
         return None
-    first = names.index("error") + 1
-    params = {name: name for name in names[first:] if name not in AFTER_PARAMETERS}
-    metrics = [name for name in names[:first] if name.startswith(("val_", "train_", "test_", "best_val_"))]
+    metrics = [name for name in names if name.startswith(("val_", "train_", "test_", "best_val_"))]
+    after = names[names.index("error") + 1 :]
+    params = {name: name for name in after if name not in (*AFTER_PARAMETERS, *metrics)}
     return Columns(params, [name for name in metrics if name != "train_seconds"], "state", "trial")
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from tune_mlp.errors import RunFolderError, UsageError, did_you_mean
 from tune_mlp.records import (
-    SCORES,
+    BETTER,
     EpochRecord,
     Mode,
     Task,
@@ -26,7 +26,7 @@ from tune_mlp.results.journal import Ended, Event, Param, Started
 from tune_mlp.results.state import RANKED, RunState
 
 AFTER_PARAMETERS = ("reason", "data")
-"""The columns of the table of trials that stand after the parameters' columns."""
+"""The columns of the table of trials that stand after the parameters' columns, and ahead of further scores."""
 TEXT: Any = pd.Series([""]).dtype
 """`str` from pandas 3 on, `object` before."""
 
@@ -58,7 +58,27 @@ def trial_columns(task: Task, several: bool = False, tested: Sequence[str] = ())
     }
 
 
-def epoch_columns(task: Task, folds: bool, repeats: bool = False) -> dict[str, Any]:
+def further_columns(further: Sequence[str], several: bool, tested: Sequence[str]) -> dict[str, Any]:
+    """Return the last columns of the table of trials, in order: those of the scores that the study measured beside the usual ones.
+
+    `tested` names all that was measured in the test.
+    """
+    names = [
+        *(f"val_{score}" for score in further),
+        *(f"best_val_{score}" for score in further),
+        *(f"best_val_{score}_std" for score in further if several),
+        *(name for name in tested if _is_further(name, further)),
+    ]
+    return dict.fromkeys(names, "float64")
+
+
+def _is_further(tested: str, further: Sequence[str]) -> bool:
+    """True for `test_roc_auc` and `test_roc_auc_std`, if `roc_auc` is among the further scores."""
+    score = tested.partition("_")[2]
+    return score in further or score.removesuffix("_std") in further
+
+
+def epoch_columns(task: Task, folds: bool, repeats: bool = False, further: Sequence[str] = ()) -> dict[str, Any]:
     """Return the columns of the table of epochs, in order, each with its dtype."""
     return {
         "trial": "int64",
@@ -67,6 +87,7 @@ def epoch_columns(task: Task, folds: bool, repeats: bool = False) -> dict[str, A
         **({"fold": "int64"} if folds else {}),
         **dict.fromkeys(metric_names(task, "train") + metric_names(task, "val"), "float64"),
         "seconds": "float64",
+        **dict.fromkeys((f"val_{score}" for score in further), "float64"),
     }
 
 
@@ -86,16 +107,20 @@ def tables_of(state: RunState) -> tuple[pd.DataFrame, pd.DataFrame]:
     extra = dict.fromkeys(name for trial in trials if trial.tested for name in trial.tested.metrics)
 
     names = list(dict.fromkeys(name for trial in trials for name in trial.drawn.params))
-    columns = trial_columns(started.task, repeats > 1 or folds > 1, list(extra))
-    if taken := sorted({*columns, *AFTER_PARAMETERS} & set(names)):
+    several = repeats > 1 or folds > 1
+    further = further_columns(started.further, several, list(extra))
+    columns = trial_columns(started.task, several, [name for name in extra if name not in further])
+    if taken := sorted({*columns, *AFTER_PARAMETERS, *further} & set(names)):
         raise RunFolderError(f"a parameter is named {taken[0]!r:.40}, as a column of the table of trials is")
-    table = _frame(columns, [_trial_row(state, started, number) for number in numbers])
+    trial_rows = [_trial_row(state, started, number) for number in numbers]
+    table = _frame(columns, trial_rows)
     parameters = {name: parameter_column([trial.drawn.params.get(name) for trial in trials]) for name in names}
     table = pd.concat([table, pd.DataFrame(parameters, index=table.index)], axis=1)
     table["reason"] = pd.Series([trial.ended.reason if trial.ended else "" for trial in trials], dtype=TEXT)
     if started.stand_in_for:
         note = _text(f"{started.dataset} for {started.stand_in_for}")
         table["data"] = pd.Series([note] * len(table), dtype=TEXT)
+    table = pd.concat([table, _frame(further, trial_rows)], axis=1)
 
     rows = [
         {
@@ -109,7 +134,7 @@ def tables_of(state: RunState) -> tuple[pd.DataFrame, pd.DataFrame]:
         for trial in trials
         for r in trial.records
     ]
-    epochs = _frame(epoch_columns(started.task, folds > 1, repeats > 1), rows)
+    epochs = _frame(epoch_columns(started.task, folds > 1, repeats > 1, started.further), rows)
     for frame in (table, epochs):
         frame.attrs = {"dataset": started.dataset, "stand_in_for": started.stand_in_for}
     return table, epochs
@@ -187,7 +212,7 @@ def _text(value: str) -> str:
 def rank(trials: pd.DataFrame, metric: str, mode: Mode) -> pd.DataFrame:
     """Return the trials that may be best, best first, each judged by its best epoch. Of equal metrics the lower validation loss
     is better, then the smaller net, then the lower number."""
-    names = {f"{part}_{score}" for part in ("val", "train") for scores in SCORES.values() for score in scores}
+    names = {f"{part}_{score}" for part in ("val", "train") for score in BETTER}
     ours = {"best_epoch", "engine"} <= {*trials.columns}  # another tool's table may have a metric of any name
     known = [name for name in trials.columns if name in names or not ours]
     if metric not in known:

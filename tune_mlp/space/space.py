@@ -73,6 +73,19 @@ class Space:
         """Yield the path and the node of every parameter, those inside branches included."""
         yield from _walk("", self.nodes)
 
+    def values_of(self, name: str) -> list[Value]:
+        """Return every value that the space lists for a parameter, wherever it stands; none for a range."""
+        found: list[Value] = []
+        for path, node in self.walk():
+            if path.split(".")[-1] == name:
+                if isinstance(node, Constant):
+                    found.append(node.value)
+                elif isinstance(node, Branch):
+                    found += node.options
+                elif isinstance(node, Domain):
+                    found += node.values() or ()
+        return found
+
 
 def _walk(prefix: str, nodes: Mapping[str, Node]) -> Iterator[tuple[str, Node]]:
     for name, node in nodes.items():

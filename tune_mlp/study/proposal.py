@@ -15,6 +15,10 @@ MANY_ROWS = 50_000
 """A table of more rows is searched with large batches and few epochs."""
 
 
+UNEVEN = 3.0
+"""Classes are uneven where the commonest has so many times the samples of the rarest."""
+
+
 def propose_study(profile: TableProfile, file: Path) -> str:
     """Return the text of a study for the table; its path is relative to the folder of the study's file."""
     rows = profile.rows
@@ -22,7 +26,7 @@ def propose_study(profile: TableProfile, file: Path) -> str:
     data: dict[str, Any] = {**profile.settings, "name": f"{kind}:{_relative(profile.path, file)}"}
     if rows < FEW_ROWS and "validation" not in data:
         data["validation"] = {"folds": 5}
-    space = {
+    space: dict[str, Any] = {
         "lr": {"log": [1e-4, 1e-1]},
         "batch_size": {"choice": _batch_sizes(rows)},
         "widths": {"list": {"choice": [16, 32, 64, 128]}, "length": {"int": [0, 3]}},
@@ -31,7 +35,7 @@ def propose_study(profile: TableProfile, file: Path) -> str:
         "weight_decay": {"log": [1e-6, 1e-2]},
         "optimizer": {"choice": {"sgd": {"momentum": {"uniform": [0.0, 0.95]}}, "adamw": {}}},
     }
-    study = {
+    study: dict[str, Any] = {
         "description": f"{rows} rows of {profile.path.name}, to predict {profile.target}",
         "data": data,
         "space": space,
@@ -41,6 +45,10 @@ def propose_study(profile: TableProfile, file: Path) -> str:
         "search": "tpe",
         "scheduler": {"asha": {"grace_period": 5, "reduction_factor": 2}},
     }
+    counts = profile.classes.values()
+    if counts and max(counts) >= UNEVEN * min(counts):
+        space["class_weight"] = {"choice": ["none", "balanced"]}
+        study["measure"] = ["val_balanced_accuracy", "val_macro_f1"]
     return dump_yaml(study)
 
 

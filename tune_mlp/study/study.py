@@ -34,7 +34,7 @@ from tune_mlp.data.dataset import Dataset
 from tune_mlp.data_settings import DataSettings
 from tune_mlp.errors import StudyError
 from tune_mlp.models.pictures import check_model
-from tune_mlp.records import BETTER, Mode, Task, metric_names
+from tune_mlp.records import BETTER, DEFAULT_METRIC, Metric, Mode, Task, further_scores, metrics_to_rank_by
 from tune_mlp.regular_files import in_bytes
 from tune_mlp.space.choosers import grid_draws, random_chooser
 from tune_mlp.space.domains import Domain
@@ -54,9 +54,7 @@ from tune_mlp.study.settings import (
     SearchChoice,
 )
 
-Metric = Literal["val_loss", "val_accuracy", "val_rmse", "val_r2"]
 EngineName = Literal["auto", "eager", "compiled"]
-DEFAULT_METRIC: dict[Task, Metric] = {"classification": "val_accuracy", "regression": "val_rmse"}
 DEFAULT_TRIALS = 25
 MAX_GRID = 100_000
 ROOM = 10_000
@@ -96,6 +94,8 @@ class Study(Settings):
     """The metric that trials are ranked by; left out, it is val_accuracy for classes and val_rmse for regression."""
     mode: Mode | None = None
     """Whether the smallest or the largest metric is best; left out, it follows from the metric."""
+    measure: Annotated[tuple[Metric, ...], Field(strict=False, max_length=9)] = ()
+    """The metrics that are measured beside loss and accuracy, or loss, rmse and r2, in each epoch and in the test; the one that trials are ranked by always is."""
     search: SearchChoice = Search(random=RandomSearch())
     """The search method, which makes the draws: random, grid or tpe."""
     scheduler: SchedulerChoice = Scheduler(fifo=Fifo())
@@ -260,18 +260,20 @@ class Study(Settings):
     def bound(self, task: Task) -> BoundStudy:
         """Return the study for data of this task: open choices are made, impossible ones are refused."""
         metric = self.metric or DEFAULT_METRIC[task]
-        if metric not in metric_names(task, "val"):
-            raise StudyError(
-                f"{task} data has {', '.join(metric_names(task, 'val'))}, got metric {metric}", ("metric",)
-            )
+        known = metrics_to_rank_by(task)
+        for name, where in ((metric, "metric"), *((name, "measure") for name in self.measure)):
+            if name not in known:
+                raise StudyError(f"{task} data has {', '.join(known)}, got {where} {name}", (where,))
         losses = CLASSIFICATION_LOSSES if task == "classification" else REGRESSION_LOSSES
         wrong = [loss for loss in self._losses(task) if loss not in losses]
         if wrong:
             raise StudyError(
                 f"regression data trains with {', '.join(losses)}, got {', '.join(wrong)}", ("space", "loss")
             )
+        if task == "regression" and "balanced" in self.parsed.values_of("class_weight"):
+            raise StudyError("regression data has no classes, got class_weight balanced", ("space", "class_weight"))
         space = self.space
-        if task == "regression" and not any(path.split(".")[-1] == "loss" for path, _ in self.parsed.walk()):
+        if task == "regression" and not self.parsed.values_of("loss"):
             space = {**space, "loss": DEFAULT_LOSS[task]}
         settings = {name: getattr(self, name) for name in type(self).model_fields}
         settings |= {
@@ -286,15 +288,7 @@ class Study(Settings):
 
     def _losses(self, task: Task) -> list[Loss]:
         """Return every loss that a trial may have."""
-        found: list[Any] = []
-        for path, node in self.parsed.walk():
-            if path.split(".")[-1] == "loss":
-                if isinstance(node, Constant):
-                    found.append(node.value)
-                elif isinstance(node, Branch):
-                    found += node.options
-                elif isinstance(node, Domain):
-                    found += node.values() or ()
+        found: list[Any] = self.parsed.values_of("loss")
         return found or [DEFAULT_LOSS[task]]
 
     def eager_only(self) -> str:
@@ -330,6 +324,11 @@ class BoundStudy(Study):
     def ranking(self) -> tuple[Metric, Mode]:
         """The metric that trials are ranked by, and whether its smallest or largest value is best."""
         return self.metric, self.mode
+
+    @property
+    def further(self) -> tuple[str, ...]:
+        """The scores that are measured beside those of the task, the one that trials are ranked by first."""
+        return further_scores((self.metric, *self.measure))
 
     def not_repeatable(self, at_once: int) -> str:
         """Return why another run may draw other trials, or an empty text if it draws the same."""

@@ -32,12 +32,14 @@ class TrainJob:
     """The training ends after this number of epochs in a row without a better metric; None lets all epochs run."""
     seeds: int = 1
     """The number of repetitions, each from a seed of its own; the metric is their mean."""
+    further: tuple[str, ...] = ()
+    """The scores that are measured beside those of the task, on the validation and the test part."""
     keep_steps: bool = False
     """Keep the loss of each step."""
     device: str = "cpu"
 
     def __post_init__(self) -> None:
         task = self.problem.dataset.task
-        names = metric_names(task, "train") + metric_names(task, "val")
+        names = metric_names(task, "train") + metric_names(task, "val", self.further)
         if self.metric not in names:
             raise UsageError(f"metric: {task} has {', '.join(names)}, got {self.metric}")

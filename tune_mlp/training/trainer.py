@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from tune_mlp.engines.base import FoldRun
-from tune_mlp.records import LAST_RANK, SCORES, EpochRecord, mean_metrics, rank, spread
+from tune_mlp.engines.running_scores import nan_scores
+from tune_mlp.records import LAST_RANK, EpochRecord, mean_metrics, rank, spread
 from tune_mlp.seeds import repeated
 from tune_mlp.training.digest import weights_digest
 from tune_mlp.training.job import TrainJob
@@ -109,9 +110,9 @@ class Trainer:
         if self._job.keep_steps:
             self._step_losses.append(StepLosses(self.epoch, repeat, fold, trained.losses))
         if all(math.isfinite(score) for score in trained.scores.values()):
-            validation = run.evaluate(dataset.x, dataset.y, problem.folds[fold].validation)
+            validation = run.evaluate(dataset.x, dataset.y, problem.folds[fold].validation, further=self._job.further)
         else:
-            validation = dict.fromkeys(SCORES[dataset.task], math.nan)
+            validation = nan_scores(dataset.task, self._job.further)
         return EpochRecord(
             epoch=self.epoch,
             fold=fold,
@@ -125,8 +126,8 @@ class Trainer:
     def _not_trained(self, place: int) -> EpochRecord:
         problem = self._job.problem
         repeat, fold = divmod(place, len(problem.folds))
-        nothing = dict.fromkeys(SCORES[problem.dataset.task], math.nan)
-        metrics = _named("train", nothing) | _named("val", nothing)
+        task = problem.dataset.task
+        metrics = _named("train", nan_scores(task)) | _named("val", nan_scores(task, self._job.further))
         return EpochRecord(self.epoch, fold, metrics, steps=0, train_seconds=0.0, seconds=0.0, repeat=repeat)
 
     def take_step_losses(self) -> list[StepLosses]:
@@ -194,7 +195,7 @@ def test_weights(job: TrainJob, weights: Sequence[Weights]) -> dict[str, float]:
     for place, its_weights in enumerate(weights):
         run = job.engine.start(job.config, job.problem, place % folds, 0, job.device)
         run.module().load_state_dict(its_weights)
-        scores.append(run.evaluate(dataset.x_test, dataset.y_test))
+        scores.append(run.evaluate(dataset.x_test, dataset.y_test, further=job.further))
     found: dict[str, float] = {}
     for name in scores[0]:
         values = [score[name] for score in scores]

@@ -287,6 +287,7 @@ def _started(prepared: PreparedStudy) -> Started:
         seed=study.seed,
         dataset=dataset.name,
         stand_in_for=dataset.stand_in_for,
+        further=study.further,
     )
 
 

@@ -192,6 +192,7 @@ def _shared(run: OpenRun) -> object:
         gpu=study.resources.gpu > 0,
         kept=run.where.shared,
         seeds=study.seeds,
+        further=study.further,
         keep_steps=study.step_losses != "none",
     )
 
@@ -262,7 +263,7 @@ def test_winner(run: OpenRun, display: Display) -> None:
                 run.journal.append(Tested(trial, examined.scores))
             if trial == ranked[0]:
                 examiner.save(examined, folder / "best")
-        run.manifest.note(baselines=measure_baselines(run.prepared.problem))
+        run.manifest.note(baselines=measure_baselines(run.prepared.problem, run.prepared.study.further))
         if study.step_losses != "none":
             save_steps(results, len(run.prepared.problem.folds), files, folder)
     files.clear()  # nothing is left to go on with

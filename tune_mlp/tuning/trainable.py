@@ -55,6 +55,8 @@ class Job:
     kept: Storage
     """Where trials leave what they go on from, and the best epoch's weights for the winner to be chosen from."""
     seeds: int = 1
+    further: tuple[str, ...] = ()
+    """The scores that are measured beside those of the task."""
     keep_steps: bool = False
 
 
@@ -133,6 +135,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
                     epochs=job.epochs,
                     patience=job.patience,
                     seeds=job.seeds,
+                    further=job.further,
                     keep_steps=job.keep_steps,
                     device="cuda" if job.gpu else "cpu",
                 )

@@ -92,6 +92,7 @@ class Examiner:
             mode=mode,
             epochs=study.epochs,
             seeds=study.seeds,
+            further=study.further,
         )
 
     def _kept(self, trial: int, job: TrainJob) -> tuple[list[Weights], str]:
@@ -138,7 +139,9 @@ class Examiner:
                 "stand_in_for": dataset.stand_in_for,
                 "epoch": int(row["best_epoch"]),
                 "retrained": examined.retrained,
-                "metrics": {name: row[f"best_{name}"] for name in metric_names(dataset.task, "val")},
+                "metrics": {
+                    name: row[f"best_{name}"] for name in metric_names(dataset.task, "val", self._study.further)
+                },
                 "test": examined.scores,
                 "normalize": fold.inputs.describe(),
                 "na_values": self._study.data.na_values,

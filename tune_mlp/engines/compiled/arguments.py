@@ -56,6 +56,8 @@ class Chunk(NamedTuple):
     """int64 [n]: the targets, where they are classes."""
     targets: Array
     """float32 [n, outputs]: the targets, where they are numbers; else empty."""
+    class_weights: Array
+    """float32 [classes]: the weight of a sample of each class in the loss; empty where all count alike."""
     size: int
     masks: Array
     """uint8 [n, hidden units]: 1 where dropout keeps a unit; empty without dropout."""

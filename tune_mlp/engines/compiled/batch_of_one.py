@@ -103,11 +103,12 @@ def train_batches_of_one(net: Net, chunk: Chunk, lr: Any, scratch: ScratchOfOne)
         if chunk.sparse and r + AHEAD < n:
             prefetch(chunk.pictures[chunk.rows[r + AHEAD]])
         forward(net, chunk, scratch, r, total)
-        chunk.losses[r] = losses.gradient(
+        chunk.losses[r] = losses.weighted_gradient(
             net.loss,
             chunk.outputs[r : r + 1],
             chunk.classes[r : r + 1],
             chunk.targets[r : r + 1],
+            chunk.class_weights,
             scratch.last_gradients,
         )
         d = backward(net, scratch, lr, layers)

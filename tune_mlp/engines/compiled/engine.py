@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,14 @@ from tune_mlp.data.dataset import Dataset, Fold, Problem
 from tune_mlp.data.transforms import InputScaler
 from tune_mlp.engines.base import TrainedEpoch
 from tune_mlp.engines.check import check_compiled, check_start
+from tune_mlp.engines.class_weights import class_weights
 from tune_mlp.engines.compiled import activations, batch_of_one, kernels, losses, optimisers
 from tune_mlp.engines.compiled.arguments import Chunk, Net, Optimiser
 from tune_mlp.engines.compiled.cache import note_compiled
 from tune_mlp.engines.compiled.eval_order import evaluation_order
 from tune_mlp.engines.compiled.sparse import read_only
 from tune_mlp.engines.denormals import denormals_as_zero
-from tune_mlp.engines.running_scores import RunningScores, nan_scores
+from tune_mlp.engines.running_scores import Further, RunningScores, nan_scores
 from tune_mlp.engines.tiny_epochs import train_tiny_epochs
 from tune_mlp.models.dropout import draw_masks, mask_generator
 from tune_mlp.models.mlp import build_mlp
@@ -34,6 +35,7 @@ EVALUATED_TOGETHER = 60
 """So many samples are evaluated together: enough for a product of matrices, and few enough for the second cache."""
 NO_ROWS = read_only(np.empty(0, np.int64))
 NO_FLOATS = np.empty((0, 0), np.float32)
+NO_WEIGHTS = np.empty(0, np.float32)
 NO_MASKS = np.empty((0, 0), np.uint8)
 NO_PICTURES = read_only(np.empty((0, 0), np.uint8))
 
@@ -59,6 +61,7 @@ class CompiledRun:
             first=np.zeros_like(self._net.weights),
             second=np.zeros_like(self._net.weights),
         )
+        self._class_weights = class_weights(config, self._dataset, self._fold)
         scaler = _one_scale(self._dataset, self._fold)
         self._sparse = scaler is not None
         self._scale = np.float32(scaler.scale[0]) if scaler else np.float32(1)
@@ -81,7 +84,7 @@ class CompiledRun:
         for low in range(0, len(order), samples):
             rows = order[low : low + samples]
             wanted = fold.targets.apply(self._dataset.y.take(rows, axis=0))
-            chunk = self._chunk(self._dataset.x, rows, wanted, size)
+            chunk = self._chunk(self._dataset.x, rows, wanted, size)._replace(class_weights=self._class_weights)
             if config.dropout > 0:
                 units = int(self._net.units_before[-1])
                 drawn = draw_masks(masks, len(rows), units, config.dropout)
@@ -110,12 +113,15 @@ class CompiledRun:
         return done
 
     @denormals_as_zero()
-    def evaluate(self, x: NDArray[Any], y: NDArray[Any], index: NDArray[Any] | None = None) -> dict[str, float]:
+    def evaluate(
+        self, x: NDArray[Any], y: NDArray[Any], index: NDArray[Any] | None = None, further: Sequence[str] = ()
+    ) -> dict[str, float]:
         if index is None:
             index = np.arange(len(x))
         elif self._sparse:  # these are evaluated again in each epoch
             index = evaluation_order(x, index)
-        running = RunningScores(self._dataset.task, self._fold.targets, _largest_outputs)
+        wanted_too = Further(further, self._config.loss)
+        running = RunningScores(self._dataset.task, self._fold.targets, _largest_outputs, wanted_too)
         samples = max(1, len(index)) if self._sparse else CHUNK  # pictures are read where they stand
         for low in range(0, len(index), samples):
             rows = index[low : low + samples]
@@ -137,6 +143,7 @@ class CompiledRun:
             inputs=NO_FLOATS if self._sparse else self._fold.inputs.apply(x.take(rows, axis=0)),
             classes=wanted if are_classes else np.zeros(len(wanted), np.int64),
             targets=NO_FLOATS if are_classes else wanted,
+            class_weights=NO_WEIGHTS,
             size=size,
             masks=NO_MASKS,
             keep=np.float32(1),

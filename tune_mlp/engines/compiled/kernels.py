@@ -104,8 +104,13 @@ def run_batches(learn: bool, net: Net, chunk: Chunk, optimiser: Optimiser, scrat
         high = min(low + chunk.size, n)
         forward(learn, net, chunk, scratch, low, high)
         d = last_gradients(net, scratch, high - low)
-        chunk.losses[batch] = losses.gradient(
-            net.loss, chunk.outputs[low:high], chunk.classes[low:high], chunk.targets[low:high], d
+        chunk.losses[batch] = losses.weighted_gradient(
+            net.loss,
+            chunk.outputs[low:high],
+            chunk.classes[low:high],
+            chunk.targets[low:high],
+            chunk.class_weights,
+            d,
         )
         if learn:
             backward(net, chunk, optimiser, scratch, low, high, optimiser.steps + batch + 1)

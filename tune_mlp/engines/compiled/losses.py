@@ -100,6 +100,28 @@ def gradient(kind: Any, z: Array, classes: Array, values: Array, d: Array) -> An
     return total / (b * outputs)
 
 
+@inline
+def weighted_gradient(kind: Any, z: Array, classes: Array, values: Array, weights: Array, d: Array) -> Any:
+    """Return `gradient`'s loss with each sample's share multiplied by its class's weight, and set d to its gradient.
+
+    `weights` [classes] are empty where all samples count alike.
+    """
+    b = z.shape[0]
+    weighted = weights.shape[0] > 0
+    rows = 1 if weighted else b
+    total = 0.0
+    for low in range(0, b, rows):  # one place that calls `gradient`, which is inlined wherever it is called
+        high = low + rows
+        loss = gradient(kind, z[low:high], classes[low:high], values[low:high], d[low:high])
+        if not weighted:
+            return loss
+        weight = weights[classes[low]]
+        total += float(weight) * loss
+        for j in range(z.shape[1]):
+            d[low, j] *= weight / F(b)
+    return total / b
+
+
 @kernel
 def largest_outputs(z: Array, found: Array) -> None:
     """Find the place of each row's largest output, the first of equals: without branches, which couldn't be foretold."""

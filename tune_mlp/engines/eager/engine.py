@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,12 @@ from tune_mlp.data.batches import chunks, epoch_order
 from tune_mlp.data.dataset import Problem
 from tune_mlp.engines.base import TrainedEpoch
 from tune_mlp.engines.check import check_start
+from tune_mlp.engines.class_weights import class_weights
 from tune_mlp.engines.denormals import denormals_as_zero
 from tune_mlp.engines.eager.augment import augmented
-from tune_mlp.engines.eager.losses import LOSSES, loss_targets
+from tune_mlp.engines.eager.losses import LOSSES, loss_targets, weighted
 from tune_mlp.engines.eager.optimisers import OPTIMISERS, add_l1, as_float32, build_optimiser, penalised_weights
-from tune_mlp.engines.running_scores import RunningScores, nan_scores
+from tune_mlp.engines.running_scores import Further, RunningScores, nan_scores
 from tune_mlp.engines.tiny_epochs import train_tiny_epochs
 from tune_mlp.models.build import build_model
 from tune_mlp.models.dropout import Dropout, draw_by_batch, mask_generator
@@ -47,6 +48,10 @@ class EagerRun:
         self._parameters = list(self._model.parameters())
         self._optimiser = build_optimiser(self._parameters, config)
         self._loss = LOSSES[config.loss]
+        weights = class_weights(config, data, self._fold)
+        self._training_loss = (
+            weighted(self._loss, torch.from_numpy(weights).to(self._device)) if len(weights) else self._loss
+        )
 
     @property
     def weights(self) -> int:
@@ -93,7 +98,7 @@ class EagerRun:
         from the outputs of a whole chunk later, and nothing is read back from the device.
         """
         size, l1 = self._config.batch_size, as_float32(self._config.l1)
-        model, loss_of, step, parameters = self._model, self._loss, self._optimiser.step, self._parameters
+        model, loss_of, step, parameters = self._model, self._training_loss, self._optimiser.step, self._parameters
         matrices = penalised_weights(model) if l1 > 0 else []
         targets = loss_targets(self._config.loss, labels, self._dataset.outputs)
         outputs: list[torch.Tensor] = []
@@ -119,9 +124,12 @@ class EagerRun:
         return bool(torch.stack([tensor.detach().isfinite().all() for tensor in tensors]).all())
 
     @denormals_as_zero()
-    def evaluate(self, x: NDArray[Any], y: NDArray[Any], index: NDArray[Any] | None = None) -> dict[str, float]:
+    def evaluate(
+        self, x: NDArray[Any], y: NDArray[Any], index: NDArray[Any] | None = None, further: Sequence[str] = ()
+    ) -> dict[str, float]:
         index = np.arange(len(x)) if index is None else index
-        running = RunningScores(self._dataset.task, self._fold.targets)
+        wanted_too = Further(further, self._config.loss)
+        running = RunningScores(self._dataset.task, self._fold.targets, further=wanted_too)
         self._model.eval()
         with torch.no_grad():
             for scaled, wanted in chunks(x, y, index, 1, self._fold.inputs, self._fold.targets):
