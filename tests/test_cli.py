@@ -16,6 +16,7 @@ import pytest
 from tests.published.made import STUDY
 from tests.results.journals import a_study, write
 from tune_mlp import __version__, cli, search
+from tune_mlp.console.run_export import ENDINGS
 from tune_mlp.console.study_options import OPTIONS
 from tune_mlp.data.sources import load_dataset
 from tune_mlp.published.studies import published_studies
@@ -110,12 +111,12 @@ def test_schema_prints_the_shipped_schema(capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.parametrize("what", ["trials", "epochs"])
-@pytest.mark.parametrize("to", list(cli.FORMATS))
+@pytest.mark.parametrize("to", list(ENDINGS))
 def test_export_writes_every_table_as_every_kind(
     run: Path, to: str, what: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["export", str(run), "--to", to, "--what", what]) == 0
-    path = run / f"{what}.{cli.FORMATS[to]}"
+    path = run / f"{what}.{ENDINGS[to]}"
     rows = len(getattr(Results.load(run), what))
     assert capsys.readouterr().out.startswith(f"{path}: {rows} {what}, ")
     count = {
@@ -151,7 +152,7 @@ def test_export_to_the_screen_prints_the_table_and_nothing_else(
     assert cli.main(["export", str(run), "--to", to]) == 0
     capsysbinary.readouterr()
     assert cli.main(["export", str(run), "--to", to, "--output", "-"]) == 0
-    assert capsysbinary.readouterr().out == (run / f"trials.{cli.FORMATS[to]}").read_bytes()
+    assert capsysbinary.readouterr().out == (run / f"trials.{ENDINGS[to]}").read_bytes()
 
 
 def test_export_to_the_screen_can_be_sent_to_a_file(run: Path, tmp_path: Path) -> None:
@@ -175,7 +176,8 @@ def test_export_into_a_missing_folder_is_refused(run: Path, capsys: pytest.Captu
 
 
 def test_the_kinds_of_file_and_their_writers_agree() -> None:
-    assert set(cli.FORMATS) == set(EXPORTS)
+    assert set(ENDINGS) == set(EXPORTS)
+    assert set(cli.FORMATS) == {*EXPORTS, "onnx"}
 
 
 def test_reproduce_without_a_name_lists_the_published_studies(capsys: pytest.CaptureFixture[str]) -> None:

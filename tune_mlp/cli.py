@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NoReturn
 
 from tune_mlp.command_line import command_line
@@ -18,8 +17,10 @@ from tune_mlp.search import EXAMPLE as SEARCH_EXAMPLE
 from tune_mlp.space.files import copy_shipped, read_file, shipped, shipped_text
 from tune_mlp.version import __version__
 
-FORMATS = {"csv": "csv", "parquet": "parquet", "json": "json", "xlsx": "xlsx", "markdown": "md"}
-"""The formats that a table can be exported to, each with the ending of the file's name."""
+FORMATS = ("csv", "parquet", "json", "xlsx", "markdown", "onnx")
+"""The formats of `tune-mlp export`."""
+TABLES = ("trials", "epochs", "steps", "changes")
+"""The tables of a run that can be exported."""
 
 EXAMPLE = """\
 examples:
@@ -67,31 +68,10 @@ def _data(args: argparse.Namespace) -> None:
 
 
 def _export(args: argparse.Namespace) -> None:
-    """Write one of a run's tables in the format that was asked for."""
-    from tune_mlp.results.export import export
-    from tune_mlp.results.results import Results  # pandas takes 0.4 s to import
-    from tune_mlp.results.storage import ObjectStore
+    """Write one of a run's tables, or its winner, in the format that was asked for."""
+    from tune_mlp.console.run_export import export_run  # pandas takes 0.4 s to import
 
-    results = Results.load(args.run)
-    frame = getattr(results, args.what)
-    name, on_screen = f"{args.what}.{FORMATS[args.to]}", str(args.output) == "-"
-    if on_screen and args.to in ("parquet", "xlsx"):
-        raise UsageError(f"--to {args.to} is no text; give --output a file")
-    if on_screen:
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / name
-            export(frame, path, args.to)
-            sys.stdout.buffer.write(path.read_bytes())
-        return
-    path = args.output or results.path / name
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"--output {path}: there is no folder {path.parent}")
-    export(frame, path, args.to)
-    written: Path | ObjectStore = path
-    if isinstance(results.where, ObjectStore) and args.output is None:  # the path is then in a copy
-        results.where.write(name, path.read_bytes())
-        written = results.where.within(name)
-    print(f"{written}: {len(frame)} {args.what}, {len(frame.columns)} columns")
+    export_run(args.run, args.to, args.what, args.output)
 
 
 def _predict(args: argparse.Namespace) -> None:
@@ -245,14 +225,15 @@ def make_parser() -> argparse.ArgumentParser:
     )
     plan.late = _study_options
     export = word(
-        "export", _export, "Write a run's table of trials, epochs or steps as CSV, Parquet, JSON, Excel or Markdown."
+        "export",
+        _export,
+        "Write a run's table of trials, epochs or steps as CSV, Parquet, JSON, Excel or Markdown, or its winner's model as ONNX.",
     )
     _add_run(export)
-    export.add_argument("--to", required=True, choices=list(FORMATS), help="The file format.")
+    export.add_argument("--to", required=True, choices=FORMATS, help="The file format.")
     export.add_argument(
         "--what",
-        choices=["trials", "epochs", "steps", "changes"],
-        default="trials",
+        choices=TABLES,
         help="Which table (default: trials).",
     )
     export.add_argument(

@@ -116,7 +116,7 @@ class DataSettings(Settings):
     dates: Literal["parts", "cyclic", "ordinal", "ignore"] = "parts"
     """What becomes of dates and times: parts (year, month, day, weekday, hour and minute as they vary), cyclic (parts as sine and cosine), ordinal (one number, in days), or ignore."""
     missing: Literal["refuse", "fill", "indicate", "drop"] = "refuse"
-    """What to do where a table's values are missing: refuse the table, fill in the training part's median (for text, a category of its own), indicate (fill, and add an input that says so), or drop the row."""
+    """What to do where a table's values are missing: refuse the table, fill in the training part's median (for text, a category of its own), indicate (fill, and add an input that says so), or drop the row. A row without a target is always refused or left out."""
     na_values: Annotated[tuple[str, ...], Field(strict=False)] | None = None
     """The words that stand for a missing value beside an empty field; left out, they are NA, N/A, NaN, None, null and the like."""
     max_categories: Annotated[int, Field(ge=2, le=10_000)] = 50

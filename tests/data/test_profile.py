@@ -100,6 +100,16 @@ def test_columns_that_tell_the_same_or_the_target_are_named(tmp_path: Path) -> N
     assert profile.settings["ignore"] == ["twin", "farbe"]
 
 
+def test_rows_without_a_target_dont_count_for_what_is_an_identifier(tmp_path: Path) -> None:
+    """They can't be learnt from, and they alone hold the values that make the column look like a category."""
+    names = [f"n{i}" for i in range(40)] + ["one", "two"] * 40
+    table = pd.DataFrame({"size": frame()["size"], "name": names, "kind": [str(i % 2) for i in range(40)] + [""] * 80})
+    profile = look(tmp_path, table, target="kind")
+    assert profile.settings["ignore"] == ["name"]
+    assert profile.columns[-1].missing == 80
+    load_dataset(DataSettings.model_validate(profile.settings), base=tmp_path)
+
+
 @pytest.mark.parametrize("target", ["kind", "size"])
 def test_the_proposed_settings_load_whatever_is_in_the_table(tmp_path: Path, target: str) -> None:
     table = frame(
@@ -113,7 +123,7 @@ def test_the_proposed_settings_load_whatever_is_in_the_table(tmp_path: Path, tar
     )
     table.loc[3, target] = None
     profile = look(tmp_path, table, target=target)
-    assert profile.settings["missing"] == "drop", "for the target's sake"
+    assert profile.settings["missing"] == "fill", "for the target's sake"
     data = load_dataset(DataSettings.model_validate(profile.settings), base=tmp_path)
     assert {"stray", "identity", "ambiguous", "infinite"} <= set(profile.settings["ignore"])
     assert "wild" in data.features

@@ -144,6 +144,16 @@ def test_missing_inputs_are_refused_until_a_person_decides(tmp_path):
     assert np.isfinite(fold.inputs.apply(filled.x)).all()
 
 
+@pytest.mark.parametrize("how", ["fill", "indicate", "drop"])
+def test_rows_without_a_target_are_left_out_where_missing_values_are_allowed(tmp_path, how):
+    text = rows(*(f"{i},{'u' if i % 3 else 'v'},{i % 2 if i not in (3, 5) else ''}" for i in range(14)))
+    with pytest.raises(DataError, match=r"has 2 missing value\(s\), the first in row 4"):
+        load(tmp_path, text)
+    data = load(tmp_path, text, missing=how)
+    assert data.x[:, 0].tolist() == [0, 1, 2, 4, *range(6, 14)]
+    assert any("2 row(s)" in note for note in data.notes)
+
+
 def test_missing_text_is_a_category_of_its_own(tmp_path):
     data = load(tmp_path, rows(*(f"{i},{'' if i == 3 else 'u'},{i % 2}" for i in range(12))), missing="fill")
     features, rows_of_a_net = encoded(data, normalize="unit")

@@ -24,6 +24,7 @@ from tests.results.journals import as_line, drawn, ended, record, started, train
 from tests.snapshots import REPORTING, comparable, go_on, snapshots
 from tests.studies import Memory
 from tune_mlp import cli, search
+from tune_mlp.console.run_export import ENDINGS
 from tune_mlp.errors import RunError, RunFolderError, StudyError, TuneMlpError
 from tune_mlp.results.journal_reader import read
 from tune_mlp.results.results import Results
@@ -247,7 +248,7 @@ def test_paths_that_a_manifest_or_a_draw_names_lead_nowhere(tmp_path: Path, caps
     with Journal.resume(run / "journal.jsonl") as journal:
         journal.append(bad)
     assert read(run / "journal.jsonl")[-1] == bad
-    for kind in cli.FORMATS:
+    for kind in ENDINGS:
         assert cli.main(["export", str(run), "--to", kind]) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["runs"]
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["cut"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 
@@ -123,6 +124,39 @@ def test_the_word_predict_shows_writes_and_counts(
     assert main(["predict", str(classifier.path), str(folder / "new.csv"), "--output", str(output)]) == 0
     assert capsys.readouterr().out == f"{output}: 200 answers\n"
     assert pd.read_parquet(output)["prediction"].tolist() == table["prediction"].tolist()
+
+
+def test_the_word_export_writes_the_winner_as_onnx(
+    classifier: Results, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = folder / "winner.onnx"
+    for where in ([], ["--output", str(output)]):
+        assert main(["export", str(classifier.path), "--to", "onnx", *where]) == 0
+    usual = classifier.path / "best" / "model.onnx"
+    said = "the winner's model, with an input for each column that it scales itself"
+    assert capsys.readouterr().out == f"{usual}: {said}\n{output}: {said}\n"
+    session = onnxruntime.InferenceSession(usual, providers=["CPUExecutionProvider"])
+    columns = {"size": TABLE[["size"]].to_numpy(), "colour": TABLE[["colour"]].to_numpy(dtype=object)}
+    answers, shares = session.run(None, columns)
+    model = classifier.model()
+    assert answers.tolist() == model.predict(TABLE).tolist()
+    np.testing.assert_allclose(shares, model.predict_proba(TABLE), atol=1e-5)
+    assert session.get_modelmeta().custom_metadata_map["classes"] == '["large", "small"]'
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--what", "epochs"], "--to onnx writes the winner's model; --what names a table"),
+        (["--output", "-"], "--to onnx is no text; give --output a file"),
+        (["--output", "no/m.onnx"], "--output no/m.onnx: there is no folder no"),
+    ],
+)
+def test_an_onnx_export_that_cant_be_is_one_line(
+    classifier: Results, options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", str(classifier.path), "--to", "onnx", *options]) == 2
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

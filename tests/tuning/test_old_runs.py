@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from tune_mlp import Results, cli
+from tune_mlp.console.run_export import ENDINGS
 
 OLD_RUN = Path(__file__).parents[1] / "fixtures" / "run_format_1"
 
@@ -21,7 +22,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_an_old_run_is_exported(run: Path, tmp_path: Path) -> None:
-    for kind in cli.FORMATS:
+    for kind in ENDINGS:
         assert cli.main(["export", str(run), "--to", kind, "--output", str(tmp_path / f"t.{kind}")]) == 0
     exported = pd.read_csv(tmp_path / "t.csv")
     assert list(exported["trial"]) == list(Results.load(run).trials["trial"])

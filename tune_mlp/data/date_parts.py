@@ -27,6 +27,8 @@ def date_parts(column: Column, how: Literal["parts", "cyclic", "ordinal", "ignor
         names = [cycle for name in names for cycle in (_cycle_names(name) if name in CYCLES else (name,))]
     every = all_date_parts(column)
     varying = {name for name, values in every.items() if np.nanmin(values) < np.nanmax(values)}
+    if not varying & {"month", "day"}:  # dates that stand for whole years: their weekday says nothing
+        varying -= {"weekday"}
     plain = {name: name.removesuffix(" sine").removesuffix(" cosine") for name in names}
     return {name: every[name] for name in names if plain[name] in varying}
 

@@ -88,6 +88,10 @@ class Column:
         found: NDArray[np.bool_] = np.isnan(values) if values.dtype.kind == "f" else np.isnat(values)
         return found
 
+    def part(self, rows: NDArray[np.int64]) -> Column:
+        """Return the column with these rows alone."""
+        return replace(self, values=self.values[rows])
+
 
 def read_column(
     name: str,

@@ -92,6 +92,11 @@ def profile_table(settings: DataSettings, base: Path | None = None) -> TableProf
     rows = len(next(iter(table.columns.values())).values) if table.columns else 0
     target, why = _target(table, settings)
     goal = table.columns.get(target)
+    without_target = 0 if goal is None else int(goal.missing.sum())
+    if goal is not None and without_target:  # these rows can't be learnt from
+        there = np.flatnonzero(~goal.missing)
+        table = replace(table, columns={name: column.part(there) for name, column in table.columns.items()})
+        goal = table.columns[target]
     codes = {name: _codes(column) for name, column in table.columns.items()}
     columns = [
         _unusable(name, table.faults[name])
@@ -104,6 +109,8 @@ def profile_table(settings: DataSettings, base: Path | None = None) -> TableProf
     if table.row_numbers:
         by_name[table.row_numbers].encoded = "left out"
         by_name[table.row_numbers].warnings.append("row numbers")
+    if target in by_name:
+        by_name[target].missing += without_target
     _warn_of_twins(by_name, table, codes, target)
     classes: dict[str, int] = {}
     if goal is not None:
@@ -293,11 +300,9 @@ def _proposed(
     if bad:
         proposed["ignore"] = [*given.get("ignore", []), *dict.fromkeys(bad)]
     kept = [column for name, column in columns.items() if name not in bad and name != target]
-    if "missing" not in given:
-        if columns[target].missing:
-            proposed["missing"] = "drop"
-        elif any(column.missing for column in kept if column.encoded != "left out"):
-            proposed["missing"] = "fill"
+    holes = columns[target].missing or any(column.missing for column in kept if column.encoded != "left out")
+    if "missing" not in given and holes:
+        proposed["missing"] = "fill"
     if "scale" not in given and any("far from the others" in warning for column in kept for warning in column.warnings):
         proposed["scale"] = "quantile"
     if classes and "stratify" not in given and min(classes.values()) >= LEAST_OF_A_CLASS:

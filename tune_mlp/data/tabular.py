@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -126,11 +126,11 @@ def load_table(settings: DataSettings, base: Path | None) -> Dataset:
     target = target_name(path, table.names, settings.target or "", table.form)
     faults = [f"column {name!r} {fault}" for name, fault in table.faults.items()]
     notes = _said(columns)
-    if target in columns and settings.missing != "drop" and (holes := columns[target].missing).any():
+    if target in columns and settings.missing == "refuse" and (holes := columns[target].missing).any():
         faults.insert(
             0,
             f"target {target!r} has {int(holes.sum())} missing value(s), the first in row {int(holes.argmax()) + 1}:"
-            " give them, or set data.missing to drop to leave those rows out",
+            " give them, or set data.missing to fill, indicate or drop, which leave those rows out",
         )
     keep = _rows(columns, target, settings, notes, faults)
     if len(keep) < LEAST_ROWS and not faults:
@@ -141,7 +141,7 @@ def load_table(settings: DataSettings, base: Path | None) -> Dataset:
             inputs.left_out.append("the unnamed row numbers")
         elif name in columns:
             try:
-                inputs.add(_part(columns[name], keep), settings)
+                inputs.add(columns[name].part(keep), settings)
             except DataError as error:
                 faults.append(f"column {name!r} {error}")
     keys = {word: _key(table, word, keep, faults) for word in ("group", "order")}
@@ -150,7 +150,7 @@ def load_table(settings: DataSettings, base: Path | None) -> Dataset:
     omitted = f"left out: {some(inputs.left_out)}" if inputs.left_out else ""
     if not inputs.columns:
         raise DataError(f"{path}: no input columns left beside {target!r}{omitted and f'; {omitted}'}")
-    y, classes, said = to_targets(path, _part(columns[target], keep), settings.task)
+    y, classes, said = to_targets(path, columns[target].part(keep), settings.task)
     form = f" {table.form}" if table.form else ""
     notes.insert(0, f"{len(keep)} rows{form}; {inputs.describe()}; target {target!r}: {said}")
     if omitted:
@@ -190,7 +190,7 @@ def _key(table: Table, word: str, keep: NDArray[np.int64], faults: list[str]) ->
     name = table.group if word == "group" else table.order
     if name is None or name not in table.columns:
         return None
-    column = _part(table.columns[name], keep)
+    column = table.columns[name].part(keep)
     if column.missing.any():
         faults.append(f"data.{word}: column {name!r} has {int(column.missing.sum())} missing value(s)")
         return None
@@ -207,10 +207,14 @@ def _key(table: Table, word: str, keep: NDArray[np.int64], faults: list[str]) ->
 def _rows(
     columns: dict[str, Column], target: str, settings: DataSettings, notes: list[str], faults: list[str]
 ) -> NDArray[np.int64]:
-    """Return the rows to keep. Columns without any value don't count; they are left out later."""
+    """Return the rows to keep: those with a target. Columns without any value don't count; they are left out later."""
     rows = len(next(iter(columns.values())).values) if columns else 0
-    every = np.arange(rows)
-    holes = {name: column.missing for name, column in columns.items()}
+    if settings.missing in ("fill", "indicate") and target in columns and (lost := columns[target].missing).any():
+        notes.append(f"{int(lost.sum())} row(s) without a target left out")
+        every = np.flatnonzero(~lost)
+    else:
+        every = np.arange(rows)
+    holes = {name: column.missing[every] for name, column in columns.items()}
     counts = {
         name: int(hole.sum()) for name, hole in holes.items() if hole.any() and (name == target or not hole.all())
     }
@@ -227,10 +231,6 @@ def _rows(
     else:
         notes.append(f"missing values filled: {listed}")
     return every
-
-
-def _part(column: Column, rows: NDArray[np.int64]) -> Column:
-    return replace(column, values=column.values[rows])
 
 
 def _listed(faults: list[str]) -> str:

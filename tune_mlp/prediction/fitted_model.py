@@ -57,7 +57,7 @@ class FittedModel:
             raise ValueError("classes: must be a list of names")
         if classes and len(classes) != outputs:
             raise ValueError(f"classes: must be as many as the {outputs} outputs, got {len(classes)}")
-        scaler, targets = self._inputs, self._targets
+        scaler, targets = self.scaler, self._targets
         if isinstance(scaler, TableEncoder):
             width = scaler.width
             scaler.apply(np.zeros((1, len(scaler.columns))))
@@ -87,7 +87,7 @@ class FittedModel:
     @property
     def feature_names_in_(self) -> NDArray[Any]:
         """The columns that a table needs, in any order; empty if the model takes arrays."""
-        encoder = self._inputs
+        encoder = self.scaler
         names = dict.fromkeys(column.source for column in encoder.columns) if isinstance(encoder, TableEncoder) else ()
         return np.array(list(names), dtype=object)
 
@@ -97,7 +97,8 @@ class FittedModel:
         return len(self.feature_names_in_) or int(self.description["inputs"])
 
     @cached_property
-    def _inputs(self) -> TableEncoder | InputScaler:
+    def scaler(self) -> TableEncoder | InputScaler:
+        """What makes a net's inputs of raw samples, as it was fitted in training."""
         scaling = self.description["normalize"]
         if "columns" in scaling:
             return TableEncoder.from_description(scaling)
@@ -134,7 +135,7 @@ class FittedModel:
 
     def inputs(self, samples: pd.DataFrame | NDArray[Any]) -> tuple[NDArray[np.float32], list[str]]:
         """Return samples as the net sees them, and lines about them for a person."""
-        scaler = self._inputs
+        scaler = self.scaler
         if isinstance(scaler, TableEncoder):
             import pandas as pd
 

@@ -42,6 +42,7 @@ def propose_study(profile: TableProfile, file: Path) -> str:
         "trials": 40,
         "epochs": 20 if rows > MANY_ROWS else 60,
         "patience": 10,
+        "retrain": True,
         "search": "tpe",
         "scheduler": {"asha": {"grace_period": 5, "reduction_factor": 2}},
     }

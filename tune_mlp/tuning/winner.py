@@ -14,7 +14,6 @@ import pandas as pd
 
 from tune_mlp.config import TrialConfig
 from tune_mlp.data.dataset import Fold, Problem
-from tune_mlp.data.encoder import TableEncoder
 from tune_mlp.engines.choose import engine as engine_named
 from tune_mlp.errors import RunError
 from tune_mlp.records import metric_names
@@ -25,6 +24,7 @@ from tune_mlp.space.domains import as_value
 from tune_mlp.space.space import to_config
 from tune_mlp.study.study import BoundStudy
 from tune_mlp.training import checkpoint
+from tune_mlp.training.description import describe_model
 from tune_mlp.training.job import TrainJob
 from tune_mlp.training.retrain import retrain, without_validation
 from tune_mlp.training.trainer import Trainer, Weights, test_weights
@@ -120,35 +120,20 @@ class Examiner:
     def save(self, examined: Examined, folder: Path) -> None:
         """Write model.pt and trial.json; of several folds or seeds the first one's model."""
         row: dict[Any, Any] = self._rows.loc[examined.trial].to_dict()
-        dataset, fold = self._problem.dataset, examined.fold
-        features = fold.inputs.features if isinstance(fold.inputs, TableEncoder) else dataset.features
-        regression = dataset.task == "regression"
+        dataset = self._problem.dataset
         checkpoint.save_model(
             folder,
             examined.weights[0],
             {
                 "trial": examined.trial,
                 "params": self._params(examined.trial),
-                "config": examined.config.model_dump(),
-                "inputs": len(features) if features else int(dataset.x.shape[1]),
-                "shape": list(dataset.shape),
-                "outputs": dataset.outputs,
-                "classes": list(dataset.classes),
-                "features": list(features),
-                "dataset": dataset.name,
-                "stand_in_for": dataset.stand_in_for,
+                **describe_model(examined.config, dataset, examined.fold, self._study.data),
                 "epoch": int(row["best_epoch"]),
                 "retrained": examined.retrained,
                 "metrics": {
                     name: row[f"best_{name}"] for name in metric_names(dataset.task, "val", self._study.further)
                 },
                 "test": examined.scores,
-                "normalize": fold.inputs.describe(),
-                "na_values": self._study.data.na_values,
-                "csv": self._study.data.csv.model_dump(),
-                "target": {"mean": fold.targets.mean.tolist(), "std": fold.targets.std.tolist()}
-                if regression
-                else None,
             },
         )
 
