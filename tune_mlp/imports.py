@@ -25,9 +25,19 @@ def large_imports() -> Iterator[None]:
             gc.enable()
 
 
+_under_way: dict[tuple[str, ...], threading.Thread] = {}
+
+
 def import_ahead(*modules: str) -> threading.Thread:
     """Import modules in a thread, while the main thread waits for the disk or for other processes. An import that fails is
-    tried again where the module is needed."""
+    tried again where the module is needed.
+
+    Whoever needs the modules joins the thread first. Two threads that enter a package with circular imports by different
+    modules may each hold what the other one waits for, which Python ends with an error in one of them.
+    """
+    under_way = _under_way.get(modules)
+    if under_way is not None and under_way.is_alive():
+        return under_way
 
     def go() -> None:
         with contextlib.suppress(Exception), large_imports():
@@ -36,4 +46,5 @@ def import_ahead(*modules: str) -> threading.Thread:
 
     thread = threading.Thread(target=go)  # no daemon: a process that ends would break the import in the middle
     thread.start()
+    _under_way[modules] = thread
     return thread

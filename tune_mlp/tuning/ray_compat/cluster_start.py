@@ -74,8 +74,10 @@ def connected(
         own = not already and address is None
         with session_folder() if own else contextlib.nullcontext() as temporary, _handler_of_sigterm_kept():
             try:
+                imports = import_ahead(*NEEDED)
                 if not already:
                     _init(study, address, patience, temporary)
+                imports.join()
                 with changed(ray._private.worker, print_to_stdstream=print_nothing):
                     yield _cluster(study, own)
             finally:
@@ -156,7 +158,6 @@ def _init(study: Study, address: str | None, patience: float, folder: str | None
     options: dict[str, Any] = {"_temp_dir": folder} if folder else {}
     if local and study.concurrent and study.scheduler.pauses:
         options["resources"] = {SLOT: study.concurrent}
-    imports = import_ahead(*NEEDED)
     try:
         with (
             _private_token(local),
@@ -175,7 +176,6 @@ def _init(study: Study, address: str | None, patience: float, folder: str | None
         where = "start Ray on this machine" if local else f"connect to Ray at {address!r}"
         raise RunError(f"can't {where}: {one_line(error, 300)}") from None
     _silence_lost_workers()
-    imports.join()
 
 
 def _no_driver_paths() -> Any:
