@@ -51,8 +51,8 @@ class StudyError(UsageError):
         super().__init__(f"{where}: {rule}" if where else rule)
 
 
-class DataError(UsageError):
-    pass
+class DataError(UsageError, ValueError):
+    """A ValueError, too, which is what scikit-learn's tools expect where data can't be used."""
 
 
 class ResourceError(UsageError):

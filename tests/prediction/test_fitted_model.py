@@ -13,6 +13,7 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 import pytest
+from sklearn.base import clone
 
 from tests.studies import Memory, study
 from tune_mlp import Results
@@ -89,13 +90,14 @@ def test_the_regressor_answers_in_the_targets_own_unit(regressor: Results, local
     model = regressor.model()
     assert np.corrcoef(model.predict(TABLE), TABLE["price"])[0, 1] > 0.9
     assert abs(model.predict(TABLE).mean() - TABLE["price"].mean()) < 50
+    assert not hasattr(model, "predict_proba")
     with pytest.raises(UsageError, match="it has no classes"):
-        model.predict_proba(TABLE)
+        model.model_.predict_proba(TABLE)
 
 
 @pytest.mark.parametrize("loss", ["nll", "multi_margin", "mse"])
 def test_every_loss_gives_probabilities_that_rank_as_the_outputs_do(loss: str, classifier: Results) -> None:
-    model = classifier.model()
+    model = classifier.model().model_
     model.description["config"]["loss"] = loss
     outputs = generator.normal(0.5, 0.3, (50, 2)).clip(0.01)
     if loss == "nll":
@@ -105,6 +107,18 @@ def test_every_loss_gives_probabilities_that_rank_as_the_outputs_do(loss: str, c
     np.testing.assert_array_equal(shares.argmax(axis=1), outputs.argmax(axis=1))
     if loss == "nll":
         np.testing.assert_allclose(shares, np.exp(outputs))
+
+
+def test_the_winner_is_an_estimator_that_trains_again(classifier: Results, regressor: Results, local_ray: None) -> None:
+    inputs = TABLE[["size", "colour"]]
+    for results, target in ((classifier, "kind"), (regressor, "price")):
+        model = results.model()
+        assert results.best is not None
+        assert (model.epochs, model.seed) == (results.best["best_epoch"], results.best["seed"])
+        assert model.params == results.params[0]
+        again = clone(model).fit(inputs, TABLE[target])
+        assert again.score(inputs, TABLE[target]) > 0.85
+        assert abs(again.score(inputs, TABLE[target]) - model.score(inputs, TABLE[target])) < 0.1
 
 
 def test_the_word_predict_shows_writes_and_counts(

@@ -55,11 +55,16 @@ def read_table(settings: DataSettings, base: Path | None, target: str | None) ->
     """Read a table's file and the kinds of its columns. The target is read whatever `data.inputs` and `data.ignore` say."""
     path = find_file(settings.name, base)
     frame, form = READERS[settings.name.partition(":")[0]](path, settings.csv)
-    unnamed_first = len(frame.columns) > 0 and not frame.columns[0]
+    return make_table(path, frame, form, settings, target)
+
+
+def make_table(path: Path, frame: pd.DataFrame, form: str, settings: DataSettings, target: str | None) -> Table:
+    """Find the kinds of a frame's columns; errors name the `path` that it came from."""
+    unnamed_first = len(frame.columns) > 0 and frame.columns[0] == ""
     names = [str(name) or f"column {place + 1}" for place, name in enumerate(frame.columns)]
     if twice := [(name, count) for name, count in Counter(names).items() if count > 1]:
         raise DataError(f"{path}: column names must differ, got {twice[0][0]!r} {twice[0][1]} times")
-    frame.columns = frame.columns.__class__(names)
+    frame = frame.set_axis(names, axis=1)
     if target is not None:
         target = target_name(path, names, target, form)
     inputs, ignored = _inputs(path, names, target, settings)

@@ -185,9 +185,12 @@ class Results:
         return pd.DataFrame(self.manifest.get("baselines", []))
 
     def model(self) -> Any:
-        """Return the winner as a model that answers for new samples: `results.model().predict(frame)`."""
+        """Return the winner as an estimator of scikit-learn: `results.model().predict(frame)` answers for new samples."""
+        best = self.best
+        seed = 0 if best is None else int(best["seed"])
         # By name, since PyTorch takes a second to import, and the tables need none of it.
-        return importlib.import_module("tune_mlp.prediction.fitted_model").FittedModel.load(self.path / "best")
+        estimator = importlib.import_module("tune_mlp.prediction.estimator")
+        return estimator.load_estimator(self.path / "best", seed, self.study.get("data", {}))
 
     @cached_property
     def steps(self) -> pd.DataFrame:
