@@ -14,10 +14,12 @@ import torch
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from benchmarks import cells, machine, memory, studies, whole_epochs
-from benchmarks.tables import Table, terminal, write_records
+from benchmarks import cells, machine, memory, real_tables, studies, whole_epochs
+from benchmarks.tables import RECORDS, Table, terminal, write_records
 
 REPEATS, QUICK_REPEATS = 7, 3
+PLACES = {"tables": machine.ROOT / "docs" / "tables.md"}
+"""The parts whose tables aren't kept in RECORDS.md."""
 CALM = 0.2
 """The number of busy cores from which on a warning is printed."""
 
@@ -32,6 +34,7 @@ def parts(quick: bool, repeats: int, console: Console) -> dict[str, Callable[[],
     if quick:
         return found | {"stock": lambda: [studies.quick_stock()]}
     found["memory"] = lambda: [memory.one_more_worker(quick)]
+    found["tables"] = lambda: real_tables.measure(console)
     found["race"] = lambda: studies.race(3, console)
     if studies.is_compiled():  # eager would take hours
         found["grid"] = lambda: [studies.digits_grid()]
@@ -43,7 +46,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print, and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="Smaller and fewer repetitions: under 3 minutes.")
-    parser.add_argument("--only", metavar="PART,...", help="Some of: peers, epochs, pair, memory, race, grid, hundred.")
+    parser.add_argument(
+        "--only", metavar="PART,...", help="Some of: peers, epochs, pair, memory, tables, race, grid, hundred."
+    )
     parser.add_argument(
         "--repeats", type=int, metavar="N", help=f"Repetitions (default {REPEATS}, quick {QUICK_REPEATS})."
     )
@@ -80,7 +85,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             table.show(console)
             tables.append(table)
             if write:
-                write_records([table], said)  # at once: what comes later may take long, or fail
+                write_records(
+                    [table], said, PLACES.get(name, RECORDS)
+                )  # at once: what comes later may take long, or fail
     if args.quick:
         console.print(
             "The short form's epochs are short, so what an epoch costs once weighs more: its verdicts are hints."

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -76,17 +77,18 @@ def terminal() -> Console:
     return console if console.is_terminal else Console(width=WIDTH)
 
 
-def write_records(tables: Sequence[Table], command: str) -> None:
-    """Put the tables between the markers, each in place of the section that had its title; other sections stay."""
-    text = RECORDS.read_text(encoding="utf-8") if RECORDS.exists() else HEAD
+def write_records(tables: Sequence[Table], command: str, path: Path | None = None) -> None:
+    """Put the tables between the markers of a file, which is RECORDS.md by default, each in place of the section that had its title; other sections stay."""
+    path = path or RECORDS
+    text = path.read_text(encoding="utf-8") if path.exists() else HEAD
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise SystemExit(f"{RECORDS.name}: expected {BEGIN} once, and {END} once behind it")
+        raise SystemExit(f"{path.name}: expected {BEGIN} once, and {END} once behind it")
     before, rest = text.split(BEGIN)
     kept, after = rest.split(END)
     sections = {_title(part): part.strip() + "\n" for part in re.split(r"^(?=## )", kept, flags=re.M) if part.strip()}
     sections |= {table.title: table.markdown(command) for table in tables}
     body = "\n".join(sections.values())
-    RECORDS.write_text(f"{before}{BEGIN}\n\n{body}\n{END}{after}", encoding="utf-8")
+    path.write_text(f"{before}{BEGIN}\n\n{body}\n{END}{after}", encoding="utf-8")
 
 
 def figure(value: float) -> str:

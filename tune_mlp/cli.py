@@ -214,7 +214,11 @@ def make_parser() -> argparse.ArgumentParser:
         _data,
         "Show what would be learnt from a table: a line for each column, its warnings, the target, and proposed settings.",
     )
-    data.add_argument("source", metavar="FILE|STUDY", help="A CSV or Parquet file, or a study that learns a table.")
+    data.add_argument(
+        "source",
+        metavar="FILE|STUDY",
+        help="A CSV, Parquet or Excel file, a folder of parts, or a study that learns a table.",
+    )
     data.add_argument(
         "--target", metavar="COLUMN", help="The column to predict (default: found by its name, else the last)."
     )
@@ -248,7 +252,9 @@ def make_parser() -> argparse.ArgumentParser:
         "Answer for new samples with the winner of a run: the rows of a table, or pictures as .npy or IDX.",
     )
     _add_run(predict)
-    predict.add_argument("data", type=Path, metavar="DATA", help="A CSV, Parquet, .npy or IDX file of samples.")
+    predict.add_argument(
+        "data", metavar="DATA", help="A CSV, Parquet, Excel, .npy or IDX file of samples, or a folder of parts."
+    )
     predict.add_argument(
         "--output", type=Path, metavar="FILE", help="Write all answers to this .csv, .parquet, .json or .xlsx."
     )

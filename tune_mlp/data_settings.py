@@ -59,6 +59,8 @@ def _check_kind(kind: str) -> str:
 
 
 Kind = Literal["number", "boolean", "category", "date", "time"]
+TABLE_KINDS = ("csv", "parquet", "xlsx")
+"""The kinds of a table's file, as the first part of `data.name` names them."""
 COLUMN_KINDS: tuple[Kind, ...] = get_args(Kind)
 """The kinds of a table's columns."""
 ColumnKind = Annotated[str, AfterValidator(_check_kind)]
@@ -86,7 +88,7 @@ class DataSettings(Settings):
     """The settings of the data: the dataset, and how it is split and scaled."""
 
     name: Annotated[str, Field(min_length=1)]
-    """The dataset: mnist, fashion_mnist, kmnist, digits, noisy_curve, csv:FILE, parquet:FILE or package.module:function."""
+    """The dataset: mnist, fashion_mnist, kmnist, digits, noisy_curve, csv:FILE, parquet:FILE, xlsx:FILE or package.module:function. FILE may be a folder of parts, or an address such as s3://bucket/table.csv."""
     normalize: Normalize = "standard"
     """How inputs are scaled. unit: to [0, 1]; symmetric: to [-1, 1]; standard: to mean 0 and deviation 1 over the training part; per_sample: each sample to mean 0 and deviation 1."""
     validation: Split = 0.2

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tune_mlp.data import delimited, table_files
 from tune_mlp.data import table as tables
 from tune_mlp.data.arrays import lost_column
 from tune_mlp.data.dataset import Dataset
@@ -101,14 +102,14 @@ def test_reading_a_table_takes_work_in_proportion_to_its_columns(
             Name.compared += 1
             return str.__eq__(self, other)
 
-    read = tables.read_csv
+    read = table_files.READERS["csv"]
 
-    def counted(path: Path, form: CsvFormat) -> tuple[pd.DataFrame, str]:
-        frame, separated = read(path, form)
+    def counted(path: Path, content: bytes, form: CsvFormat) -> tuple[pd.DataFrame, str]:
+        frame, separated = read(path, content, form)
         frame.columns = pd.Index([Name(name) for name in frame.columns], dtype=object)
         return frame, separated
 
-    monkeypatch.setattr(tables, "read_csv", counted)
+    monkeypatch.setitem(table_files.READERS, "csv", counted)
     monkeypatch.setattr(tables, "str", Name, raising=False)  # what makes the names of the frame's
     width = 1000
     assert len(load(tmp_path, text_of([*(f"c{i}" for i in range(width)), "y"])).features) == width
@@ -244,3 +245,26 @@ def test_a_lost_column_is_found_beyond_the_first_rows() -> None:
     values[:, 0] = np.arange(10_000)
     values[9_000, 2] = 1e-35
     assert lost_column(values) == 2
+
+
+ODD_CSV = [
+    'a,b\n1,"x, y"\n2," z"\n',
+    'a, b\n1, "x"\n2,y \n',
+    'a,b\r\n1,"line\r\nbreak"\r\n\r\n2,"say ""hi"""\r\n',
+    "a,b\r1,x\r2,y\r",
+    'a;b\n"1";x\n;\n',
+    "\n\na,b\n1,x\n\n2,y",
+    "a\tb\n1\t\n\t\n",
+    'a|b\n"|"|"x"\n',
+    "\ufeffa,b\n1,é\n2,\u00a0\n",
+]
+
+
+@pytest.mark.parametrize("text", ODD_CSV)
+def test_few_cells_are_read_as_many_are(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    few, said = delimited.read_csv("t.csv", text.encode(), CsvFormat())
+    monkeypatch.setattr(delimited, "FEW_CELLS", -1)
+    many, also_said = delimited.read_csv("t.csv", text.encode(), CsvFormat())
+    assert said == also_said
+    assert list(few.columns) == list(many.columns)
+    assert few.astype(object).to_numpy().tolist() == many.astype(object).to_numpy().tolist()

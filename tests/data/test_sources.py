@@ -61,7 +61,7 @@ def test_the_noisy_curve_is_learnt_from_noisy_points_and_tested_on_the_curve_its
         ("x.parquet", "(did you mean 'parquet:x.parquet'?)"),
         (
             "qqqq",
-            "known: mnist, fashion_mnist, kmnist, digits, noisy_curve, csv:FILE, parquet:FILE, package.module:function",
+            "known: mnist, fashion_mnist, kmnist, digits, noisy_curve, csv:FILE, parquet:FILE, xlsx:FILE, package.module:function",
         ),
     ],
 )

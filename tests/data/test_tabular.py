@@ -307,7 +307,7 @@ def test_too_few_rows_after_dropping_says_so(tmp_path):
     ("name", "telling"),
     [
         ("csv:nowhere.csv", "no such file"),
-        ("csv:folder", "expected a file, got a folder"),
+        ("csv:folder", "a folder must hold 1 to 100,000 files of the kind csv, got 0"),
         ("csv:", "expected csv:FILE"),
         ("parquet:", "expected parquet:FILE"),
         ("nowhere.csv", "did you mean 'csv:nowhere.csv'?"),

@@ -14,7 +14,7 @@ from tune_mlp.data.dataset import Problem
 from tune_mlp.data.encoder import TableEncoder
 from tune_mlp.data.sources import load_dataset
 from tune_mlp.data.split import make_problem
-from tune_mlp.data.table import READERS
+from tune_mlp.data.table_files import READERS
 from tune_mlp.data_settings import DataSettings
 from tune_mlp.errors import DataError
 from tune_mlp.prediction.table_rows import EncodedRows, encode_rows
@@ -71,7 +71,7 @@ def encoded(frame: pd.DataFrame, problem: Problem, na_values: tuple[str, ...] | 
 def test_rows_are_encoded_as_in_training_column_by_column(tmp_path: Path, kind: str, settings: dict[str, Any]) -> None:
     path, given, problem = learnt(tmp_path, kind, **settings)
     trained = problem.folds[0].inputs.apply(problem.dataset.x)
-    frame, _ = READERS[kind](path, given.csv)
+    frame, _ = READERS[kind](path, path.read_bytes(), given.csv)
     shuffled = frame[list(frame.columns[::-1])].assign(more=1)
     for new in (frame, shuffled, frame.drop(columns="kind")):
         rows = encoded(new, problem, given.na_values)
@@ -83,7 +83,7 @@ def test_rows_are_encoded_as_in_training_column_by_column(tmp_path: Path, kind: 
 
 def test_a_frame_of_typed_columns_is_encoded_as_its_texts_are(tmp_path: Path) -> None:
     path, given, problem = learnt(tmp_path)
-    frame, _ = READERS["csv"](path, given.csv)
+    frame, _ = READERS["csv"](path, path.read_bytes(), given.csv)
     typed = frame.assign(
         size=FRAME["size"],
         old=FRAME["old"] == "true",
@@ -96,7 +96,7 @@ def test_a_frame_of_typed_columns_is_encoded_as_its_texts_are(tmp_path: Path) ->
 
 def test_unknown_categories_and_missing_values_are_counted(tmp_path: Path) -> None:
     path, given, problem = learnt(tmp_path)
-    frame, _ = READERS["csv"](path, given.csv)
+    frame, _ = READERS["csv"](path, path.read_bytes(), given.csv)
     new = frame.head(6).assign(colour=["red", "pink", "pink", "teal", "", "red"], size=["1", "", "2", "", "3", "4"])
     rows = encoded(new, problem)
     assert rows.unknown == {"colour": 3}
@@ -130,7 +130,7 @@ def test_unknown_categories_and_missing_values_are_counted(tmp_path: Path) -> No
 )
 def test_what_cannot_be_answered_is_refused_in_one_line(tmp_path: Path, change: Any, said: str) -> None:
     path, given, problem = learnt(tmp_path)
-    frame, _ = READERS["csv"](path, given.csv)
+    frame, _ = READERS["csv"](path, path.read_bytes(), given.csv)
     with pytest.raises(DataError) as caught:
         encoded(change(frame), problem)
     assert said in str(caught.value)
@@ -139,5 +139,5 @@ def test_what_cannot_be_answered_is_refused_in_one_line(tmp_path: Path, change: 
 
 def test_no_rows_give_no_answers(tmp_path: Path) -> None:
     path, given, problem = learnt(tmp_path)
-    frame, _ = READERS["csv"](path, given.csv)
+    frame, _ = READERS["csv"](path, path.read_bytes(), given.csv)
     assert encoded(frame.head(0), problem).inputs.shape == (0, problem.inputs())

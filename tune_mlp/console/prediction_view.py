@@ -22,7 +22,7 @@ FILE_FORMATS = {".csv": "csv", ".parquet": "parquet", ".json": "json", ".xlsx": 
 """The format of an output by the ending of its name."""
 
 
-def predict(console: Console, run: str, data: Path, output: Path | None, proba: bool, to: str) -> None:
+def predict(console: Console, run: str, data: str, output: Path | None, proba: bool, to: str) -> None:
     """Answer for the samples in a file with a run's winner, and write or show the answers."""
     if output is not None and output.suffix.lower() not in FILE_FORMATS:
         raise UsageError(f"--output {output}: its name must end in {', '.join(FILE_FORMATS)}")

@@ -13,7 +13,7 @@ from tune_mlp.command_line import command_line
 from tune_mlp.console.answers import show_answer
 from tune_mlp.data.profile import TableProfile, profile_table
 from tune_mlp.data.sources import table_name
-from tune_mlp.data.table import READERS
+from tune_mlp.data.table_files import READERS
 from tune_mlp.data_settings import DataSettings
 from tune_mlp.errors import DataError, UsageError, escaped
 from tune_mlp.results.export import write_aside
@@ -55,7 +55,7 @@ def _settings(source: str) -> DataSettings:
         data = Study.load(source).data
         if data.name.partition(":")[0] not in READERS:
             raise DataError(
-                f"{source}: learns {data.name}, which is no table; `tune-mlp data` is for csv: and parquet:"
+                f"{source}: learns {data.name}, which is no table; `tune-mlp data` is for {', '.join(f'{kind}:' for kind in READERS)}"
             )
         return data
     return DataSettings(name=table_name(source))

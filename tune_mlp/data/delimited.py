@@ -16,10 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+import numpy as np
+
 from tune_mlp.data.kinds import clean
 from tune_mlp.data_settings import CsvFormat
 from tune_mlp.errors import DataError, clipped, one_line
-from tune_mlp.regular_files import in_bytes, read_regular
+from tune_mlp.regular_files import in_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,19 +44,34 @@ ENCODING_NAMES = {"utf-8": "", "utf-8-sig": "", "cp1252": "read as Latin-1"}
 """The encodings with their names in messages; UTF-8 needs no mention."""
 CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 """The bytes that no text in Latin-1 holds."""
+FEW_CELLS = 300_000
+"""So many cells are kept as they were checked; pandas reads more of them anew, and takes long where they are many columns."""
 LOOKED_AT = 100_000
 """The number of bytes in which zero bytes of UTF-16 are counted."""
 
 
-def read_csv(path: Path, form: CsvFormat) -> tuple[pd.DataFrame, str]:
+def read_csv(path: Path | str, content: bytes, form: CsvFormat) -> tuple[pd.DataFrame, str]:
     """Return the table of texts, whose columns are named by the file's first line, and what was found of its format."""
     import pandas as pd
 
-    content, packed = _unpacked(path, _content(path))
+    content, packed = _unpacked(path, content)
     text, encoding = _decoded(path, content, form.encoding)
-    separator, names = _check(path, text, form.separator)
+    separator, names, rows = _check(path, text, form.separator)
+    if rows is not None:
+        cells = np.array(rows, dtype=object).reshape(len(rows), len(names))
+        frame = pd.DataFrame(cells, columns=pd.Index(names), dtype=object)
+    else:
+        frame = _read_many(path, text, separator)
+        frame.columns = pd.Index(names)
+    return frame, ", ".join(filter(None, (_separated(separator), encoding, packed)))
+
+
+def _read_many(path: Path | str, text: str, separator: str) -> pd.DataFrame:
+    """Read many cells, which pandas holds in a fraction of the memory that Python's lists take."""
+    import pandas as pd
+
     try:
-        frame = pd.read_csv(
+        return pd.read_csv(
             io.StringIO(text),
             sep=separator,
             skipinitialspace=True,
@@ -65,19 +82,10 @@ def read_csv(path: Path, form: CsvFormat) -> tuple[pd.DataFrame, str]:
         )
     except (ValueError, OverflowError) as error:  # pandas' own parser errors are ValueErrors
         raise DataError(f"{path}: can't be read as CSV: {one_line(error)}") from error
-    frame.columns = pd.Index(names)
-    return frame, ", ".join(filter(None, (_separated(separator), encoding, packed)))
 
 
 def _separated(separator: str) -> str:
     return SEPARATORS.get(separator, f"separated by {clipped(separator)}")
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return read_regular(path, MAX_TABLE_BYTES)
-    except OSError as error:
-        raise DataError(f"{path}: can't be read: {error.strerror or error}") from error
 
 
 def _zipped(file: IO[bytes]) -> IO[bytes]:
@@ -97,7 +105,7 @@ PACKED: dict[bytes, tuple[str, Callable[..., Any]]] = {
 """The kinds of compression by the first bytes of a file, each with its name and its reader."""
 
 
-def _unpacked(path: Path, content: bytes) -> tuple[bytes, str]:
+def _unpacked(path: Path | str, content: bytes) -> tuple[bytes, str]:
     """Return the content of a compressed file and the name of its compression; any other content as it is."""
     known = next((PACKED[start] for start in PACKED if content.startswith(start)), None)
     if known is None:
@@ -115,7 +123,7 @@ def _unpacked(path: Path, content: bytes) -> tuple[bytes, str]:
     return unpacked, f"unpacked from {name}"
 
 
-def _decoded(path: Path, content: bytes, encoding: str | None) -> tuple[str, str]:
+def _decoded(path: Path | str, content: bytes, encoding: str | None) -> tuple[str, str]:
     """Return the text, and its encoding in words unless it is UTF-8."""
     if not content.strip():
         raise DataError(f"{path}: the file is empty")
@@ -137,7 +145,7 @@ def _decoded(path: Path, content: bytes, encoding: str | None) -> tuple[str, str
     return text.removeprefix("\ufeff"), ENCODING_NAMES.get(found, f"read as {found.upper()}")
 
 
-def _encoding(path: Path, content: bytes) -> str:
+def _encoding(path: Path | str, content: bytes) -> str:
     """Find the encoding: by the mark at the start, by UTF-16's zero bytes, else UTF-8 if all bytes fit, else Latin-1."""
     for mark, name in BYTE_ORDER_MARKS.items():
         if content.startswith(mark):
@@ -158,13 +166,14 @@ def _encoding(path: Path, content: bytes) -> str:
     return "cp1252"
 
 
-def _check(path: Path, text: str, separator: str | None) -> tuple[str, list[str]]:
-    """Check that all rows are as long as the first, and return the separator and the columns' names."""
+def _check(path: Path | str, text: str, separator: str | None) -> tuple[str, list[str], list[list[str]] | None]:
+    """Check that all rows are as long as the first, and return the separator, the columns' names, and the rows if they are few."""
     if separator is None:
         first = re.sub('"[^"]*"', "", text.lstrip("\r\n").split("\n", 1)[0])  # a quoted name may hold any separator
         separator = max(SEPARATORS, key=first.count)
     between = f" {said}" if (said := _separated(separator)) else ""
     names: list[str] = []
+    rows: list[list[str]] | None = []
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
         for row in reader:
@@ -177,6 +186,10 @@ def _check(path: Path, text: str, separator: str | None) -> tuple[str, list[str]
                     f"{path}:{reader.line_num}: each row must have as many fields as the first line,"
                     f" got {len(row)} with {len(names)} columns{between}"
                 )
+            elif rows is not None:
+                rows.append(row)
+                if len(rows) * len(names) > FEW_CELLS:
+                    rows = None
     except csv.Error as error:
         raise DataError(f"{path}:{reader.line_num}: can't be read as CSV: {error}") from error
-    return separator, names
+    return separator, names, rows

@@ -108,8 +108,6 @@ def read_column(
     typed = _typed(name, column)
     if typed is not None:
         return _as_kind(typed, kind, given_by)
-    if not kind and decimal is None and (numbers := _fast_numbers(name, column, na_values)) is not None:
-        return numbers
     values, words = _texts(column, na_values)
     present = np.array([value is not None for value in values], dtype=bool)
     if not present.any():
@@ -124,29 +122,6 @@ def read_column(
         )
     filled[present] = read.values
     return Column(name, read.kind, filled, words, read.read_as, read.decimal, read.form)
-
-
-def _fast_numbers(name: str, column: pd.Series[Any], na_values: tuple[str, ...] | None) -> Column | None:
-    """Read numbers as programs write them, all at once; None for any other column. It saves most of a large table's time."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    texts = pa.array(column.astype("str"), pa.large_string(), from_pandas=True)
-    words = sorted(MISSING_WORDS if na_values is None else na_values)
-    word = pc.fill_null(pc.is_in(texts, pa.array(words, pa.large_string())), False)
-    present = pc.drop_null(pc.if_else(pc.or_(word, pc.equal(texts, "")), None, texts))
-    if not len(present) or pc.any(pc.match_substring_regex(present, "^0[0-9]+$")).as_py():
-        return None
-    try:
-        values = pc.cast(pc.if_else(pc.or_(word, pc.equal(texts, "")), None, texts), pa.float64())
-    except pa.ArrowInvalid:
-        return None
-    numbers: NDArray[np.float64] = values.to_numpy(zero_copy_only=False)
-    if np.nanmax(np.abs(numbers), initial=0) >= 2.0**53 or np.isnan(numbers).sum() > values.null_count:
-        return None  # many digits are looked at one by one, and so is a word like nan
-    points = bool(pc.any(pc.match_substring(present, ".")).as_py())
-    found = Counter(pc.filter(texts, word).to_pylist())
-    return Column(name, "number", numbers, found, decimal="." if points else None)
 
 
 def _texts(column: pd.Series[Any], na_values: tuple[str, ...] | None) -> tuple[NDArray[Any], Counter[str]]:

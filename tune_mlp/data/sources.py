@@ -17,7 +17,7 @@ from tune_mlp.data.arrays import frozen
 from tune_mlp.data.custom import load_custom
 from tune_mlp.data.dataset import Dataset, Inputs
 from tune_mlp.data.mnist import PIXELS, MissingDataset, load_mnist, not_found
-from tune_mlp.data.table import READERS
+from tune_mlp.data.table_files import ENDINGS, READERS, kind_of_file
 from tune_mlp.data.tabular import load_table
 from tune_mlp.data_settings import DataSettings
 from tune_mlp.errors import DataError, did_you_mean
@@ -76,7 +76,7 @@ def _loader(name: str, where: str) -> Loader:
     kind, colon, _ = name.partition(":")
     if colon:
         return FILE_SOURCES.get(kind, lambda request: load_custom(request.settings.name, request.settings.task))
-    if kind := _kind_of_file(name):
+    if kind := kind_of_file(name):
         raise DataError(f"{where}: unknown dataset {name!r} (did you mean '{kind}:{name}'?)")
     known = [*SOURCES, *(f"{kind}:FILE" for kind in FILE_SOURCES), "package.module:function"]
     raise DataError(f"{where}: unknown dataset {name!r}{did_you_mean(name, known)}")
@@ -86,24 +86,11 @@ def table_name(file: str) -> str:
     """Return `csv:FILE` or `parquet:FILE` for a table's file, by the ending of its name; a name that has a kind is kept."""
     if file.partition(":")[0] in READERS:
         return file
-    kind = _kind_of_file(file)
+    kind = kind_of_file(file)
     if not kind:
         endings = ", ".join(f".{ending}" for ending in ENDINGS)
         raise DataError(f"{file}: not a table by its name, which may end in {endings}; or write csv:{file}")
     return f"{kind}:{file}"
-
-
-def _kind_of_file(name: str) -> str:
-    """Return the kind of a table by the ending of its file's name; empty if it has another ending."""
-    path = Path(name)
-    ending = path.suffix if path.suffix not in PACKED_ENDINGS else path.with_suffix("").suffix
-    return ENDINGS.get(ending.lower().lstrip("."), "")
-
-
-ENDINGS = {"csv": "csv", "tsv": "csv", "txt": "csv", "tab": "csv", "parquet": "parquet", "pq": "parquet"}
-"""The kinds of tables by the endings of their files' names."""
-PACKED_ENDINGS = (".gz", ".bz2", ".xz", ".zip")
-"""The endings that a compressed file's name has beside its own."""
 
 
 def _mnist(request: LoadRequest) -> Dataset | MissingDataset:

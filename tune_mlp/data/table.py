@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -12,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tune_mlp.data.delimited import MAX_TABLE_BYTES, read_csv
 from tune_mlp.data.kinds import Column, clean, read_column, some
 from tune_mlp.data.number_text import Decimal
-from tune_mlp.data_settings import CsvFormat, DataSettings
-from tune_mlp.errors import DataError, did_you_mean, one_line
-from tune_mlp.regular_files import open_regular
+from tune_mlp.data.plain_numbers import read_plain_numbers
+from tune_mlp.data.table_files import Where, read_frame
+from tune_mlp.data_settings import DataSettings
+from tune_mlp.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +28,7 @@ SHOWN_NAMES = 20
 class Table:
     """The columns of a table's file."""
 
-    path: Path
+    path: Where
     form: str
     """What was found of the file's format, such as `separated by tabs`; empty if it is plain."""
     names: list[str]
@@ -53,12 +51,11 @@ class Table:
 
 def read_table(settings: DataSettings, base: Path | None, target: str | None) -> Table:
     """Read a table's file and the kinds of its columns. The target is read whatever `data.inputs` and `data.ignore` say."""
-    path = find_file(settings.name, base)
-    frame, form = READERS[settings.name.partition(":")[0]](path, settings.csv)
+    path, frame, form = read_frame(settings.name, base, settings.csv)
     return make_table(path, frame, form, settings, target)
 
 
-def make_table(path: Path, frame: pd.DataFrame, form: str, settings: DataSettings, target: str | None) -> Table:
+def make_table(path: Where, frame: pd.DataFrame, form: str, settings: DataSettings, target: str | None) -> Table:
     """Find the kinds of a frame's columns; errors name the `path` that it came from."""
     unnamed_first = len(frame.columns) > 0 and frame.columns[0] == ""
     names = [str(name) or f"column {place + 1}" for place, name in enumerate(frame.columns)]
@@ -72,7 +69,8 @@ def make_table(path: Path, frame: pd.DataFrame, form: str, settings: DataSetting
     if target is not None and target in (group, order):
         raise DataError(f"{path}: the target {target!r} can't also be what rows are split by")
     inputs = [name for name in inputs if name != group]
-    wanted = [name for name in names if name in {*inputs, target, group, order}]
+    chosen = {*inputs, target, group, order}
+    wanted = [name for name in names if name in chosen]
     columns, faults = _columns(frame, wanted, settings, group)
     table = Table(path, form, names, columns, faults, inputs, ignored, group, order)
     if unnamed_first and names[0] in columns and names[0] != target:
@@ -82,64 +80,14 @@ def make_table(path: Path, frame: pd.DataFrame, form: str, settings: DataSetting
     return table
 
 
-def find_file(name: str, base: Path | None) -> Path:
-    """Return the file of `csv:FILE`, which is relative to the study file's folder or else to the working directory."""
-    kind, _, file = name.partition(":")
-    if not file:
-        raise DataError(f"data.name: expected {kind}:FILE, got {name!r}")
-    folders = list(dict.fromkeys([*([base.absolute()] if base else []), Path.cwd()]))
-    paths = [folder / os.path.expanduser(file) for folder in folders]
-    for path in paths:
-        if os.path.isdir(path):
-            raise DataError(f"{path}: expected a file, got a folder")
-        if os.path.exists(path):  # Path.exists raises for some names
-            return path
-    raise DataError(f"{file}: no such file (looked in {', '.join(dict.fromkeys(str(path.parent) for path in paths))})")
-
-
-def read_parquet(path: Path, form: CsvFormat) -> tuple[pd.DataFrame, str]:
-    """Return the table, whose index is made a column if it has a name, and an empty text for its format."""
-    import pandas as pd
-    import pyarrow as pa
-
-    try:
-        file = open_regular(path, MAX_TABLE_BYTES)
-    except OSError as error:
-        raise DataError(f"{path}: can't be read: {error.strerror or one_line(error)}") from error
-    try:
-        with file:
-            frame = pd.read_parquet(file)
-        for name in frame.columns[[isinstance(dtype, pd.StringDtype) for dtype in frame.dtypes]]:
-            pa.array(frame[name]).validate(full=True)  # a damaged file may hold bytes that are no text
-    except Exception as error:  # pyarrow's errors have no common base
-        raise DataError(f"{path}: can't be read as Parquet: {one_line(error)}") from error
-    named = [name for name in frame.index.names if name is not None]
-    taken = Counter(map(str, [*named, *frame.columns]))
-    if twice := [name for name in named if taken[str(name)] > 1]:
-        raise DataError(
-            f"{path}: the index has the name of a column, {str(twice[0])!r}: rename one of the two, or write the file"
-            " with index=False"
-        )
-    frame = frame.reset_index(level=[i for i, name in enumerate(frame.index.names) if name is not None])
-    frame.columns = pd.Index([clean(str(name)) for name in frame.columns])
-    return frame, ""
-
-
-READERS: dict[str, Callable[[Path, CsvFormat], tuple[pd.DataFrame, str]]] = {
-    "csv": lambda path, form: read_csv(path, form),
-    "parquet": read_parquet,
-}
-"""The readers of tables by the first part of `data.name`; each also returns what was found of the file's format."""
-
-
-def _key(path: Path, names: list[str], word: str, name: str | None) -> str | None:
+def _key(path: Where, names: list[str], word: str, name: str | None) -> str | None:
     """Return the name of the column that rows are split by, as the table has it."""
     if name is None or clean(name) in names:
         return name and clean(name)
     raise DataError(f"{path}: data.{word}: no column {name!r}{did_you_mean(clean(name), names)}")
 
 
-def _inputs(path: Path, names: list[str], target: str | None, settings: DataSettings) -> tuple[list[str], list[str]]:
+def _inputs(path: Where, names: list[str], target: str | None, settings: DataSettings) -> tuple[list[str], list[str]]:
     """Return the columns that are inputs, and those that `data.ignore` leaves out."""
     for setting, patterns in (
         ("inputs", settings.inputs or ()),
@@ -178,8 +126,11 @@ def _columns(
         except DataError as error:
             faults[name] = str(error)
 
+    if settings.csv.decimal is None:
+        columns |= read_plain_numbers(frame, [name for name in wanted if name not in kinds], settings.na_values)
     for name in wanted:
-        read(name, settings.csv.decimal)
+        if name not in columns:
+            read(name, settings.csv.decimal)
     found = {column.decimal for column in columns.values() if column.decimal}
     if settings.csv.decimal is None and "," in found:
         # In a file with decimal commas, 1.234 is a number above a thousand.
@@ -196,7 +147,7 @@ def _columns(
     return {name: columns[name] for name in wanted if name in columns}, faults
 
 
-def target_name(path: Path, names: list[str], target: str, form: str) -> str:
+def target_name(path: Where, names: list[str], target: str, form: str) -> str:
     """Return the target's name as the table has it."""
     if not target:
         raise DataError(f"{path}: data.target must name the column to predict: {some(names, SHOWN_NAMES)}")

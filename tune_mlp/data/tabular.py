@@ -16,6 +16,7 @@ from tune_mlp.data.date_parts import date_parts
 from tune_mlp.data.encoder import MISSING, TableColumn
 from tune_mlp.data.kinds import Column, is_identifier, some
 from tune_mlp.data.table import Table, read_table, target_name
+from tune_mlp.data.table_files import Where
 from tune_mlp.data.targets import to_targets
 from tune_mlp.data_settings import DataSettings
 from tune_mlp.errors import DataError, escaped
@@ -97,7 +98,7 @@ class Inputs:
         stacked: NDArray[np.float64] = frozen(np.column_stack(self.values))
         return stacked
 
-    def check_names(self, path: Path) -> None:
+    def check_names(self, path: Where) -> None:
         """Refuse two inputs of one name: a column of text `a` with the value `u` beside a column `a=u`."""
         names = [name for column in self.columns for name in _input_names(column)]
         name, count = Counter(names).most_common(1)[0]

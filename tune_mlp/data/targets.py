@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from tune_mlp.data.arrays import LOST, as_float32, class_name, frozen, is_lost
 from tune_mlp.data.kinds import Column, some
+from tune_mlp.data.table_files import Where
 from tune_mlp.errors import DataError, clipped
 
 WHOLE_CLASSES = 20
@@ -26,7 +26,7 @@ def are_classes(column: Column, different: int, task: str) -> bool:
     return different <= min(WHOLE_CLASSES, len(values) / 2) and bool((values == np.rint(values)).all())
 
 
-def to_targets(path: Path, column: Column, task: str) -> tuple[NDArray[Any], tuple[str, ...], str]:
+def to_targets(path: Where, column: Column, task: str) -> tuple[NDArray[Any], tuple[str, ...], str]:
     """Return the targets as an array, the names of the classes (none for regression), and the kind of target in words."""
     target, values, text = column.name, column.values, column.kind == "category"
     if column.kind in ("date", "time"):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tune_mlp.data.delimited import MAX_TABLE_BYTES
 from tune_mlp.data.sources import table_name
-from tune_mlp.data.table import READERS
+from tune_mlp.data.table_files import kind_of_file, read_frame
 from tune_mlp.data_settings import CsvFormat
 from tune_mlp.errors import DataError, one_line
 from tune_mlp.regular_files import read_regular
@@ -22,14 +22,15 @@ IDX_TYPES = {8: np.dtype(np.uint8)}
 """The types of numbers in an IDX file that are read, by their code."""
 
 
-def read_samples(path: Path, form: CsvFormat) -> Any:
+def read_samples(source: str, form: CsvFormat) -> Any:
     """Return a table's rows as a data frame, or an array of samples."""
+    path = Path(source)
     name = path.name.lower()
     if name.endswith(".npy"):
         return _read_numpy(path)
-    if "idx" in name and not name.endswith((".csv", ".parquet")):
+    if "idx" in name and not kind_of_file(source):
         return _read_idx(path)
-    return READERS[table_name(str(path)).partition(":")[0]](path, form)[0]
+    return read_frame(table_name(source), None, form)[1]
 
 
 def _content(path: Path) -> bytes:

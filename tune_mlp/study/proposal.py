@@ -23,28 +23,30 @@ def propose_study(profile: TableProfile, file: Path) -> str:
     """Return the text of a study for the table; its path is relative to the folder of the study's file."""
     rows = profile.rows
     kind, _, _ = profile.settings["name"].partition(":")
-    data: dict[str, Any] = {**profile.settings, "name": f"{kind}:{_relative(profile.path, file)}"}
+    path = _relative(profile.path, file) if isinstance(profile.path, Path) else profile.path
+    data: dict[str, Any] = {**profile.settings, "name": f"{kind}:{path}"}
     if rows < FEW_ROWS and "validation" not in data:
         data["validation"] = {"folds": 5}
     space: dict[str, Any] = {
-        "lr": {"log": [1e-4, 1e-1]},
+        "lr": {"log": [5e-4, 1e-2]},
         "batch_size": {"choice": _batch_sizes(rows)},
-        "widths": {"list": {"choice": [16, 32, 64, 128]}, "length": {"int": [0, 3]}},
+        "widths": {"list": {"choice": [32, 64, 128, 256]}, "length": {"int": [1, 2]}},
         "activation": {"choice": ["relu", "gelu", "tanh"]},
-        "dropout": {"uniform": [0.0, 0.5]},
-        "weight_decay": {"log": [1e-6, 1e-2]},
-        "optimizer": {"choice": {"sgd": {"momentum": {"uniform": [0.0, 0.95]}}, "adamw": {}}},
+        "dropout": {"uniform": [0.0, 0.3]},
+        "weight_decay": {"log": [1e-5, 1e-2]},
+        "optimizer": "adamw",
     }
+    epochs, patience, scheduler = _budget(rows)
     study: dict[str, Any] = {
         "description": f"{rows} rows of {profile.path.name}, to predict {profile.target}",
         "data": data,
         "space": space,
         "trials": 40,
-        "epochs": 20 if rows > MANY_ROWS else 60,
-        "patience": 10,
+        "epochs": epochs,
+        "patience": patience,
         "retrain": True,
         "search": "tpe",
-        "scheduler": {"asha": {"grace_period": 5, "reduction_factor": 2}},
+        "scheduler": scheduler,
     }
     counts = profile.classes.values()
     if counts and max(counts) >= UNEVEN * min(counts):
@@ -55,8 +57,17 @@ def propose_study(profile: TableProfile, file: Path) -> str:
 
 def _batch_sizes(rows: int) -> list[int]:
     if rows < FEW_ROWS:
-        return [8, 16, 32, 64]
+        return [16, 32, 64, 128]
     return [32, 64, 128, 256] if rows <= MANY_ROWS else [128, 256, 512]
+
+
+def _budget(rows: int) -> tuple[int, int, Any]:
+    """Return epochs, patience and scheduler. Trials on few rows are cheap, and stopping them early favours fast learners."""
+    if rows < FEW_ROWS:
+        return 200, 20, "fifo"
+    if rows <= MANY_ROWS:
+        return 100, 10, {"asha": {"grace_period": 10, "reduction_factor": 2}}
+    return 20, 5, {"asha": {"grace_period": 3, "reduction_factor": 2}}
 
 
 def _relative(path: Path, file: Path) -> str:

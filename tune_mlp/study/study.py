@@ -31,7 +31,7 @@ from tune_mlp.config import (
     Trials,
 )
 from tune_mlp.data.dataset import Dataset
-from tune_mlp.data_settings import DataSettings
+from tune_mlp.data_settings import TABLE_KINDS, DataSettings
 from tune_mlp.errors import StudyError
 from tune_mlp.models.pictures import check_model
 from tune_mlp.records import BETTER, DEFAULT_METRIC, Metric, Mode, Task, further_scores, metrics_to_rank_by
@@ -220,7 +220,7 @@ class Study(Settings):
         except StudyError as error:
             raise located.locate(error) from None
         kind, colon, file = study.data.name.partition(":")
-        if colon and kind in ("csv", "parquet") and os.path.exists(base / file):  # unlike Path.exists, never raises
+        if colon and kind in TABLE_KINDS and os.path.exists(base / file):  # unlike Path.exists, never raises
             data = study.data.model_copy(update={"name": f"{kind}:{(base / file).resolve()}"})
             study = study.model_copy(update={"data": data})
         study._located = located
