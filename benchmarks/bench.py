@@ -15,7 +15,7 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from benchmarks import cells, machine, memory, real_tables, studies, whole_epochs
-from benchmarks.tables import RECORDS, Table, terminal, write_records
+from benchmarks.tables import Table, terminal, write_records
 
 REPEATS, QUICK_REPEATS = 7, 3
 PLACES = {"tables": machine.ROOT / "docs" / "tables.md"}
@@ -85,9 +85,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             table.show(console)
             tables.append(table)
             if write:
-                write_records(
-                    [table], said, PLACES.get(name, RECORDS)
-                )  # at once: what comes later may take long, or fail
+                write_records([table], said, PLACES.get(name))  # at once: what comes later may take long, or fail
     if args.quick:
         console.print(
             "The short form's epochs are short, so what an epoch costs once weighs more: its verdicts are hints."
