@@ -6,6 +6,8 @@ import io
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +140,32 @@ def test_the_word_predict_shows_writes_and_counts(
     assert main(["predict", str(classifier.path), str(folder / "new.csv"), "--output", str(output)]) == 0
     assert capsys.readouterr().out == f"{output}: 200 answers\n"
     assert pd.read_parquet(output)["prediction"].tolist() == table["prediction"].tolist()
+
+
+def test_the_script_of_the_docs_answers_without_this_package(
+    classifier: Results, regressor: Results, folder: Path
+) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "results.md").read_text(encoding="utf-8")
+    script = text.partition("<!-- standalone:begin -->\n```python\n")[2].partition("```\n<!-- standalone:end -->")[0]
+    assert 20 <= len([line for line in script.splitlines() if line]) <= 25
+    assert "tune_mlp" not in script
+    new = TABLE.assign(colour=["pink", None, *COLOUR[2:]]).drop(columns=["kind", "price"])
+    new.to_csv(folder / "new.csv", index=False)
+    for results in (classifier, regressor):
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(folder / "new.csv")],
+            cwd=results.path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        answers = pd.read_csv(io.StringIO(done.stdout))
+        model = results.model()
+        if results is classifier:
+            assert list(answers.columns) == model.classes_.tolist()
+            np.testing.assert_allclose(answers, model.predict_proba(new), atol=1e-5)
+        else:
+            np.testing.assert_allclose(answers.iloc[:, 0], model.predict(new), rtol=1e-5)
 
 
 def test_the_word_export_writes_the_winner_as_onnx(
