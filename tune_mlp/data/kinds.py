@@ -288,7 +288,7 @@ def _typed(name: str, column: pd.Series[Any]) -> Column | None:
     present = column[~holes].to_numpy(dtype=object)
     if len(present) == 0:
         return Column(name, "number", np.full(len(column), np.nan))
-    if all(isinstance(value, str) for value in present):
+    if isinstance(column.dtype, pd.StringDtype) or all(isinstance(value, str) for value in present):
         return None
     return _objects(name, column.to_numpy(dtype=object), holes, present)
 

@@ -14,6 +14,7 @@ from tune_mlp.data.date_parts import all_date_parts
 from tune_mlp.data.encoder import MISSING, TableColumn, TableEncoder
 from tune_mlp.data.kinds import Column, clean, read_column, some
 from tune_mlp.data.number_text import DECIMALS
+from tune_mlp.data.plain_numbers import read_plain_numbers
 from tune_mlp.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
@@ -56,9 +57,12 @@ def encode_rows(frame: pd.DataFrame, encoder: TableEncoder, na_values: tuple[str
         hint = did_you_mean(absent[0], names) if len(absent) == 1 else ""
         raise DataError(f"columns are missing that the model was trained with: {some(absent)}{hint}")
     by_source = {column.source: column for column in encoder.columns}
-    read: dict[str, Column] = {}
+    plain = [name for name in wanted if by_source[name].kind == "number" and by_source[name].decimal != ","]
+    read = read_plain_numbers(frame.rename(columns={names[name]: name for name in plain}), plain, na_values)
     faults: list[str] = []
     for name in wanted:
+        if name in read:
+            continue
         try:
             read[name] = _read(name, frame[names[name]], by_source[name], na_values)
         except DataError as error:
