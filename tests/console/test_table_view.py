@@ -54,6 +54,31 @@ def test_the_answer_alone_is_written_for_programs(folder: Path, to: str, capsys:
     assert (folder / "s.yaml").exists()
 
 
+@pytest.mark.parametrize(("rare", "uneven"), [(10, True), (20, False)])
+def test_uneven_classes_are_measured_by_class_and_may_be_weighted(folder: Path, rare: int, uneven: bool) -> None:
+    ROWS.assign(kind=["x"] * rare + ["y"] * (60 - rare)).to_csv("things.csv", index=False)
+    assert main(["data", "things.csv", "--write", "s.yaml"]) == 0
+    study = Study.load("s.yaml")
+    assert ("class_weight" in study.space) == uneven
+    assert study.measure == (("val_balanced_accuracy", "val_macro_f1") if uneven else ())
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "parts"])
+def test_an_excel_file_and_a_folder_of_parts_are_described_and_learnt(
+    folder: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if kind == "xlsx":
+        ROWS.to_excel("things.xlsx", index=False)
+    else:
+        Path("things.parts").mkdir()
+        ROWS.iloc[:20].to_csv("things.parts/a.csv", index=False)
+        ROWS.iloc[20:].to_csv("things.parts/b.csv", index=False)
+    assert main(["data", f"things.{kind}", "--target", "kind", "--write", "s.yaml"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"things.{kind}: 60 rows")
+    assert Study.load("s.yaml").data.name.partition(":")[0] == ("xlsx" if kind == "xlsx" else "csv")
+
+
 def test_the_written_study_runs_as_it_is(folder: Path, local_ray: None) -> None:
     assert main(["data", "things.csv", "--target", "colour", "--write", "s.yaml"]) == 0
     results = Study.load("s.yaml", trials=2, epochs=2, concurrent=1).run(out=folder, name="run", quiet=True)
