@@ -145,5 +145,6 @@ def test_a_name_in_another_code_of_unicode_is_found_though_it_is_spelt_with_othe
 
 
 def test_a_doubtful_guess_gives_way_to_a_list_that_is_short() -> None:
-    assert did_you_mean("val_f1", get_args(Metric)) == " (known: val_loss, val_accuracy, val_rmse, val_r2)"
+    assert did_you_mean("val_kappa", get_args(Metric)) == f" (known: {', '.join(get_args(Metric))})"
+    assert did_you_mean("val_f1", get_args(Metric)) == " (did you mean 'val_macro_f1'?)"
     assert did_you_mean("val_los", get_args(Metric)) == " (did you mean 'val_loss'?)"

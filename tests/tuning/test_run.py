@@ -443,7 +443,7 @@ def test_a_table_is_learnt_with_its_classes_by_name(tmp_path: Path) -> None:
 
 
 def test_a_metric_that_the_data_lacks_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match="metric: classification data has val_loss, val_accuracy, got metric val_rmse"):
+    with pytest.raises(StudyError, match=r"metric: classification data has val_loss, .*, got metric val_rmse"):
         run(study(metric="val_rmse"), tmp_path)
     assert not list(tmp_path.iterdir())
 
