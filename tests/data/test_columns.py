@@ -268,3 +268,10 @@ def test_few_cells_are_read_as_many_are(text: str, monkeypatch: pytest.MonkeyPat
     assert said == also_said
     assert list(few.columns) == list(many.columns)
     assert few.astype(object).to_numpy().tolist() == many.astype(object).to_numpy().tolist()
+
+
+def test_bytes_are_no_text_even_where_they_look_like_numbers(tmp_path: Path) -> None:
+    table = pd.DataFrame({"a": [str(i).encode() for i in range(N)], "b": range(N), "y": ["u", "v"] * (N // 2)})
+    table.to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(DataError, match="column 'a'"):
+        load_dataset(DataSettings(name="parquet:t.parquet", target="y"), base=tmp_path)

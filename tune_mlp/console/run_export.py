@@ -14,18 +14,22 @@ from tune_mlp.results.storage import ObjectStore
 ENDINGS = {"csv": "csv", "parquet": "parquet", "json": "json", "xlsx": "xlsx", "markdown": "md"}
 """The formats of tables, each with the ending of the file's name."""
 
+NO_TEXT = ("parquet", "xlsx", "onnx")
+"""The formats that can't be written to the standard output."""
+
 
 def export_run(run: str, to: str, what: str | None, output: Path | None) -> None:
     """Write a table in the format that was asked for, or the winner as an ONNX model."""
+    on_screen = str(output) == "-"
+    if on_screen and to in NO_TEXT:
+        raise UsageError(f"--to {to} is no text; give --output a file")
     results = Results.load(run)
     if to == "onnx":
         _export_model(results, what, output)
         return
     table = what or "trials"
     frame = getattr(results, table)
-    name, on_screen = f"{table}.{ENDINGS[to]}", str(output) == "-"
-    if on_screen and to in ("parquet", "xlsx"):
-        raise UsageError(f"--to {to} is no text; give --output a file")
+    name = f"{table}.{ENDINGS[to]}"
     if on_screen:
         with TemporaryDirectory() as folder:
             path = Path(folder) / name
@@ -43,8 +47,6 @@ def _export_model(results: Results, what: str | None, output: Path | None) -> No
 
     if what is not None:
         raise UsageError("--to onnx writes the winner's model; --what names a table")
-    if str(output) == "-":
-        raise UsageError("--to onnx is no text; give --output a file")
     path = _path(output, results.path / "best" / "model.onnx")
     model = FittedModel.load(results.path / "best")
     export_onnx(model, path)

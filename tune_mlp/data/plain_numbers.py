@@ -48,9 +48,8 @@ def _read(frame: pd.DataFrame, names: Sequence[str], words: list[str]) -> Iterat
     import pyarrow.compute as pc
 
     cells = frame[names].to_numpy(dtype=object).T
-    try:
-        texts = pa.array(cells.ravel(), pa.large_string(), from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeError):  # a column holds something else beside text
+    texts = _as_text(cells.ravel())
+    if texts is None:  # a column holds something else beside text
         if len(names) > 1:
             for half in (names[: len(names) // 2], names[len(names) // 2 :]):
                 yield from _read(frame, half, words)
@@ -60,6 +59,19 @@ def _read(frame: pd.DataFrame, names: Sequence[str], words: list[str]) -> Iterat
     for part, values in _cast(kept, slice(0, len(names)), len(frame)):
         rows = slice(part.start * len(frame), part.stop * len(frame))
         yield from _plain(names[part], cells[part], word[rows], kept[rows], values)
+
+
+def _as_text(cells: NDArray[Any]) -> Any:
+    """Return cells of text as an Arrow array; None if one of them is something else, such as bytes, which Arrow takes for text."""
+    import pandas as pd
+    import pyarrow as pa
+
+    if pd.api.types.infer_dtype(cells, skipna=True) != "string":
+        return None
+    try:
+        return pa.array(cells, pa.large_string(), from_pandas=True)
+    except (pa.ArrowInvalid, UnicodeError):  # half of a surrogate pair
+        return None
 
 
 def _cast(kept: Any, part: slice, rows: int) -> Iterator[tuple[slice, Any]]:

@@ -16,7 +16,6 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 from tune_mlp.config import DEFAULT_LOSS, eager_only
 from tune_mlp.data.arrays import as_float32, class_name, frozen
 from tune_mlp.data.dataset import Dataset, Problem
-from tune_mlp.data.split import fit_fold, may_be_missing
 from tune_mlp.data.table import make_table
 from tune_mlp.data.tabular import Inputs
 from tune_mlp.data_settings import DataSettings
@@ -27,6 +26,7 @@ from tune_mlp.records import Task
 from tune_mlp.space.space import to_config
 from tune_mlp.training.checkpoint import DESCRIPTION
 from tune_mlp.training.description import describe_model
+from tune_mlp.training.retrain import without_validation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,17 +76,16 @@ class _TunedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ship
         if len(frame) < 2:
             raise DataError(f"n_samples={len(frame)}: 2 samples are needed at least")
         dataset = self._dataset(frame, y, settings)
-        every = np.arange(len(dataset.x))
-        fold = fit_fold(dataset, every, every[:0], settings, may_be_missing(dataset))
+        problem = without_validation(Problem(dataset, ()), settings)
         params = {"loss": DEFAULT_LOSS[self._task], **(self.params or {})}
         config = to_config(params)
         name, _ = choose_engine(self.engine, eager_only=eager_only(config))
-        run = engine(name).start(config, Problem(dataset, (fold,)), 0, self.seed)
+        run = engine(name).start(config, problem, 0, self.seed)
         for epoch in range(1, self.epochs + 1):
             if not all(map(np.isfinite, run.train_epoch(epoch).scores.values())):
                 raise RunError(f"the training diverged in epoch {epoch}: its loss isn't finite")
         module = copy.deepcopy(run.module()).eval()
-        self.model_ = FittedModel(module, describe_model(config, dataset, fold, settings))
+        self.model_ = FittedModel(module, describe_model(config, dataset, problem.folds[0], settings))
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
