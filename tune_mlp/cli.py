@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tune_mlp.command_line import command_line
+from tune_mlp.commands.arguments import add_answer_format, add_run
 from tune_mlp.console.terminal import OneLineParser, guarded, leave, make_console
 from tune_mlp.errors import Interrupted, RunError, StudyError, UsageError
 from tune_mlp.search import DESCRIPTION, add_search_options, search
@@ -21,6 +23,9 @@ FORMATS = ("csv", "parquet", "json", "xlsx", "markdown", "onnx")
 """The formats of `tune-mlp export`."""
 TABLES = ("trials", "epochs", "steps", "changes")
 """The tables of a run that can be exported."""
+
+ANSWERS: tuple[str, ...] = ()
+"""The words that answer questions about a run, each a module of `tune_mlp.commands`."""
 
 EXAMPLE = """\
 examples:
@@ -165,20 +170,6 @@ def _reproduce(args: argparse.Namespace) -> None:
         )
 
 
-def _add_run(parser: OneLineParser) -> None:
-    """Add the argument RUN."""
-    parser.add_argument(
-        "run", metavar="RUN", help="The run: its folder, its address on an object store, or its name in runs/."
-    )
-
-
-def _add_answer_format(parser: OneLineParser) -> None:
-    """Add the option `--to` of a word that answers with a table."""
-    parser.add_argument(
-        "--to", choices=["text", "json", "csv", "markdown"], default="text", help="The answer's format (default: text)."
-    )
-
-
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser of `tune-mlp` and of all its words."""
     parser = OneLineParser(
@@ -223,7 +214,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--target", metavar="COLUMN", help="The column to predict (default: found by its name, else the last)."
     )
     data.add_argument("--write", type=Path, metavar="STUDY.yaml", help="Write a study that learns the table.")
-    _add_answer_format(data)
+    add_answer_format(data)
     plan = word(
         "plan", _plan, "Estimate what a search would take: time, memory, disk, and how many trials to run at once."
     )
@@ -233,7 +224,7 @@ def make_parser() -> argparse.ArgumentParser:
         _export,
         "Write a run's table of trials, epochs or steps as CSV, Parquet, JSON, Excel or Markdown, or its winner's model as ONNX.",
     )
-    _add_run(export)
+    add_run(export)
     export.add_argument("--to", required=True, choices=FORMATS, help="The file format.")
     export.add_argument(
         "--what",
@@ -251,7 +242,7 @@ def make_parser() -> argparse.ArgumentParser:
         _predict,
         "Answer for new samples with the winner of a run: the rows of a table, or pictures as .npy or IDX.",
     )
-    _add_run(predict)
+    add_run(predict)
     predict.add_argument(
         "data", metavar="DATA", help="A CSV, Parquet, Excel, .npy or IDX file of samples, or a folder of parts."
     )
@@ -259,7 +250,9 @@ def make_parser() -> argparse.ArgumentParser:
         "--output", type=Path, metavar="FILE", help="Write all answers to this .csv, .parquet, .json or .xlsx."
     )
     predict.add_argument("--proba", action="store_true", help="Add the probability of each class.")
-    _add_answer_format(predict)
+    add_answer_format(predict)
+    for module in ANSWERS:
+        importlib.import_module(f"tune_mlp.commands.{module}").add_word(word)
     reproduce = word(
         "reproduce",
         _reproduce,
@@ -301,7 +294,7 @@ def make_parser() -> argparse.ArgumentParser:
         _resume,
         "Continue a run that was interrupted or whose process was lost, or add trials to one that has ended.",
     )
-    _add_run(resume)
+    add_run(resume)
     resume.add_argument("--trials", metavar="N|+N", help="The number of trials in all, or with + how many to add.")
     resume.add_argument(
         "--time-budget", metavar="10m", help="No trial trains for longer than this; counted from its first trial on."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tune_mlp.results.answer import Answer
 from tune_mlp.results.export import export
 
 
@@ -38,6 +40,19 @@ def show_answer(
     console.print(table)
     for line in lines:
         console.print(Text(line), soft_wrap=True)
+
+
+def print_answer(console: Console, answer: Answer, to: str) -> None:
+    """Print an answer: as text the sentence, the table and how it was worked out; as JSON all of it; else the table alone."""
+    if to == "json":
+        sys.stdout.write(json.dumps(answer.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        return
+    below = [*answer.notes, *answer.method]
+    if to == "text" and answer.table.empty:
+        for line, style in ((answer.sentence, "bold"), *((line, "") for line in below)):
+            console.print(Text(line, style), soft_wrap=True)
+        return
+    show_answer(console, answer.table, to, below, [answer.sentence])
 
 
 def _cell(value: Any) -> str:

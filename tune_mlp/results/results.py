@@ -5,15 +5,15 @@ from __future__ import annotations
 import html
 import importlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 import pandas as pd
 
-from tune_mlp.errors import DataError, RunFolderError, UsageError, one_line
-from tune_mlp.records import Mode
+from tune_mlp.errors import DataError, RunFolderError, UsageError, did_you_mean, one_line
+from tune_mlp.records import BETTER, Mode
 from tune_mlp.regular_files import open_regular
 from tune_mlp.results.changes import changes_table
 from tune_mlp.results.journal import Drawn, Param, Started
@@ -127,6 +127,25 @@ class Results:
             params=found.params,
             changes=changes_table(()),
         )
+
+    def judged_by(
+        self, metric: str | None = None, mode: str | None = None, params: Sequence[str] | None = None
+    ) -> Self:
+        """Return the same trials, ranked by another metric, and with only some of the parameters; None leaves each as it is."""
+        name = self.metric if metric is None else metric
+        rank(self.trials, name, self.mode)  # refuses a metric that the table lacks
+        if mode not in (None, "min", "max"):
+            raise UsageError(f"mode: must be min or max, got {mode!r:.40}")
+        way = mode or (self.mode if name == self.metric else BETTER[name.partition("_")[2]])
+        if unknown := [param for param in params or () if param not in self.parameters]:
+            raise UsageError(
+                f"params: the run has no parameter {unknown[0]!r:.60}{did_you_mean(unknown[0], self.parameters)}"
+            )
+        kept = {
+            trial: drawn if params is None else {param: value for param, value in drawn.items() if param in params}
+            for trial, drawn in self.params.items()
+        }
+        return replace(self, metric=name, mode=cast("Mode", way), params=kept)
 
     @property
     def path(self) -> Path:

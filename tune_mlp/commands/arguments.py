@@ -1,0 +1,84 @@
+"""Arguments that several words of `tune-mlp` share."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from tune_mlp.console.terminal import OneLineParser
+
+if TYPE_CHECKING:  # pandas takes 0.4 s to import, and `--help` needs none of it
+    from tune_mlp.results.answer import Answer
+    from tune_mlp.results.results import Results
+
+TABLE_ENDINGS = (".csv", ".parquet", ".pq")
+"""The endings of a TABLE's name; anything else is a RUN."""
+
+
+class AddWord(Protocol):
+    """Adds a word to the command line: its name, the function that does it, and one sentence for its help."""
+
+    def __call__(
+        self, name: str, job: Callable[[argparse.Namespace], None], text: str, example: str = ""
+    ) -> OneLineParser: ...
+
+
+def add_run(parser: OneLineParser) -> None:
+    """Add the argument RUN."""
+    parser.add_argument(
+        "run", metavar="RUN", help="The run: its folder, its address on an object store, or its name in runs/."
+    )
+
+
+def add_run_or_table(parser: OneLineParser) -> None:
+    """Add the argument RUN|TABLE, and the options that name what a table from elsewhere doesn't say."""
+    parser.add_argument(
+        "run",
+        metavar="RUN|TABLE",
+        help="The run: its folder, its address on an object store, or its name in runs/. Or a CSV or Parquet file of trials "
+        "from anywhere.",
+    )
+    parser.add_argument("--metric", metavar="NAME", help="The metric to judge by (default: the study's).")
+    parser.add_argument("--mode", choices=["min", "max"], help="Whether a small or a large value is good.")
+    parser.add_argument(
+        "--params", metavar="A,B,...", help="The parameters to judge (default: all; a table may have to be told)."
+    )
+
+
+def add_answer_format(parser: OneLineParser) -> None:
+    """Add the option `--to` of a word that answers with a table."""
+    parser.add_argument(
+        "--to", choices=["text", "json", "csv", "markdown"], default="text", help="The answer's format (default: text)."
+    )
+
+
+def add_address(parser: OneLineParser) -> None:
+    """Add the options of a word that trains: where Ray and the data are."""
+    parser.add_argument(
+        "--address",
+        metavar="auto|ADDR",
+        help="The address of a running Ray cluster; without it, Ray is started on this machine.",
+    )
+    parser.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="The folder in which datasets are looked for first."
+    )
+
+
+def results_of(args: argparse.Namespace) -> Results:
+    """Return the results of RUN|TABLE, judged by the metric that the options name."""
+    from tune_mlp.results.results import Results
+
+    params = None if args.params is None else [name.strip() for name in args.params.split(",") if name.strip()]
+    if args.run.lower().endswith(TABLE_ENDINGS):
+        return Results.from_table(args.run, args.metric, args.mode, params)
+    return Results.load(args.run).judged_by(args.metric, args.mode, params)
+
+
+def show(args: argparse.Namespace, answer: Answer) -> None:
+    """Print an answer in the format that was asked for."""
+    from tune_mlp.console.answers import print_answer
+    from tune_mlp.console.terminal import make_console
+
+    print_answer(make_console(), answer, args.to)

@@ -1,0 +1,54 @@
+"""An answer: one plain sentence, a table, and how it was worked out. Every word that asks something of a run gives one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was found out about a run or a table of trials."""
+
+    sentence: str
+    """The answer in one sentence, for a person."""
+    table: pd.DataFrame
+    """The rows that the sentence is based on."""
+    method: tuple[str, ...]
+    """How it was worked out, in two lines at most."""
+    notes: tuple[str, ...] = ()
+    """Further lines that a person must know, such as what could not be judged."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Members of the JSON form that stand beside `rows`, such as the metric and the number of trials."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the answer as plain values for strict JSON. A number that isn't finite is null."""
+        rows = [dict(zip(self.table.columns, row, strict=True)) for row in self.table.itertuples(index=False)]
+        said = {"sentence": self.sentence, **self.facts, "rows": rows, "notes": self.notes, "method": self.method}
+        return {name: plain(value) for name, value in said.items()}
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the table; its `attrs` hold the sentence, the notes, the method and the other facts."""
+        frame = self.table.copy()
+        frame.attrs = {name: value for name, value in self.to_dict().items() if name != "rows"}
+        return frame
+
+
+def plain(value: Any) -> Any:
+    """Return a value that strict JSON can hold."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(inner) for name, inner in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(inner) for inner in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return None if value is None or value is pd.NA or value is pd.NaT else value
