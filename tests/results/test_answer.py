@@ -16,8 +16,8 @@ ANSWER = Answer(
     "Trial 3 is best.",
     pd.DataFrame({"trial": np.array([3, 1]), "score": [0.5, np.nan], "name": ["a", None]}),
     ("It was read from a table.",),
-    ("One trial has no score.",),
-    {"metric": "val_loss", "means": np.array([1.0, np.inf]), "at": {1: np.float32(0.5)}},
+    notes=("One trial has no score.",),
+    facts={"metric": "val_loss", "means": np.array([1.0, np.inf]), "at": {1: np.float32(0.5)}},
 )
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tune_mlp.results.answer import Answer
+from tune_mlp.results.answer import Answer, plain
 from tune_mlp.results.export import export
 
 
@@ -47,12 +47,19 @@ def print_answer(console: Console, answer: Answer, to: str) -> None:
     if to == "json":
         sys.stdout.write(json.dumps(answer.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
         return
+    if to != "text":
+        flat = answer.table.map(
+            lambda value: json.dumps(plain(value)) if isinstance(value, list | tuple | dict) else value
+        )
+        show_answer(console, flat, to)
+        return
     below = [*answer.notes, *answer.method]
-    if to == "text" and answer.table.empty:
+    table = answer.table if answer.shown is None else answer.shown
+    if table.empty:
         for line, style in ((answer.sentence, "bold"), *((line, "") for line in below)):
             console.print(Text(line, style), soft_wrap=True)
         return
-    show_answer(console, answer.table, to, below, [answer.sentence])
+    show_answer(console, table, to, below, [answer.sentence])
 
 
 def _cell(value: Any) -> str:

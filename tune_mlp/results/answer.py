@@ -21,6 +21,8 @@ class Answer:
     """The rows that the sentence is based on."""
     method: tuple[str, ...]
     """How it was worked out, in two lines at most."""
+    shown: pd.DataFrame | None = None
+    """The table as a person reads it, with figures in words; None where the table is it."""
     notes: tuple[str, ...] = ()
     """Further lines that a person must know, such as what could not be judged."""
     facts: Mapping[str, Any] = field(default_factory=dict)

@@ -15,6 +15,7 @@ import pandas as pd
 from tune_mlp.errors import DataError, RunFolderError, UsageError, did_you_mean, one_line
 from tune_mlp.records import BETTER, Mode
 from tune_mlp.regular_files import open_regular
+from tune_mlp.results.answer import Answer
 from tune_mlp.results.changes import changes_table
 from tune_mlp.results.journal import Drawn, Param, Started
 from tune_mlp.results.journal_reader import MOST_BYTES, read
@@ -48,6 +49,11 @@ class RunFiles(NamedTuple):
     """The folder; of a run on an object store a copy, in the user's cache folder."""
     where: Path | ObjectStore
     """The run itself."""
+
+
+def _module(name: str) -> Any:
+    """Import a module that stands above the results, or that takes a second to import, only where it is asked for."""
+    return importlib.import_module(name)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -207,9 +213,14 @@ class Results:
         """Return the winner as an estimator of scikit-learn: `results.model().predict(frame)` answers for new samples."""
         best = self.best
         seed = 0 if best is None else int(best["seed"])
-        # By name, since PyTorch takes a second to import, and the tables need none of it.
-        estimator = importlib.import_module("tune_mlp.prediction.estimator")
-        return estimator.load_estimator(self.path / "best", seed, self.study.get("data", {}))
+        return _module("tune_mlp.prediction.estimator").load_estimator(
+            self.path / "best", seed, self.study.get("data", {})
+        )
+
+    def importance(self, seed: int = 0) -> pd.DataFrame:
+        """Return which parameters matter, a row for each; its `attrs` hold the sentence, pairs and placebos."""
+        answer: Answer = _module("tune_mlp.insight.importance").importance(self, seed)
+        return answer.to_frame()
 
     @cached_property
     def steps(self) -> pd.DataFrame:
