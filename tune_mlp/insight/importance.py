@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import combinations
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -13,22 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tune_mlp.insight.defaults import default_values, nearest_point
-from tune_mlp.insight.effects import CERTAIN, RESAMPLES, Effect, Share, effects, pair_group
-from tune_mlp.insight.evidence import Candidate, Evidence, find_effects, shuffles_of
-from tune_mlp.insight.features import Feature, features
-from tune_mlp.insight.responses import responses
-from tune_mlp.insight.variance_components import Group
+from tune_mlp.insight.effects import CERTAIN, RESAMPLES, Effect, Share
+from tune_mlp.insight.evidence import shuffles_of
+from tune_mlp.insight.features import Feature
+from tune_mlp.insight.judgement import FEWEST, LEVEL, Assessment, Judged, judge, standardised
 from tune_mlp.results.answer import Answer
 from tune_mlp.results.results import Results
 
-Floats = NDArray[np.float64]
-
-FEWEST = 8
-"""Fewer trials with a score tell nothing."""
-LEVEL, PAIR_LEVEL = 0.035, 0.002
-"""How often noise alone may look like the effect of a parameter, and of a pair; together below 5 %."""
-PAIRED = 12
-"""Pairs are looked for among so many parameters, those of the greatest strength."""
 EFFECT, NO_EVIDENCE = "effect", "no evidence"
 COLUMNS = [
     "parameter",
@@ -46,54 +34,30 @@ COLUMNS = [
 ]
 
 
-@dataclass(frozen=True)
-class Judged:
-    """What a set of trials says of its parameters."""
-
-    found: Sequence[Feature]
-    evidence: Evidence
-    pairs: Sequence[tuple[int, int]]
-    pair_evidence: Evidence
-    own: Sequence[Effect]
-    pair_shares: Sequence[Share]
-    """The shares of the pairs with an effect, in the order of `pair_evidence.chosen`."""
-
-    @property
-    def with_effect(self) -> set[int]:
-        """The places of the parameters that have an effect, alone or in a pair."""
-        in_pairs = {place for pair in self.pair_evidence.chosen for place in self.pairs[pair]}
-        return {*self.evidence.chosen, *in_pairs}
-
-
 def importance(results: Results, seed: int = 0) -> Answer:
     """Say which parameters matter for the results' metric. The same seed gives the same answer."""
-    response = responses(results)
-    found, constant = features([results.params.get(int(trial), {}) for trial in response.trials])
-    facts: dict[str, Any] = {"metric": results.metric, "mode": results.mode, "trials": len(response.trials)}
-    notes = [f"{_some(constant)}: one value only, so nothing can be said"] if constant else []
-    rare = [feature.name for feature in found if feature.present.sum() < FEWEST]
-    found = [feature for feature in found if feature.present.sum() >= FEWEST]
-    count = len(response.trials)
-    scores, unit = _standardised(response.scores)
-    unjudged = [{"parameter": name, "verdict": NO_EVIDENCE} for name in (*rare, *constant)]
-    if rare and found:
-        notes.append(f"{_some(rare)}: in fewer than {FEWEST} trials, so nothing can be said")
-    fault = _cannot_judge(results.metric, count - int(response.without.sum()), found, unit)
-    if fault:
+    assessed = Assessment.of(results)
+    found, count, unit = assessed.found, len(assessed.scores), assessed.unit
+    facts: dict[str, Any] = {"metric": results.metric, "mode": results.mode, "trials": count}
+    notes = [f"{_some(assessed.constant)}: one value only, so nothing can be said"] if assessed.constant else []
+    unjudged = [{"parameter": name, "verdict": NO_EVIDENCE} for name in (*assessed.rare, *assessed.constant)]
+    if assessed.rare and found:
+        notes.append(f"{_some(assessed.rare)}: in fewer than {FEWEST} trials, so nothing can be said")
+    if assessed.fault:
         nothing = [{"parameter": feature.name, "share": 0.0, "verdict": NO_EVIDENCE} for feature in found]
         table = pd.DataFrame([*nothing, *unjudged], columns=COLUMNS)
-        return Answer(fault, table, (), notes=tuple(notes), facts={**facts, "pairs": [], "placebo": {}})
+        return Answer(assessed.fault, table, (), notes=tuple(notes), facts={**facts, "pairs": [], "placebo": {}})
     random = np.random.default_rng(seed)
-    judged = judge(found, scores, random)
+    judged = judge(found, assessed.scores, random)
     order = sorted(range(len(found)), key=lambda place: -judged.own[place].share.share)
     defaults = default_values([feature.name for feature in found]) if results.study else {}
     rows = [_row(judged, place, defaults, unit) for place in order]
     table = pd.DataFrame([*rows, *unjudged], columns=COLUMNS)
-    if response.carried:
+    if assessed.response.carried:
         notes.append(
-            f"{response.carried} stopped trials count with the gap that they had, in their last epoch, to the trials that went on"
+            f"{assessed.response.carried} stopped trials count with the gap that they had, in their last epoch, to the trials that went on"
         )
-    failures = _failures(found, response.without, random)
+    failures = _failures(found, assessed.response.without, random)
     if failures:
         notes.append(str(failures.pop("sentence")))
     pairs = _pair_rows(judged)
@@ -129,60 +93,6 @@ def _shown(feature: Feature, row: dict[str, Any]) -> dict[str, str]:
         "best": "" if row["best"] is None else _values(row["best"], feature),
         "its default costs": "" if row["at_most"] is None else f"at most {row['at_most']:.3g}",
     }
-
-
-def judge(found: Sequence[Feature], scores: Floats, random: np.random.Generator) -> Judged:
-    """Judge the features by the scores of their trials, which are standardised."""
-    views = [scores, _normal_scores(scores)]
-    mains = [Candidate(Group(feature.columns, feature.prior), feature.present) for feature in found]
-    evidence = find_effects(mains, views, LEVEL, random)
-    strongest = sorted(np.argsort(-evidence.strengths, kind="stable")[:PAIRED].tolist())
-    strongest = sorted({*strongest, *evidence.chosen[:PAIRED]})
-    pairs = [(a, b) for a, b in combinations(strongest, 2) if _both_vary(found[a], found[b])]
-    candidates = [Candidate(pair_group(found[a], found[b]), found[a].present & found[b].present) for a, b in pairs]
-    given = [mains[place].group for place in evidence.chosen]
-    pair_evidence = find_effects(candidates, views, PAIR_LEVEL, random, given)
-    certain = [pairs[place] for place in pair_evidence.chosen]
-    own, pair_shares = effects(found, pairs, evidence.chosen, certain, scores, random)
-    return Judged(found, evidence, pairs, pair_evidence, own, pair_shares)
-
-
-def _both_vary(first: Feature, second: Feature) -> bool:
-    """True if both parameters vary among the trials that have both: a choice doesn't where it is what brings the other one."""
-    both = first.present & second.present
-    return both.sum() >= FEWEST and all(np.ptp(feature.columns[both], axis=0).any() for feature in (first, second))
-
-
-def _standardised(scores: Floats) -> tuple[Floats, float]:
-    """Return the scores with mean 0 and standard deviation 1, and the old deviation: 0 where all scores are the same."""
-    largest = float(np.abs(scores).max(initial=0.0))
-    if largest == 0:
-        return scores, 0.0
-    centred = scores / largest - float((scores / largest).mean())  # the largest numbers have no squares
-    deviation = float(centred.std())
-    return (centred / deviation, deviation * largest) if deviation > 1e-12 else (np.zeros_like(scores), 0.0)
-
-
-def _normal_scores(scores: Floats) -> Floats:
-    """Return the scores' ranks as quantiles of a normal distribution; equal scores get the same."""
-    _, places, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - counts / 2) / len(scores)
-    quantiles = np.array([NormalDist().inv_cdf(float(rank)) for rank in ranks])[places]
-    return np.asarray(quantiles - quantiles.mean())
-
-
-def _cannot_judge(metric: str, scored: int, found: Sequence[Feature], unit: float) -> str:
-    """Say why nothing can be judged; empty where it can."""
-    if scored == 0:
-        return "No trial has a score, so no parameter can be judged."
-    if scored < FEWEST:
-        trials = "1 trial has" if scored == 1 else f"{scored} trials have"
-        return f"{trials} a score: at least {FEWEST} are needed to tell which parameters matter."
-    if not found:
-        return "No parameter has more than one value, so there is nothing to judge."
-    if unit == 0:
-        return f"All trials have the same {metric}: nothing here has a detectable effect."
-    return ""
 
 
 def _row(judged: Judged, place: int, defaults: dict[str, Any], unit: float) -> dict[str, Any]:
@@ -258,7 +168,7 @@ def _failures(found: Sequence[Feature], without: NDArray[np.bool_], random: np.r
     failed, count = int(without.sum()), len(without)
     if failed < 3 or count - failed < 3 or count < FEWEST:
         return {}
-    judged = judge(found, _standardised(-without.astype(np.float64))[0], random)
+    judged = judge(found, standardised(-without.astype(np.float64))[0], random)
     order = sorted(judged.with_effect, key=lambda place: -judged.own[place].share.share)
     rows = [
         {
