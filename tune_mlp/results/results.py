@@ -222,6 +222,11 @@ class Results:
         answer: Answer = _module("tune_mlp.insight.importance").importance(self, seed)
         return answer.to_frame()
 
+    def advice(self, seed: int = 0) -> pd.DataFrame:
+        """Return what to change for the next search, a row for each change; its `attrs` hold the sentence and what more trials bring."""
+        answer: Answer = _module("tune_mlp.insight.advice").advice(self, seed)[0]
+        return answer.to_frame()
+
     @cached_property
     def steps(self) -> pd.DataFrame:
         """A row a step with its loss, of the trials whose steps the study kept; see its `step_losses`."""
