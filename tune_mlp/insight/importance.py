@@ -18,6 +18,8 @@ from tune_mlp.results.answer import Answer
 from tune_mlp.results.results import Results
 
 EFFECT, NO_EVIDENCE = "effect", "no evidence"
+LEADING = 3
+"""The largest number of parameters that a search's summary names."""
 COLUMNS = [
     "parameter",
     "share",
@@ -80,6 +82,21 @@ def importance(results: Results, seed: int = 0) -> Answer:
     shown = pd.DataFrame([_shown(judged.found[place], row) for place, row in zip(order, rows, strict=True)])
     shown = shown.loc[:, (shown != "").any()]
     return Answer(_sentence(results.metric, judged, order), table, method, shown, tuple(notes), facts)
+
+
+def leading_line(results: Results) -> str:
+    """Return one line for a search's summary: the leading parameters, or that there is no evidence; empty for very few trials."""
+    assessed = Assessment.of(results)
+    if assessed.fault:
+        return ""
+    judged = judge(assessed.found, assessed.scores, np.random.default_rng(0))
+    leading = sorted(judged.with_effect, key=lambda place: -judged.own[place].share.share)[:LEADING]
+    if not leading:
+        return f"no parameter has a detectable effect on {results.metric} yet"
+    said = [
+        f"{judged.found[place].name} ({_percent(judged.own[place].share.share)} of its variance)" for place in leading
+    ]
+    return f"what matters for {results.metric}: {_listed(said)}"
 
 
 def _shown(feature: Feature, row: dict[str, Any]) -> dict[str, str]:
