@@ -15,9 +15,11 @@ import pandas as pd
 from tune_mlp.errors import DataError, RunFolderError, UsageError, did_you_mean, one_line
 from tune_mlp.records import BETTER, Mode
 from tune_mlp.regular_files import open_regular
+from tune_mlp.results.answer import Answer
 from tune_mlp.results.changes import changes_table
 from tune_mlp.results.journal import Drawn, Param, Started
 from tune_mlp.results.journal_reader import MOST_BYTES, read
+from tune_mlp.results.outcomes import OUTCOMES, OutcomesOfTrials, read_outcomes
 from tune_mlp.results.run_cache import copied
 from tune_mlp.results.run_files import read_manifest, read_study
 from tune_mlp.results.storage import ObjectStore, location
@@ -210,6 +212,30 @@ class Results:
         # By name, since PyTorch takes a second to import, and the tables need none of it.
         estimator = importlib.import_module("tune_mlp.prediction.estimator")
         return estimator.load_estimator(self.path / "best", seed, self.study.get("data", {}))
+
+    @cached_property
+    def outcomes(self) -> OutcomesOfTrials:
+        """What became of each validation sample in the best epoch of each trial that has ended and may be best; notes say what
+        couldn't be read."""
+        path = self.path / OUTCOMES
+        if not path.exists():
+            raise RunFolderError(
+                f"{self.source} has no {OUTCOMES}, which says which samples each trial got right: no trial has ended, or an "
+                "earlier version of tune-mlp wrote it"
+            )
+        found = read_outcomes(path)
+        # A state can be ahead of the journal, and population-based training takes a trial's history away.
+        epochs = self.ranked.set_index("trial")["best_epoch"].to_dict()
+        return found._replace(trials={trial: of for trial, of in found.trials.items() if epochs.get(trial) == of.epoch})
+
+    def compare(self, *trials: int) -> pd.DataFrame:
+        """Compare trials on the same validation samples: these, or without any all of them with the winner.
+
+        The frame's `attrs` hold the answer in a sentence and how it was worked out.
+        """
+        compare = importlib.import_module("tune_mlp.insight.compare")
+        answer: Answer = compare.compare(self, trials)
+        return answer.to_frame()
 
     @cached_property
     def steps(self) -> pd.DataFrame:
