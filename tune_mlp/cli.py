@@ -24,7 +24,7 @@ FORMATS = ("csv", "parquet", "json", "xlsx", "markdown", "onnx")
 TABLES = ("trials", "epochs", "steps", "changes")
 """The tables of a run that can be exported."""
 
-ANSWERS: tuple[str, ...] = ()
+ANSWERS: tuple[str, ...] = ("compare",)
 """The words that answer questions about a run, each a module of `tune_mlp.commands`."""
 
 EXAMPLE = """\
@@ -90,6 +90,7 @@ def _resume(args: argparse.Namespace) -> None:
     """Continue a run."""
     from tune_mlp.console.live_view import make_display
     from tune_mlp.console.summary import show_best_so_far, show_summary
+    from tune_mlp.insight.closing_lines import closing_lines
     from tune_mlp.results.results import find_run
     from tune_mlp.tuning.run import More, Request, resume_study  # late: ray, pandas
 
@@ -108,7 +109,7 @@ def _resume(args: argparse.Namespace) -> None:
     except Interrupted:
         show_best_so_far(console, display)
         raise
-    show_summary(console, results, args.csv)
+    show_summary(console, results, args.csv, closing_lines(results))
 
 
 def _plan(args: argparse.Namespace) -> None:

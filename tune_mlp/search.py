@@ -68,6 +68,7 @@ def search(args: argparse.Namespace) -> None:
     with large_imports():
         from tune_mlp.console.live_view import make_display
         from tune_mlp.console.summary import best_line, show_best_so_far, show_summary
+        from tune_mlp.insight.closing_lines import closing_lines
         from tune_mlp.tuning.run import Request, run_study
 
     console = make_console()
@@ -81,7 +82,7 @@ def search(args: argparse.Namespace) -> None:
     if args.quiet:
         console.print(best_line(results), soft_wrap=True, highlight=False, markup=False)
     else:
-        show_summary(console, results, args.csv)
+        show_summary(console, results, args.csv, closing_lines(results))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

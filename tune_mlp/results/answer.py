@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,14 @@ class Answer:
         rows = [dict(zip(self.table.columns, row, strict=True)) for row in self.table.itertuples(index=False)]
         said = {"sentence": self.sentence, **self.facts, "rows": rows, "notes": self.notes, "method": self.method}
         return {name: plain(value) for name, value in said.items()}
+
+    def top(self, rows: int) -> Answer:
+        """Return the answer with its first rows alone, and a note of how many more there are."""
+        more = len(self.table) - rows
+        if more <= 0:
+            return self
+        note = f"The table shows {rows} rows, and there are {more:,} more; --to json or --to csv has all."
+        return replace(self, table=self.table.head(rows), notes=(note, *self.notes))
 
     def to_frame(self) -> pd.DataFrame:
         """Return the table; its `attrs` hold the sentence, the notes, the method and the other facts."""
