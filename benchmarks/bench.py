@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from benchmarks import cells, machine, memory, real_tables, studies, whole_epochs
+from benchmarks import cells, corrected_scores, machine, memory, real_tables, studies, whole_epochs
 from benchmarks.tables import Table, terminal, write_records
 
 REPEATS, QUICK_REPEATS = 7, 3
@@ -35,6 +35,7 @@ def parts(quick: bool, repeats: int, console: Console) -> dict[str, Callable[[],
         return found | {"stock": lambda: [studies.quick_stock()]}
     found["memory"] = lambda: [memory.one_more_worker(quick)]
     found["tables"] = lambda: real_tables.measure(console)
+    found["compare"] = lambda: [corrected_scores.measure()]
     found["race"] = lambda: studies.race(3, console)
     if studies.is_compiled():  # eager would take hours
         found["grid"] = lambda: [studies.digits_grid()]
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="Smaller and fewer repetitions: under 3 minutes.")
     parser.add_argument(
-        "--only", metavar="PART,...", help="Some of: peers, epochs, pair, memory, tables, race, grid, hundred."
+        "--only", metavar="PART,...", help="Some of: peers, epochs, pair, memory, tables, compare, race, grid, hundred."
     )
     parser.add_argument(
         "--repeats", type=int, metavar="N", help=f"Repetitions (default {REPEATS}, quick {QUICK_REPEATS})."
