@@ -229,7 +229,7 @@ def test_the_word_prints_the_top_as_text_and_all_as_json(tmp_path: Path, capsys:
     assert cli.main(["compare", str(tmp_path)]) == 0
     text = capsys.readouterr().out
     assert text.count("not told apart") == 11
-    assert "The table shows 12 rows, and there are 18 more; --to json or --to csv has all." in text
+    assert "... and 18 more: --to json or --to csv has all of them." in text
     assert cli.main(["compare", str(tmp_path), "--to", "json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert len(said["rows"]) == 30

@@ -48,10 +48,19 @@ def test_the_line_says_how_many_and_names_the_command(tmp_path: Path) -> None:
     assert (
         indistinguishable_line(results) == f"1 of the 2 other trials can't be told from the winner at 95 %: {command}"
     )
-    alone = (
-        a_run(tmp_path / "alone", {0: right(950), 1: right(300)}) if (tmp_path / "alone").mkdir() is None else results
-    )
-    assert indistinguishable_line(alone).startswith("0 of the 1 other trials can't be told from the winner at 95 %")
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ((950, 300), "the other trial can be told from the winner at 95 %"),
+        ((950, 949), "the other trial cannot be told from the winner at 95 %"),
+        ((950, 300, 200), "all 2 other trials can be told from the winner at 95 %"),
+    ],
+)
+def test_the_line_is_a_plain_one_for_few_trials_too(counts: tuple[int, ...], said: str, tmp_path: Path) -> None:
+    results = a_run(tmp_path, {number: right(count) for number, count in enumerate(counts)})
+    assert indistinguishable_line(results) == f"{said}: tune-mlp compare {tmp_path}"
 
 
 def test_the_line_takes_no_time_at_the_end_of_a_search(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tune_mlp.errors import UsageError
-from tune_mlp.insight.leaders import AgainstTheWinner, against_the_winner
+from tune_mlp.insight.leaders import AgainstTheWinner, against_the_winner, how_many_alike
 from tune_mlp.insight.paired import CONFIDENCE, around, differences, holm, wilson
 from tune_mlp.insight.picked import BOOTSTRAPS, corrected_score
 from tune_mlp.insight.samples import RIGHT, SampleScores, sample_scores
@@ -137,8 +137,8 @@ def _leaders(results: Results, scores: SampleScores, notes: tuple[str, ...], see
     if others == 0:
         sentence = f"Trial {winner} is the only one to compare; its {scores.measure} is {figures}."
     else:
-        told = f"{len(alike):,} of the {others:,} other trials can't be told from the winner, trial {winner}, at 95 %"
-        sentence = f"{told}; its {scores.measure} is {figures}."
+        told = how_many_alike(len(alike), others, f"the winner, trial {winner},")
+        sentence = f"{told[0].upper()}{told[1:]}; its {scores.measure} is {figures}."
     pairs = len(scores.trials) * others // 2
     method = (
         f"{_test(scores)} of each trial against the winner on the same {scores.samples:,} validation samples, p times {pairs:,} pairs of "

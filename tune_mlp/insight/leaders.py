@@ -53,4 +53,13 @@ def indistinguishable_line(results: Results) -> str:
     told_apart = against_the_winner(scores).told_apart
     others = len(told_apart)
     alike = others - int(np.count_nonzero(told_apart))
-    return f"{alike:,} of the {others:,} other trials can't be told from the winner at 95 %: {command}"
+    return f"{how_many_alike(alike, others, 'the winner')}: {command}"
+
+
+def how_many_alike(alike: int, others: int, winner: str) -> str:
+    """Say how many of the other trials can't be told from the winner, which is named as given."""
+    if others == 1:
+        return f"the other trial {'cannot' if alike else 'can'} be told from {winner} at 95 %"
+    if alike == 0:
+        return f"all {others:,} other trials can be told from {winner} at 95 %"
+    return f"{alike:,} of the {others:,} other trials can't be told from {winner} at 95 %"

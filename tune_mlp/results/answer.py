@@ -37,7 +37,7 @@ class Answer:
         more = len(self.table) - rows
         if more <= 0:
             return self
-        note = f"The table shows {rows} rows, and there are {more:,} more; --to json or --to csv has all."
+        note = f"... and {more:,} more: --to json or --to csv has all of them."
         return replace(self, table=self.table.head(rows), notes=(note, *self.notes))
 
     def to_frame(self) -> pd.DataFrame:
