@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import zlib
 from pathlib import Path
 from typing import Any
@@ -124,4 +125,10 @@ def test_noise_and_deep_nesting_are_noted_too(tmp_path: Path) -> None:
 
 def test_what_is_no_file_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="can't read the outcomes: No such file"):
+        read_outcomes(tmp_path / "outcomes.jsonl")
+
+
+def test_a_pipe_in_the_place_of_the_file_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "outcomes.jsonl")
+    with pytest.raises(RunFolderError, match="can't read the outcomes: a pipe, where a regular file is needed"):
         read_outcomes(tmp_path / "outcomes.jsonl")
