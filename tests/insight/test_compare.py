@@ -163,8 +163,8 @@ def test_one_trial_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
         ([0, 9], "trial 9: the run has no such trial, its 5 are numbered from 0"),
         ([0, 1], "trial 1: it failed, and so has nothing that can be compared"),
         ([0, 2], "trial 2: it diverged, and so has nothing that can be compared"),
-        ([0, 3], "trial 3: it has left no outcomes: it is under way, or an earlier version of tune-mlp trained it"),
-        ([0, 4], "trial 4: it has left no outcomes: it is under way, or an earlier version of tune-mlp trained it"),
+        ([0, 3], "trial 3: it has no outcomes: it is under way, an earlier version trained it, or they are damaged"),
+        ([0, 4], "trial 4: it has no outcomes: it is under way, an earlier version trained it, or they are damaged"),
     ],
 )
 def test_a_trial_that_cant_be_compared_is_refused_in_one_line(asked: list[int], said: str, tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_trials_without_outcomes_are_left_out_and_said(tmp_path: Path) -> None:
     answer = compare(a_run(tmp_path, trials))
     assert answer.facts["winner"]["trial"] == 0
     assert answer.notes == (
-        "Left out, since they are under way or an earlier version trained them and left no outcomes: trial 2, 3.",
+        "Left out, since they have no outcomes (under way, trained by an earlier version, or damaged): trial 2, 3.",
         "The best trial, 2, is one of them; trial 0 is the best of the others.",
     )
 

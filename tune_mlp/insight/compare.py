@@ -48,7 +48,7 @@ def _chosen(results: Results, scores: SampleScores, trials: Sequence[int]) -> Sa
             raise UsageError(f"trial {trial}: it {states[trial]}, and so has nothing that can be compared")
         if trial not in there:
             raise UsageError(
-                f"trial {trial}: it has left no outcomes: it is under way, or an earlier version of tune-mlp trained it"
+                f"trial {trial}: it has no outcomes: it is under way, an earlier version trained it, or they are damaged"
             )
     places = [there[trial] for trial in trials]
     return SampleScores(scores.measure, scores.trials[places], scores.values[places], scores.seeds)
@@ -89,10 +89,10 @@ def _pairs(results: Results, scores: SampleScores) -> Answer:
 def _pairs_sentence(scores: SampleScores, rows: Sequence[dict[str, Any]]) -> str:
     if len(rows) == 1:
         (row,) = rows
-        first, other = f"rial {row['trial']}", f"rial {row['other']}"
+        first, other = row["trial"], row["other"]
         if row["verdict"] == BETTER:
-            return f"T{first} is better than t{other}: it {_by_how_much(scores, row)}."
-        return f"T{first} and t{other} can't be told apart: t{first} {_by_how_much(scores, row)}."
+            return f"Trial {first} is better than trial {other}: it {_by_how_much(scores, row)}."
+        return f"Trial {first} and trial {other} can't be told apart: trial {first} {_by_how_much(scores, row)}."
     apart = [f"trial {row['trial']} is better than trial {row['other']}" for row in rows if row["verdict"] == BETTER]
     if not apart:
         return f"None of the {len(rows)} pairs can be told apart at 95 %."

@@ -98,7 +98,7 @@ def _missing(ranked: Sequence[int], there: Sequence[int]) -> list[str]:
     named = ", ".join(map(str, sorted(missing)[:NUMBERS_SHOWN]))
     more = f" and {len(missing) - NUMBERS_SHOWN:,} more" if len(missing) > NUMBERS_SHOWN else ""
     notes = [
-        f"Left out, since they are under way or an earlier version trained them and left no outcomes: trial {named}{more}."
+        f"Left out, since they have no outcomes (under way, trained by an earlier version, or damaged): trial {named}{more}."
     ]
     if missing[0] == ranked[0]:
         notes.append(f"The best trial, {ranked[0]}, is one of them; trial {there[0]} is the best of the others.")
