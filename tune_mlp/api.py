@@ -42,7 +42,6 @@ class Study(study.Study):
         from tune_mlp.console.live_view import make_display
         from tune_mlp.console.summary import show_summary
         from tune_mlp.console.terminal import make_console
-        from tune_mlp.insight.closing_lines import closing_lines
         from tune_mlp.tuning.run import Request, run_study  # imported here, since these import ray
 
         console = make_console()
@@ -55,6 +54,8 @@ class Study(study.Study):
         )
         results = run_study(self, request, make_display(console, quiet))
         if not quiet:
+            from tune_mlp.insight.closing_lines import closing_lines  # scipy takes 0.1 s to import
+
             show_summary(console, results, request.csv, closing_lines(results))
         return results
 

@@ -90,7 +90,6 @@ def _resume(args: argparse.Namespace) -> None:
     """Continue a run."""
     from tune_mlp.console.live_view import make_display
     from tune_mlp.console.summary import show_best_so_far, show_summary
-    from tune_mlp.insight.closing_lines import closing_lines
     from tune_mlp.results.results import find_run
     from tune_mlp.tuning.run import More, Request, resume_study  # late: ray, pandas
 
@@ -109,6 +108,8 @@ def _resume(args: argparse.Namespace) -> None:
     except Interrupted:
         show_best_so_far(console, display)
         raise
+    from tune_mlp.insight.closing_lines import closing_lines  # scipy takes 0.1 s to import
+
     show_summary(console, results, args.csv, closing_lines(results))
 
 

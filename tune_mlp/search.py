@@ -68,7 +68,6 @@ def search(args: argparse.Namespace) -> None:
     with large_imports():
         from tune_mlp.console.live_view import make_display
         from tune_mlp.console.summary import best_line, show_best_so_far, show_summary
-        from tune_mlp.insight.closing_lines import closing_lines
         from tune_mlp.tuning.run import Request, run_study
 
     console = make_console()
@@ -82,6 +81,8 @@ def search(args: argparse.Namespace) -> None:
     if args.quiet:
         console.print(best_line(results), soft_wrap=True, highlight=False, markup=False)
     else:
+        from tune_mlp.insight.closing_lines import closing_lines  # scipy takes 0.1 s to import
+
         show_summary(console, results, args.csv, closing_lines(results))
 
 
