@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 
 from tests.studies import Memory, study
 from tune_mlp.records import TrialState
@@ -69,6 +70,16 @@ def some(folders: list[Path], count: int = 3) -> list[Path]:
 
 def go_on(run: Path, more: More = NOTHING_MORE, display: Memory | None = None, **request: Any) -> Results:
     return resume_study(run, more, Request(**request), display or Memory())
+
+
+def check_outcomes(results: Results) -> None:
+    """Check that each trial that may be best has left outcomes, and that they are those of its best epoch."""
+    ranked = results.ranked.set_index("trial")
+    outcomes, notes = results.outcomes
+    assert notes == ()
+    assert set(outcomes) == set(ranked.index)
+    for trial, of_trial in outcomes.items():
+        assert of_trial.values.mean() == pytest.approx(ranked["best_val_accuracy"][trial], abs=1e-9)
 
 
 def comparable(results: Results) -> tuple[pd.DataFrame, pd.DataFrame]:

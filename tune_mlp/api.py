@@ -54,7 +54,9 @@ class Study(study.Study):
         )
         results = run_study(self, request, make_display(console, quiet))
         if not quiet:
-            show_summary(console, results, request.csv)
+            from tune_mlp.insight.closing_lines import closing_lines  # scipy takes 0.1 s to import
+
+            show_summary(console, results, request.csv, closing_lines(results))
         return results
 
 

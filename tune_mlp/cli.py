@@ -24,7 +24,7 @@ FORMATS = ("csv", "parquet", "json", "xlsx", "markdown", "onnx")
 TABLES = ("trials", "epochs", "steps", "changes")
 """The tables of a run that can be exported."""
 
-ANSWERS = ("importance", "advise")
+ANSWERS = ("importance", "compare", "advise")
 """The words that answer questions about a run, each a module of `tune_mlp.commands`."""
 
 EXAMPLE = """\
@@ -108,7 +108,9 @@ def _resume(args: argparse.Namespace) -> None:
     except Interrupted:
         show_best_so_far(console, display)
         raise
-    show_summary(console, results, args.csv)
+    from tune_mlp.insight.closing_lines import closing_lines  # scipy takes 0.1 s to import
+
+    show_summary(console, results, args.csv, closing_lines(results))
 
 
 def _plan(args: argparse.Namespace) -> None:

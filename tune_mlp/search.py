@@ -81,7 +81,9 @@ def search(args: argparse.Namespace) -> None:
     if args.quiet:
         console.print(best_line(results), soft_wrap=True, highlight=False, markup=False)
     else:
-        show_summary(console, results, args.csv)
+        from tune_mlp.insight.closing_lines import closing_lines  # scipy takes 0.1 s to import
+
+        show_summary(console, results, args.csv, closing_lines(results))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

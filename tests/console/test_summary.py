@@ -56,6 +56,15 @@ def test_it_says_what_simple_answers_reach(results: Results) -> None:
     assert "for comparison" not in summary(results), "a run of an earlier version has none"
 
 
+def test_lines_of_what_else_was_found_out_stand_beside_the_winner(results: Results) -> None:
+    console = Console(file=io.StringIO(), width=60)
+    line = "3 of the 4 other trials can't be told from the winner at 95 %: tune-mlp compare 'runs/a [b]'"
+    show_summary(console, results, None, [line])
+    assert isinstance(console.file, io.StringIO)
+    said = console.file.getvalue().splitlines()
+    assert said.index(line) > next(i for i, other in enumerate(said) if other.startswith("On the test set"))
+
+
 def test_it_says_what_start_and_end_took(results: Results) -> None:
     assert "took 0:20: start 0:10, trials 0:08, test and end 0:02" in summary(results)
 

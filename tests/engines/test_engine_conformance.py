@@ -417,6 +417,41 @@ def test_regression_scores_are_in_the_targets_own_unit(start: Start, scale_targe
     assert tuple(scores) == SCORES["regression"]
 
 
+def test_the_outcomes_of_an_evaluation_say_which_samples_are_right(
+    start: Start, classes: Problem, shapes: Problem
+) -> None:
+    for on in (classes, shapes):
+        run = start(config(), on)
+        run.train_epoch(1)
+        for index in (on.folds[0].validation, on.folds[0].train[::-3]):
+            scores = run.evaluate(on.dataset.x, on.dataset.y, index)
+            assert (run.outcomes.shape, run.outcomes.dtype) == (index.shape, np.bool_)
+            assert run.outcomes.mean() == scores["accuracy"]
+            x, _ = scaled(on, index)
+            answers = run.module().eval()(x).argmax(dim=1).numpy()
+            assert np.array_equal(run.outcomes, answers == on.dataset.y[index])
+
+
+def test_the_outcomes_of_a_regression_are_errors_in_the_targets_own_unit(start: Start, curve: Problem) -> None:
+    run, data, fold = start(config(loss="mse"), curve), curve.dataset, curve.folds[0]
+    scores = validate(run, curve)
+    assert run.outcomes.dtype == np.float32
+    x, _ = scaled(curve, fold.validation)
+    predicted = fold.targets.invert(run.module().eval()(x).detach().numpy())
+    assert run.outcomes == pytest.approx(predicted - data.y[fold.validation], abs=1e-3)
+    assert np.sqrt(np.square(run.outcomes).mean()) == pytest.approx(scores["rmse"], rel=1e-6)
+
+
+def test_outcomes_of_nothing_or_of_what_is_not_finite_are_empty(start: Start, classes: Problem) -> None:
+    run = start(config(), classes)
+    run.evaluate(classes.dataset.x, classes.dataset.y, np.arange(0))
+    assert run.outcomes.shape == (0,)
+    with torch.no_grad():
+        next(iter(run.module().parameters())).fill_(math.nan)
+    validate(run, classes)
+    assert run.outcomes.shape == (0,)
+
+
 def test_evaluation_without_an_index_takes_all_samples(start: Start, classes: Problem) -> None:
     run, data = start(config(), classes), classes.dataset
     assert run.evaluate(data.x_test, data.y_test) == run.evaluate(data.x_test, data.y_test, np.arange(len(data.x_test)))

@@ -34,6 +34,16 @@ def test_the_json_form_is_strict_and_holds_plain_values() -> None:
     }
 
 
+def test_the_top_of_an_answer_says_how_many_rows_are_left_out() -> None:
+    top = ANSWER.top(1)
+    assert list(top.table["trial"]) == [3]
+    assert top.notes == (
+        "... and 1 more: --to json or --to csv has all of them.",
+        "One trial has no score.",
+    )
+    assert ANSWER.top(2) is ANSWER
+
+
 def test_the_frame_carries_the_sentence_and_leaves_the_answer_as_it_was() -> None:
     frame = ANSWER.to_frame()
     assert list(frame["trial"]) == [3, 1]

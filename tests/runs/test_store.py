@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 
 from tests.s3 import KEY, SECRET, Bucket
+from tests.snapshots import check_outcomes
 from tests.studies import Memory, study
 from tests.test_search import SEARCH, environment
 from tune_mlp import cli, search
@@ -70,6 +71,7 @@ def assert_same(ours: Results, theirs: Results) -> None:
     for mine, other in zip(comparable(ours), comparable(theirs), strict=True):
         pd.testing.assert_frame_equal(mine, other, check_exact=True)
     assert (ours.path / "best" / "model.pt").read_bytes() == (theirs.path / "best" / "model.pt").read_bytes()
+    check_outcomes(ours)
 
 
 @pytest.fixture(scope="module")

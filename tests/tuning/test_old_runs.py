@@ -43,6 +43,7 @@ def test_an_old_run_is_extended_and_says_that_other_versions_wrote_it(
     assert list(after.trials["trial"]) == [*old, len(old)]
     pd.testing.assert_frame_equal(after.epochs[after.epochs["trial"].isin(old)], before.epochs)
     assert len(pd.read_csv(tmp_path / "t.csv")) == len(old) + 1
+    assert list(after.outcomes.trials) == [len(old)], "earlier versions left none"
     versions = json.loads(path.read_text())["resumed"][-1]["versions"]
     assert versions["torch"] != "0.1"
 

@@ -6,19 +6,24 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from tests.studies import Memory
 from tune_mlp.console.board import Board
 from tune_mlp.records import EpochRecord, TrialState
-from tune_mlp.results.journal import Started
+from tune_mlp.results.journal import Ended, Event, Started
 from tune_mlp.results.journal_reader import read
+from tune_mlp.results.outcomes import OUTCOMES, Outcomes, read_outcomes, to_line
 from tune_mlp.results.storage import FolderStorage
 from tune_mlp.results.tables import build_tables, rank
+from tune_mlp.runs.history import NO_HISTORY, History, history_of
 from tune_mlp.runs.journal_writer import Journal
+from tune_mlp.training import checkpoint
 from tune_mlp.tuning.recorder import KeptFiles, Recorder
 from tune_mlp.tuning.report import Report
-from tune_mlp.tuning.trial_files import step_files, steps_file, weights_file
+from tune_mlp.tuning.trial_files import state_file, step_files, steps_file, weights_file
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ray calls what Python deprecates
 
@@ -29,12 +34,21 @@ LEADER_ALONE = KeptFiles()
 class Play:
     """A stand-in for Ray Tune that calls the recorder."""
 
-    def __init__(self, folder: Path, kept: KeptFiles = LEADER_ALONE, slots: int = 1, trials: int = 3) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        kept: KeptFiles = LEADER_ALONE,
+        slots: int = 1,
+        trials: int = 3,
+        journal: Journal | None = None,
+        history: History = NO_HISTORY,
+    ) -> None:
         self.folder = folder
         self.display = Memory()
         self.display.begin(Board("", "val_accuracy", "max", trials=9, epochs=9))
-        self.journal = Journal.create(folder / "journal.jsonl")
-        self.journal.append(Started("s", "classification", "val_accuracy", "max", 9, "eager", 10, 0, "digits", ""))
+        self.journal = journal or Journal.create(folder / "journal.jsonl")
+        if journal is None:
+            self.journal.append(Started("s", "classification", "val_accuracy", "max", 9, "eager", 10, 0, "digits", ""))
         self.said: list[str] = []
         self.recorder = Recorder(
             self.journal,
@@ -45,6 +59,7 @@ class Play:
             on_last_starts=lambda: self.said.append("last starts"),
             trials=trials,
             slots=slots,
+            history=history,
         )
 
     def trial(self, number: int) -> Any:
@@ -58,7 +73,7 @@ class Play:
     def start(self, number: int) -> None:
         self.recorder.on_trial_start(0, [], self.trial(number))
 
-    def result(self, number: int, value: float, state: str = "stopped", error: str = "") -> None:
+    def result(self, number: int, value: float, state: str = "stopped", error: str = "", outcomes: bytes = b"") -> None:
         (self.folder / weights_file(number, 1)).touch()
         metrics = dict.fromkeys(("train_loss", "train_accuracy", "val_loss", "val_accuracy"), value)
         report = Report(
@@ -70,6 +85,7 @@ class Play:
             best=value,
             weights=5,
             error=error,
+            outcomes=outcomes,
         )
         self.recorder.on_trial_result(0, [], self.trial(number), report.to_ray("val_accuracy", "max"))
 
@@ -217,3 +233,62 @@ def test_settings_taken_over_on_the_way_are_recorded(play: Play) -> None:
     play.recorder.on_trial_start(0, [], changed)
     assert list(play.trials()["lr"]) == [0.2]
     assert [type(event).__name__ for event in read(play.folder / "journal.jsonl")] == ["Started", "Drawn", "Drawn"]
+
+
+def outcomes(number: int, epoch: int = 1, right: float = 0.5) -> bytes:
+    """Return a line of outcomes."""
+    return to_line(number, Outcomes(epoch, np.arange(10)[None] < 10 * right))
+
+
+def test_the_outcomes_of_a_trial_are_written_before_its_end(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = play.folder / OUTCOMES
+    written: list[bool] = []
+    append = play.journal.append
+
+    def watched(event: Event) -> None:
+        if isinstance(event, Ended):
+            written.append(path.exists())
+        append(event)
+
+    monkeypatch.setattr(play.journal, "append", watched)
+    play.start(0)
+    play.result(0, 0.4, outcomes=outcomes(0, 1, 0.4))
+    play.result(0, 0.5, outcomes=outcomes(0, 2, 0.5))
+    assert not path.exists(), "one line a trial"
+    play.result(0, 0.3, "finished")
+    assert written == [True]
+    assert path.read_bytes() == outcomes(0, 2, 0.5)
+
+
+def test_diverged_and_failed_trials_leave_no_outcomes(play: Play) -> None:
+    for number, state in enumerate(("diverged", "failed", "stopped")):
+        play.start(number)
+        play.result(number, 0.5, outcomes=outcomes(number))
+        if state != "stopped":
+            play.result(number, 0.5, state)
+    play.recorder.close()
+    assert list(read_outcomes(play.folder / OUTCOMES).trials) == [2]
+
+
+def test_a_trial_that_no_worker_of_this_driver_has_trained_left_its_outcomes_in_its_state(tmp_path: Path) -> None:
+    play = Play(tmp_path)
+    for number in range(4):
+        play.start(number)
+        play.result(number, 0.5, outcomes=outcomes(number))
+    right = torch.tensor([[True, False, True]])
+    for number, left in (
+        (0, {"trainer": {"best_epoch": 1, "best_outcomes": right}}),
+        (1, {"trainer": {"best_epoch": 1}}),
+        (2, {}),
+    ):
+        checkpoint.save(tmp_path / state_file(number), left)
+    (tmp_path / state_file(3)).write_bytes(b"damaged")
+    history = history_of(read(play.journal.path))
+    play.journal.close()
+    again = Play(tmp_path, journal=Journal.resume(play.journal.path), history=history)
+    again.recorder.stopped_before(history, 0)
+    again.recorder.close()
+    (found,) = read_outcomes(tmp_path / OUTCOMES).trials.items()
+    assert found[0] == 0
+    assert np.array_equal(found[1].values, right)
+    again.journal.close()

@@ -11,7 +11,7 @@ import optuna
 import pandas as pd
 import pytest
 
-from tests.snapshots import REPORTING, comparable, go_on, snapshots, some
+from tests.snapshots import REPORTING, check_outcomes, comparable, go_on, snapshots, some
 from tests.studies import SPACE, Memory, study
 from tune_mlp import cli
 from tune_mlp.errors import RunFolderError, UsageError
@@ -61,6 +61,7 @@ def test_under_fifo_a_resumed_study_is_the_undisturbed_one_to_the_bit(tmp_path: 
         resumed = go_on(folder)
         for ours, theirs in zip(comparable(resumed), comparable(whole), strict=True):
             pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+        check_outcomes(resumed)
         kept = resumed.trials.set_index("trial").loc[list(before.ended)]
         assert list(kept["seconds"]) == [before.ended[trial].seconds for trial in before.ended]
         assert not list((folder / "checkpoints").iterdir())
@@ -117,6 +118,7 @@ def test_what_the_scheduler_had_decided_and_nobody_written_down_is_done(tmp_path
     assert cut
     display = Memory()
     resumed = go_on(cut[0], display=display)
+    check_outcomes(resumed)
     pd.testing.assert_frame_equal(comparable(resumed)[0], comparable(whole)[0], check_exact=True)
 
 
@@ -140,6 +142,7 @@ def test_any_search_and_scheduler_goes_on_to_its_exact_trials(
         assert list(resumed.trials["trial"]) == list(whole.trials["trial"])
         assert {trial: resumed.params[trial] for trial in before.params} == before.params
         assert resumed.best is not None
+        check_outcomes(resumed)
 
 
 def test_a_finished_run_is_extended_by_the_draws_that_would_have_come(tmp_path: Path) -> None:
@@ -156,6 +159,7 @@ def test_a_finished_run_is_extended_by_the_draws_that_would_have_come(tmp_path: 
     assert extended.best["test_accuracy"] == long.best["test_accuracy"]
     assert (extended.path / "best" / "model.pt").exists()
     assert extended.study["trials"] == 6
+    check_outcomes(extended)
 
 
 def test_a_time_budget_that_ran_out_can_be_given_again(reporting: Reporting) -> None:
@@ -163,6 +167,7 @@ def test_a_time_budget_that_ran_out_can_be_given_again(reporting: Reporting) -> 
     results = go_on(folder, More(trials="12", time_budget="0.1s"))
     assert set(results.trials["state"]) <= {"finished", "stopped"}
     assert len(results.trials) < 12
+    check_outcomes(results)
     assert len(go_on(folder, More(trials="7", time_budget="10m")).trials) == 7
 
 
@@ -229,6 +234,7 @@ def test_the_word_resume_goes_on_and_shows_the_summary(
     printed = capsys.readouterr().out
     assert "going on: " in printed
     assert "Best 4 of 4 trials" in printed
+    assert f"of the 3 other trials can't be told from the winner at 95 %: tune-mlp compare {folder}\n" in printed
     assert len(pd.read_csv("table.csv")) == 4
     assert cli.main(["resume", "nowhere"]) == 2
     assert capsys.readouterr().err == "tune-mlp: no run's folder nowhere, and no run of that name in runs/\n"

@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 
+from tests.snapshots import check_outcomes
 from tests.studies import Memory, study
 from tune_mlp.config import ACTIVATION_NAMES, LOSS_NAMES, OPTIMISER_NAMES
 from tune_mlp.data.sources import load_dataset
@@ -207,6 +208,7 @@ def test_every_scheduler_carries_a_study_to_its_end(
     assert results.best is not None
     assert results.best["test_accuracy"] > 0.5
     assert results.manifest["state"] == "finished"
+    check_outcomes(results)
 
 
 def test_asha_stops_trials_exactly_at_its_milestones(tmp_path: Path) -> None:
@@ -222,6 +224,7 @@ def test_population_based_training_changes_settings_on_the_way_and_trains_no_epo
     trained = [event for event in read(results.path / "journal.jsonl") if type(event).__name__ == "Trained"]
     done = [(event.trial, record.epoch) for event in trained for record in event.epochs]
     assert len(done) == len(set(done)) <= 6 * 6
+    check_outcomes(results)
     best = results.best
     assert best is not None
     assert json.loads((results.path / "best" / "trial.json").read_text())["epoch"] == best["best_epoch"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,8 @@ def _with_spread(row: pd.Series[Any], name: str) -> str:
     return score(name, row[name]) + (f" ± {score(name, spread)}" if pd.notna(spread) else "")
 
 
-def show_summary(console: Console, results: Results, csv: Path | None) -> None:
-    """Print the summary."""
+def show_summary(console: Console, results: Results, csv: Path | None, answers: Sequence[str] = ()) -> None:
+    """Print the summary, with lines of what else was found out about the trials."""
     console.print()
     console.print(Text(f"Best {min(TOP, len(results.ranked))} of {count(len(results.trials), 'trial')}", "bold"))
     console.print(top_list(results) if console.width < NARROW else top_table(results))
@@ -67,6 +68,8 @@ def show_summary(console: Console, results: Results, csv: Path | None) -> None:
         anew = ", trained again on all samples but the test part," if pd.notna(best.get("retrained_loss")) else ""
         line = f"On the test set, used once: trial {best['trial']}{anew} has {figures}"
         console.print(Text(line, "bold"), soft_wrap=True)
+    for line in answers:
+        console.print(Text(line), soft_wrap=True)
     if results.stand_in_for:
         dataset = results.trials.attrs["dataset"]
         console.print(Text(f"!!! Trained on {dataset}, which STOOD IN for {results.stand_in_for}.", "bold red"))

@@ -38,6 +38,11 @@ class FoldRun(Protocol):
         A loss or a weight that isn't finite ends the epoch at once, and all scores are NaN.
         """
 
+    @property
+    def outcomes(self) -> NDArray[Any]:
+        """What became of each sample of the last evaluation, in their order: bool [n], whether its class was found; or float32
+        [n, outputs], the errors in the targets' own units. It is empty where an output wasn't finite."""
+
     def evaluate(
         self, x: NDArray[Any], y: NDArray[Any], index: NDArray[Any] | None = None, further: Sequence[str] = ()
     ) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Scores of an epoch, computed from sums over its batches; a sample's outputs are kept only for further scores."""
+"""Scores of an epoch, computed from sums over its batches, and each sample's outcome; outputs are kept only for further scores."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ Best = Callable[[Floats], NDArray[np.int64]]
 class Measure(Protocol):
     """Collects the scores of one task beside the loss."""
 
-    def add(self, outputs: Floats, y: NDArray[Any]) -> None: ...
+    def add(self, outputs: Floats, y: NDArray[Any]) -> NDArray[Any]:
+        """Take in some samples, and return their outcomes."""
 
     def scores(self, n: int) -> dict[str, float]: ...
 
@@ -38,8 +39,10 @@ class Classification:
         self._best = best
         self._right = 0
 
-    def add(self, outputs: Floats, y: NDArray[Any]) -> None:
-        self._right += int(np.count_nonzero(self._best(outputs) == y))
+    def add(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
+        right: NDArray[np.bool_] = self._best(outputs) == y
+        self._right += int(np.count_nonzero(right))
+        return right
 
     def scores(self, n: int) -> dict[str, float]:
         return {"accuracy": self._right / n}
@@ -58,9 +61,10 @@ class Regression:
         self._residual, self._sum, self._square = np.zeros((3, outputs))
         self._low, self._high = np.full(outputs, math.inf), np.full(outputs, -math.inf)
 
-    def add(self, outputs: Floats, y: NDArray[Any]) -> None:
+    def add(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.float32]:
         predicted, wanted = outputs.astype(np.float64), y.astype(np.float64)
-        self._residual += np.square(predicted - wanted).sum(axis=0)
+        errors = predicted - wanted
+        self._residual += np.square(errors).sum(axis=0)
         self._low = np.minimum(self._low, wanted.min(axis=0))
         self._high = np.maximum(self._high, wanted.max(axis=0))
         if self._shift is None:  # unscaled targets may be far from 0, where the spread would be lost in rounding
@@ -68,6 +72,8 @@ class Regression:
         centred = wanted - self._shift
         self._sum += centred.sum(axis=0)
         self._square += np.square(centred).sum(axis=0)
+        in_its_unit: NDArray[np.float32] = (errors * self._std).astype(np.float32)
+        return in_its_unit
 
     def scores(self, n: int) -> dict[str, float]:
         rmse = math.sqrt(float((self._residual * np.square(self._std)).mean()) / n)
@@ -92,6 +98,8 @@ class Further(NamedTuple):
 
 
 NOTHING_FURTHER = Further((), "")
+NO_OUTCOMES = np.empty(0, np.bool_)
+"""The outcomes of no samples."""
 
 
 class RunningScores:
@@ -107,6 +115,7 @@ class RunningScores:
         self._further = further
         self._kept: list[tuple[Floats, NDArray[Any]]] = []
         """Outputs and targets, kept only for further scores."""
+        self._outcomes: list[NDArray[Any]] = []
         self._loss = 0.0
         self._n = 0
         self.finite = True
@@ -120,7 +129,7 @@ class RunningScores:
         self._n += n
         # The loss alone won't do: multi_margin's is finite for NaN outputs.
         if math.isfinite(self._loss) and np.isfinite(outputs).all():
-            self._measure.add(outputs, y)
+            self._outcomes.append(self._measure.add(outputs, y))
             if self._further.names:
                 self._kept.append((outputs, y))
         else:
@@ -130,6 +139,11 @@ class RunningScores:
         if not self.finite or self._n == 0:
             return nan_scores(self._task, self._further.names)
         return {"loss": self._loss / self._n, **self._measure.scores(self._n), **self._further_scores()}
+
+    def outcomes(self) -> NDArray[Any]:
+        """Return what became of each sample, in the order in which they were added: a class that is right or wrong, or the
+        error of each target in its own unit. It is empty where something wasn't finite."""
+        return np.concatenate(self._outcomes) if self.finite and self._outcomes else NO_OUTCOMES
 
     def _further_scores(self) -> dict[str, float]:
         if not self._further.names:

@@ -62,9 +62,7 @@ def advice(results: Results, seed: int = 0) -> tuple[Answer, list[Change]]:
     facts["more_trials"] = {"trials": len(assessed.scores), "gain": gain, "low": low, "high": high, "seconds": cost}
     takes = f", for about {cost:.0f} s" if cost else ""
     note = f"{len(assessed.scores)} more trials of the same space would bring about {gain:.2g} ({low:.2g} to {high:.2g}) in {results.metric}{takes}"
-    answer = Answer(
-        _sentence(changes), pd.DataFrame(rows, columns=COLUMNS), METHOD, _shown(rows), notes=(note,), facts=facts
-    )
+    answer = Answer(_sentence(changes), pd.DataFrame(rows, columns=COLUMNS), METHOD, (note,), facts, _shown(rows))
     return answer, changes
 
 

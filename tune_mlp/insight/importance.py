@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tune_mlp.command_line import command_line
 from tune_mlp.insight.defaults import default_values, nearest_point
 from tune_mlp.insight.effects import CERTAIN, RESAMPLES, Effect, Share
 from tune_mlp.insight.evidence import shuffles_of
@@ -81,7 +82,7 @@ def importance(results: Results, seed: int = 0) -> Answer:
     )
     shown = pd.DataFrame([_shown(judged.found[place], row) for place, row in zip(order, rows, strict=True)])
     shown = shown.loc[:, (shown != "").any()]
-    return Answer(_sentence(results.metric, judged, order), table, method, shown, tuple(notes), facts)
+    return Answer(_sentence(results.metric, judged, order), table, method, tuple(notes), facts, shown)
 
 
 def leading_line(results: Results) -> str:
@@ -90,13 +91,14 @@ def leading_line(results: Results) -> str:
     if assessed.fault:
         return ""
     judged = judge(assessed.found, assessed.scores, np.random.default_rng(0))
+    command = command_line("importance", results.files.where if results.files else results.source)
     leading = sorted(judged.with_effect, key=lambda place: -judged.own[place].share.share)[:LEADING]
     if not leading:
-        return f"no parameter has a detectable effect on {results.metric} yet"
+        return f"no parameter has a detectable effect on {results.metric}: {command}"
     said = [
         f"{judged.found[place].name} ({_percent(judged.own[place].share.share)} of its variance)" for place in leading
     ]
-    return f"what matters for {results.metric}: {_listed(said)}"
+    return f"{_listed(said)} {'decides' if len(said) == 1 else 'decide'} {results.metric}: {command}"
 
 
 def _shown(feature: Feature, row: dict[str, Any]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,18 +21,27 @@ class Answer:
     """The rows that the sentence is based on."""
     method: tuple[str, ...]
     """How it was worked out, in two lines at most."""
-    shown: pd.DataFrame | None = None
-    """The table as a person reads it, with figures in words; None where the table is it."""
     notes: tuple[str, ...] = ()
     """Further lines that a person must know, such as what could not be judged."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Members of the JSON form that stand beside `rows`, such as the metric and the number of trials."""
+    shown: pd.DataFrame | None = None
+    """The table as a person reads it, with figures in words; None where the table is it."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the answer as plain values for strict JSON. A number that isn't finite is null."""
         rows = [dict(zip(self.table.columns, row, strict=True)) for row in self.table.itertuples(index=False)]
         said = {"sentence": self.sentence, **self.facts, "rows": rows, "notes": self.notes, "method": self.method}
         return {name: plain(value) for name, value in said.items()}
+
+    def top(self, rows: int) -> Answer:
+        """Return the answer with its first rows alone, and a note of how many more there are."""
+        more = len(self.table) - rows
+        if more <= 0:
+            return self
+        note = f"... and {more:,} more: --to json or --to csv has all of them."
+        shown = None if self.shown is None else self.shown.head(rows)
+        return replace(self, table=self.table.head(rows), shown=shown, notes=(note, *self.notes))
 
     def to_frame(self) -> pd.DataFrame:
         """Return the table; its `attrs` hold the sentence, the notes, the method and the other facts."""

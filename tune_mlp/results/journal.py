@@ -11,16 +11,15 @@ takes lines without `n` up to the first line that has one.
 
 from __future__ import annotations
 
-import json
 import math
 import re
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 from tune_mlp.records import ENGINE_NAMES, EpochRecord, Mode, Task, TrialState
 from tune_mlp.results.plain_text import checked, escaped, escaped_error
+from tune_mlp.results.sealed_lines import sealed, unsealed
 
 FORMAT = 2
 """The format that is written."""
@@ -162,8 +161,6 @@ EVENT_NAMES = {kind: name for name, kind in EVENTS.items()}
 
 # Only metrics may be non-finite, and a metric is never text: so these words can't be mistaken for a parameter that reads "nan".
 _NON_FINITE = {repr(value): value for value in (math.nan, math.inf, -math.inf)}
-_CHECKSUM = b',"crc":"%08x"}'
-_CHECKSUM_LENGTH = len(_CHECKSUM % 0)
 _DIGEST = re.compile("([0-9a-f]{64})?")
 
 _T = TypeVar("_T")
@@ -313,25 +310,15 @@ def _read_fields(kind: type[Any], data: Any) -> Any:
     return kind(**values)
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of strict JSON")
-
-
 def to_line(event: Event, number: int, at: float) -> bytes:
     """Return the event as line `number` of the file, with its newline."""
     data = {"event": EVENT_NAMES[type(event)], **_write_fields(event), "n": number, "at": round(at, 3)}
-    return _seal(json.dumps(data, allow_nan=False, separators=(",", ":")).encode()) + b"\n"
+    return sealed(data)
 
 
 def from_line(line: bytes) -> Line:
     """Read a whole line without its newline; a ValueError says what is wrong with it."""
-    body = line[:-_CHECKSUM_LENGTH] + b"}"
-    if _seal(body) != line:
-        raise ValueError("the checksum doesn't fit; the line was changed or damaged")
-    try:
-        data = _DICT(json.loads(body.decode(), parse_constant=_no_constant))
-    except RecursionError:
-        raise ValueError("nested too deep") from None
+    data = unsealed(line)
     name = data.pop("event", None)
     if not isinstance(name, str) or name not in EVENTS:
         raise ValueError(f"unknown event {name!r:.40}")
@@ -348,7 +335,3 @@ def from_line(line: bytes) -> Line:
     if isinstance(event, Trained) and not _DIGEST.fullmatch(event.weights_digest):
         raise ValueError(f"weights_digest: must be empty or 64 digits of 0-9a-f, got {event.weights_digest!r:.70}")
     return Line(event, number, at)
-
-
-def _seal(body: bytes) -> bytes:
-    return body[:-1] + _CHECKSUM % zlib.crc32(body)

@@ -19,6 +19,7 @@ from tune_mlp.results.answer import Answer
 from tune_mlp.results.changes import changes_table
 from tune_mlp.results.journal import Drawn, Param, Started
 from tune_mlp.results.journal_reader import MOST_BYTES, read
+from tune_mlp.results.outcomes import OUTCOMES, OutcomesOfTrials, read_outcomes
 from tune_mlp.results.run_cache import copied
 from tune_mlp.results.run_files import read_manifest, read_study
 from tune_mlp.results.storage import ObjectStore, location
@@ -225,6 +226,30 @@ class Results:
     def advice(self, seed: int = 0) -> pd.DataFrame:
         """Return what to change for the next search, a row for each change; its `attrs` hold the sentence and what more trials bring."""
         answer: Answer = _module("tune_mlp.insight.advice").advice(self, seed)[0]
+        return answer.to_frame()
+
+    @cached_property
+    def outcomes(self) -> OutcomesOfTrials:
+        """What became of each validation sample in the best epoch of each trial that has ended and may be best; notes say what
+        couldn't be read."""
+        path = self.path / OUTCOMES
+        if not path.exists():
+            raise RunFolderError(
+                f"{self.source} has no {OUTCOMES}, which says which samples each trial got right: no trial has ended, or an "
+                "earlier version of tune-mlp wrote it"
+            )
+        found = read_outcomes(path)
+        # A state can be ahead of the journal, and population-based training takes a trial's history away.
+        epochs = self.ranked.set_index("trial")["best_epoch"].to_dict()
+        return found._replace(trials={trial: of for trial, of in found.trials.items() if epochs.get(trial) == of.epoch})
+
+    def compare(self, *trials: int) -> pd.DataFrame:
+        """Compare trials on the same validation samples: these, or without any all of them with the winner.
+
+        The frame's `attrs` hold the answer in a sentence and how it was worked out.
+        """
+        compare = importlib.import_module("tune_mlp.insight.compare")
+        answer: Answer = compare.compare(self, trials)
         return answer.to_frame()
 
     @cached_property

@@ -13,6 +13,7 @@ import platformdirs
 
 from tune_mlp.errors import RunFolderError
 from tune_mlp.regular_files import user_id
+from tune_mlp.results.outcomes import OUTCOMES
 from tune_mlp.results.storage import FolderStorage, ObjectStore
 
 JOURNAL = "journal.jsonl"
@@ -27,6 +28,7 @@ FILES = (
     "report.html",
     "best/model.pt",
     "best/trial.json",
+    OUTCOMES,
     JOURNAL,
 )
 """What a run's folder holds to be read. No other name is fetched: a store's names are anybody's."""

@@ -99,24 +99,30 @@ class StoreSync:
             wait = min(max(SECONDS, SHARE * (time.monotonic() - began)), AT_LEAST_EVERY)
 
     def _bring(self) -> None:
+        changed: list[tuple[str, Path, tuple[int, int]]] = []
+        journal = b""
         for name, path in self._files():
             status = path.stat()
             state = (status.st_mtime_ns, status.st_size)
             if self._brought.get(name) != state:
-                self._store.write(name, path.read_bytes())
-                self._brought[name] = state
+                changed.append((name, path, state))
+                journal = path.read_bytes() if name == JOURNAL else journal
+        for name, path, state in reversed(changed):
+            self._store.write(name, journal if name == JOURNAL else path.read_bytes())
+            self._brought[name] = state
         while self._to_remove:
             self._store.within(CHECKPOINTS).remove(self._to_remove[0])
             self._to_remove.popleft()
 
     def _files(self) -> list[tuple[str, Path]]:
-        """Return the files to copy, the journal last: where the journal is, everything that a resume needs is there, too."""
+        """Return the files to copy, the journal first. It is read first and written last: where the journal is, everything that it
+        tells of is there, too, and everything that a resume needs."""
         found = []
         for path in self._folder.rglob("*"):
             parts = path.relative_to(self._folder).parts
             if parts[0] != CHECKPOINTS and not any(part.startswith(".") for part in parts) and path.is_file():
                 found.append(("/".join(parts), path))
-        return sorted(found, key=lambda file: (file[0] == JOURNAL, file[0]))
+        return sorted(found, key=lambda file: (file[0] != JOURNAL, file[0]))
 
 
 class HandedOver(Storage):

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,11 @@ class Trainer:
         """The epoch with the best metric; of several the one with the lowest validation loss, and of these the first."""
         self.best_metrics: dict[str, float] = {}
         """The mean of each metric in the best epoch."""
+        self.best_outcomes: NDArray[Any] | None = None
+        """What became of each validation sample in the best epoch, in the order of the dataset, whatever fold it was in: bool [seeds,
+        samples], whether its class was found; or float32 [seeds, samples, targets], the errors in the targets' own units.
+
+        It is None where there is no best epoch, or where an earlier version left it out of the state."""
 
     @property
     def done(self) -> bool:
@@ -95,6 +101,7 @@ class Trainer:
         if self._rank(metrics) < self._rank(self.best_metrics):
             self.best_epoch, self.best_metrics = self.epoch, metrics
             self._best_weights = [copied(run.module().state_dict()) for run in self._runs]
+            self.best_outcomes = self._outcomes()
         return records
 
     def _rank(self, metrics: Mapping[str, float]) -> tuple[float, float]:
@@ -142,6 +149,18 @@ class Trainer:
         """
         return [copied(weights) for weights in self._best_weights]
 
+    @cached_property
+    def _dataset_order(self) -> NDArray[np.int64]:
+        """The places of all folds' validation samples, in the order of the dataset."""
+        return np.argsort(np.concatenate([fold.validation for fold in self._job.problem.folds]), kind="stable")
+
+    def _outcomes(self) -> NDArray[Any]:
+        """Return the outcomes of all runs' last evaluations, as `best_outcomes` has them."""
+        folds = len(self._job.problem.folds)
+        outcomes = [run.outcomes for run in self._runs]
+        by_seed = (np.concatenate(outcomes[i : i + folds]) for i in range(0, len(outcomes), folds))
+        return np.stack([of_one_seed[self._dataset_order] for of_one_seed in by_seed])
+
     def weights_digest(self) -> str:
         """Return the digest of the current weights of all runs, seed by seed, fold by fold."""
         return weights_digest(*(run.module().state_dict() for run in self._runs))
@@ -156,7 +175,7 @@ class Trainer:
     def forget_best(self) -> None:
         """Begin the search for the best epoch, and the patience, again: the state that was loaded is another trial's."""
         self._patience = Patience(self._patience.limit, self._patience.mode)
-        self.best_epoch, self.best_metrics, self._best_weights = None, {}, []
+        self.best_epoch, self.best_metrics, self._best_weights, self.best_outcomes = None, {}, [], None
 
     def state(self) -> dict[str, Any]:
         """Return all that a later `load_state` needs to go on bit for bit, as copied tensors and plain values."""
@@ -167,6 +186,7 @@ class Trainer:
             "best_epoch": self.best_epoch,
             "best_metrics": dict(self.best_metrics),
             "best_weights": self.best_weights(),
+            "best_outcomes": None if self.best_outcomes is None else torch.from_numpy(self.best_outcomes.copy()),
             "runs": [run.state() for run in self._runs],
         }
 
@@ -180,6 +200,8 @@ class Trainer:
         self.best_epoch = state["best_epoch"]
         self.best_metrics = dict(state["best_metrics"])
         self._best_weights = [copied(weights) for weights in state["best_weights"]]
+        left: torch.Tensor | None = state.get("best_outcomes")
+        self.best_outcomes = None if left is None else left.numpy().copy()
 
 
 def test_weights(job: TrainJob, weights: Sequence[Weights]) -> dict[str, float]:

@@ -13,13 +13,15 @@ from tune_mlp.console.board import Display
 from tune_mlp.errors import RunError, StorageError, one_line
 from tune_mlp.records import TrialState
 from tune_mlp.results.journal import Decided, Drawn, Ended, Reason, Trained
+from tune_mlp.results.outcomes import OUTCOMES
 from tune_mlp.results.state import RANKED
 from tune_mlp.results.storage import Storage
 from tune_mlp.runs.history import NO_HISTORY, History
 from tune_mlp.runs.journal_writer import Journal
+from tune_mlp.runs.outcomes_writer import OutcomesWriter
 from tune_mlp.tuning.report import Report
 from tune_mlp.tuning.trainable import CANNOT_START
-from tune_mlp.tuning.trial_files import state_file, step_files, weights_files
+from tune_mlp.tuning.trial_files import outcomes_left, state_file, step_files, weights_files
 
 LOST_AT_START = 20
 """So many workers may be lost one after the other, each before it had begun to train, and no trial is blamed for it."""
@@ -74,6 +76,9 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         self._since: dict[int, float] = {}
         """Its seconds since then."""
         self._params: dict[int, Any] = {}
+        self._outcomes = OutcomesWriter(journal.path.with_name(OUTCOMES))
+        self._best_outcomes: dict[int, bytes] = {}
+        """The line of outcomes of each trial that hasn't ended, as far as its workers have told it."""
         self._leader = journal.state.leader
         self._training: set[int] = set()
         """The trials that have a worker."""
@@ -117,6 +122,8 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
             raise StorageError(report.error)
         for name, content in (report.files or {}).items():
             self._files.write(name, content)  # the worker's store can't be reached
+        if report.outcomes:
+            self._best_outcomes[number] = report.outcomes
         if report.records:
             self._journal.append(
                 Trained(number, tuple(report.records), report.node, report.weights, report.weights_digest)
@@ -196,9 +203,18 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
             return
         self._training.discard(number)
         seconds = self._open.pop(number) + self._since.pop(number, 0.0)
+        self._write_outcomes(number, state)
         self._journal.append(Ended(number, state, seconds, error, reason))
         self._display.trial_ended(number, state, error)
         self._keep_leader(number, state)
+
+    def _write_outcomes(self, number: int, state: TrialState) -> None:
+        """Write what became of each sample in the best epoch of a trial that may be best, before its end is written: what has ended
+        is never trained again. A trial that no worker of this driver has trained left its outcomes in its state."""
+        line = self._best_outcomes.pop(number, b"")
+        if state in RANKED and (line := line or outcomes_left(self._files, number)):
+            self._journal.check()
+            self._outcomes.append(line)
 
     def _keep_leader(self, number: int, state: TrialState) -> None:
         """Remove the weights of the trial that doesn't lead, or leads no longer."""

@@ -10,7 +10,7 @@ from typing import Any
 from tune_mlp.records import EpochRecord, Mode, TrialState, mean_metrics
 from tune_mlp.runs.history import WORST
 
-TAKEN = ("records", "files", "note")
+TAKEN = ("records", "files", "note", "outcomes")
 """What the driver takes out of a result, so that Ray doesn't keep it."""
 
 
@@ -36,6 +36,8 @@ class Report:
     """A warning for the person who runs the study."""
     files: dict[str, bytes] | None = None
     """Files that the worker couldn't write, by name."""
+    outcomes: bytes = b""
+    """The line of the best epoch's outcomes; empty where the driver has it."""
 
     def curve(self, metric: str) -> list[tuple[int, float]]:
         """Return the metric of each epoch, the mean over its folds."""
@@ -65,6 +67,7 @@ class Report:
             "error": self.error,
             "note": self.note,
             "files": self.files or {},
+            "outcomes": self.outcomes,
         }
 
     @classmethod

@@ -18,6 +18,7 @@ from tune_mlp.data.dataset import Problem
 from tune_mlp.errors import StorageError, one_line
 from tune_mlp.imports import large_imports
 from tune_mlp.records import EpochRecord, Mode, TrialState
+from tune_mlp.results.outcomes import Outcomes, to_line
 from tune_mlp.results.storage import Storage
 from tune_mlp.space.space import to_config
 from tune_mlp.tuning.report import Report
@@ -112,6 +113,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         """What this actor knows of the trial's epochs."""
         self._unsaid: list[EpochRecord] = []
         """The epochs that a restored state holds and the journal may lack."""
+        self._told: int | None = None
+        """The best epoch whose outcomes the driver was told."""
         self._started = time.monotonic()
 
     def _ready(self, from_state: bool = True) -> Trainer:
@@ -172,7 +175,15 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
             best=trainer.best_metrics.get(self._job.metric),
             weights=trainer.weights,
             weights_digest=trainer.weights_digest() if records else "",
+            outcomes=self._new_outcomes(trainer),
         )
+
+    def _new_outcomes(self, trainer: Trainer) -> bytes:
+        """Return the line of the best epoch's outcomes, unless the driver was told already."""
+        if trainer.best_epoch is None or trainer.best_outcomes is None or trainer.best_epoch == self._told:
+            return b""
+        self._told = trainer.best_epoch
+        return to_line(self._trial, Outcomes(trainer.best_epoch, trainer.best_outcomes))
 
     def _report(self, state: TrialState, **facts: Any) -> Report:
         note, self._files.note = self._files.note, ""
@@ -198,7 +209,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         state = checkpoint.load(Path(checkpoint_dir) / STATE_FILE)
         trainer = self._ready(from_state=False)
         trainer.load_state(state["trainer"])
-        self._records, self._unsaid = [], []
+        self._records, self._unsaid, self._told = [], [], None
         if state["trial"] == self._trial:  # set aside for a while
             self._files.best_is_kept(trainer.best_epoch)
         else:  # taken over from a better one: its history isn't this trial's

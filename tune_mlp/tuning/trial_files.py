@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tune_mlp.errors import RunError, StoreError
 from tune_mlp.records import EpochRecord
+from tune_mlp.results.outcomes import Outcomes, to_line
 from tune_mlp.results.storage import Storage
 
 if TYPE_CHECKING:  # torch takes two seconds to import, and the driver can do without until the end
@@ -41,6 +42,20 @@ def steps_file(trial: int, epoch: int) -> str:
 def step_files(trial: int) -> str:
     """Return a glob for a trial's step-loss files."""
     return f"steps-{trial:05d}-*.pt"
+
+
+def outcomes_left(files: Storage, trial: int) -> bytes:
+    """Return the outcomes of the best epoch of a trial's state as a line; empty where there are none, or no state can be read."""
+    with contextlib.suppress(
+        RunError, AttributeError, KeyError, TypeError, ValueError
+    ):  # it needn't be a state of ours
+        if (content := files.read(state_file(trial))) is not None:
+            from tune_mlp.training import checkpoint
+
+            state = checkpoint.unpacked(content, state_file(trial)).get("trainer", {})
+            if (values := state.get("best_outcomes")) is not None:
+                return to_line(trial, Outcomes(state["best_epoch"], values.numpy()))
+    return b""
 
 
 class TrialFiles:

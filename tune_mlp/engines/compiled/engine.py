@@ -23,7 +23,7 @@ from tune_mlp.engines.compiled.cache import note_compiled
 from tune_mlp.engines.compiled.eval_order import evaluation_order
 from tune_mlp.engines.compiled.sparse import read_only
 from tune_mlp.engines.denormals import denormals_as_zero
-from tune_mlp.engines.running_scores import Further, RunningScores, nan_scores
+from tune_mlp.engines.running_scores import NO_OUTCOMES, Further, RunningScores, nan_scores
 from tune_mlp.engines.tiny_epochs import train_tiny_epochs
 from tune_mlp.models.dropout import draw_masks, mask_generator
 from tune_mlp.models.mlp import build_mlp
@@ -49,6 +49,7 @@ class CompiledRun:
         self._fold: Fold = problem.folds[fold]
         self._fold_number = fold
         self._seed = seed
+        self.outcomes = NO_OUTCOMES
         features, outputs = problem.inputs(fold), self._dataset.outputs
         self._model = build_mlp(features, outputs, config, derive(seed, "weights", fold))
         self._net, self._batches_seen = _shared_net(self._model, config)
@@ -116,10 +117,12 @@ class CompiledRun:
     def evaluate(
         self, x: NDArray[Any], y: NDArray[Any], index: NDArray[Any] | None = None, further: Sequence[str] = ()
     ) -> dict[str, float]:
+        order = None
         if index is None:
             index = np.arange(len(x))
         elif self._sparse:  # these are evaluated again in each epoch
-            index = evaluation_order(x, index)
+            order = evaluation_order(x, index)
+            index = order.rows
         wanted_too = Further(further, self._config.loss)
         running = RunningScores(self._dataset.task, self._fold.targets, _largest_outputs, wanted_too)
         samples = max(1, len(index)) if self._sparse else CHUNK  # pictures are read where they stand
@@ -129,6 +132,9 @@ class CompiledRun:
             chunk = self._chunk(x, rows, wanted, EVALUATED_TOGETHER)
             kernels.run_batches(False, self._net, chunk, self._optimiser, self._scratch_for(chunk.size))
             running.add(chunk.outputs, wanted, chunk.losses, chunk.size)
+        self.outcomes = running.outcomes()
+        if order is not None and running.finite:
+            self.outcomes = order.undone(self.outcomes)
         return running.scores()
 
     def _chunk(self, x: NDArray[Any], rows: NDArray[np.int64], wanted: NDArray[Any], size: int) -> Chunk:

@@ -6,7 +6,7 @@ order, and 339 in the order in which the pictures come.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +19,34 @@ TOGETHER = 1024
 """The number of pictures that are turned into float32 at a time, for memory's sake."""
 
 Rows = NDArray[np.int64]
-_KEPT: dict[int, tuple[NDArray[Any], Rows]] = {}
+
+
+class EvaluationOrder(NamedTuple):
+    """The order in which some rows of a dataset are evaluated."""
+
+    places: Rows
+    """The place of each among the rows as they were given."""
+    rows: Rows
+
+    def undone(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return the values, one for each row in this order, in the order in which the rows were given."""
+        found = np.empty_like(values)
+        found[self.places] = values
+        return found
+
+
+_KEPT: dict[int, tuple[NDArray[Any], EvaluationOrder]] = {}
 """The orders by the id of the rows that were asked about, which are kept with them, so that the id stays theirs."""
 MOST_KEPT = 32
 
 
-def evaluation_order(pictures: NDArray[Any], rows: NDArray[Any]) -> Rows:
-    """Return the rows in such an order, which is worked out once in a process."""
+def evaluation_order(pictures: NDArray[Any], rows: NDArray[Any]) -> EvaluationOrder:
+    """Return such an order of the rows, which is worked out once in a process."""
     if id(rows) not in _KEPT:
         if len(_KEPT) == MOST_KEPT:
             _KEPT.clear()
-        _KEPT[id(rows)] = rows, rows[_order(pictures, rows)].astype(np.int64)
+        places = _order(pictures, rows)
+        _KEPT[id(rows)] = rows, EvaluationOrder(places, rows[places].astype(np.int64))
     return _KEPT[id(rows)][1]
 
 

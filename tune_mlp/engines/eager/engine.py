@@ -20,7 +20,7 @@ from tune_mlp.engines.denormals import denormals_as_zero
 from tune_mlp.engines.eager.augment import augmented
 from tune_mlp.engines.eager.losses import LOSSES, loss_targets, weighted
 from tune_mlp.engines.eager.optimisers import OPTIMISERS, add_l1, as_float32, build_optimiser, penalised_weights
-from tune_mlp.engines.running_scores import Further, RunningScores, nan_scores
+from tune_mlp.engines.running_scores import NO_OUTCOMES, Further, RunningScores, nan_scores
 from tune_mlp.engines.tiny_epochs import train_tiny_epochs
 from tune_mlp.models.build import build_model
 from tune_mlp.models.dropout import Dropout, draw_by_batch, mask_generator
@@ -40,6 +40,7 @@ class EagerRun:
         self._fold_number = fold
         self._seed = seed
         self._device = torch.device(device)
+        self.outcomes = NO_OUTCOMES
         data = self._dataset
         self._model = build_model(
             problem.inputs(fold), data.shape, data.outputs, config, derive(seed, "weights", fold)
@@ -137,6 +138,7 @@ class EagerRun:
                 outputs = self._outputs(torch.from_numpy(scaled).to(self._device))
                 loss = self._loss(outputs, loss_targets(self._config.loss, labels, self._dataset.outputs))
                 running.add(outputs.cpu().numpy(), wanted, loss.reshape(1).cpu().numpy(), len(wanted))
+        self.outcomes = running.outcomes()
         return running.scores()
 
     def _outputs(self, x: torch.Tensor) -> torch.Tensor:
