@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import shlex
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,8 +16,9 @@ from typing import NamedTuple
 from tune_mlp.console.board import Display
 from tune_mlp.console.terminal import say_error
 from tune_mlp.errors import ENDING, Interrupted, RunFolderError, StorageError, UsageError
+from tune_mlp.records import TrialState, spread
 from tune_mlp.results.followups import followup_folder
-from tune_mlp.results.journal import Drawn, Event, Started
+from tune_mlp.results.journal import Drawn, Event, Looked, Started, Tested
 from tune_mlp.results.journal_reader import read
 from tune_mlp.results.results import Results
 from tune_mlp.results.run_cache import JOURNAL
@@ -127,6 +129,39 @@ class FollowedRun:
     def weights(self, kind: str) -> Storage:
         """Return the storage that holds the best weights of a follow-up's trials."""
         return FolderStorage(followup_folder(self.results.path, kind).resolve() / CHECKPOINTS)
+
+    def look(self, kind: str, trial: int) -> None:
+        """Measure the nets of a trial's configuration on the test part, and record it in the run's journal as one look.
+
+        A look at the same nets is never taken twice, and none is taken where the data have no test part.
+        """
+        from tune_mlp.tuning.winner import Examiner  # late: torch
+
+        assert self.journal is not None, "a run that is only read takes no looks"
+        folder = followup_folder(self.results.path, kind)
+        results = Results.load(folder)
+        rows = results.trials
+        nets = rows[(rows["again"] == trial) & (rows["state"] == TrialState.FINISHED.value)]
+        looked = [(look.followup, look.trial, look.nets) for look in self.journal.state.looked]
+        prepared = self.prepared
+        if (kind, trial, len(nets)) in looked or not len(prepared.problem.dataset.x_test):
+            return
+        examiner = Examiner(prepared.study, prepared.problem, prepared.engine, self.weights(kind), results)
+        with Journal.resume(folder / JOURNAL) as journal:
+            scores = []
+            for number in map(int, nets["trial"]):
+                tested = journal.state.trials[number].tested
+                if tested is None:
+                    tested = Tested(number, examiner.examine(number).scores)
+                    journal.append(tested)
+                scores.append(tested.metrics)
+        means: dict[str, float] = {}
+        for name in (name for name in scores[0] if not name.endswith("_std")):
+            values = [score[name] for score in scores]
+            means[name] = math.fsum(values) / len(values)
+            if len(values) > 1:
+                means[f"{name}_std"] = spread(values)
+        self.journal.append(Looked(trial, means, kind, len(nets)))
 
     def rehearse(self, epochs: Mapping[int, int]) -> list[Event]:
         """Train trials from their own seeds for so many epochs each, and keep nothing; return the events, one for each epoch."""
