@@ -28,10 +28,10 @@ REQUEST = Request(command=("tune-mlp", "confirm"))
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_a_resumed_run_is_replayed_to_the_bit_and_confirmed(tmp_path: Path) -> None:
+def test_a_run_is_replayed_to_the_bit_and_confirmed(tmp_path: Path) -> None:
     asha = {"asha": {"grace_period": 1, "reduction_factor": 2}}
-    _, folders = snapshots(tmp_path, every=3, trials=4, epochs=4, concurrent=1, scheduler=asha, patience=3)
-    run = go_on(folders[0])
+    asked = study(trials=4, epochs=4, concurrent=1, scheduler=asha, patience=3, engine="eager")
+    run = run_study(asked, Request(out=tmp_path, name="run"), Display())
     answer, failure = replay(run.path, [0, 1, 2, 3], None, 0, REQUEST, Display())
     assert failure == ""
     assert list(answer.table["verdict"]) == ["the same"] * 4
