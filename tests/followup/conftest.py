@@ -13,6 +13,7 @@ from tests.followup.in_process import InProcess
 from tests.studies import study
 from tune_mlp.console.board import Display
 from tune_mlp.tuning.run import Request, run_study
+from tune_mlp.tuning.trainable import threads
 
 SPACE: dict[str, Any] = {
     "lr": {"log": [1e-3, 1e-1]},
@@ -24,12 +25,18 @@ SPACE: dict[str, Any] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    with threads(1):
+        yield
+
+
 @pytest.fixture(scope="session")
-def _run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with pytest.MonkeyPatch.context() as patch:
+def _run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with pytest.MonkeyPatch.context() as patch, threads(1):
         InProcess().use(patch)
         asked = study(trials=4, epochs=3, space=SPACE, patience=2, engine="eager")
-        yield run_study(asked, Request(out=tmp_path_factory.mktemp("runs"), name="whole"), Display()).path
+        return run_study(asked, Request(out=tmp_path_factory.mktemp("runs"), name="whole"), Display()).path
 
 
 @pytest.fixture

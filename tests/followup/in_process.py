@@ -18,7 +18,7 @@ from tune_mlp.tuning.recorder import KeptFiles, Recorder
 from tune_mlp.tuning.schedulers import EndsEarly
 from tune_mlp.tuning.search_loop import OpenRun, _board, _shared
 from tune_mlp.tuning.searchers import NumberedSearcher
-from tune_mlp.tuning.trainable import Job, TrialActor, threads
+from tune_mlp.tuning.trainable import Job, TrialActor
 
 
 class Ended(Exception):
@@ -45,10 +45,6 @@ class InProcess:
         yield Cluster(({"CPU": 1.0},), own=True)
 
     def _train(self, open_run: OpenRun, display: Display, phases: Phases, last_words: Callable[..., None]) -> None:
-        with threads(1):  # as a worker has it
-            self._train_all(open_run, display)
-
-    def _train_all(self, open_run: OpenRun, display: Display) -> None:
         study = open_run.study
         recorder = Recorder(
             open_run.journal,
