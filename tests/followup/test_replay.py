@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from tests.results.journals import write
+from tests.results.journals import decided, write
 from tune_mlp import cli
 from tune_mlp.console.board import Display
 from tune_mlp.errors import UsageError
 from tune_mlp.followup.replay import Replayed, replay
 from tune_mlp.results.journal import Drawn, Event, Trained
 from tune_mlp.results.journal_reader import read
+from tune_mlp.runs.journal_writer import Journal
 from tune_mlp.tuning.run import Request
 
 
@@ -99,7 +100,13 @@ def test_a_trial_that_population_based_training_changed_is_refused(folder: Path)
     write(folder / "journal.jsonl", [*events, again])
     with pytest.raises(UsageError, match="trial 0 can't be trained again: population-based training changed its lr"):
         replayed(folder, 0)
-    assert 0 not in list(replayed(folder, count=5).answer.table["trial"])
+    with Journal.resume(folder / "journal.jsonl") as journal:
+        journal.append(decided(2, 1, scheduler="pbt", decision="exploit", donor=3))
+    with pytest.raises(
+        UsageError, match="after its epoch 1 population-based training gave it the weights and settings of trial 3"
+    ):
+        replayed(folder, 2)
+    assert set(replayed(folder, count=5).answer.table["trial"]) == {1, 3}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The word `replay`: trials are trained again, and each epoch is compared with what the run recorded."""
+"""The word `replay`: trials are trained again, and compared epoch by epoch."""
 
 from __future__ import annotations
 

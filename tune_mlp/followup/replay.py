@@ -53,8 +53,7 @@ def replay(
 
 def _some(run: FollowedRun, then: dict[int, Course], count: int, seed: int) -> list[int]:
     """Return random trials, of those that trained an epoch and whose settings weren't changed on their way."""
-    changed = set(run.results.changes["trial"])
-    able = [trial for trial, course in then.items() if course.records and trial not in changed]
+    able = [trial for trial, course in then.items() if course.records and not run.why_not(trial)]
     if count < 1:
         raise UsageError(f"--random: must be at least 1, got {count}")
     if not able:
@@ -135,7 +134,8 @@ def _said(row: pd.Series[Any]) -> str:
         return "nothing to compare, since it trained no epoch"
     if row["verdict"] == SAME:
         plural = "s" if row["epochs"] != 1 else ""
-        return f"bit for bit the same for {row['epochs']} epoch{plural}"
+        alone = "" if row["digests"] else ", of which the run recorded the metrics alone"
+        return f"bit for bit the same for {row['epochs']} epoch{plural}{alone}"
     if row["what"] == WEIGHTS:
         return (
             f"epoch {int(row['first_epoch'])} is the first that differs, in its weights, while all metrics are the same"

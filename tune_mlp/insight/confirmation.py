@@ -103,7 +103,8 @@ def confirmed(results: Results, trials: Sequence[int] | None = None, seeds: Sequ
     nets = followup.trials
     # No scheduler stops a net here: one that is "stopped" was interrupted, or is still under way.
     finished = nets["state"] == TrialState.FINISHED.value
-    value = nets[f"best_{results.metric}"].where(finished)
+    column = f"best_{results.metric}" if f"best_{results.metric}" in nets.columns else results.metric
+    value = nets[column].where(finished)
     ended = pd.DataFrame({"trial": nets["again"].astype("int64"), "seed": nets["seed"], "value": value})[
         nets["state"] != TrialState.STOPPED.value
     ]
@@ -113,7 +114,7 @@ def confirmed(results: Results, trials: Sequence[int] | None = None, seeds: Sequ
     wanted = wanted[there.loc[wanted, shared].all(axis="columns") & (len(shared) > 0)]
     table = confirm_table(ended.pivot(index="trial", columns="seed", values="value").loc[wanted, shared], results.mode)
     rows = results.trials.set_index("trial").loc[table["trial"]]
-    table["searched"] = rows[f"best_{results.metric}"].to_numpy()
+    table["searched"] = rows[column].to_numpy()
     table["weights"] = rows["weights"].to_numpy()
     return Answer(
         sentence=_sentence(results, table),
@@ -144,9 +145,9 @@ def simplest_of(table: pd.DataFrame) -> int | None:
 
 
 def _look(results: Results, trial: int | None) -> dict[str, float]:
-    """Return what the follow-up's last look at the test part found, if it was at this trial's nets."""
-    looks = [look for look in results.looked if look.followup == CONFIRM]
-    return dict(looks[-1].metrics) if looks and looks[-1].trial == trial else {}
+    """Return what the follow-up's last look at this trial's nets found on the test part."""
+    looks = [look for look in results.looked if (look.followup, look.trial) == (CONFIRM, trial)]
+    return dict(looks[-1].metrics) if looks else {}
 
 
 def _sentence(results: Results, table: pd.DataFrame) -> str:

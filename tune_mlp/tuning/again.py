@@ -18,7 +18,7 @@ from tune_mlp.console.terminal import say_error
 from tune_mlp.errors import ENDING, Interrupted, RunFolderError, StorageError, UsageError
 from tune_mlp.records import TrialState, spread
 from tune_mlp.results.followups import followup_folder
-from tune_mlp.results.journal import Drawn, Event, Looked, Started, Tested
+from tune_mlp.results.journal import Decided, Drawn, Event, Looked, Started, Tested
 from tune_mlp.results.journal_reader import read
 from tune_mlp.results.results import Results
 from tune_mlp.results.run_cache import JOURNAL
@@ -87,19 +87,28 @@ class FollowedRun:
             self.display.say(f"warning: the run was written with {versions}: figures may differ", "yellow")
         return prepared
 
+    def why_not(self, trial: int) -> str:
+        """Say why a trial's training can't be repeated from its beginning; empty where it can."""
+        if trial not in self.results.params:
+            return f"{self.results.where}: has no trial {trial}"
+        for event in self.events:
+            if isinstance(event, Decided) and event.trial == trial and event.decision == "exploit":
+                return (
+                    f"trial {trial} can't be trained again: after its epoch {event.epoch} population-based training gave it the "
+                    f"weights and settings of trial {event.donor}, changed a little"
+                )
+        changes = self.results.changes  # of a journal that has no decisions
+        if len(changed := changes[changes["trial"] == trial]):
+            first = changed.iloc[0]
+            change = f"its {first['parameter']} from {first['before']} to {first['after']}"
+            return f"trial {trial} can't be trained again: population-based training changed {change} on its way"
+        return ""
+
     def check_repeatable(self, trials: Sequence[int]) -> None:
         """Refuse trials that the run doesn't have, and those whose training can't be repeated from its beginning."""
         for trial in trials:
-            if trial not in self.results.params:
-                raise UsageError(f"{self.results.where}: has no trial {trial}")
-            changes = self.results.changes
-            changed = changes[changes["trial"] == trial]
-            if len(changed):
-                first = changed.iloc[0]
-                raise UsageError(
-                    f"trial {trial} can't be trained again: population-based training changed its {first['parameter']} "
-                    f"from {first['before']} to {first['after']} on its way, and gave it another trial's weights"
-                )
+            if reason := self.why_not(trial):
+                raise UsageError(reason)
 
     def train(self, kind: str, wanted: Sequence[Again], keep_weights: bool = False) -> Results:
         """Train what of `wanted` wasn't trained yet, each for the study's epochs, and return all that the follow-up has.
