@@ -44,7 +44,7 @@ def test_a_trial_that_is_trained_again_from_its_seed_is_the_same_trial(
     with followed(results.path, REQUEST, Display()) as run:
         seeds = results.trials["seed"]
         again = run.train("confirm", [Again(trial, int(seeds[trial])) for trial in (0, 1)], keep_weights=True)
-        run.look("confirm", best)
+        run.look("confirm", best, [int(seeds[best])])
     same = [
         column
         for column in again.trials.columns
@@ -69,6 +69,14 @@ def test_weights_that_nobody_needs_are_not_kept(folder: Path) -> None:
     with followed(folder, REQUEST, Display()) as run:
         assert len(run.train("regret", [Again(0, 1), Again(1, 1)]).trials) == 2
         assert run.weights("regret").names("*") == []
+
+
+def test_a_follow_up_that_was_killed_before_its_first_line_begins_anew(folder: Path) -> None:
+    journal = folder / "followups" / "regret" / "journal.jsonl"
+    journal.parent.mkdir(parents=True)
+    journal.write_bytes(b'{"event":"sta')
+    with followed(folder, REQUEST, Display()) as run:
+        assert len(run.train("regret", [Again(0, 1)]).trials) == 1
 
 
 def test_a_trial_that_the_run_lacks_is_refused(folder: Path) -> None:

@@ -34,7 +34,7 @@ def confirm(where: Path | ObjectStore, top: int, seeds: int, request: Request, d
         run.train(CONFIRM, [Again(trial, seed) for seed in fresh for trial in trials], keep_weights=True)
         best = best_of(confirmed(run.results, trials, fresh).table)
         if best is not None:
-            run.look(CONFIRM, best)
+            run.look(CONFIRM, best, fresh)
         run.weights(CONFIRM).clear()
         return confirmed(Results.load(where), trials, fresh)
 

@@ -16,10 +16,11 @@ from typing import NamedTuple
 from tune_mlp.console.board import Display
 from tune_mlp.console.terminal import say_error
 from tune_mlp.errors import ENDING, Interrupted, RunFolderError, StorageError, UsageError
-from tune_mlp.records import TrialState, spread
+from tune_mlp.records import spread
+from tune_mlp.regular_files import read_regular
 from tune_mlp.results.followups import followup_folder
 from tune_mlp.results.journal import Decided, Drawn, Event, Looked, Started, Tested
-from tune_mlp.results.journal_reader import read
+from tune_mlp.results.journal_reader import MOST_BYTES, read
 from tune_mlp.results.results import Results
 from tune_mlp.results.run_cache import JOURNAL
 from tune_mlp.results.storage import FolderStorage, NoStorage, ObjectStore, Storage
@@ -115,18 +116,13 @@ class FollowedRun:
 
         The table of trials has a row for each; `again` and `seed` say which it is. What was trained by an earlier call is
         there already, and what was interrupted goes on. The best weights of all stay in `weights(kind)` if they are to be
-        kept, until `forget` is called.
+        kept, until the caller clears it.
         """
         assert self.journal is not None, "a run that is only read has no follow-ups"
         self.check_repeatable([one.trial for one in wanted])
         folder = followup_folder(self.results.path, kind)
         with contextlib.ExitStack() as stack:
-            (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
-            run_folder.tidy(folder)
-            path = folder / JOURNAL
-            journal = stack.enter_context(Journal.resume(path) if path.exists() else Journal.create(path))
-            if journal.state.started is None:
-                journal.append(self._started())
+            journal = stack.enter_context(self._opened(folder))
             numbers = self._drawn(journal, wanted)
             self._train(
                 _Place(folder, journal, FolderStorage(folder.resolve() / CHECKPOINTS)), kind, numbers, keep_weights
@@ -135,26 +131,41 @@ class FollowedRun:
             self.weights(kind).clear()
         return Results.load(folder)
 
+    def _opened(self, folder: Path) -> Journal:
+        """Open a follow-up's journal for writing, and begin it if it has no whole line yet."""
+        path = folder / JOURNAL
+        try:
+            (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+            if path.exists() and b"\n" not in read_regular(path, MOST_BYTES):
+                path.unlink()
+        except OSError as error:
+            raise StorageError(f"{folder}: can't be written: {error.strerror or error}") from None
+        run_folder.tidy(folder)
+        if path.exists():
+            return Journal.resume(path)
+        journal = Journal.create(path)
+        journal.append(self._started())
+        return journal
+
     def weights(self, kind: str) -> Storage:
         """Return the storage that holds the best weights of a follow-up's trials."""
         return FolderStorage(followup_folder(self.results.path, kind).resolve() / CHECKPOINTS)
 
-    def look(self, kind: str, trial: int) -> None:
-        """Measure the nets of a trial's configuration on the test part, and record it in the run's journal as one look.
+    def look(self, kind: str, trial: int, seeds: Sequence[int]) -> None:
+        """Measure the nets of a trial from these seeds on the test part, and record it in the run's journal as one look.
 
         A look at the same nets is never taken twice, and none is taken where the data have no test part.
         """
         from tune_mlp.tuning.winner import Examiner  # late: torch
 
         assert self.journal is not None, "a run that is only read takes no looks"
-        folder = followup_folder(self.results.path, kind)
+        looked = [(look.followup, look.trial, look.nets) for look in self.journal.state.looked]
+        if (kind, trial, len(seeds)) in looked or not len(self.prepared.problem.dataset.x_test):
+            return
+        prepared, folder = self.prepared, followup_folder(self.results.path, kind)
         results = Results.load(folder)
         rows = results.trials
-        nets = rows[(rows["again"] == trial) & (rows["state"] == TrialState.FINISHED.value)]
-        looked = [(look.followup, look.trial, look.nets) for look in self.journal.state.looked]
-        prepared = self.prepared
-        if (kind, trial, len(nets)) in looked or not len(prepared.problem.dataset.x_test):
-            return
+        nets = rows[(rows["again"] == trial) & rows["seed"].isin(seeds)]
         examiner = Examiner(prepared.study, prepared.problem, prepared.engine, self.weights(kind), results)
         with Journal.resume(folder / JOURNAL) as journal:
             scores = []
@@ -170,7 +181,7 @@ class FollowedRun:
             means[name] = math.fsum(values) / len(values)
             if len(values) > 1:
                 means[f"{name}_std"] = spread(values)
-        self.journal.append(Looked(trial, means, kind, len(nets)))
+        self.journal.append(Looked(trial, means, kind, len(seeds)))
 
     def rehearse(self, epochs: Mapping[int, int]) -> list[Event]:
         """Train trials from their own seeds for so many epochs each, and keep nothing; return the events, one for each epoch."""
