@@ -151,8 +151,8 @@ def _look(results: Results, trial: int | None) -> dict[str, float]:
 
 
 def _sentence(results: Results, table: pd.DataFrame) -> str:
-    best = best_of(table)
-    if best is None:
+    best, simplest = best_of(table), simplest_of(table)
+    if best is None or simplest is None:
         return "No configuration is confirmed: none came to a finite metric from every seed."
     row = table.iloc[0]
     alike = int((table["verdict"] == TIED).sum())
@@ -161,8 +161,10 @@ def _sentence(results: Results, table: pd.DataFrame) -> str:
         0: "each of the others is worse at 95 %" if len(table) > 1 else "no other was trained",
         1: "1 other can't be told apart from it at 95 %",
     }.get(alike, f"{alike} others can't be told apart from it at 95 %")
-    simplest = simplest_of(table)
-    smaller = "" if simplest == best else f", the simplest of them trial {simplest}"
+    weights = table.set_index("trial")["weights"]
+    smaller = (
+        "" if simplest == best else f"; the simplest of these is trial {simplest}, of {weights[simplest]:,} weights"
+    )
     return (
         f"Trial {best} is confirmed as the best: its mean {results.metric} over {row['seeds']} fresh seeds is "
         f"{row['mean']:.5g}{spread}; {told}{smaller}."
@@ -177,6 +179,8 @@ def _notes(results: Results, table: pd.DataFrame) -> tuple[str, ...]:
             f"{name} {value:.5g}" for name, value in look.items() if name.startswith("test_") and name[-4:] != "_std"
         )
         notes.append(f"On the test part, trial {best}'s nets have {figures} on average.")
+    if (table["verdict"] == TIED).any():
+        notes.append("More seeds tell smaller differences apart; those that were trained are kept.")
     if results.looks:
         times = "once" if results.looks == 1 else f"{results.looks} times"
         notes.append(f"This run's test part was looked at {times} in all, the search's own looks included.")
