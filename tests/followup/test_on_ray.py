@@ -94,7 +94,7 @@ def cli(*words: object) -> subprocess.Popen[str]:
 @pytest.mark.timeout(600)
 def test_a_confirmation_ends_in_order_on_a_signal_and_goes_on(tmp_path: Path) -> None:
     run = run_study(study(trials=3, epochs=2), Request(out=tmp_path, name="run"), Display()).path
-    words = ("confirm", run, "--top", "3", "--seeds", "40", "--to", "csv")
+    words = ("confirm", run, "--top", "3", "--seeds", "20", "--to", "csv")
     process = cli(*words)
     journal = run / "followups" / "confirm" / "journal.jsonl"
     while not journal.exists() or journal.read_text(encoding="utf-8").count('"event":"ended"') < 3:
@@ -104,13 +104,13 @@ def test_a_confirmation_ends_in_order_on_a_signal_and_goes_on(tmp_path: Path) ->
     out, err = process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGTERM
     assert out == ""
-    assert re.search(r"what was trained is saved; to go on: tune-mlp confirm \S+ --top 3 --seeds 40", err)
+    assert re.search(r"what was trained is saved; to go on: tune-mlp confirm \S+ --top 3 --seeds 20", err)
     trained = journal.read_text(encoding="utf-8").count('"event":"ended"')
-    assert 3 <= trained < 120
+    assert 3 <= trained < 60
     process = cli(*words)
     out, err = process.communicate(timeout=400)
     assert process.returncode == 0, err
     assert out.startswith("trial,seeds,searched,mean,std")
     nets = Results.load(run / "followups" / "confirm").trials
     assert set(nets["state"]) == {"finished"}
-    assert len(nets) == 120
+    assert len(nets) == 60
