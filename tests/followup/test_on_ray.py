@@ -56,7 +56,7 @@ def mixed(data: dict[str, Any], losses: list[str], engine: str) -> dict[str, Any
         "loss": {"grid": losses},
         "optimizer": {"grid": list(OPTIMISERS)},
     }
-    return {"data": data, "space": space, "engine": engine, "trials": 5 * len(losses), "epochs": 3}
+    return {"data": data, "space": space, "engine": engine, "trials": 5 * len(losses), "epochs": 2}
 
 
 @pytest.mark.slow
@@ -66,9 +66,9 @@ def test_20_of_20_random_trials_of_mixed_studies_are_replayed_to_the_bit(tmp_pat
     """Both engines, all losses and optimisers, two folds, batches of one, dropout, and a run that was resumed."""
     classes, numbers = ["cross_entropy", "nll", "multi_margin"], ["mse", "mae", "smooth_l1"]
     assert {*classes, *numbers} == set(LOSSES)
-    tables = []
+    tables, replayed = [], []
     for place, engine in enumerate(("eager", "compiled")):
-        for data, losses in ((CLASSES, classes), (CURVE, numbers)):
+        for data, losses, seed in ((CLASSES, classes, 3), (CURVE, numbers, 4)):
             out = tmp_path / f"{engine}-{data['name']}"
             settings = mixed(data, losses, engine)
             if place == 0:
@@ -76,12 +76,18 @@ def test_20_of_20_random_trials_of_mixed_studies_are_replayed_to_the_bit(tmp_pat
                 folder = go_on(folders[0]).path
             else:
                 folder = run_study(study(concurrent=2, **settings), Request(out=out, name="whole"), Display()).path
-            answer, failure = replay(folder, [], 5, 0, REQUEST, Display())
+            answer, failure = replay(folder, [], 5, seed, REQUEST, Display())
             assert failure == ""
+            params = Results.load(folder).params
+            replayed += [params[trial] for trial in answer.table["trial"]]
             tables.append(answer.table.assign(run=out.name))
     table = pd.concat(tables)
     print(table.to_string())
     assert (table["verdict"] == "the same").sum() == len(table) == 20
+    assert {params["loss"] for params in replayed} == set(LOSSES)
+    assert {params["optimizer"] for params in replayed} == set(OPTIMISERS)
+    assert {params["batch_size"] for params in replayed} == {1, 16, 64}
+    assert {params["dropout"] for params in replayed} == {0.0, 0.3}
 
 
 def cli(*words: object) -> subprocess.Popen[str]:
