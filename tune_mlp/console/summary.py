@@ -64,8 +64,7 @@ def show_summary(console: Console, results: Results, csv: Path | None) -> None:
     assert best is not None
     if scores := tested(best):
         figures = ", ".join(f"{name} {figure}" for name, figure in scores.items())
-        anew = ", trained again on all samples but the test part," if pd.notna(best.get("retrained_loss")) else ""
-        line = f"On the test set, used once: trial {best['trial']}{anew} has {figures}"
+        line = f"On the test set, used once: trial {best['trial']}{_anew(results, best)} has {figures}"
         console.print(Text(line, "bold"), soft_wrap=True)
     if results.stand_in_for:
         dataset = results.trials.attrs["dataset"]
@@ -82,6 +81,14 @@ def show_summary(console: Console, results: Results, csv: Path | None) -> None:
     console.print()
     for word, line in lines.items():
         console.print(Text(f"{word:8}{line}"), soft_wrap=True)
+
+
+def _anew(results: Results, best: pd.Series[Any]) -> str:
+    """Say what was trained again in the winner's place, if anything was."""
+    if pd.isna(best.get("retrained_loss")):
+        return ""
+    nets = int(results.study["retrain"])
+    return f",{f' an average of {nets} nets' if nets > 1 else ''} trained again on all samples but the test part,"
 
 
 def show_best_so_far(console: Console, display: Display) -> None:
