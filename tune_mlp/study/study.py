@@ -23,7 +23,6 @@ from tune_mlp.config import (
     CLASSIFICATION_LOSSES,
     DEFAULT_LOSS,
     EAGER_ONLY,
-    MAX_NETS,
     REGRESSION_LOSSES,
     Epochs,
     Loss,
@@ -49,6 +48,7 @@ from tune_mlp.study.settings import (
     Fifo,
     RandomSearch,
     Resources,
+    Retrain,
     Scheduler,
     SchedulerChoice,
     Search,
@@ -72,12 +72,6 @@ def _is_a_name(name: str) -> str:
             f"must be 1 to 48 letters, digits, dots, dashes or underscores, a letter or digit first, got {shown(name)}"
         )
     return name
-
-
-def _is_a_number_of_nets(retrain: Any) -> Any:
-    if type(retrain) is not bool and not (type(retrain) is int and 2 <= retrain <= MAX_NETS):
-        raise ValueError(f"must be true, false, or a number of nets from 2 to {MAX_NETS}, got {shown(retrain)}")
-    return retrain
 
 
 class Study(Settings):
@@ -117,7 +111,7 @@ class Study(Settings):
     """The number of epochs without improvement after which a trial ends; left out, no trial ends for this reason."""
     tested: Literal["winner", "all"] = "winner"
     """The trials that are measured on the test part at the end, once: the winner alone, or all with their best weights, to report named experiments side by side."""
-    retrain: Annotated[bool | Annotated[int, Field(ge=2, le=MAX_NETS)], BeforeValidator(_is_a_number_of_nets)] = False
+    retrain: Retrain = False
     """Train a net anew before its test, on the training and validation parts together, for as many epochs as its best weights had; a number of nets trains so many, from as many seeds, and averages their answers."""
     step_losses: Literal["none", "winner", "all"] = "none"
     """The trials whose loss is kept for every single step, in steps.parquet."""
@@ -263,11 +257,6 @@ class Study(Settings):
             return self.trials or DEFAULT_TRIALS
         count = combinations(self.parsed.nodes)
         return min(count, self.trials or count)
-
-    @property
-    def nets(self) -> int:
-        """The number of nets that are trained anew for a test; 0 if none is."""
-        return int(self.retrain)
 
     def bound(self, task: Task) -> BoundStudy:
         """Return the study for data of this task: open choices are made, impossible ones are refused."""

@@ -18,7 +18,7 @@ from torch import nn
 from tune_mlp.data.dataset import Problem
 from tune_mlp.data.split import fit_fold, may_be_missing
 from tune_mlp.data_settings import DataSettings
-from tune_mlp.engines.eager.evaluate import Trained, evaluate
+from tune_mlp.engines.eager.evaluate import TrainedOn, evaluate
 from tune_mlp.models.average import together
 from tune_mlp.seeds import net_seed, repeated
 from tune_mlp.training.job import TrainJob
@@ -62,7 +62,7 @@ def score_retrained(job: TrainJob, models: Sequence[nn.Module]) -> dict[str, flo
     """Return the mean scores of what `retrain` gave: `test_*`, unless there is no test part, and `retrained_*` on the
     samples that were trained on."""
     dataset = job.problem.dataset
-    trained = Trained(job.config, dataset, job.problem.folds[0], torch.device(job.device))
+    trained = TrainedOn(job.config, dataset, job.problem.folds[0], torch.device(job.device))
     found: dict[str, float] = {}
     if len(dataset.x_test):
         x, y = dataset.x_test, dataset.y_test

@@ -68,7 +68,7 @@ class Examiner:
         config = to_config(self._params(trial))
         job = self._job(trial, config)
         kept, note = self._kept(trial, job)
-        if nets := self._study.nets:
+        if nets := int(self._study.retrain):
             again = replace(job, problem=self._whole, epochs=int(self._rows["best_epoch"][trial]))
             models = retrain(again, nets)
             if not isinstance(models, Diverged):

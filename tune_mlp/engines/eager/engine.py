@@ -18,7 +18,7 @@ from tune_mlp.engines.check import check_start
 from tune_mlp.engines.class_weights import class_weights
 from tune_mlp.engines.denormals import denormals_as_zero
 from tune_mlp.engines.eager.augment import augmented
-from tune_mlp.engines.eager.evaluate import Trained, evaluate
+from tune_mlp.engines.eager.evaluate import TrainedOn, evaluate
 from tune_mlp.engines.eager.losses import LOSSES, loss_targets, weighted
 from tune_mlp.engines.eager.optimisers import OPTIMISERS, add_l1, as_float32, build_optimiser, penalised_weights
 from tune_mlp.engines.running_scores import RunningScores, nan_scores
@@ -121,7 +121,7 @@ class EagerRun:
     def evaluate(
         self, x: NDArray[Any], y: NDArray[Any], index: NDArray[Any] | None = None, further: Sequence[str] = ()
     ) -> dict[str, float]:
-        trained = Trained(self._config, self._dataset, self._fold, self._device)
+        trained = TrainedOn(self._config, self._dataset, self._fold, self._device)
         return evaluate(self._model, trained, x, y, index, further)
 
     def state(self) -> dict[str, Any]:

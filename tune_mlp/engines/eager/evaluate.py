@@ -21,7 +21,7 @@ PICTURES_TOGETHER = 128
 """The number of pictures that are evaluated together: the outputs of convolutions are many times their inputs."""
 
 
-class Trained(NamedTuple):
+class TrainedOn(NamedTuple):
     """What a module was trained on, and with which settings."""
 
     config: TrialConfig
@@ -33,7 +33,7 @@ class Trained(NamedTuple):
 @denormals_as_zero()
 def evaluate(
     model: nn.Module,
-    trained: Trained,
+    trained: TrainedOn,
     x: NDArray[Any],
     y: NDArray[Any],
     index: NDArray[Any] | None = None,
