@@ -16,7 +16,7 @@ def repeated(seed: int, repeat: int) -> int:
 
 
 def net_seed(seed: int, net: int) -> int:
-    """Return the seed of one of the nets whose outputs are averaged; the first has the trial's own seed."""
+    """Return the seed of one of the nets whose answers are averaged; the first has the trial's own seed."""
     return derive(seed, "net", net) if net else seed
 
 

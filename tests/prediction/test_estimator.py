@@ -103,7 +103,7 @@ def test_labels_keep_their_kind():
         assert set(model.predict(x)) <= set(labels)
 
 
-def test_several_nets_answer_with_the_mean_of_their_outputs():
+def test_several_nets_answer_with_the_mean_of_their_answers():
     x, y = load_diabetes(return_X_y=True)
     model = TunedRegressor(PARAMS, epochs=5, nets=3).fit(x, y)
     seeds = [0, net_seed(0, 1), net_seed(0, 2)]
@@ -111,8 +111,11 @@ def test_several_nets_answer_with_the_mean_of_their_outputs():
     np.testing.assert_allclose(model.predict(x), np.mean(alone, axis=0), rtol=1e-5)
     assert clone(model).get_params()["nets"] == 3
     x, y = load_iris(return_X_y=True)
-    shares = TunedClassifier(PARAMS, epochs=15, nets=2).fit(x, y).predict_proba(x)
-    assert (shares.argmax(axis=1) == y).mean() > 0.9
+    model, *alone = (
+        TunedClassifier(PARAMS, epochs=5, seed=seed, nets=nets).fit(x, y).predict_proba(x)
+        for seed, nets in ((0, 2), (0, 1), (net_seed(0, 1), 1))
+    )
+    np.testing.assert_allclose(model, np.mean(alone, axis=0), atol=1e-6)
 
 
 @pytest.mark.parametrize("nets", [0, 21, 2.0, True, "5"])

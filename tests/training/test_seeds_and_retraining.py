@@ -15,6 +15,7 @@ from torch import nn
 from tests.builders import config, dataset, problem
 from tune_mlp.data_settings import DataSettings, Folds
 from tune_mlp.engines.choose import ENGINES, engine
+from tune_mlp.engines.further_scores import probabilities
 from tune_mlp.models.average import Average
 from tune_mlp.records import Task, spread
 from tune_mlp.seeds import net_seed, repeated
@@ -133,11 +134,14 @@ def test_several_nets_are_trained_from_as_many_seeds_and_scored_as_one_that_aver
     fold, data = every.folds[0], every.dataset
     with torch.no_grad():
         outputs = [net(torch.from_numpy(fold.inputs.apply(data.x_test))).double().numpy() for net in alone]
+    if task == "classification":
+        outputs = [probabilities(output, loss) for output in outputs]
     mean = np.mean(outputs, axis=0)
     scores = score_retrained(job, models)
     if task == "classification":
         assert scores["test_accuracy"] == (mean.argmax(axis=1) == data.y_test).mean()
-        assert scores["test_log_loss"] == pytest.approx(scores["test_loss"])
+        assert scores["test_loss"] == pytest.approx(-np.log(mean[np.arange(len(mean)), data.y_test]).mean(), rel=1e-5)
+        assert scores["test_log_loss"] == pytest.approx(scores["test_loss"], rel=1e-5)
     else:
         assert scores["test_rmse"] == pytest.approx(
             np.sqrt(np.square(fold.targets.invert(mean.astype(np.float32)) - data.y_test).mean())

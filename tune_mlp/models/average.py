@@ -1,31 +1,34 @@
-"""Several nets that answer together: the mean of their outputs, as a module of PyTorch."""
+"""Several nets that answer together, as a module of PyTorch: the mean of their probabilities, or of their numbers.
+
+That is a deep ensemble (Lakshminarayanan et al. 2017).
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 
-from tune_mlp.config import Loss
+from tune_mlp.config import REGRESSION_LOSSES, Loss
 
 
 class Average(nn.Module):
-    """Averages the outputs of nets that were trained alike; its state dict has their keys after `nets.0.`, `nets.1.` and so on.
-
-    No loss is larger than the mean of the nets' losses, since each is convex in the outputs.
-    """
+    """Averages the answers of nets that were trained alike; its state dict has their keys after `nets.0.`, `nets.1.` and so on."""
 
     def __init__(self, nets: Sequence[nn.Module], loss: Loss) -> None:
         super().__init__()
         self.nets = nn.ModuleList(nets)
-        self._logarithms = loss == "nll"
-        """True if outputs are logarithms of probabilities: those of the mean must come to 1, too."""
+        self.of_probabilities = loss not in REGRESSION_LOSSES
+        """True if the probabilities are averaged that a softmax makes of the outputs; if not, the outputs are."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the mean of the nets' outputs, [n, outputs]."""
-        mean = torch.stack([net(x) for net in self.nets]).mean(dim=0)
-        return mean.log_softmax(dim=1) if self._logarithms else mean
+        """Return outputs [n, outputs] with the same meaning as those of a net: a softmax makes the mean probabilities of them."""
+        outputs = torch.stack([net(x) for net in self.nets])
+        if self.of_probabilities:
+            return outputs.log_softmax(dim=-1).logsumexp(dim=0) - math.log(len(self.nets))
+        return outputs.mean(dim=0)
 
 
 def together(nets: Sequence[nn.Module], loss: Loss) -> nn.Module:

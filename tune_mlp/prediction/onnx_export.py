@@ -246,7 +246,10 @@ class _Export:
 
     def _net(self, net: nn.Module, x: str) -> str:
         if isinstance(net, Average):
-            return self._graph.add("Mean", *(self._net(one, x) for one in net.nets))
+            add, outputs = self._graph.add, [self._net(one, x) for one in net.nets]
+            if not net.of_probabilities:
+                return add("Mean", *outputs)
+            return add("Log", add("Mean", *(add("Softmax", z, axis=1) for z in outputs)))
         for layer in net.children():
             for kind, add_layer in _LAYERS.items():
                 if isinstance(layer, kind):

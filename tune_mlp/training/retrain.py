@@ -1,6 +1,6 @@
 """Train the winner again on the training and validation samples together, for as many epochs as were best in validation.
 
-It is trained once, or from several seeds for nets that answer together: a deep ensemble (Lakshminarayanan et al. 2017).
+It is trained once, or from several seeds for nets that answer together.
 """
 
 from __future__ import annotations
