@@ -87,7 +87,7 @@ def _anew(results: Results, best: pd.Series[Any]) -> str:
     """Say what was trained again in the winner's place, if anything was."""
     if pd.isna(best.get("retrained_loss")):
         return ""
-    nets = int(results.study["retrain"])
+    nets = int(results.study.get("retrain", 1))
     return f",{f' an average of {nets} nets' if nets > 1 else ''} trained again on all samples but the test part,"
 
 
