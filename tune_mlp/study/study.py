@@ -112,7 +112,7 @@ class Study(Settings):
     tested: Literal["winner", "all"] = "winner"
     """The trials that are measured on the test part at the end, once: the winner alone, or all with their best weights, to report named experiments side by side."""
     retrain: Retrain = False
-    """Train a net anew before its test, on the training and validation parts together, for as many epochs as its best weights had; a number of nets trains so many, from as many seeds, and averages their answers."""
+    """Train a net anew before its test, on the training and validation parts together, for as many epochs as its best weights had; a number from 2 to 20 trains so many nets, from as many seeds, and averages their answers."""
     step_losses: Literal["none", "winner", "all"] = "none"
     """The trials whose loss is kept for every single step, in steps.parquet."""
     time_budget: Duration | None = None
