@@ -165,7 +165,7 @@ def measure(console: Console, only: Sequence[str] = tuple(TABLES), seeds: Sequen
             table.rows.append([f"{name}, `{target}`", str(row.rows), row.metric, *cells, f"{row.seconds:.0f}"])
     table.notes += [
         f"Means over {len(seeds)} splits; accuracy is better high, rmse low. tune_mlp is the winner of {TRIALS} trials of the "
-        "study that `tune-mlp data --write` proposes, trained anew on training and validation rows.",
+        "study that `tune-mlp data --write` proposes: an average of five nets, trained anew on training and validation rows.",
         "scikit-learn's models have their default settings (LogisticRegression or Ridge, MLPClassifier or MLPRegressor, "
         "HistGradientBoosting), and are fitted to the same training and validation rows as tune_mlp encodes and scales them.",
         f"At least as good as the trees on {above_trees} of {len(only)}.",

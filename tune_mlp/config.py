@@ -34,6 +34,8 @@ MAX_SAMPLES = 1_000_000_000
 """A billion samples of a single number already fill four gigabytes."""
 MAX_LAYERS = 100
 """Hidden layers, or convolutions: a plain net of more can't be trained."""
+MAX_NETS = 20
+"""The largest number of nets that answer together; the twentieth changes an average by a twentieth."""
 Trials = Annotated[int, Field(ge=1, le=MAX_TRIALS)]
 Epochs = Annotated[int, Field(ge=1, le=MAX_EPOCHS)]
 

@@ -20,6 +20,11 @@ def repeated(seed: int, repeat: int) -> int:
     return derive(seed, "repeat", repeat) if repeat else seed
 
 
+def net_seed(seed: int, net: int) -> int:
+    """Return the seed of one of the nets whose answers are averaged; the first has the trial's own seed."""
+    return derive(seed, "net", net) if net else seed
+
+
 def derive(seed: int, *purpose: int | str) -> int:
     """Return a seed below 2**63 that depends on the arguments alone: `derive(study_seed, "trial", 7)`."""
     digest = hashlib.blake2b(repr((seed, *purpose)).encode(), digest_size=8).digest()

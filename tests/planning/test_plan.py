@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -237,6 +238,23 @@ def test_the_forecast_adds_start_trials_and_end() -> None:
     assert lines["wall time"].startswith("about 1:2")
     assert lines["epochs"] == "about 40 of 40"
     assert lines["memory"].startswith("about 250 MiB: 2 x 100 MiB")
+
+
+def test_the_end_has_the_training_of_each_net_that_is_trained_anew() -> None:
+    asked = study(epochs=10, data={"validation": {"folds": 2}})
+    problem = make_problem(load_dataset(asked.data), asked.data, 0)
+    costs, way = [Cost(epoch=3.0, begin=0.0)] * 2, SimpleNamespace(epochs=[10, 4])
+
+    def seconds(**settings: Any) -> float:
+        given = bound(epochs=10, **settings)
+        return planning._end(
+            given, problem, SimpleNamespace(imports=0.0), [SimpleNamespace(evaluate=0.0)], costs, [way]
+        )  # type: ignore[arg-type, list-item]
+
+    one = 10 / 2 * 3.0 / 2  # half of the epochs, each of half of the seconds that both folds take
+    plain = seconds()
+    assert [seconds(retrain=nets) - plain for nets in (True, 5)] == pytest.approx([one, 5 * one])
+    assert seconds(retrain=2, tested="all", trials=4) - plain == pytest.approx(4 * 2 * one)
 
 
 def test_a_time_budget_caps_it_and_patience_is_said_to_shorten_it() -> None:

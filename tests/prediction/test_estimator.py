@@ -13,8 +13,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from tune_mlp.errors import DataError, RunError
+from tune_mlp.errors import DataError, RunError, UsageError
 from tune_mlp.prediction.estimator import TunedClassifier, TunedRegressor
+from tune_mlp.seeds import net_seed
 
 PARAMS = {"lr": 0.01, "batch_size": 16, "optimizer": "adam", "width": 32}
 N = 120
@@ -100,6 +101,28 @@ def test_labels_keep_their_kind():
         model = TunedClassifier(PARAMS, epochs=5).fit(x, labels)
         assert model.predict(x).dtype == labels.dtype
         assert set(model.predict(x)) <= set(labels)
+
+
+def test_several_nets_answer_with_the_mean_of_their_answers():
+    x, y = load_diabetes(return_X_y=True)
+    model = TunedRegressor(PARAMS, epochs=5, nets=3).fit(x, y)
+    seeds = [0, net_seed(0, 1), net_seed(0, 2)]
+    alone = [TunedRegressor(PARAMS, epochs=5, seed=seed).fit(x, y).predict(x) for seed in seeds]
+    np.testing.assert_allclose(model.predict(x), np.mean(alone, axis=0), rtol=1e-5)
+    assert clone(model).get_params()["nets"] == 3
+    x, y = load_iris(return_X_y=True)
+    model, *alone = (
+        TunedClassifier(PARAMS, epochs=5, seed=seed, nets=nets).fit(x, y).predict_proba(x)
+        for seed, nets in ((0, 2), (0, 1), (net_seed(0, 1), 1))
+    )
+    np.testing.assert_allclose(model, np.mean(alone, axis=0), atol=1e-6)
+
+
+@pytest.mark.parametrize("nets", [0, 21, 2.0, True, "5"])
+def test_a_number_of_nets_that_cannot_be_is_refused_in_one_line(nets):
+    x, y = load_iris(return_X_y=True)
+    with pytest.raises(UsageError, match="nets must be a whole number from 1 to 20, got"):
+        TunedClassifier(PARAMS, nets=nets).fit(x, y)
 
 
 def test_a_training_that_diverges_is_said():

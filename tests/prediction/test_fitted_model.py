@@ -22,6 +22,7 @@ from tune_mlp import Results
 from tune_mlp.cli import main
 from tune_mlp.data.sources import load_dataset
 from tune_mlp.errors import DataError, RunFolderError, TuneMlpError, UsageError
+from tune_mlp.models.average import Average
 from tune_mlp.prediction.fitted_model import FittedModel
 from tune_mlp.tuning.run import Request, run_study
 
@@ -45,7 +46,8 @@ def searched(folder: Path, target: str, **settings: Any) -> Results:
     TABLE.to_csv(folder / "t.csv", index=False)
     ignored = {"kind": ["id", "price"], "price": ["id", "kind"]}[target]
     data = {"name": f"csv:{folder / 't.csv'}", "target": target, "ignore": ignored}
-    asked = study(data=data, space={**SPACE, **settings}, trials=1, epochs=15, engine="compiled")
+    anew = {"kind": False, "price": 3}[target]
+    asked = study(data=data, space={**SPACE, **settings}, trials=1, epochs=15, engine="compiled", retrain=anew)
     return run_study(asked, Request(out=folder, name=target), Memory())
 
 
@@ -61,6 +63,7 @@ def classifier(folder: Path) -> Results:
 
 @pytest.fixture(scope="module")
 def regressor(folder: Path) -> Results:
+    """Return a search whose winner is an average of three nets."""
     return searched(folder, "price")
 
 
@@ -93,6 +96,8 @@ def test_the_regressor_answers_in_the_targets_own_unit(regressor: Results, local
     assert np.corrcoef(model.predict(TABLE), TABLE["price"])[0, 1] > 0.9
     assert abs(model.predict(TABLE).mean() - TABLE["price"].mean()) < 50
     assert not hasattr(model, "predict_proba")
+    assert isinstance(model.module, Average)
+    assert len(model.module.nets) == model.nets == model.model_.description["nets"] == 3
     with pytest.raises(UsageError, match="it has no classes"):
         model.model_.predict_proba(TABLE)
 
@@ -119,6 +124,7 @@ def test_the_winner_is_an_estimator_that_trains_again(classifier: Results, regre
         assert (model.epochs, model.seed) == (results.best["best_epoch"], results.best["seed"])
         assert model.params == results.params[0]
         again = clone(model).fit(inputs, TABLE[target])
+        assert isinstance(again.module, Average) == (again.nets == 3) == (results is regressor)
         assert again.score(inputs, TABLE[target]) > 0.85
         assert abs(again.score(inputs, TABLE[target]) - model.score(inputs, TABLE[target])) < 0.1
 

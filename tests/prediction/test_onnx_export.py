@@ -22,21 +22,23 @@ from tune_mlp.data.encoder import MISSING, TableEncoder
 from tune_mlp.data.kinds import read_column
 from tune_mlp.data_settings import DataSettings
 from tune_mlp.errors import UsageError
+from tune_mlp.models.average import together
 from tune_mlp.models.build import build_model
 from tune_mlp.prediction.fitted_model import FittedModel
 from tune_mlp.prediction.onnx_export import export_onnx
 from tune_mlp.training.description import describe_model
 
 
-def fitted(on: Problem, trial: TrialConfig, settings: DataSettings | None = None) -> FittedModel:
+def fitted(on: Problem, trial: TrialConfig, settings: DataSettings | None = None, nets: int = 1) -> FittedModel:
     """Return a model with random weights and moments, whose numbers are as large as those of a trained one."""
     data, fold = on.dataset, on.folds[0]
-    model = build_model(on.inputs(0), data.shape, data.outputs, trial, seed=3)
-    for layer in model:
+    made = [build_model(on.inputs(0), data.shape, data.outputs, trial, seed=3 + net) for net in range(nets)]
+    model = together(made, trial.loss)
+    for layer in model.modules():
         if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
             nn.init.normal_(layer.running_mean)
             nn.init.uniform_(layer.running_var, 0.5, 2.0)
-    return FittedModel(model.eval(), describe_model(trial, data, fold, settings or DataSettings(name="t")))
+    return FittedModel(model.eval(), describe_model(trial, data, fold, settings or DataSettings(name="t"), nets))
 
 
 def run(model: FittedModel, folder: Path, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
@@ -112,23 +114,25 @@ def test_every_activation_is_the_same(activation: str, batch_norm: bool, tmp_pat
     assert_alike(model, tmp_path, {"samples": on.dataset.x}, on.dataset.x)
 
 
+@pytest.mark.parametrize("nets", [1, 3])
 @pytest.mark.parametrize("loss", LOSS_NAMES)
-def test_every_loss_gives_the_same_probabilities(loss: str, tmp_path: Path) -> None:
+def test_every_loss_gives_the_same_probabilities(loss: str, nets: int, tmp_path: Path) -> None:
     on = problem("classification")
-    assert_alike(fitted(on, config(loss=loss)), tmp_path, {"samples": on.dataset.x}, on.dataset.x)
+    assert_alike(fitted(on, config(loss=loss), nets=nets), tmp_path, {"samples": on.dataset.x}, on.dataset.x)
 
 
 @pytest.mark.parametrize("normalize", ["standard", "unit", "symmetric", "per_sample"])
 @pytest.mark.parametrize("trial", [{}, {"model": {"name": "cnn", "channels": (3, 4), "kernel": 3}, "batch_norm": True}])
 def test_pictures_are_scaled_inside(normalize: Any, trial: dict[str, Any], tmp_path: Path) -> None:
     on = problem(data=pictures(), normalize=normalize)
-    assert_alike(fitted(on, config(**trial)), tmp_path, {"samples": on.dataset.x.astype(np.float32)}, on.dataset.x)
+    model = fitted(on, config(**trial), nets=2)
+    assert_alike(model, tmp_path, {"samples": on.dataset.x.astype(np.float32)}, on.dataset.x)
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_numbers_come_in_the_targets_own_unit(outputs: int, tmp_path: Path) -> None:
     on = problem(data=dataset("regression", outputs=outputs))
-    model = fitted(on, config(loss="mse"))
+    model = fitted(on, config(loss="mse"), nets=outputs)
     (prediction,) = run(model, tmp_path, {"samples": on.dataset.x})
     np.testing.assert_allclose(prediction.squeeze(), model.predict(on.dataset.x), rtol=1e-5)
 

@@ -43,6 +43,14 @@ def test_a_study_with_its_defaults_written_out_loads_as_the_same_study(name: str
     assert list(itertools.islice(again.draws(), 20)) == list(itertools.islice(loaded.draws(), 20))
 
 
+@pytest.mark.parametrize(("retrain", "nets"), [(False, 0), (True, 1), (2, 2), (20, 20)])
+def test_the_nets_that_are_trained_anew_survive_being_written_down(retrain: bool | int, nets: int) -> None:
+    again = Study.from_text(study(retrain=retrain).dump())
+    assert again.retrain is retrain
+    assert int(again.retrain) == nets
+    assert Study.load("digits_quick", [f"retrain={str(retrain).lower()}"]).retrain is retrain
+
+
 def test_options_that_are_numbers_survive_being_written_down(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     path.write_text(study(space={"depth": {"choice": {1: {"width": 8}, 2: {}}}, "lr": 1e-5}).dump())

@@ -37,6 +37,17 @@ def test_a_study_made_in_python_is_refused_in_our_own_words() -> None:
     assert refused(space={"lr": {"log": [1, 0.1]}}) == "space.lr: low must be below high, got low=1.0, high=0.1"
     assert refused(scheduler="ashaa") == "scheduler.ashaa: unknown name 'ashaa' (did you mean 'asha'?)"
     assert refused(data=3) == "data: must be a mapping, got 3"
+    for retrain, said in (
+        (1, "1"),
+        (21, "21"),
+        (-5, "-5"),
+        (2.5, "2.5"),
+        ("yes", "'yes'"),
+        ([5], "[5]"),
+        (None, "null"),
+    ):
+        rule = "must be true, false, or a number of nets from 2 to 20"
+        assert refused(retrain=retrain) == f"retrain: {rule}, got {said}"
     with pytest.raises(StudyError, match=r"^'data' is missing$"):
         Study(space={})
 

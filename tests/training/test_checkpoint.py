@@ -14,6 +14,7 @@ from torch import nn
 
 from tests.builders import config
 from tune_mlp.errors import RunError
+from tune_mlp.models.average import together
 from tune_mlp.models.build import build_model
 from tune_mlp.training.checkpoint import load, load_model, save, save_model
 
@@ -139,6 +140,24 @@ def test_a_stored_cnn_comes_back_ready_to_use(tmp_path: Path, shape: tuple[int, 
     back = load_model(tmp_path / "best")
     assert torch.equal(back(x), model.eval()(x))
     back.train()(x)
+
+
+@pytest.mark.parametrize("shape", [(), (8, 8)], ids=["mlp", "cnn"])
+def test_an_average_comes_back_as_one(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    trial = config(model={"name": "cnn" if shape else "mlp"}, batch_norm=True, dropout=0.5, loss="nll")
+    inputs = math.prod(shape) if shape else 4
+    average = together([build_model(inputs, shape, 3, trial, seed) for seed in range(3)], trial.loss).eval()
+    description = {"config": trial.model_dump(), "inputs": inputs, "shape": shape, "outputs": 3, "nets": 3}
+    save_model(tmp_path, average.state_dict(), description)
+    x = torch.randn(6, inputs)
+    back = load_model(tmp_path)
+    assert not any(module.training for module in back.modules())
+    assert torch.equal(back(x), average(x))
+    for nets in (0, 2, 4, 21, 10**9, 3.0, True, "3", None):
+        edited(tmp_path, lambda described, nets=nets: described.update(nets=nets))
+        with pytest.raises(RunError, match=r"model can't be built from .*trial\.json") as error:
+            load_model(tmp_path)
+        assert "\n" not in str(error.value)
 
 
 def edited(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:

@@ -65,9 +65,8 @@ def show_summary(console: Console, results: Results, csv: Path | None, answers: 
     assert best is not None
     if scores := tested(best):
         figures = ", ".join(f"{name} {figure}" for name, figure in scores.items())
-        anew = ", trained again on all samples but the test part," if pd.notna(best.get("retrained_loss")) else ""
         looks = "used once" if results.looks == 1 else f"looked at {results.looks} times in all"
-        line = f"On the test set, {looks}: trial {best['trial']}{anew} has {figures}"
+        line = f"On the test set, {looks}: trial {best['trial']}{_anew(results, best)} has {figures}"
         console.print(Text(line, "bold"), soft_wrap=True)
     for line in answers:
         console.print(Text(line), soft_wrap=True)
@@ -86,6 +85,14 @@ def show_summary(console: Console, results: Results, csv: Path | None, answers: 
     console.print()
     for word, line in lines.items():
         console.print(Text(f"{word:8}{line}"), soft_wrap=True)
+
+
+def _anew(results: Results, best: pd.Series[Any]) -> str:
+    """Say what was trained again in the winner's place, if anything was."""
+    if pd.isna(best.get("retrained_loss")):
+        return ""
+    nets = int(results.study.get("retrain", 1))
+    return f",{f' an average of {nets} nets' if nets > 1 else ''} trained again on all samples but the test part,"
 
 
 def show_best_so_far(console: Console, display: Display) -> None:

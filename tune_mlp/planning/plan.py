@@ -287,7 +287,7 @@ def _end(
     seconds = tested * runs * len(problem.dataset.x_test) * float(np.mean([one.evaluate for one in good]))
     if study.retrain:  # the best epoch isn't known yet: half of the epochs are assumed
         epochs = [cost.epoch for cost, count in zip(costs, ways[0].epochs, strict=True) if count]
-        seconds += tested * study.epochs / 2 * float(np.mean(epochs)) / len(problem.folds)
+        seconds += tested * int(study.retrain) * study.epochs / 2 * float(np.mean(epochs)) / len(problem.folds)
     return TABLES_SECONDS + seconds + (0.0 if "torch" in sys.modules else workers.imports)
 
 
@@ -312,4 +312,4 @@ def _disk(
     alive = forecast.may_set_aside(study, slots)
     kept = study.number_of_trials if study.tested == "all" else alive + 1
     tables = int(np.mean([sum(way.epochs) for way in ways])) * runs * EPOCH_BYTES
-    return kept * best + alive * state + tables, best // runs + tables
+    return kept * best + alive * state + tables, best // runs * max(1, int(study.retrain)) + tables

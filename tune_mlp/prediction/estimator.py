@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -13,20 +12,21 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from tune_mlp.config import DEFAULT_LOSS, eager_only
+from tune_mlp.config import DEFAULT_LOSS, MAX_NETS, eager_only
 from tune_mlp.data.arrays import as_float32, class_name, frozen
 from tune_mlp.data.dataset import Dataset, Problem
 from tune_mlp.data.table import make_table
 from tune_mlp.data.tabular import Inputs
 from tune_mlp.data_settings import DataSettings
 from tune_mlp.engines.choose import choose_engine, engine
-from tune_mlp.errors import DataError, RunError, RunFolderError, one_line
+from tune_mlp.errors import DataError, RunError, RunFolderError, UsageError, one_line
 from tune_mlp.prediction.fitted_model import FittedModel
 from tune_mlp.records import Task
 from tune_mlp.space.space import to_config
 from tune_mlp.training.checkpoint import DESCRIPTION
 from tune_mlp.training.description import describe_model
-from tune_mlp.training.retrain import without_validation
+from tune_mlp.training.job import TrainJob
+from tune_mlp.training.retrain import Diverged, retrain, without_validation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +50,7 @@ class _TunedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ship
         seed: int = 0,
         data: Mapping[str, Any] | None = None,
         engine: str = "auto",
+        nets: int = 1,
     ) -> None:
         self.params = params
         """A trial's parameters by their paths, as a row of `results.params` has them; the others have their defaults."""
@@ -61,6 +62,8 @@ class _TunedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ship
         """How samples are encoded: settings under `data` of a study, such as `{"missing": "fill"}`."""
         self.engine = engine
         """The engine that trains: eager, compiled or auto."""
+        self.nets = nets
+        """The number of nets that `fit` trains, from as many seeds; their answers are averaged."""
 
     def fit(self, X: Any, y: Any) -> Self:
         """Train the configuration anew on all these samples: a data frame, or an array of numbers."""
@@ -69,6 +72,8 @@ class _TunedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ship
         y = np.asarray(y)
         if self._task == "classification" or y.ndim != 2:
             y = column_or_1d(y, warn=True)
+        if type(self.nets) is not int or not 1 <= self.nets <= MAX_NETS:
+            raise UsageError(f"nets must be a whole number from 1 to {MAX_NETS}, got {self.nets!r:.40}")
         settings = self._settings()
         frame, y = self._checked(X, y, settings, reset=True)
         if len(frame) != len(y):
@@ -80,12 +85,12 @@ class _TunedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ship
         params = {"loss": DEFAULT_LOSS[self._task], **(self.params or {})}
         config = to_config(params)
         name, _ = choose_engine(self.engine, eager_only=eager_only(config))
-        run = engine(name).start(config, problem, 0, self.seed)
-        for epoch in range(1, self.epochs + 1):
-            if not all(map(np.isfinite, run.train_epoch(epoch).scores.values())):
-                raise RunError(f"the training diverged in epoch {epoch}: its loss isn't finite")
-        module = copy.deepcopy(run.module()).eval()
-        self.model_ = FittedModel(module, describe_model(config, dataset, problem.folds[0], settings))
+        job = TrainJob(config, problem, engine(name), self.seed, "train_loss", "min", self.epochs)
+        models = retrain(job, self.nets)
+        if isinstance(models, Diverged):
+            raise RunError(f"the training diverged in epoch {models.epoch}: its loss isn't finite")
+        description = describe_model(config, dataset, problem.folds[0], settings, self.nets)
+        self.model_ = FittedModel(models[0], description)
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -185,7 +190,8 @@ class _TunedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ship
     def _of(cls, model: FittedModel, seed: int, data: Mapping[str, Any]) -> Self:
         """Return the winner of a search as an estimator that is fitted."""
         description = model.description
-        made = cls(dict(description["params"]), int(description["epoch"]), seed, dict(data))
+        params, epochs, nets = dict(description["params"]), int(description["epoch"]), description.get("nets", 1)
+        made = cls(params, epochs, seed, dict(data), nets=nets)
         made.model_ = model
         made._takes_arrays = False
         made.n_features_in_ = model.n_features_in_

@@ -20,6 +20,7 @@ from tune_mlp.config import REGRESSION_LOSSES
 from tune_mlp.data.encoder import MISSING, TAIL, CategoryEncoding, Encoding, TableColumn, TableEncoder
 from tune_mlp.data.transforms import InputScaler
 from tune_mlp.errors import UsageError
+from tune_mlp.models.average import Average
 from tune_mlp.models.cnn import Pictures
 from tune_mlp.prediction.fitted_model import FittedModel
 from tune_mlp.results.export import write_aside
@@ -106,7 +107,7 @@ class _Export:
             wanted = int(description["inputs"])
             inputs = [helper.make_tensor_value_info("samples", self._float, ["rows", wanted], _said_of(description))]
             x = self._scaled("samples", scaler)
-        outputs = self._outputs(self._layers(x))
+        outputs = self._outputs(self._net(self._model.module, x))
         graph = helper.make_graph(self._graph.nodes, "tune_mlp", inputs, outputs, self._graph.constants)
         made = helper.make_model(
             graph,
@@ -243,9 +244,13 @@ class _Export:
         flat = add("Or", add("Equal", highest, lowest), add("Equal", deviation, zero))
         return add("Where", flat, zero, add("Div", centred, add("Where", flat, one, deviation)))
 
-    def _layers(self, x: str) -> str:
-        modules = self._model.module.children()
-        for layer in modules:
+    def _net(self, net: nn.Module, x: str) -> str:
+        if isinstance(net, Average):
+            add, outputs = self._graph.add, [self._net(one, x) for one in net.nets]
+            if not net.of_probabilities:
+                return add("Mean", *outputs)
+            return add("Log", add("Mean", *(add("Softmax", z, axis=1) for z in outputs)))
+        for layer in net.children():
             for kind, add_layer in _LAYERS.items():
                 if isinstance(layer, kind):
                     x = add_layer(self._graph, layer, x)

@@ -11,6 +11,10 @@ from tune_mlp.space.files import dump_yaml
 
 FEW_ROWS = 2_000
 """A table of fewer rows is validated by folds, and searched with small batches."""
+CHEAP_ROWS = 10_000
+"""A table of fewer rows is searched without a scheduler, and its winner is an average of nets."""
+NETS = 5
+"""The number of nets in such an average; each further one changes less."""
 MANY_ROWS = 50_000
 """A table of more rows is searched with large batches and few epochs."""
 
@@ -45,7 +49,7 @@ def propose_study(profile: TableProfile, file: Path) -> str:
         "trials": 40,
         "epochs": epochs,
         "patience": patience,
-        "retrain": True,
+        "retrain": NETS if rows < CHEAP_ROWS else True,
         "search": "tpe",
         "scheduler": scheduler,
     }
@@ -66,6 +70,8 @@ def _budget(rows: int) -> tuple[int, int, Any]:
     """Return epochs, patience and scheduler. Trials on few rows are cheap, and stopping them early favours fast learners."""
     if rows < FEW_ROWS:
         return 200, 20, "fifo"
+    if rows < CHEAP_ROWS:
+        return 100, 10, "fifo"
     if rows <= MANY_ROWS:
         return 100, 10, {"asha": {"grace_period": 10, "reduction_factor": 2}}
     return 20, 5, {"asha": {"grace_period": 3, "reduction_factor": 2}}

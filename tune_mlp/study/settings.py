@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from tune_mlp.config import Epochs, Positive, Settings, Trials
+from tune_mlp.config import MAX_NETS, Epochs, Positive, Settings, Trials
 from tune_mlp.space.faults import shown
 
 MAX_SECONDS = 10 * 365 * 86400
@@ -155,6 +155,14 @@ def _duration(raw: Any) -> Any:
     return raw
 
 
+def _is_a_number_of_nets(retrain: Any) -> Any:
+    if type(retrain) is not bool and not (type(retrain) is int and 2 <= retrain <= MAX_NETS):
+        raise ValueError(f"must be true, false, or a number of nets from 2 to {MAX_NETS}, got {shown(retrain)}")
+    return retrain
+
+
 SchedulerChoice = Annotated[Scheduler, BeforeValidator(_named)]
 SearchChoice = Annotated[Search, BeforeValidator(_named)]
+# As a number it is that of the nets that are trained anew: int(False) is 0, and int(True) is 1.
+Retrain = Annotated[bool | Annotated[int, Field(ge=2, le=MAX_NETS)], BeforeValidator(_is_a_number_of_nets)]
 Duration = Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False), BeforeValidator(_duration)]

@@ -48,6 +48,7 @@ from tune_mlp.study.settings import (
     Fifo,
     RandomSearch,
     Resources,
+    Retrain,
     Scheduler,
     SchedulerChoice,
     Search,
@@ -110,8 +111,8 @@ class Study(Settings):
     """The number of epochs without improvement after which a trial ends; left out, no trial ends for this reason."""
     tested: Literal["winner", "all"] = "winner"
     """The trials that are measured on the test part at the end, once: the winner alone, or all with their best weights, to report named experiments side by side."""
-    retrain: bool = False
-    """Train a net anew before its test, on the training and validation parts together, for as many epochs as its best weights had."""
+    retrain: Retrain = False
+    """Train a net anew before its test, on the training and validation parts together, for as many epochs as its best weights had; a number from 2 to 20 trains so many nets, from as many seeds, and averages their answers."""
     step_losses: Literal["none", "winner", "all"] = "none"
     """The trials whose loss is kept for every single step, in steps.parquet."""
     time_budget: Duration | None = None

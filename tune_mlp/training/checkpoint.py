@@ -19,8 +19,9 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from tune_mlp.config import TrialConfig
+from tune_mlp.config import MAX_NETS, TrialConfig
 from tune_mlp.errors import RunError, one_line
+from tune_mlp.models.average import together
 from tune_mlp.models.build import build_model
 from tune_mlp.regular_files import read_regular
 from tune_mlp.results.storage import FolderStorage
@@ -71,8 +72,8 @@ def unpacked(content: bytes, path: str | Path) -> dict[str, Any]:
 def save_model(folder: Path, weights: Mapping[str, torch.Tensor], description: Mapping[str, Any]) -> None:
     """Write a plain state dict as `folder`/model.pt, and its description as `folder`/trial.json in strict JSON.
 
-    For `load_model` the description needs `config` (TrialConfig.model_dump()), `inputs` and `outputs`, and for a CNN
-    `shape` (Dataset.shape).
+    For `load_model` the description needs `config` (TrialConfig.model_dump()), `inputs` and `outputs`, for a CNN
+    `shape` (Dataset.shape), and for an average of several nets their number, `nets`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     save(folder / MODEL, {name: tensor.detach().cpu() for name, tensor in weights.items()})
@@ -92,10 +93,13 @@ def build_described(folder: str | Path, description: Mapping[str, Any]) -> nn.Mo
         config = TrialConfig.model_validate(description["config"])
         shape = tuple(int(side) for side in description.get("shape", ()))  # none in the files of version 0.1
         inputs, outputs = description["inputs"], description["outputs"]
-        for name, count in (("inputs", inputs), ("outputs", outputs)):
+        nets = description.get("nets", 1)  # none in files from before averages
+        for name, count in (("inputs", inputs), ("outputs", outputs), ("nets", nets)):
             if type(count) is not int or count < 1:
                 raise ValueError(f"{name}: must be a whole number from 1 on, got {count!r:.40}")
-        model = build_model(inputs, shape, outputs, config, seed=0)
+        if nets > MAX_NETS:
+            raise ValueError(f"nets: must be at most {MAX_NETS}, got {nets}")
+        model = together([build_model(inputs, shape, outputs, config, seed=0) for _ in range(nets)], config.loss)
         model.load_state_dict(load(Path(folder) / MODEL))
     except (ValueError, KeyError, TypeError, RuntimeError, OverflowError, ValidationError) as error:
         raise RunError(f"model can't be built from {path}: {one_line(error, 200)}") from error

@@ -10,12 +10,18 @@ from tune_mlp.data.encoder import TableEncoder
 from tune_mlp.data_settings import DataSettings
 
 
-def describe_model(config: TrialConfig, dataset: Dataset, fold: Fold, settings: DataSettings) -> dict[str, Any]:
-    """Return what `best/trial.json` says of a model that was trained on a fold, whichever run it comes from."""
+def describe_model(
+    config: TrialConfig, dataset: Dataset, fold: Fold, settings: DataSettings, nets: int = 1
+) -> dict[str, Any]:
+    """Return what `best/trial.json` says of a model that was trained on a fold, whichever run it comes from.
+
+    The model is one net, or the average of several.
+    """
     features = fold.inputs.features if isinstance(fold.inputs, TableEncoder) else dataset.features
     regression = dataset.task == "regression"
     return {
         "config": config.model_dump(),
+        "nets": nets,
         "inputs": len(features) if features else int(dataset.x.shape[1]),
         "shape": list(dataset.shape),
         "outputs": dataset.outputs,

@@ -218,6 +218,11 @@ def test_weights(job: TrainJob, weights: Sequence[Weights]) -> dict[str, float]:
         run = job.engine.start(job.config, job.problem, place % folds, 0, job.device)
         run.module().load_state_dict(its_weights)
         scores.append(run.evaluate(dataset.x_test, dataset.y_test, further=job.further))
+    return mean_test_scores(scores, folds)
+
+
+def mean_test_scores(scores: Sequence[Mapping[str, float]], folds: int) -> dict[str, float]:
+    """Return the means and deviations that `test_weights` describes of scores, seed by seed, fold by fold."""
     found: dict[str, float] = {}
     for name in scores[0]:
         values = [score[name] for score in scores]

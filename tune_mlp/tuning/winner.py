@@ -26,8 +26,8 @@ from tune_mlp.study.study import BoundStudy
 from tune_mlp.training import checkpoint
 from tune_mlp.training.description import describe_model
 from tune_mlp.training.job import TrainJob
-from tune_mlp.training.retrain import retrain, without_validation
-from tune_mlp.training.trainer import Trainer, Weights, test_weights
+from tune_mlp.training.retrain import Diverged, retrain, score_retrained, without_validation
+from tune_mlp.training.trainer import Trainer, Weights, copied, test_weights
 from tune_mlp.tuning.trainable import threads
 from tune_mlp.tuning.trial_files import step_files, weights_file
 
@@ -38,12 +38,14 @@ class Examined:
 
     trial: int
     config: TrialConfig
-    weights: list[Weights]
+    weights: Weights
+    """Those that best/ keeps: of several folds or seeds the first one's."""
     fold: Fold
-    """Whose scaling the first of the weights expect."""
+    """Whose scaling these weights expect."""
     scores: dict[str, float]
     """The test scores that the journal holds; empty if there is no test part."""
-    retrained: bool
+    nets: int
+    """The number of nets that were trained again, whose average the weights are; 0 if none was."""
     note: str = ""
     """What a person should know of it."""
 
@@ -66,17 +68,16 @@ class Examiner:
         config = to_config(self._params(trial))
         job = self._job(trial, config)
         kept, note = self._kept(trial, job)
-        if self._study.retrain:
+        if nets := int(self._study.retrain):
             again = replace(job, problem=self._whole, epochs=int(self._rows["best_epoch"][trial]))
-            anew = retrain(again)
-            if anew:
-                tested = test_weights(again, anew.weights)
-                scores = tested | anew.scores
-                return Examined(trial, config, anew.weights, self._whole.folds[0], scores, retrained=True, note=note)
+            models = retrain(again, nets)
+            if not isinstance(models, Diverged):
+                weights, scores = copied(models[0].state_dict()), score_retrained(again, models)
+                return Examined(trial, config, weights, self._whole.folds[0], scores, nets, note)
             diverged = f"trial {trial} diverged when it was trained anew on all samples; its validated weights are kept"
             note = "; ".join(part for part in (note, diverged) if part)
         tested = test_weights(job, kept)
-        return Examined(trial, config, kept, self._problem.folds[0], tested, retrained=False, note=note)
+        return Examined(trial, config, kept[0], self._problem.folds[0], tested, nets=0, note=note)
 
     def _params(self, trial: int) -> dict[str, Any]:
         return {path: as_value(value) for path, value in self._results.params[trial].items()}
@@ -123,13 +124,13 @@ class Examiner:
         dataset = self._problem.dataset
         checkpoint.save_model(
             folder,
-            examined.weights[0],
+            examined.weights,
             {
                 "trial": examined.trial,
                 "params": self._params(examined.trial),
-                **describe_model(examined.config, dataset, examined.fold, self._study.data),
+                **describe_model(examined.config, dataset, examined.fold, self._study.data, nets=max(1, examined.nets)),
                 "epoch": int(row["best_epoch"]),
-                "retrained": examined.retrained,
+                "retrained": examined.nets > 0,
                 "metrics": {
                     name: row[f"best_{name}"] for name in metric_names(dataset.task, "val", self._study.further)
                 },

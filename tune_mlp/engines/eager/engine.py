@@ -18,16 +18,14 @@ from tune_mlp.engines.check import check_start
 from tune_mlp.engines.class_weights import class_weights
 from tune_mlp.engines.denormals import denormals_as_zero
 from tune_mlp.engines.eager.augment import augmented
+from tune_mlp.engines.eager.evaluate import TrainedOn, evaluate
 from tune_mlp.engines.eager.losses import LOSSES, loss_targets, weighted
 from tune_mlp.engines.eager.optimisers import OPTIMISERS, add_l1, as_float32, build_optimiser, penalised_weights
-from tune_mlp.engines.running_scores import NO_OUTCOMES, Further, RunningScores, nan_scores
+from tune_mlp.engines.running_scores import NO_OUTCOMES, RunningScores, nan_scores
 from tune_mlp.engines.tiny_epochs import train_tiny_epochs
 from tune_mlp.models.build import build_model
 from tune_mlp.models.dropout import Dropout, draw_by_batch, mask_generator
 from tune_mlp.seeds import derive
-
-PICTURES_TOGETHER = 128
-"""The number of pictures that are evaluated together: the outputs of convolutions are many times their inputs."""
 
 
 class EagerRun:
@@ -48,11 +46,8 @@ class EagerRun:
         self._dropouts = [layer for layer in self._model.modules() if isinstance(layer, Dropout)]
         self._parameters = list(self._model.parameters())
         self._optimiser = build_optimiser(self._parameters, config)
-        self._loss = LOSSES[config.loss]
-        weights = class_weights(config, data, self._fold)
-        self._training_loss = (
-            weighted(self._loss, torch.from_numpy(weights).to(self._device)) if len(weights) else self._loss
-        )
+        loss, weights = LOSSES[config.loss], class_weights(config, data, self._fold)
+        self._training_loss = weighted(loss, torch.from_numpy(weights).to(self._device)) if len(weights) else loss
 
     @property
     def weights(self) -> int:
@@ -124,27 +119,13 @@ class EagerRun:
         tensors = [*self._parameters, *self._model.buffers()]
         return bool(torch.stack([tensor.detach().isfinite().all() for tensor in tensors]).all())
 
-    @denormals_as_zero()
     def evaluate(
         self, x: NDArray[Any], y: NDArray[Any], index: NDArray[Any] | None = None, further: Sequence[str] = ()
     ) -> dict[str, float]:
-        index = np.arange(len(x)) if index is None else index
-        wanted_too = Further(further, self._config.loss)
-        running = RunningScores(self._dataset.task, self._fold.targets, further=wanted_too)
-        self._model.eval()
-        with torch.no_grad():
-            for scaled, wanted in chunks(x, y, index, 1, self._fold.inputs, self._fold.targets):
-                labels = torch.from_numpy(wanted).to(self._device)
-                outputs = self._outputs(torch.from_numpy(scaled).to(self._device))
-                loss = self._loss(outputs, loss_targets(self._config.loss, labels, self._dataset.outputs))
-                running.add(outputs.cpu().numpy(), wanted, loss.reshape(1).cpu().numpy(), len(wanted))
+        trained = TrainedOn(self._config, self._dataset, self._fold, self._device)
+        running = evaluate(self._model, trained, x, y, index, further)
         self.outcomes = running.outcomes()
         return running.scores()
-
-    def _outputs(self, x: torch.Tensor) -> torch.Tensor:
-        if self._config.model.name == "mlp":
-            return self._model(x)  # type: ignore[no-any-return]
-        return torch.cat([self._model(part) for part in torch.split(x, PICTURES_TOGETHER)])
 
     def state(self) -> dict[str, Any]:
         optimiser = self._optimiser.state_dict()
