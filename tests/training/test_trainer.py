@@ -103,17 +103,18 @@ class Scripted:
     def start(self, *arguments: Any) -> Any:
         run = engine("eager").start(*arguments)
         trained: list[int] = []
-        train = run.train_epoch
+        train, evaluate = run.train_epoch, run.evaluate
 
         def train_epoch(epoch: int) -> TrainedEpoch:
             trained.append(epoch)
             return train(epoch)
 
-        def evaluate(*_: Any, **__: Any) -> dict[str, float]:
+        def scripted(*samples: Any, **further: Any) -> dict[str, float]:
+            evaluate(*samples, **further)  # which leaves the outcomes
             loss, accuracy = self.epochs[trained[-1] - 1][arguments[2]]
             return {"loss": loss, "accuracy": accuracy}
 
-        run.train_epoch, run.evaluate = train_epoch, evaluate  # type: ignore[method-assign]
+        run.train_epoch, run.evaluate = train_epoch, scripted  # type: ignore[method-assign]
         return run
 
 
@@ -153,6 +154,7 @@ def test_the_best_of_a_loaded_state_is_kept_unless_an_epoch_is_better_or_equal_w
     before, after = (trainer(engine=Scripted(epochs), metric="val_accuracy", mode="max") for _ in range(2))
     before.step(1)
     state = before.state()
+    del state["best_outcomes"]
     # A run that was begun by version 0.1 left these keys, and no others.
     assert set(state) == {"epoch", "diverged", "patience", "best_epoch", "best_metrics", "best_weights", "runs"}
     after.load_state(state)
