@@ -62,6 +62,16 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class Resumed:
+    """A new driver goes on with the run. Its scheduler knows of what came before only by the lines above."""
+
+    trials_before: int
+    """How many trials the run was to have until here."""
+    trials: int
+    """How many it is to have from here on."""
+
+
+@dataclass(frozen=True, slots=True)
 class Drawn:
     """The search chose a trial's parameters."""
 
@@ -104,6 +114,15 @@ class Decided:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerLost:
+    """A trial's worker was lost, and the trial waits for another; the scheduler takes it for a new trial."""
+
+    trial: int
+    added: int
+    """How many trials this driver had given to its scheduler by then."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """A trial is over; `error` is empty unless it failed."""
 
@@ -123,7 +142,7 @@ class Tested:
     """`test_*`; of several seeds also `test_*_std`, and of a net trained anew on all samples `retrained_*`."""
 
 
-Event = Started | Drawn | Trained | Decided | Ended | Tested
+Event = Started | Resumed | Drawn | Trained | Decided | WorkerLost | Ended | Tested
 
 
 class Line(NamedTuple):
@@ -138,9 +157,11 @@ class Line(NamedTuple):
 
 EVENTS: dict[str, type[Event]] = {
     "started": Started,
+    "resumed": Resumed,
     "drawn": Drawn,
     "trained": Trained,
     "decided": Decided,
+    "worker_lost": WorkerLost,
     "ended": Ended,
     "tested": Tested,
 }
@@ -149,6 +170,9 @@ LIMITS = {
     "trial": (0, MAX_TRIALS - 1),
     "donor": (0, MAX_TRIALS - 1),
     "competed": (0, MAX_TRIALS),
+    "trials": (1, MAX_TRIALS),
+    "trials_before": (1, MAX_TRIALS),
+    "added": (0, MAX_TRIALS),
     "epochs": (1, 10**9),
     "epoch": (1, 10**9),
     "fold": (0, 9999),

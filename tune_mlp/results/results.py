@@ -16,7 +16,7 @@ from tune_mlp.errors import DataError, RunFolderError, UsageError, did_you_mean,
 from tune_mlp.records import BETTER, Mode
 from tune_mlp.regular_files import open_regular
 from tune_mlp.results.changes import changes_table
-from tune_mlp.results.journal import Drawn, Param, Started
+from tune_mlp.results.journal import Drawn, Event, Param, Started
 from tune_mlp.results.journal_reader import MOST_BYTES, read
 from tune_mlp.results.run_cache import copied
 from tune_mlp.results.run_files import read_manifest, read_study
@@ -197,6 +197,16 @@ class Results:
         if self.stand_in_for:
             text += f"; {self.trials.attrs['dataset']} stood in for {self.stand_in_for}"
         return text
+
+    @property
+    def events(self) -> list[Event]:
+        """The events of the run's journal, in their order."""
+        return read(self.path / "journal.jsonl")
+
+    def why(self, trial: int) -> pd.DataFrame:
+        """Return the scheduler's decisions on a trial, a row for each; `attrs` has in words why the trial ended as it did."""
+        answer: pd.DataFrame = importlib.import_module("tune_mlp.insight.why").why(self.events, trial).to_frame()
+        return answer
 
     @property
     def baselines(self) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 from tune_mlp.errors import RunFolderError
 from tune_mlp.records import EpochRecord, TrialState, mean_metrics, rank
 from tune_mlp.regular_files import open_regular
-from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Started, Tested, Trained
+from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Resumed, Started, Tested, Trained
 from tune_mlp.results.journal_reader import MOST_BYTES, LineReader
 
 RANKED = (TrialState.FINISHED, TrialState.STOPPED)
@@ -75,6 +75,8 @@ class RunState:
         if isinstance(event, Started):
             self.started = event
             return
+        if isinstance(event, Resumed):
+            return
         if isinstance(event, Drawn):
             self._draw(event)
             return
@@ -87,9 +89,9 @@ class RunState:
             self.decisions.append(event)
         elif isinstance(event, Ended):
             trial.ended = event
-        else:
+        elif isinstance(event, Tested):
             trial.tested = event
-        if trial.ended is not None and not isinstance(event, Decided | Tested):
+        if trial.ended is not None and isinstance(event, Trained | Ended):
             self._rank(event.trial)
 
     def _draw(self, event: Drawn) -> None:

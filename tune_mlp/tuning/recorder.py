@@ -12,7 +12,7 @@ from ray.tune import Callback
 from tune_mlp.console.board import Display
 from tune_mlp.errors import RunError, StorageError, one_line
 from tune_mlp.records import TrialState
-from tune_mlp.results.journal import Decided, Drawn, Ended, Reason, Trained
+from tune_mlp.results.journal import Decided, Drawn, Ended, Reason, Trained, WorkerLost
 from tune_mlp.results.state import RANKED
 from tune_mlp.results.storage import Storage
 from tune_mlp.runs.history import NO_HISTORY, History
@@ -23,6 +23,8 @@ from tune_mlp.tuning.trial_files import state_file, step_files, weights_files
 
 LOST_AT_START = 20
 """So many workers may be lost one after the other, each before it had begun to train, and no trial is blamed for it."""
+LOST = "the worker was lost: "
+"""Begins the error of a trial that failed since its workers were lost."""
 FAILED_SETUPS = 3
 """The study ends when so many workers in a row couldn't be set up: one of them may be on a broken node."""
 
@@ -154,6 +156,9 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         begun to train."""
         self._check_setup(trial)
         number = trial.config["trial"]
+        if number not in self._params:
+            self._begin(trial)  # not one of its workers came so far
+        self._journal.append(WorkerLost(number, len(trials)))
         if number in self._training:
             self._training.discard(number)
         elif self._lost_at_start < LOST_AT_START:
@@ -226,4 +231,4 @@ def _short(error: BaseException) -> str:
         if start >= 0:
             text = text[start:]
             break
-    return f"the worker was lost: {text}"[:200]
+    return f"{LOST}{text}"[:200]

@@ -22,7 +22,6 @@ from tune_mlp.runs.phases import Phases
 from tune_mlp.runs.run_folder import CHECKPOINTS, RAY
 from tune_mlp.runs.run_location import RunLocation
 from tune_mlp.study.study import BoundStudy
-from tune_mlp.training.patience import Patience
 from tune_mlp.tuning.cluster import SLOT, Cluster
 from tune_mlp.tuning.preparation import PreparedStudy
 from tune_mlp.tuning.ray_compat.head_watch import RayLost, watched_head
@@ -121,18 +120,12 @@ def _board(run: OpenRun) -> Board:
 
 def _replay(run: OpenRun, scheduler: object, recorder: object) -> History:
     """Tell the scheduler the results of earlier drivers again, and record as stopped the open trials that it stops now."""
-    from tune_mlp.tuning.ray_compat.schedulers import Replaying
     from tune_mlp.tuning.recorder import Recorder
+    from tune_mlp.tuning.schedulers import tell_history
 
     history = run.history
-    if not isinstance(scheduler, Replaying):
-        return history
     assert isinstance(recorder, Recorder)
-    study = run.study
-    metric, mode = study.ranking
-    patience = Patience(study.patience, mode)
-    at_their_ends = [number for number in history.open if history.at_its_end(number, study.epochs, patience)]
-    stopped = sorted(scheduler.replay(history.before_their_ends(at_their_ends), metric, mode))
+    stopped = tell_history(scheduler, run.study, history)
     recorder.write_decisions()
     for number in stopped:
         history = recorder.stopped_before(history, number)
