@@ -36,6 +36,8 @@ examples:
   tune-mlp export runs/digits_quick-20260101-120000 --to xlsx
   tune-mlp predict runs/my_study-20260101-120000 new.csv --proba
   tune-mlp resume runs/digits_quick-20260101-120000
+  tune-mlp why runs/digits_quick-20260101-120000 7
+  tune-mlp audit runs/digits_quick-20260101-120000
   tune-mlp doctor --address auto --out /shared/runs
   tune-mlp schema > study.schema.json
   tune-mlp reproduce cs587_digits --quick

@@ -16,6 +16,7 @@ from tune_mlp.runs.manifest import Manifest, check_same_study
 from tune_mlp.study.study import BoundStudy, Study
 from tune_mlp.tuning.claims import wrong_cells, wrong_draws, wrong_ends, wrong_model, wrong_winners
 from tune_mlp.tuning.driven_again import Difference, first_wrong_decision
+from tune_mlp.tuning.search_loop import quiet_ray
 
 METHOD = (
     "The study's own scheduler was told the journal's results again, in their order, and each decision was compared with the",
@@ -48,13 +49,14 @@ def audit(results: Results) -> Answer:
 
 
 def _checks(results: Results, study: BoundStudy, state: RunState, events: list[Event]) -> Iterator[dict[str, object]]:
-    wrong = first_wrong_decision(study, events)
+    with quiet_ray():
+        wrong = first_wrong_decision(study, events)
     yield _row("decisions", len(state.decisions), [wrong] if wrong else [], "the scheduler's code says")
     yield _row("draws", len(state.trials), list(wrong_draws(study, events)), "the study's seed gives")
     ended = sum(trial.ended is not None for trial in state.trials.values())
-    yield _row("ends", ended, list(wrong_ends(study, state)), "its epochs and decisions say")
+    yield _row("ends", ended, list(wrong_ends(study, state)), "")
     tested = sum(isinstance(event, Tested) for event in events)
-    yield _row("winner", tested, list(wrong_winners(study, events)), "its epochs say")
+    yield _row("winner", tested, list(wrong_winners(study, events)), "")
     yield _row("model", int((results.path / "best").is_dir()), list(wrong_model(results.path, state)), "")
     yield _row("tables", len(results.trials) + len(results.epochs), list(wrong_cells(results)), "")
 
@@ -69,9 +71,9 @@ def _row(check: str, compared: int, wrong: list[Difference], who: str) -> dict[s
 
 
 def _said(wrong: Difference, who: str) -> str:
-    where = f"trial {wrong.trial}" + ("" if wrong.epoch is None else f", epoch {wrong.epoch}")
+    where = f"Trial {wrong.trial}" + ("" if wrong.epoch is None else f", epoch {wrong.epoch}")
     derived = f"{who} {wrong.derived}" if who else wrong.derived
-    return f"{where}: the journal says {wrong.journal}, and {derived}"
+    return f"{where}: the journal says {wrong.journal}, and {derived}."
 
 
 def _study(path: Path, events: list[Event]) -> tuple[BoundStudy, Manifest]:

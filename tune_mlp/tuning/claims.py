@@ -15,7 +15,7 @@ from tune_mlp.records import TrialState
 from tune_mlp.results.journal import Drawn, Event, Tested
 from tune_mlp.results.results import Results
 from tune_mlp.results.run_files import read_manifest
-from tune_mlp.results.state import RANKED, RunState, TrialSoFar
+from tune_mlp.results.state import RunState, TrialSoFar
 from tune_mlp.seeds import trial_seed
 from tune_mlp.space.domains import as_value
 from tune_mlp.study.study import BoundStudy
@@ -55,15 +55,17 @@ def wrong_ends(study: BoundStudy, state: RunState) -> Iterator[Difference]:
         last = max(trial.epochs, default=0)
         found = trial.ended.state
         if found is not TrialState.DIVERGED and not finite:
-            yield Difference(number, last, found, "diverged, since a figure isn't finite")
+            yield Difference(number, last, found, "a figure of it isn't finite")
         elif found is TrialState.DIVERGED and finite:
-            yield Difference(number, last, found, "not diverged, since all figures are finite")
+            yield Difference(number, last, found, "all its figures are finite")
         elif found is TrialState.FINISHED and last < study.epochs and not _patience_over(study, trial):
-            yield Difference(number, last, found, f"not finished after {last} of {study.epochs} epochs")
+            yield Difference(
+                number, last, found, f"it trained {last} of {study.epochs} epochs, and its patience was not over"
+            )
         elif found is TrialState.STOPPED and trial.ended.reason == "scheduler" and number not in stops:
-            yield Difference(number, last, "stopped by the scheduler", "no decision to stop it")
+            yield Difference(number, last, "stopped by the scheduler", "no decision stopped it")
         elif found is TrialState.FAILED and not trial.ended.error:
-            yield Difference(number, last, found, "not failed, since there is no error")
+            yield Difference(number, last, found, "there is no error")
 
 
 def _patience_over(study: BoundStudy, trial: TrialSoFar) -> bool:
@@ -84,9 +86,8 @@ def wrong_winners(study: BoundStudy, events: Sequence[Event]) -> Iterator[Differ
         if not isinstance(event, Tested):
             continue
         if study.tested == "all":
-            able = math.isfinite(state.order(event.trial)[0])
-            if not able:
-                yield Difference(event.trial, None, "tested", f"not tested, since it isn't {' or '.join(RANKED)}")
+            if not math.isfinite(state.order(event.trial)[0]):
+                yield Difference(event.trial, None, "tested", "it can't be best")
         elif state.leader != event.trial:
             yield Difference(event.trial, None, "tested as the winner", f"trial {state.leader} ranks first")
 

@@ -64,10 +64,9 @@ def parts_of(events: Sequence[Event], trials: int) -> list[Part]:
 
 def first_wrong_decision(study: BoundStudy, events: Sequence[Event]) -> Difference | None:
     """Derive every decision of a run's scheduler again, and return the first that isn't the journal's."""
-    known: set[tuple[int, int]] = set()
     for part in parts_of(events, study.number_of_trials):
         try:
-            DriverAgain(study, part, known).go()
+            DriverAgain(study, part).go()
         except DifferenceFound as found:
             return found.difference
     return None
@@ -123,9 +122,9 @@ class _Written:
 class DriverAgain:
     """One driver of a run: the scheduler that it had, told what came in the order in which it came."""
 
-    def __init__(self, study: BoundStudy, part: Part, known: set[tuple[int, int]]) -> None:
-        """`known` holds the trials and epochs of decisions that are written already; it is added to."""
-        self._study, self._events, self._known = study, part.events, known
+    def __init__(self, study: BoundStudy, part: Part) -> None:
+        self._study, self._events = study, part.events
+        self._known = {(event.trial, event.epoch) for event in part.before if isinstance(event, Decided)}
         self._metric, mode = study.ranking
         self._worst = -WORST if mode == "max" else WORST
         history = history_of(part.before)
@@ -193,7 +192,7 @@ class DriverAgain:
         number, came = event.trial, came_of(event, self._metric)
         trial = self._trial(number)
         if trial.is_finished():
-            raise DifferenceFound(Difference(number, came.epoch, "trained on", "stopped before"))
+            raise DifferenceFound(Difference(number, came.epoch, "it trained on", "it was stopped before"))
         self._check_params(number)
         self._last[number] = came.epoch
         trial.last = {TIME: came.epoch, self._metric: self._worst if came.value is None else came.value}
@@ -222,7 +221,9 @@ class DriverAgain:
         """Tell the scheduler of a trial's own end."""
         trial = self._trial(event.trial)
         if trial.is_finished():
-            raise DifferenceFound(Difference(event.trial, self._last.get(event.trial), event.state, "stopped before"))
+            raise DifferenceFound(
+                Difference(event.trial, self._last.get(event.trial), f"it {event.state}", "it was stopped before")
+            )
         trial.status = Trial.RUNNING
         if event.state is TrialState.FAILED and event.error.startswith(LOST):
             self._scheduler.on_trial_error(self._controller, trial)
@@ -263,13 +264,11 @@ class DriverAgain:
         decisions: list[Decided] = getattr(self._scheduler, "decisions", [])
         while decisions:
             derived = decisions.pop(0)
-            if (derived.trial, derived.epoch) in self._known:
-                continue  # a decision is written once
-            self._known.add((derived.trial, derived.epoch))
+            if place < 0 and (derived.trial, derived.epoch) in self._known:
+                continue  # told again, it decided again what is written already
             written = self._written.next
             if written is None:
                 if self._is_cut(place):
-                    self._known.discard((derived.trial, derived.epoch))
                     continue
                 self._differ(None, derived)
             elif not _same(written, derived):

@@ -135,14 +135,13 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
             early = report.state is TrialState.FINISHED and report.epoch < self._display.board.epochs
             self._end(number, report.state, report.error, "patience" if early else "")
 
-    def write_decisions(self) -> None:
-        """Write the decisions of the scheduler that are new, each once."""
+    def write_decisions(self, told_again: bool = False) -> None:
+        """Write what the scheduler has decided. If it was told again what came before, only what isn't written yet is new."""
         while self._decisions:
             decided = self._decisions.pop(0)
             if decided.decision == "stop":
                 self._stopped.add(decided.trial)
-            if (decided.trial, decided.epoch) not in self._decided:
-                self._decided.add((decided.trial, decided.epoch))
+            if not told_again or (decided.trial, decided.epoch) not in self._decided:
                 self._journal.append(decided)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:

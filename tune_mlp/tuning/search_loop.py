@@ -126,7 +126,7 @@ def _replay(run: OpenRun, scheduler: object, recorder: object) -> History:
     history = run.history
     assert isinstance(recorder, Recorder)
     stopped = tell_history(scheduler, run.study, history)
-    recorder.write_decisions()
+    recorder.write_decisions(told_again=True)
     for number in stopped:
         history = recorder.stopped_before(history, number)
     return history
@@ -144,7 +144,7 @@ def _tune(run: OpenRun, history: History, left: int, scheduler: object, recorder
     pauses = run.study.scheduler.pauses
     # Each waiting trial would ask Ray for a new worker, which is thrown away when the trial gets the worker of an ended one.
     pending = {"TUNE_MAX_PENDING_TRIALS_PG": str(max(1, run.slots))}
-    with environment(pending), _quiet_ray(), mended_controller(run.cluster.own):
+    with environment(pending), quiet_ray(), mended_controller(run.cluster.own):
         # Not tune.Tuner, which pickles all of this into the run's folder to resume from: the journal serves there.
         tune.run(
             tune.with_parameters(TrialActor, job=_shared(run)),
@@ -223,7 +223,7 @@ def _from_ray(error: Exception) -> RunError:
 
 
 @contextlib.contextmanager
-def _quiet_ray() -> Iterator[None]:
+def quiet_ray() -> Iterator[None]:
     """Silence the logs of Ray Tune and Optuna. The table and the exit status say what a user must know."""
     levels = {name: logging.getLogger(name).level for name in ("ray", "optuna")}
     logging.getLogger("ray").setLevel(logging.CRITICAL)  # the searcher sets Optuna's
