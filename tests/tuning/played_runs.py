@@ -195,7 +195,8 @@ class Driver:
         if (trial.number, until) in self.world.lose or (trial.number in self.world.lose_for_good and trial.epoch):
             self._lose(trial, (trial.number, until))
             return
-        records, state = [], TrialState.STOPPED
+        records: list[EpochRecord] = []
+        state = TrialState.STOPPED
         error = ""
         while trial.epoch < until and state is TrialState.STOPPED:
             if self.world.fail.get(trial.number) == trial.epoch + 1:

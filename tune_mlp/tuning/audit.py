@@ -15,7 +15,7 @@ from tune_mlp.results.state import RunState
 from tune_mlp.runs.manifest import Manifest, check_same_study
 from tune_mlp.study.study import BoundStudy, Study
 from tune_mlp.tuning.claims import wrong_cells, wrong_draws, wrong_ends, wrong_model, wrong_winners
-from tune_mlp.tuning.driven_again import Difference, first_wrong_decision
+from tune_mlp.tuning.driven_again import Derived, Difference, derive_decisions
 from tune_mlp.tuning.search_loop import quiet_ray
 
 METHOD = (
@@ -29,7 +29,9 @@ def audit(results: Results) -> Answer:
     events = results.events
     study, manifest = _study(results.path, events)
     state = RunState.of(events)
-    rows = list(_checks(results, study, state, events))
+    with quiet_ray():
+        derived = derive_decisions(study, events)
+    rows = list(_checks(results, study, state, events, derived))
     decisions, trials = len(state.decisions), len(state.trials)
     first = next((row for row in rows if row["differ"]), None)
     follow = f"All {decisions} decisions on {trials} trials follow from the journal."
@@ -39,7 +41,7 @@ def audit(results: Results) -> Answer:
         sentence=follow if first is None else str(first["first"]),
         table=pd.DataFrame(rows),
         method=METHOD,
-        notes=tuple(_notes(study, manifest)),
+        notes=tuple(_notes(study, manifest, derived)),
         facts={
             "decisions": decisions,
             "trials": trials,
@@ -48,9 +50,10 @@ def audit(results: Results) -> Answer:
     )
 
 
-def _checks(results: Results, study: BoundStudy, state: RunState, events: list[Event]) -> Iterator[dict[str, object]]:
-    with quiet_ray():
-        wrong = first_wrong_decision(study, events)
+def _checks(
+    results: Results, study: BoundStudy, state: RunState, events: list[Event], derived: Derived
+) -> Iterator[dict[str, object]]:
+    wrong = derived.wrong
     yield _row("decisions", len(state.decisions), [wrong] if wrong else [], "the scheduler's code says")
     yield _row("draws", len(state.trials), list(wrong_draws(study, events)), "the study's seed gives")
     ended = sum(trial.ended is not None for trial in state.trials.values())
@@ -98,7 +101,9 @@ def _study(path: Path, events: list[Event]) -> tuple[BoundStudy, Manifest]:
     return study, manifest
 
 
-def _notes(study: BoundStudy, manifest: Manifest) -> Iterator[str]:
+def _notes(study: BoundStudy, manifest: Manifest, derived: Derived) -> Iterator[str]:
+    if derived.underived:
+        yield f"{derived.underived} decisions weren't derived: they rest on a result that was lost with its driver."
     if study.search.tpe:
         yield "The parameters that tpe drew depend on the order in which it learnt of ends, and weren't derived; the seeds were."
     if study.scheduler.pbt:

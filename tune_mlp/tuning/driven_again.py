@@ -18,7 +18,7 @@ from tune_mlp.runs.history import OWN_ENDS, WORST, History, came_of, history_of
 from tune_mlp.space.domains import as_value
 from tune_mlp.study.study import BoundStudy
 from tune_mlp.training.patience import Patience
-from tune_mlp.tuning.ray_compat.schedulers import TIME, Population
+from tune_mlp.tuning.ray_compat.schedulers import TIME, Population, WaitingHyperBand
 from tune_mlp.tuning.recorder import LOST
 from tune_mlp.tuning.schedulers import make_scheduler, tell_history
 from tune_mlp.tuning.simulation import SimulatedController, SimulatedTrial
@@ -49,6 +49,8 @@ class Part(NamedTuple):
     before: Sequence[Event]
     """The events of the drivers before it."""
     events: Sequence[Event]
+    after: Sequence[Event]
+    """The events of the drivers after it."""
     trials: int
     """How many trials the run was to have."""
 
@@ -59,17 +61,27 @@ def parts_of(events: Sequence[Event], trials: int) -> list[Part]:
     resumes = [event for event in events if isinstance(event, Resumed)]
     numbers = [*(one.trials_before for one in resumes[:1]), *(one.trials for one in resumes)] or [trials]
     ends = itertools.pairwise([0, *places, len(events)])
-    return [Part(events[:a], events[a:b], number) for (a, b), number in zip(ends, numbers, strict=True)]
+    return [Part(events[:a], events[a:b], events[b:], number) for (a, b), number in zip(ends, numbers, strict=True)]
 
 
-def first_wrong_decision(study: BoundStudy, events: Sequence[Event]) -> Difference | None:
-    """Derive every decision of a run's scheduler again, and return the first that isn't the journal's."""
+class Derived(NamedTuple):
+    """What came of deriving all decisions again."""
+
+    wrong: Difference | None
+    """The first decision that isn't the journal's."""
+    underived: int
+    """Decisions that rest on a result which was lost with its driver."""
+
+
+def derive_decisions(study: BoundStudy, events: Sequence[Event]) -> Derived:
+    """Derive every decision of a run's scheduler again, up to the first that isn't the journal's."""
+    underived = 0
     for part in parts_of(events, study.number_of_trials):
         try:
-            DriverAgain(study, part).go()
+            underived += DriverAgain(study, part).go()
         except DifferenceFound as found:
-            return found.difference
-    return None
+            return Derived(found.difference, underived)
+    return Derived(None, underived)
 
 
 class TrialAgain(SimulatedTrial):
@@ -123,7 +135,7 @@ class DriverAgain:
     """One driver of a run: the scheduler that it had, told what came in the order in which it came."""
 
     def __init__(self, study: BoundStudy, part: Part) -> None:
-        self._study, self._events = study, part.events
+        self._study, self._events, self._after = study, part.events, part.after
         self._known = {(event.trial, event.epoch) for event in part.before if isinstance(event, Decided)}
         self._metric, mode = study.ranking
         self._worst = -WORST if mode == "max" else WORST
@@ -144,8 +156,11 @@ class DriverAgain:
         self._end_of_history = history_of([*part.before, *part.events])
         self._later = _next_of_the_same_trial(part.events)
 
-    def go(self) -> None:
-        """Tell the scheduler all that came; raise DifferenceFound at the first decision that isn't the journal's."""
+    def go(self) -> int:
+        """Tell the scheduler all that came; raise DifferenceFound at the first decision that isn't the journal's.
+
+        Returns the number of decisions that can't be derived, since what they rest on was lost with the driver.
+        """
         self._compare(-1)
         for place, event in enumerate(self._events):
             if isinstance(event, Drawn):
@@ -157,9 +172,10 @@ class DriverAgain:
             elif isinstance(event, WorkerLost):
                 self._lost(event)
             self._compare(place)
-        self._tell_what_was_lost()
+        underived = self._tell_what_was_lost()
         if left := self._written.next:
             self._differ(left, None)
+        return underived
 
     def _trial(self, number: int) -> TrialAgain:
         """Return a trial; the scheduler is given it, and those ahead of it, when something is heard of it for the first time."""
@@ -242,22 +258,32 @@ class DriverAgain:
         trial.status = Trial.PENDING
         self._controller.add(trial)
 
-    def _tell_what_was_lost(self) -> None:
+    def _tell_what_was_lost(self) -> int:
         """Tell the result with which a halving came whose driver was lost before it had written the result itself.
 
-        HyperBand's halving stops trials, and so its decisions are written, before the result that led to it.
+        HyperBand's halving stops trials, and so its decisions are written, before the result that led to it. The result is that
+        of the one trial which the bracket still awaits: its decision has it, or the next driver wrote it when it came again.
+        Returns how many decisions can't be derived since nothing has it.
         """
-        for decided in self._written.rest:
-            trial = self._trials.get(decided.trial)
-            if trial is not None and not trial.is_finished() and decided.epoch > self._last.get(decided.trial, 0):
-                trial.last = {
-                    TIME: decided.epoch,
-                    self._metric: self._worst if decided.value is None else decided.value,
-                }
-                self._last[decided.trial] = decided.epoch
-                self._report(trial)
-                self._compare(len(self._events))
-                return
+        left = self._written.next
+        if left is None or left.trial not in self._trials or not isinstance(self._scheduler, WaitingHyperBand):
+            return 0
+        awaited = self._scheduler.awaited(self._trials[left.trial])
+        if len(awaited) != 1:
+            return 0
+        (trial,) = awaited
+        number = trial.config["trial"]
+        decided = next(((one.epoch, one.value) for one in self._written.rest if one.trial == number), None)
+        again = (came_of(e, self._metric) for e in self._after if isinstance(e, Trained) and e.trial == number)
+        epoch, value = decided or next(((came.epoch, came.value) for came in again), (0, None))
+        if not epoch:
+            underived = len(self._written.rest)
+            self._written.place += underived
+            return underived
+        trial.last = {TIME: epoch, self._metric: self._worst if value is None else value}
+        self._report(trial)
+        self._compare(len(self._events))
+        return 0
 
     def _compare(self, place: int) -> None:
         """Compare what the scheduler has decided with what the journal says. `place` is that of the event that led to it."""

@@ -196,6 +196,12 @@ class WaitingHyperBand(HyperBandScheduler):  # type: ignore[misc]  # ray ships n
             self.to_come -= 1
         super().on_trial_add(tune_controller, trial)
 
+    def awaited(self, trial: Any) -> list[Any]:
+        """Return the trials of this one's bracket that haven't come to its milestone."""
+        bracket = self._trial_info[trial][0]
+        results = bracket._live_trials.items()
+        return [other for other, result in results if bracket._get_result_time(result) < bracket._cumul_r]
+
     def _create_bracket(self, s: int) -> _WholeBracket:
         first = self._get_r0(s)
         bracket = _WholeBracket(
@@ -208,7 +214,12 @@ class WaitingHyperBand(HyperBandScheduler):  # type: ignore[misc]  # ray ships n
         if not bracket.filled() and self.to_come > 0:
             return str(TrialScheduler.PAUSE)
         try:
-            return str(super()._process_bracket(tune_controller, bracket))
+            action = super()._process_bracket(tune_controller, bracket)
+            # Trials of an earlier driver may all be beyond the next milestone, too: Ray would leave them paused for ever.
+            while bracket._halves and bracket._live_trials and bracket.cur_iter_done():
+                again = super()._process_bracket(tune_controller, bracket)
+                action = action if action == TrialScheduler.STOP else again
+            return str(action)
         finally:
             # Ray leaves it True, and would then ignore the end of the last running trial.
             bracket.is_being_processed = False
