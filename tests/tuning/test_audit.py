@@ -243,6 +243,16 @@ def test_a_model_of_another_trial_is_named(asha: Path, tmp_path: Path) -> None:
         assert answer.facts["differ"] == (1 if change else 0)
 
 
+def test_the_model_of_an_earlier_winner_is_not_held_against_a_run_that_goes_on(tmp_path: Path) -> None:
+    world = World(tmp_path / "run")
+    play(world, study(trials=4, epochs=3))
+    (world.folder / "best").mkdir()
+    (world.folder / "best" / "trial.json").write_text('{"trial": 9, "epoch": 1, "metrics": {}}')
+    assert audited(world.folder).facts["differ"] == 1
+    play_on(world, "+4", kill_after=6)
+    assert audited(world.folder).facts["differ"] == 0
+
+
 def test_a_journal_is_split_where_a_new_driver_went_on(asha: Path) -> None:
     a_study, events = of(asha)
     parts = parts_of(events, a_study.number_of_trials)

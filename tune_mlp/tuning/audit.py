@@ -14,7 +14,7 @@ from tune_mlp.results.results import Results
 from tune_mlp.results.state import RunState
 from tune_mlp.runs.manifest import Manifest, check_same_study
 from tune_mlp.study.study import BoundStudy, Study
-from tune_mlp.tuning.claims import wrong_cells, wrong_draws, wrong_ends, wrong_model, wrong_winners
+from tune_mlp.tuning.claims import MODEL, wrong_cells, wrong_draws, wrong_ends, wrong_model, wrong_winners
 from tune_mlp.tuning.driven_again import Derived, Difference, derive_decisions
 from tune_mlp.tuning.search_loop import quiet_ray
 
@@ -60,7 +60,7 @@ def _checks(
     yield _row("ends", ended, list(wrong_ends(study, state)), "")
     tested = sum(isinstance(event, Tested) for event in events)
     yield _row("winner", tested, list(wrong_winners(study, events)), "")
-    yield _row("model", int((results.path / "best").is_dir()), list(wrong_model(results.path, state)), "")
+    yield _row("model", int((results.path / MODEL).is_file()), list(wrong_model(results, state)), "")
     yield _row("tables", len(results.trials) + len(results.epochs), list(wrong_cells(results)), "")
 
 

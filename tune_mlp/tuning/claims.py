@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,7 +13,6 @@ from tune_mlp.errors import RunFolderError
 from tune_mlp.records import TrialState
 from tune_mlp.results.journal import Drawn, Event, Tested
 from tune_mlp.results.results import Results
-from tune_mlp.results.run_files import read_manifest
 from tune_mlp.results.state import RunState, TrialSoFar
 from tune_mlp.seeds import trial_seed
 from tune_mlp.space.domains import as_value
@@ -23,6 +21,7 @@ from tune_mlp.training.patience import Patience
 from tune_mlp.tuning.driven_again import Difference
 
 KEYS = ["trial", "epoch", "repeat", "fold"]
+MODEL = "best/trial.json"
 
 
 def wrong_draws(study: BoundStudy, events: Sequence[Event]) -> Iterator[Difference]:
@@ -92,9 +91,11 @@ def wrong_winners(study: BoundStudy, events: Sequence[Event]) -> Iterator[Differ
             yield Difference(event.trial, None, "tested as the winner", f"trial {state.leader} ranks first")
 
 
-def wrong_model(path: Path, state: RunState) -> Iterator[Difference]:
-    """Yield what best/trial.json says otherwise than the journal."""
-    file = path / "best" / "trial.json"
+def wrong_model(results: Results, state: RunState) -> Iterator[Difference]:
+    """Yield what best/trial.json says otherwise than the journal. Until a run that goes on has ended, it is the earlier winner's."""
+    file = results.path / MODEL
+    if results.manifest.get("state") != "finished":
+        return
     try:
         said: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         trial, epoch, metrics = int(said["trial"]), int(said["epoch"]), dict(said["metrics"])
@@ -116,8 +117,7 @@ def wrong_model(path: Path, state: RunState) -> Iterator[Difference]:
 
 def wrong_cells(results: Results) -> Iterator[Difference]:
     """Yield the first cell of each table in which its file says otherwise than the journal. A run under way has no tables yet."""
-    manifest = results.path / "run.json"
-    if not manifest.exists() or read_manifest(manifest).get("state") not in ("finished", "interrupted"):
+    if results.manifest.get("state") not in ("finished", "interrupted"):
         return
     for name, table in (("trials", results.trials), ("epochs", results.epochs)):
         file = results.path / f"{name}.parquet"
