@@ -17,7 +17,7 @@ from tests.studies import Memory, study
 from tests.tuning.played_runs import World, changed_line, play, play_on
 from tune_mlp import cli
 from tune_mlp.results.answer import Answer
-from tune_mlp.results.journal import EVENTS, Decided, Ended, Event, Resumed, Trained, WorkerLost
+from tune_mlp.results.journal import EVENTS, Decided, Drawn, Ended, Event, Resumed, Trained, WorkerLost
 from tune_mlp.results.journal_reader import read
 from tune_mlp.results.results import Results
 from tune_mlp.study.study import BoundStudy, Study
@@ -149,6 +149,15 @@ def test_a_changed_line_ends_the_command_with_status_1_and_names_trial_and_epoch
     )
     assert f"the scheduler's code says cutoff {stop.cutoff}" in err
     assert err.count("\n") == 1
+
+
+def test_what_makes_the_schedulers_code_raise_is_a_difference(tmp_path: Path) -> None:
+    """Population-based training looks a dropout up that the space doesn't have."""
+    a_study, events = of(eventful(tmp_path / "pbt", "pbt"))
+    strange = [replace(e, params={**e.params, "dropout": 0.19}) if isinstance(e, Drawn) else e for e in events]
+    wrong = derive_decisions(a_study, strange).wrong
+    assert wrong is not None
+    assert (wrong.journal, wrong.derived) == ("what can't have come", "ValueError: tuple.index(x): x not in tuple")
 
 
 def changed(

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
+from tune_mlp.errors import one_line
 from tune_mlp.records import TrialState
 from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Resumed, Started, Trained, WorkerLost
 from tune_mlp.runs.history import OWN_ENDS, WORST, History, came_of, history_of
@@ -163,19 +164,30 @@ class DriverAgain:
         """
         self._compare(-1)
         for place, event in enumerate(self._events):
-            if isinstance(event, Drawn):
-                self._drawn(event)
-            elif isinstance(event, Trained):
-                self._trained(place, event)
-            elif isinstance(event, Ended) and event.state in OWN_ENDS:
-                self._ended(event)
-            elif isinstance(event, WorkerLost):
-                self._lost(event)
+            try:
+                self._tell(place, event)
+            except DifferenceFound:
+                raise
+            except Exception as error:  # schedulers raise many kinds where they are told what can't be
+                number = getattr(event, "trial", 0)
+                said = one_line(error, limit=200)
+                wrong = Difference(number, self._last.get(number), "what can't have come", said)
+                raise DifferenceFound(wrong) from error
             self._compare(place)
         underived = self._tell_what_was_lost()
         if left := self._written.next:
             self._differ(left, None)
         return underived
+
+    def _tell(self, place: int, event: Event) -> None:
+        if isinstance(event, Drawn):
+            self._drawn(event)
+        elif isinstance(event, Trained):
+            self._trained(place, event)
+        elif isinstance(event, Ended) and event.state in OWN_ENDS:
+            self._ended(event)
+        elif isinstance(event, WorkerLost):
+            self._lost(event)
 
     def _trial(self, number: int) -> TrialAgain:
         """Return a trial; the scheduler is given it, and those ahead of it, when something is heard of it for the first time."""
