@@ -12,7 +12,7 @@ import pytest
 from tests.results.journals import decided, drawn, ended, record, started, trained, trial, write
 from tune_mlp import cli
 from tune_mlp.insight.why import why
-from tune_mlp.results.journal import Event
+from tune_mlp.results.journal import Event, WorkerLost
 from tune_mlp.results.results import Results
 
 OLD = Path(__file__).parent.parent / "fixtures" / "run_format_1"
@@ -174,6 +174,11 @@ def test_a_divergence_names_the_fold_and_shows_the_parameters() -> None:
 def test_a_trial_on_which_nothing_was_decided_says_so() -> None:
     events = [*at_a_rung([0.81, 0.7]), *trial(2, 0.5)]
     assert why(events, 2).notes[0].startswith("The scheduler decided nothing on this trial")
+
+
+def test_a_lost_worker_is_told_of() -> None:
+    events = [started(), drawn(0), WorkerLost(0, 1), *trial(0, 0.5)[1:]]
+    assert "Its worker was lost once, and it went on with another." in why(events, 0).notes
 
 
 def test_a_run_of_format_1_holds_no_decisions_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:

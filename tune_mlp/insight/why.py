@@ -12,7 +12,7 @@ from tune_mlp.insight.compared import Moment, ahead_of, moments
 from tune_mlp.records import EpochRecord, TrialState, better
 from tune_mlp.results.answer import Answer
 from tune_mlp.results.changes import changes_table
-from tune_mlp.results.journal import Event, Started
+from tune_mlp.results.journal import Event, Started, WorkerLost
 from tune_mlp.results.state import RunState, TrialSoFar
 
 NAMED = 3
@@ -42,7 +42,7 @@ def why(events: Sequence[Event], number: int) -> Answer:
         sentence=_end(state, started, trial, stop),
         table=pd.DataFrame(rows, columns=COLUMNS).astype({"donor": "Int64"}),
         method=_method(state),
-        notes=(*_without_decisions(state, started, rows), _parameters(trial)),
+        notes=(*_without_decisions(state, started, rows), *_losses(events, number), _parameters(trial)),
         facts={
             "trial": number,
             "metric": started.metric,
@@ -217,6 +217,12 @@ def _without_decisions(state: RunState, started: Started, rows: Sequence[object]
     return (
         "The journal holds no decisions: the study's scheduler stops no trial (fifo), or an earlier version wrote it.",
     )
+
+
+def _losses(events: Sequence[Event], number: int) -> tuple[str, ...]:
+    lost = sum(isinstance(event, WorkerLost) and event.trial == number for event in events)
+    times = "once" if lost == 1 else f"{lost} times"
+    return (f"Its worker was lost {times}, and it went on with another.",) if lost else ()
 
 
 def _parameters(trial: TrialSoFar) -> str:
