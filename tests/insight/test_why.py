@@ -7,10 +7,12 @@ import math
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from tests.results.journals import decided, drawn, ended, record, started, trained, trial, write
 from tune_mlp import cli
+from tune_mlp.errors import RunFolderError
 from tune_mlp.insight.why import why
 from tune_mlp.results.journal import Event, WorkerLost
 from tune_mlp.results.results import Results
@@ -196,6 +198,12 @@ def test_the_command_and_python_give_the_same_rows(tmp_path: Path, capsys: pytes
     assert (said["trial"], said["state"], said["metric"]) == (2, "stopped", "val_accuracy")
     assert cli.main(["why", str(tmp_path), "2"]) == 0
     assert capsys.readouterr().out.startswith("Trial 2 was stopped after 3 epochs")
+
+
+def test_a_table_alone_has_no_decisions() -> None:
+    table = pd.DataFrame({"lr": [0.1, 0.2], "score": [0.5, 0.6]})
+    with pytest.raises(RunFolderError, match="is a table alone: this needs a run's folder"):
+        Results.from_table(table, "score", "max", ["lr"]).why(0)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from tune_mlp.results.state import RunState
 from tune_mlp.runs.manifest import Manifest, check_same_study
 from tune_mlp.study.study import BoundStudy, Study
 from tune_mlp.tuning.claims import MODEL, wrong_cells, wrong_draws, wrong_ends, wrong_model, wrong_winners
-from tune_mlp.tuning.driven_again import Derived, Difference, derive_decisions
+from tune_mlp.tuning.differences import Difference
+from tune_mlp.tuning.driven_again import Derived, derive_decisions
 from tune_mlp.tuning.search_loop import quiet_ray
 
 METHOD = (

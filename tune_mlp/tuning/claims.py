@@ -18,7 +18,7 @@ from tune_mlp.seeds import trial_seed
 from tune_mlp.space.domains import as_value
 from tune_mlp.study.study import BoundStudy
 from tune_mlp.training.patience import Patience
-from tune_mlp.tuning.driven_again import Difference
+from tune_mlp.tuning.differences import Difference
 
 KEYS = ["trial", "epoch", "repeat", "fold"]
 MODEL = "best/trial.json"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -19,29 +18,11 @@ from tune_mlp.runs.history import OWN_ENDS, WORST, History, came_of, history_of
 from tune_mlp.space.domains import as_value
 from tune_mlp.study.study import BoundStudy
 from tune_mlp.training.patience import Patience
+from tune_mlp.tuning.differences import Difference, DifferenceFound, said_apart, same_decision
 from tune_mlp.tuning.ray_compat.schedulers import TIME, Population, WaitingHyperBand
 from tune_mlp.tuning.recorder import LOST
 from tune_mlp.tuning.schedulers import make_scheduler, tell_history
 from tune_mlp.tuning.simulation import SimulatedController, SimulatedTrial
-
-TOLERANCE = 1e-9
-"""Releases of NumPy may round a percentile differently in its last digit."""
-
-
-class Difference(NamedTuple):
-    """What the journal says and what was derived anew are not the same."""
-
-    trial: int
-    epoch: int | None
-    journal: str
-    derived: str
-
-
-class DifferenceFound(Exception):
-    """The first difference was found; what follows rests on it."""
-
-    def __init__(self, difference: Difference) -> None:
-        self.difference = difference
 
 
 class Part(NamedTuple):
@@ -309,7 +290,7 @@ class DriverAgain:
                 if self._is_cut(place):
                     continue
                 self._differ(None, derived)
-            elif not _same(written, derived):
+            elif not same_decision(written, derived):
                 self._differ(written, derived)
             self._written.place += 1
 
@@ -327,7 +308,7 @@ class DriverAgain:
             written, derived = (written, None) if (derived.trial, derived.epoch) in later else (None, derived)
         place = written or derived
         assert place is not None
-        raise DifferenceFound(Difference(place.trial, place.epoch, *_said_apart(written, derived)))
+        raise DifferenceFound(Difference(place.trial, place.epoch, *said_apart(written, derived)))
 
 
 def _next_of_the_same_trial(events: Sequence[Event]) -> list[Event | None]:
@@ -344,27 +325,3 @@ def _next_of_the_same_trial(events: Sequence[Event]) -> list[Event | None]:
 
 def _last_result(history: History, number: int) -> int:
     return max((one.epoch for one in history.came if one.trial == number), default=0)
-
-
-def _same(one: Decided, other: Decided) -> bool:
-    return all(_equal(getattr(one, field.name), getattr(other, field.name)) for field in fields(Decided))
-
-
-def _equal(one: object, other: object) -> bool:
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=1e-12)
-    return one == other
-
-
-def _said_apart(written: Decided | None, derived: Decided | None) -> tuple[str, str]:
-    """Write both decisions, only with what isn't the same."""
-    if written is None or derived is None:
-        one = f"{(written or derived).decision}"  # type: ignore[union-attr]
-        return (one, "no decision") if written else ("no decision", one)
-    names = [
-        field.name
-        for field in fields(Decided)
-        if not _equal(getattr(written, field.name), getattr(derived, field.name))
-    ]
-    here, there = (", ".join(f"{name} {getattr(one, name)}" for name in names) for one in (written, derived))
-    return here, there
