@@ -25,7 +25,7 @@ FORMATS = ("csv", "parquet", "json", "xlsx", "markdown", "onnx")
 TABLES = ("trials", "epochs", "steps", "changes")
 """The tables of a run that can be exported."""
 
-ANSWERS = ("importance", "compare", "confirm", "replay", "advise")
+ANSWERS = ("importance", "compare", "confirm", "why", "audit", "replay", "advise")
 """The words that answer questions about a run, each a module of `tune_mlp.commands`."""
 
 EXAMPLE = """\
@@ -37,6 +37,8 @@ examples:
   tune-mlp export runs/digits_quick-20260101-120000 --to xlsx
   tune-mlp predict runs/my_study-20260101-120000 new.csv --proba
   tune-mlp resume runs/digits_quick-20260101-120000
+  tune-mlp why runs/digits_quick-20260101-120000 7
+  tune-mlp audit runs/digits_quick-20260101-120000
   tune-mlp doctor --address auto --out /shared/runs
   tune-mlp schema > study.schema.json
   tune-mlp reproduce cs587_digits --quick

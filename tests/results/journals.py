@@ -7,7 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from tune_mlp.records import EpochRecord, TrialState, metric_names
-from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Looked, Param, Started, Tested, Trained, to_line
+from tune_mlp.results.journal import (
+    Decided,
+    Drawn,
+    Ended,
+    Event,
+    Looked,
+    Param,
+    Resumed,
+    Started,
+    Tested,
+    Trained,
+    WorkerLost,
+    to_line,
+)
 from tune_mlp.runs.journal_writer import Journal
 
 
@@ -79,7 +92,9 @@ def a_study() -> list[Event]:
         *trial(0, 0.5, 0.75, 0.7, params={"lr": 0.1, "optimizer": "sgd", "optimizer.sgd.momentum": 0.9}),
         *trial(1, 0.5, state="stopped", params={"lr": 1e-4, "optimizer": "adam", "widths": [64, 128]}),
         *trial(2, 0.9, float("nan"), state="diverged"),
+        Resumed(trials_before=3, trials=4),
         drawn(3),
+        WorkerLost(3, added=1),
         ended(3, "failed", error='RuntimeError: "a", b\nc\r\n| é 😀'),
         decided(1, 1),
         Tested(0, {"test_loss": 0.25, "test_accuracy": 0.8125}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from tests.results.journals import decided
 from tests.studies import Memory
 from tune_mlp.console.board import Board
 from tune_mlp.records import EpochRecord, TrialState
-from tune_mlp.results.journal import Ended, Event, Started
+from tune_mlp.results.journal import Drawn, Ended, Event, Started, WorkerLost
 from tune_mlp.results.journal_reader import read
 from tune_mlp.results.outcomes import OUTCOMES, Outcomes, read_outcomes, to_line
 from tune_mlp.results.storage import FolderStorage
@@ -114,6 +116,28 @@ def test_a_trial_ends_once_whatever_ray_says_later(play: Play) -> None:
     play.recorder.on_trial_error(0, [], play.trial(0))
     assert list(play.trials()["state"]) == ["finished"]
     assert play.display.states == {0: TrialState.FINISHED}
+
+
+def test_a_lost_worker_is_written_with_how_many_trials_there_were_also_of_a_trial_that_had_not_begun(
+    play: Play,
+) -> None:
+    play.start(0)
+    play.recorder.on_trial_recover(0, [play.trial(0)], play.trial(0))
+    play.recorder.on_trial_recover(0, [play.trial(0), play.trial(1)], play.trial(1))
+    _, first, *others = read(play.folder / "journal.jsonl")
+    assert isinstance(first, Drawn)
+    assert others == [WorkerLost(0, 1), replace(first, trial=1, seed=1), WorkerLost(1, 2)]
+
+
+def test_each_decision_is_written_and_of_those_told_again_only_the_new(play: Play) -> None:
+    first, again, new = (decided(0, epoch, competed=n) for epoch, n in ((1, 2), (1, 3), (2, 3)))
+    recorder = play.recorder
+    play.start(0)
+    recorder._decisions, recorder._decided = [first, new], {(0, 1)}
+    recorder.write_decisions(told_again=True)
+    recorder._decisions.extend([first, again])
+    recorder.write_decisions()
+    assert read(play.folder / "journal.jsonl")[2:] == [new, first, again]
 
 
 def test_it_is_said_once_that_the_last_trials_begin(tmp_path: Path) -> None:

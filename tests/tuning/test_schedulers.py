@@ -111,6 +111,19 @@ def test_hyperband_goes_on_when_the_last_trial_that_others_wait_for_ends() -> No
     assert chosen == {15}
 
 
+def test_hyperband_leaves_no_trial_paused_that_is_ahead_of_its_brackets_milestones() -> None:
+    """A resumed trial comes at epoch 3 to a bracket that it is alone in, and that halves at epochs 1 and 3."""
+    a_study = study(scheduler="hyperband", trials=9, epochs=9).bound("classification")
+    scheduler = make_scheduler(a_study)
+    controller = SimulatedController(scheduler)
+    trials = [SimulatedTrial(number) for number in range(9)]
+    for trial in trials:
+        controller.add(trial)
+    trials[8].status = Trial.RUNNING
+    assert scheduler.on_trial_result(controller, trials[8], {"epoch": 3, "val_accuracy": 0.5}) == "CONTINUE"
+    assert [(decided.rung, decided.competed) for decided in scheduler.decisions] == [("bracket 2, epoch 3", 1)] * 2
+
+
 def test_a_neighbour_is_the_next_value_or_a_fifth_away_and_never_outside() -> None:
     choice = Choice(choice=(16, 32, 64))
     assert [neighbour(choice, 32, up) for up in (True, False)] == [64, 16]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from tune_mlp.console.terminal import OneLineParser
+from tune_mlp.errors import UsageError
 
 if TYPE_CHECKING:  # pandas takes 0.4 s to import, and `--help` needs none of it
     from tune_mlp.console.board import Display
@@ -98,6 +99,12 @@ def results_of(args: argparse.Namespace) -> Results:
     if args.run.lower().endswith(TABLE_ENDINGS):
         return Results.from_table(args.run, args.metric, args.mode, params)
     return Results.load(args.run).judged_by(args.metric, args.mode, params)
+
+
+def refuse_table(run: str) -> None:
+    """Refuse a table where a run is needed."""
+    if run.lower().endswith(TABLE_ENDINGS):
+        raise UsageError(f"{run} is a table, which holds no decisions: name the run itself")
 
 
 def show(args: argparse.Namespace, answer: Answer) -> None:

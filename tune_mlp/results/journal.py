@@ -61,6 +61,16 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class Resumed:
+    """A new driver goes on with the run. Its scheduler knows of what came before only by the lines above."""
+
+    trials_before: int
+    """How many trials the run was to have until here."""
+    trials: int
+    """How many it is to have from here on."""
+
+
+@dataclass(frozen=True, slots=True)
 class Drawn:
     """The search chose a trial's parameters."""
 
@@ -105,6 +115,15 @@ class Decided:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerLost:
+    """A trial's worker was lost, and the trial waits for another; the scheduler takes it for a new trial."""
+
+    trial: int
+    added: int
+    """How many trials this driver had given to its scheduler by then."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """A trial is over; `error` is empty unless it failed."""
 
@@ -137,7 +156,7 @@ class Looked:
     """How many nets were measured, each trained from a seed of its own."""
 
 
-Event = Started | Drawn | Trained | Decided | Ended | Tested | Looked
+Event = Started | Resumed | Drawn | Trained | Decided | WorkerLost | Ended | Tested | Looked
 
 
 class Line(NamedTuple):
@@ -152,9 +171,11 @@ class Line(NamedTuple):
 
 EVENTS: dict[str, type[Event]] = {
     "started": Started,
+    "resumed": Resumed,
     "drawn": Drawn,
     "trained": Trained,
     "decided": Decided,
+    "worker_lost": WorkerLost,
     "ended": Ended,
     "tested": Tested,
     "looked": Looked,
@@ -166,6 +187,9 @@ LIMITS = {
     "again": (0, MAX_TRIALS - 1),
     "nets": (1, 10**6),
     "competed": (0, MAX_TRIALS),
+    "trials": (1, MAX_TRIALS),
+    "trials_before": (1, MAX_TRIALS),
+    "added": (0, MAX_TRIALS),
     "epochs": (1, 10**9),
     "epoch": (1, 10**9),
     "fold": (0, 9999),

@@ -7,7 +7,18 @@ from pathlib import Path
 from tune_mlp.errors import RunFolderError
 from tune_mlp.records import FURTHER_SCORES, metric_names
 from tune_mlp.regular_files import read_regular
-from tune_mlp.results.journal import EVENT_NAMES, Drawn, Event, Line, Looked, Started, Tested, Trained, from_line
+from tune_mlp.results.journal import (
+    EVENT_NAMES,
+    Drawn,
+    Event,
+    Line,
+    Looked,
+    Resumed,
+    Started,
+    Tested,
+    Trained,
+    from_line,
+)
 
 MOST_BYTES = 4 * 10**9
 """The largest size of a journal that is read."""
@@ -86,6 +97,8 @@ class LineReader:
             self._metrics = {*metric_names(event.task, "train"), *metric_names(event.task, "val", event.further)}
             if event.metric not in self._metrics:
                 raise ValueError(f"metric: must be one of {', '.join(sorted(self._metrics))}, got {event.metric!r:.40}")
+        elif isinstance(event, Resumed):
+            return
         elif isinstance(event, Drawn):
             self._drawn.add(event.trial)
         elif event.trial not in self._drawn:

@@ -17,7 +17,7 @@ from tune_mlp.records import BETTER, Mode
 from tune_mlp.regular_files import open_regular
 from tune_mlp.results.answer import Answer
 from tune_mlp.results.changes import changes_table
-from tune_mlp.results.journal import Drawn, Looked, Param, Started
+from tune_mlp.results.journal import Drawn, Event, Looked, Param, Started
 from tune_mlp.results.journal_reader import MOST_BYTES, read
 from tune_mlp.results.outcomes import OUTCOMES, OutcomesOfTrials, read_outcomes
 from tune_mlp.results.run_cache import copied
@@ -212,6 +212,16 @@ class Results:
         if self.stand_in_for:
             text += f"; {self.trials.attrs['dataset']} stood in for {self.stand_in_for}"
         return text
+
+    @property
+    def events(self) -> list[Event]:
+        """The events of the run's journal, in their order."""
+        return read(self.path / "journal.jsonl")
+
+    def why(self, trial: int) -> pd.DataFrame:
+        """Return the scheduler's decisions on a trial, a row for each; `attrs` has in words why the trial ended as it did."""
+        answer: pd.DataFrame = importlib.import_module("tune_mlp.insight.why").why(self.events, trial).to_frame()
+        return answer
 
     @property
     def baselines(self) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 from tune_mlp.errors import RunFolderError
 from tune_mlp.records import EpochRecord, TrialState, mean_metrics, rank
 from tune_mlp.regular_files import open_regular
-from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Looked, Started, Tested, Trained
+from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Looked, Resumed, Started, Tested, Trained
 from tune_mlp.results.journal_reader import MOST_BYTES, LineReader
 
 RANKED = (TrialState.FINISHED, TrialState.STOPPED)
@@ -79,6 +79,8 @@ class RunState:
         if isinstance(event, Started):
             self.started = event
             return
+        if isinstance(event, Resumed):
+            return
         if isinstance(event, Drawn):
             self._draw(event)
             return
@@ -94,10 +96,10 @@ class RunState:
         elif isinstance(event, Tested):
             trial.tested = event
             self.looks += 1
-        else:
+        elif isinstance(event, Looked):
             self.looked.append(event)
             self.looks += 1
-        if trial.ended is not None and not isinstance(event, Decided | Tested | Looked):
+        if trial.ended is not None and isinstance(event, Trained | Ended):
             self._rank(event.trial)
 
     def _draw(self, event: Drawn) -> None:

@@ -131,7 +131,7 @@ def _results(events: Iterable[Event], metric: str) -> list[Came]:
     for event in events:
         if isinstance(event, Trained):
             last[event.trial] = len(came)
-            came.append(_came(event, metric))
+            came.append(came_of(event, metric))
         elif isinstance(event, Ended) and event.state in OWN_ENDS:
             index = last.get(event.trial)
             value = None if index is None or event.state is not TrialState.FINISHED else came[index].value
@@ -144,7 +144,8 @@ def _results(events: Iterable[Event], metric: str) -> list[Came]:
     return came
 
 
-def _came(event: Trained, metric: str) -> Came:
+def came_of(event: Trained, metric: str) -> Came:
+    """Return the result that the scheduler was told of with these epochs."""
     last = max(record.epoch for record in event.epochs)
     records = [record for record in event.epochs if record.epoch == last]
     finite = all(record.finite for record in records)

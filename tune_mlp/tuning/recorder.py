@@ -12,7 +12,7 @@ from ray.tune import Callback
 from tune_mlp.console.board import Display
 from tune_mlp.errors import RunError, StorageError, one_line
 from tune_mlp.records import TrialState
-from tune_mlp.results.journal import Decided, Drawn, Ended, Reason, Trained
+from tune_mlp.results.journal import Decided, Drawn, Ended, Reason, Trained, WorkerLost
 from tune_mlp.results.outcomes import OUTCOMES
 from tune_mlp.results.state import RANKED
 from tune_mlp.results.storage import Storage
@@ -25,6 +25,8 @@ from tune_mlp.tuning.trial_files import outcomes_left, state_file, step_files, w
 
 LOST_AT_START = 20
 """So many workers may be lost one after the other, each before it had begun to train, and no trial is blamed for it."""
+LOST = "the worker was lost: "
+"""Begins the error of a trial that failed since its workers were lost."""
 FAILED_SETUPS = 3
 """The study ends when so many workers in a row couldn't be set up: one of them may be on a broken node."""
 
@@ -140,14 +142,13 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
             early = report.state is TrialState.FINISHED and report.epoch < self._display.board.epochs
             self._end(number, report.state, report.error, "patience" if early else "")
 
-    def write_decisions(self) -> None:
-        """Write the decisions of the scheduler that are new, each once."""
+    def write_decisions(self, told_again: bool = False) -> None:
+        """Write what the scheduler has decided. If it was told again what came before, only what isn't written yet is new."""
         while self._decisions:
             decided = self._decisions.pop(0)
             if decided.decision == "stop":
                 self._stopped.add(decided.trial)
-            if (decided.trial, decided.epoch) not in self._decided:
-                self._decided.add((decided.trial, decided.epoch))
+            if not told_again or (decided.trial, decided.epoch) not in self._decided:
                 self._journal.append(decided)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -161,6 +162,9 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         begun to train."""
         self._check_setup(trial)
         number = trial.config["trial"]
+        if number not in self._params:
+            self._begin(trial)  # not one of its workers came so far
+        self._journal.append(WorkerLost(number, len(trials)))
         if number in self._training:
             self._training.discard(number)
         elif self._lost_at_start < LOST_AT_START:
@@ -242,4 +246,4 @@ def _short(error: BaseException) -> str:
         if start >= 0:
             text = text[start:]
             break
-    return f"the worker was lost: {text}"[:200]
+    return f"{LOST}{text}"[:200]

@@ -24,7 +24,7 @@ from tune_mlp.errors import (
     UsageError,
     one_line,
 )
-from tune_mlp.results.journal import Started
+from tune_mlp.results.journal import Resumed, Started
 from tune_mlp.results.journal_reader import read
 from tune_mlp.results.results import Results
 from tune_mlp.results.run_cache import JOURNAL
@@ -127,7 +127,8 @@ def resume_study(where: Path | ObjectStore, more: More, request: Request, displa
         manifest = Manifest.load(run.folder)
         check_same_study(manifest)
         history = history_of(events)
-        study = more.applied(Study.load(run.folder / "study.yaml"), len(history.ended))
+        before = Study.load(run.folder / "study.yaml")
+        study = more.applied(before, len(history.ended))
         if len(history.ended) >= study.number_of_trials and manifest.facts["state"] == "finished":
             if run.brought:  # bringing it to the store was all that was left to do
                 return Results.load(where)
@@ -147,6 +148,7 @@ def resume_study(where: Path | ObjectStore, more: More, request: Request, displa
 
         def reopen_folder(cluster: Cluster, slots: int, stack: ExitStack) -> OpenRun:
             with _says_how_to_resume(run, study, request.csv):
+                journal.append(Resumed(before.number_of_trials, study.number_of_trials))
                 manifest.resumed(prepared.study, request.command, phases.began)
             display.say(_going_on(history, prepared.study))
             return OpenRun(prepared, run, slots, cluster, journal, manifest, history)

@@ -14,11 +14,14 @@ from ray.tune.schedulers import (
     TrialScheduler,
 )
 
+from tune_mlp.runs.history import History
 from tune_mlp.study.study import BoundStudy
+from tune_mlp.training.patience import Patience
 from tune_mlp.tuning.ray_compat.schedulers import (
     AshaScheduler,
     MedianScheduler,
     Population,
+    Replaying,
     WaitingHyperBand,
     common_settings,
 )
@@ -42,6 +45,19 @@ def make_scheduler(study: BoundStudy, trials: int | None = None) -> TrialSchedul
     if isinstance(scheduler, WaitingHyperBand) and trials is not None:
         scheduler.to_come = trials
     return scheduler
+
+
+def tell_history(scheduler: TrialScheduler, study: BoundStudy, history: History) -> list[int]:
+    """Tell a scheduler the results of earlier drivers again; return the open trials that were to stop at their last result.
+
+    HyperBand and population-based training can't be told: they begin new brackets, and a new population, with the trials left.
+    """
+    if not isinstance(scheduler, Replaying):
+        return []
+    metric, mode = study.ranking
+    patience = Patience(study.patience, mode)
+    at_their_ends = [number for number in history.open if history.at_its_end(number, study.epochs, patience)]
+    return sorted(scheduler.replay(history.before_their_ends(at_their_ends), metric, mode))
 
 
 @dataclass(frozen=True)

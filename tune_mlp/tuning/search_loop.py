@@ -22,7 +22,6 @@ from tune_mlp.runs.phases import Phases
 from tune_mlp.runs.run_folder import CHECKPOINTS, RAY
 from tune_mlp.runs.run_location import RunLocation
 from tune_mlp.study.study import BoundStudy
-from tune_mlp.training.patience import Patience
 from tune_mlp.tuning.cluster import SLOT, Cluster
 from tune_mlp.tuning.preparation import PreparedStudy
 from tune_mlp.tuning.ray_compat.head_watch import RayLost, watched_head
@@ -127,19 +126,13 @@ def _board(run: OpenRun) -> Board:
 
 def _replay(run: OpenRun, scheduler: object, recorder: object) -> History:
     """Tell the scheduler the results of earlier drivers again, and record as stopped the open trials that it stops now."""
-    from tune_mlp.tuning.ray_compat.schedulers import Replaying
     from tune_mlp.tuning.recorder import Recorder
+    from tune_mlp.tuning.schedulers import tell_history
 
     history = run.history
-    if not isinstance(scheduler, Replaying):
-        return history
     assert isinstance(recorder, Recorder)
-    study = run.study
-    metric, mode = study.ranking
-    patience = Patience(study.patience, mode)
-    at_their_ends = [number for number in history.open if history.at_its_end(number, study.epochs, patience)]
-    stopped = sorted(scheduler.replay(history.before_their_ends(at_their_ends), metric, mode))
-    recorder.write_decisions()
+    stopped = tell_history(scheduler, run.study, history)
+    recorder.write_decisions(told_again=True)
     for number in stopped:
         history = recorder.stopped_before(history, number)
     return history
@@ -157,7 +150,7 @@ def _tune(run: OpenRun, history: History, left: int, scheduler: object, recorder
     pauses = run.study.scheduler.pauses
     # Each waiting trial would ask Ray for a new worker, which is thrown away when the trial gets the worker of an ended one.
     pending = {"TUNE_MAX_PENDING_TRIALS_PG": str(max(1, run.slots))}
-    with environment(pending), _quiet_ray(), mended_controller(run.cluster.own):
+    with environment(pending), quiet_ray(), mended_controller(run.cluster.own):
         # Not tune.Tuner, which pickles all of this into the run's folder to resume from: the journal serves there.
         tune.run(
             tune.with_parameters(TrialActor, job=_shared(run)),
@@ -236,7 +229,7 @@ def _from_ray(error: Exception) -> RunError:
 
 
 @contextlib.contextmanager
-def _quiet_ray() -> Iterator[None]:
+def quiet_ray() -> Iterator[None]:
     """Silence the logs of Ray Tune and Optuna. The table and the exit status say what a user must know."""
     levels = {name: logging.getLogger(name).level for name in ("ray", "optuna")}
     logging.getLogger("ray").setLevel(logging.CRITICAL)  # the searcher sets Optuna's

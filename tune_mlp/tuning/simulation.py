@@ -6,6 +6,7 @@ import heapq
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -52,7 +53,7 @@ class SimulatedTrial:
 
     def __init__(self, number: int) -> None:
         self.trial_id = str(number)
-        self.config = {"trial": number}
+        self.config: dict[str, Any] = {"trial": number}
         self.status: str = Trial.PENDING
         self.epoch = 0
 

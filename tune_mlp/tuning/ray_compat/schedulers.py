@@ -196,6 +196,12 @@ class WaitingHyperBand(HyperBandScheduler):  # type: ignore[misc]  # ray ships n
             self.to_come -= 1
         super().on_trial_add(tune_controller, trial)
 
+    def awaited(self, trial: Any) -> list[Any]:
+        """Return the trials of this one's bracket that haven't come to its milestone."""
+        bracket = self._trial_info[trial][0]
+        results = bracket._live_trials.items()
+        return [other for other, result in results if bracket._get_result_time(result) < bracket._cumul_r]
+
     def _create_bracket(self, s: int) -> _WholeBracket:
         first = self._get_r0(s)
         bracket = _WholeBracket(
@@ -208,7 +214,12 @@ class WaitingHyperBand(HyperBandScheduler):  # type: ignore[misc]  # ray ships n
         if not bracket.filled() and self.to_come > 0:
             return str(TrialScheduler.PAUSE)
         try:
-            return str(super()._process_bracket(tune_controller, bracket))
+            action = super()._process_bracket(tune_controller, bracket)
+            # Trials of an earlier driver may all be beyond the next milestone, too: Ray would leave them paused for ever.
+            while bracket._halves and bracket._live_trials and bracket.cur_iter_done():
+                again = super()._process_bracket(tune_controller, bracket)
+                action = action if action == TrialScheduler.STOP else again
+            return str(action)
         finally:
             # Ray leaves it True, and would then ignore the end of the last running trial.
             bracket.is_being_processed = False
@@ -236,6 +247,8 @@ class Population(PopulationBasedTraining):  # type: ignore[misc]  # ray ships no
         self._changes: dict[int, int] = {}
         self.decisions: list[Decided] = []
         self._donor: int | None = None
+        self.told: dict[tuple[int, int], int | None] = {}
+        """The donor by trial and epoch, where decisions are derived again: Ray takes one of the best by chance."""
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         self._trial_state[trial] = _PBTTrialState(trial)
@@ -255,6 +268,7 @@ class Population(PopulationBasedTraining):  # type: ignore[misc]  # ray ships no
                 if self._trial_state[other].last_score > mine.last_score
                 and self._trial_state[other].last_train_time >= mine.last_train_time
             ]
+            upper_quantile = self._as_told(trial, upper_quantile)
             lower_quantile = [trial] if upper_quantile else []
         self._donor = None
         epoch, value = int(mine.last_train_time), self._metric_op * mine.last_score
@@ -263,6 +277,16 @@ class Population(PopulationBasedTraining):  # type: ignore[misc]  # ray ships no
         action = "continue" if self._donor is None else "exploit"
         decided = _decided(trial, epoch, "pbt", f"epoch {epoch}", value, bar, len(scores), action)
         self.decisions.append(replace(decided, donor=self._donor))
+
+    def _as_told(self, trial: Any, able: list[Any]) -> list[Any]:
+        """Return the donor that chance chose in the run that is derived again, if it is able; else all that are."""
+        place = trial.config["trial"], int(self._trial_state[trial].last_train_time)
+        if place not in self.told:
+            return able
+        donor = self.told[place]
+        if donor is None:  # chance chose one that had saved nothing, if there was such
+            return [other for other in able if not self._trial_state[other].last_checkpoint] or able
+        return [other for other in able if other.config["trial"] == donor] or able
 
     def _exploit(self, tune_controller: Any, trial: Any, trial_to_clone: Any) -> None:
         self._donor = trial_to_clone.config["trial"]
