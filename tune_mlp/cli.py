@@ -7,11 +7,12 @@ import importlib
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 from tune_mlp.command_line import command_line
-from tune_mlp.commands.arguments import add_answer_format, add_run
+from tune_mlp.commands.arguments import add_address, add_answer_format, add_run, request_of
 from tune_mlp.console.terminal import OneLineParser, guarded, leave, make_console
 from tune_mlp.errors import Interrupted, RunError, StudyError, UsageError
 from tune_mlp.search import DESCRIPTION, add_search_options, search
@@ -24,7 +25,7 @@ FORMATS = ("csv", "parquet", "json", "xlsx", "markdown", "onnx")
 TABLES = ("trials", "epochs", "steps", "changes")
 """The tables of a run that can be exported."""
 
-ANSWERS: tuple[str, ...] = ()
+ANSWERS: tuple[str, ...] = ("confirm", "replay")
 """The words that answer questions about a run, each a module of `tune_mlp.commands`."""
 
 EXAMPLE = """\
@@ -91,17 +92,11 @@ def _resume(args: argparse.Namespace) -> None:
     from tune_mlp.console.live_view import make_display
     from tune_mlp.console.summary import show_best_so_far, show_summary
     from tune_mlp.results.results import find_run
-    from tune_mlp.tuning.run import More, Request, resume_study  # late: ray, pandas
+    from tune_mlp.tuning.run import More, resume_study  # late: ray, pandas
 
     console = make_console()
     run = find_run(args.run)
-    request = Request(
-        address=args.address,
-        data_dir=args.data_dir,
-        csv=args.csv,
-        command=args.command,
-        functions=tuple(args.dataset),
-    )
+    request = replace(request_of(args), csv=args.csv)
     display = make_display(console, quiet=False)
     try:
         results = resume_study(run, More(args.trials, args.time_budget), request, display)
@@ -299,21 +294,7 @@ def make_parser() -> argparse.ArgumentParser:
     resume.add_argument(
         "--time-budget", metavar="10m", help="No trial trains for longer than this; counted from its first trial on."
     )
-    resume.add_argument(
-        "--address",
-        metavar="auto|ADDR",
-        help="The address of a running Ray cluster; without it, Ray is started on this machine.",
-    )
-    resume.add_argument(
-        "--data-dir", type=Path, metavar="DIR", help="The folder in which datasets are looked for first."
-    )
-    resume.add_argument(
-        "--dataset",
-        action="append",
-        default=[],
-        metavar="PACKAGE.MODULE:FUNCTION",
-        help="The function that the run's data come from, if there is one. It is called only if you name it here.",
-    )
+    add_address(resume)
     resume.add_argument("--csv", type=Path, metavar="FILE", help="Write the table of trials to this file, too.")
     doctor = word(
         "doctor",

@@ -10,6 +10,11 @@ def trial_seed(study_seed: int, number: int) -> int:
     return derive(study_seed, "trial", number) >> 32
 
 
+def fresh_seed(study_seed: int, repeat: int) -> int:
+    """Return a seed that no trial of the study has; a confirmation gives it to each of its configurations."""
+    return derive(study_seed, "confirm", repeat) >> 32
+
+
 def repeated(seed: int, repeat: int) -> int:
     """Return the seed of one of a trial's repetitions; the first has the trial's own seed."""
     return derive(seed, "repeat", repeat) if repeat else seed

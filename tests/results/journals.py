@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_mlp.records import EpochRecord, TrialState, metric_names
-from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Param, Started, Tested, Trained, to_line
+from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Looked, Param, Started, Tested, Trained, to_line
 from tune_mlp.runs.journal_writer import Journal
 
 
@@ -83,6 +83,7 @@ def a_study() -> list[Event]:
         ended(3, "failed", error='RuntimeError: "a", b\nc\r\n| é 😀'),
         decided(1, 1),
         Tested(0, {"test_loss": 0.25, "test_accuracy": 0.8125}),
+        Looked(1, {"test_loss": 0.5, "test_accuracy": 0.75}, "confirm", 5),
     ]
 
 

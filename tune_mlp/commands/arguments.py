@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 from tune_mlp.console.terminal import OneLineParser
 
 if TYPE_CHECKING:  # pandas takes 0.4 s to import, and `--help` needs none of it
+    from tune_mlp.console.board import Display
     from tune_mlp.results.answer import Answer
     from tune_mlp.results.results import Results
+    from tune_mlp.tuning.run import Request
 
 TABLE_ENDINGS = (".csv", ".parquet", ".pq")
 """The endings of a TABLE's name; anything else is a RUN."""
@@ -64,6 +66,28 @@ def add_address(parser: OneLineParser) -> None:
     parser.add_argument(
         "--data-dir", type=Path, metavar="DIR", help="The folder in which datasets are looked for first."
     )
+    parser.add_argument(
+        "--dataset",
+        action="append",
+        default=[],
+        metavar="PACKAGE.MODULE:FUNCTION",
+        help="The function that the run's data come from, if there is one. It is called only if you name it here.",
+    )
+
+
+def request_of(args: argparse.Namespace) -> Request:
+    """Return what the options of a word that trains ask for."""
+    from tune_mlp.tuning.run import Request
+
+    return Request(address=args.address, data_dir=args.data_dir, command=args.command, functions=tuple(args.dataset))
+
+
+def progress() -> Display:
+    """Return a display on the standard error, since nothing but the answer may stand on the standard output."""
+    from tune_mlp.console.live_view import make_display
+    from tune_mlp.console.terminal import make_console
+
+    return make_display(make_console(errors=True), quiet=False)
 
 
 def results_of(args: argparse.Namespace) -> Results:

@@ -45,21 +45,22 @@ class OneLineParser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {' '.join(message.split())} (see --help)\n")
 
 
-def make_console() -> Console:
-    """Make the console that all commands and `Study.run` print on. A reader that goes away, a full disk or a closed output
-    is no error: later text is dropped, and the work goes on."""
+def make_console(errors: bool = False) -> Console:
+    """Make the console that all commands and `Study.run` print on: on the standard output, or on that for `errors`. A reader
+    that goes away, a full disk or a closed output is no error: later text is dropped, and the work goes on."""
     from rich.console import Console  # imported here, since a mistake on the command line needn't wait for it
 
     from tune_mlp.console.notebook import in_notebook
 
-    if sys.stdout is None:  # a daemon has closed it
+    output = sys.stderr if errors else sys.stdout
+    if output is None:  # a daemon has closed it
         return Console(file=io.StringIO(), width=PIPE_WIDTH)
-    stream: Any = OptionalStream(sys.stdout)
+    stream: Any = OptionalStream(output)
     if in_notebook():  # as text with colours: rich's own way makes a block of HTML of each line
         return Console(
             file=stream, width=NOTEBOOK_WIDTH, force_jupyter=False, force_terminal=True, color_system="standard"
         )
-    return Console(file=stream, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    return Console(file=stream, width=None if output.isatty() else PIPE_WIDTH)
 
 
 def guarded(job: Callable[[], None]) -> int:

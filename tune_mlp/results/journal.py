@@ -68,6 +68,8 @@ class Drawn:
     trial: int
     params: Mapping[str, Param]
     seed: int
+    again: int | None = None
+    """The trial of the run that a follow-up trains again; None of a search's own trial."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,20 @@ class Tested:
     """`test_*`; of several seeds also `test_*_std`, and of a net trained anew on all samples `retrained_*`."""
 
 
-Event = Started | Drawn | Trained | Decided | Ended | Tested
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A follow-up measured nets of a trial's settings on the test part, which is one more look at it."""
+
+    trial: int
+    metrics: Mapping[str, float]
+    """`test_*` is the mean over the nets, and `test_*_std` their standard deviation."""
+    followup: str
+    """The follow-up, such as `confirm`."""
+    nets: int
+    """How many nets were measured, each trained from a seed of its own."""
+
+
+Event = Started | Drawn | Trained | Decided | Ended | Tested | Looked
 
 
 class Line(NamedTuple):
@@ -143,11 +158,14 @@ EVENTS: dict[str, type[Event]] = {
     "decided": Decided,
     "ended": Ended,
     "tested": Tested,
+    "looked": Looked,
 }
 LIMITS = {
     "format": (1, FORMAT),
     "trial": (0, MAX_TRIALS - 1),
     "donor": (0, MAX_TRIALS - 1),
+    "again": (0, MAX_TRIALS - 1),
+    "nets": (1, 10**6),
     "competed": (0, MAX_TRIALS),
     "epochs": (1, 10**9),
     "epoch": (1, 10**9),

@@ -7,7 +7,7 @@ from pathlib import Path
 from tune_mlp.errors import RunFolderError
 from tune_mlp.records import FURTHER_SCORES, metric_names
 from tune_mlp.regular_files import read_regular
-from tune_mlp.results.journal import EVENT_NAMES, Drawn, Event, Line, Started, Tested, Trained, from_line
+from tune_mlp.results.journal import EVENT_NAMES, Drawn, Event, Line, Looked, Started, Tested, Trained, from_line
 
 MOST_BYTES = 4 * 10**9
 """The largest size of a journal that is read."""
@@ -96,7 +96,7 @@ class LineReader:
                     raise ValueError(
                         f"metrics: must be {', '.join(sorted(self._metrics))}, got {', '.join(record.metrics):.80}"
                     )
-        elif isinstance(event, Tested):
+        elif isinstance(event, Tested | Looked):
             for name in event.metrics:
                 if not name.startswith(("test_", "retrained_")):
                     raise ValueError(f"metrics: a name begins with test_ or retrained_, got {name!r:.40}")

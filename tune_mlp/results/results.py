@@ -16,12 +16,13 @@ from tune_mlp.errors import DataError, RunFolderError, UsageError, did_you_mean,
 from tune_mlp.records import BETTER, Mode
 from tune_mlp.regular_files import open_regular
 from tune_mlp.results.changes import changes_table
-from tune_mlp.results.journal import Drawn, Param, Started
+from tune_mlp.results.journal import Drawn, Looked, Param, Started
 from tune_mlp.results.journal_reader import MOST_BYTES, read
 from tune_mlp.results.run_cache import copied
 from tune_mlp.results.run_files import read_manifest, read_study
+from tune_mlp.results.state import RunState
 from tune_mlp.results.storage import ObjectStore, location
-from tune_mlp.results.tables import build_tables, rank
+from tune_mlp.results.tables import rank, tables_of
 
 RUNS = Path("runs")
 """Where a run is looked up by its name."""
@@ -72,6 +73,10 @@ class Results:
     """run.json; empty where there is none."""
     files: RunFiles | None = None
     """The run's files; None where the results come from a table alone."""
+    looks: int = 0
+    """How often the run's test part was looked at: by the search for each trial that it tested, and by follow-ups."""
+    looked: tuple[Looked, ...] = ()
+    """What follow-ups measured on the test part."""
 
     @classmethod
     def load(cls, run: str | Path | ObjectStore) -> Self:
@@ -82,7 +87,8 @@ class Results:
         started = events[0]
         assert isinstance(started, Started)
         try:
-            trials, epochs = build_tables(events)
+            state = RunState.of(events)
+            trials, epochs = tables_of(state)
         except RunFolderError as error:
             raise RunFolderError(f"{path / 'journal.jsonl'}: {error}") from None
         return cls(
@@ -96,6 +102,8 @@ class Results:
             mode=started.mode,
             params={event.trial: dict(event.params) for event in events if isinstance(event, Drawn)},
             changes=changes_table(events),
+            looks=state.looks,
+            looked=tuple(state.looked),
         )
 
     @classmethod
@@ -210,6 +218,13 @@ class Results:
         # By name, since PyTorch takes a second to import, and the tables need none of it.
         estimator = importlib.import_module("tune_mlp.prediction.estimator")
         return estimator.load_estimator(self.path / "best", seed, self.study.get("data", {}))
+
+    @property
+    def confirmed(self) -> pd.DataFrame:
+        """What `tune-mlp confirm` found: a row for each configuration that was trained again; empty where none was."""
+        # By name, since insight stands above results.
+        frame: pd.DataFrame = importlib.import_module("tune_mlp.insight.confirmation").confirmed_frame(self)
+        return frame
 
     @cached_property
     def steps(self) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 from tune_mlp.errors import RunFolderError
 from tune_mlp.records import EpochRecord, TrialState, mean_metrics, rank
 from tune_mlp.regular_files import open_regular
-from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Started, Tested, Trained
+from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Looked, Started, Tested, Trained
 from tune_mlp.results.journal_reader import MOST_BYTES, LineReader
 
 RANKED = (TrialState.FINISHED, TrialState.STOPPED)
@@ -56,6 +56,10 @@ class RunState:
         self.started: Started | None = None
         self.trials: dict[int, TrialSoFar] = {}
         self.decisions: list[Decided] = []
+        self.looked: list[Looked] = []
+        """What follow-ups measured on the test part, in order."""
+        self.looks = 0
+        """How often the test part was looked at: by the search for each trial that it tested, and by follow-ups."""
         self.folds = 1
         self.repeats = 1
         self.leader: int | None = None
@@ -87,9 +91,13 @@ class RunState:
             self.decisions.append(event)
         elif isinstance(event, Ended):
             trial.ended = event
-        else:
+        elif isinstance(event, Tested):
             trial.tested = event
-        if trial.ended is not None and not isinstance(event, Decided | Tested):
+            self.looks += 1
+        else:
+            self.looked.append(event)
+            self.looks += 1
+        if trial.ended is not None and not isinstance(event, Decided | Tested | Looked):
             self._rank(event.trial)
 
     def _draw(self, event: Drawn) -> None:

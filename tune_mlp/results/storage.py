@@ -98,6 +98,28 @@ class FolderStorage(Storage):
             shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
+class NoStorage(Storage):
+    """Storage that keeps nothing: a trial whose worker is lost begins anew."""
+
+    def __str__(self) -> str:
+        return "nowhere"
+
+    def write(self, name: str, data: Data) -> None:
+        pass
+
+    def read(self, name: str) -> bytes | None:
+        return None
+
+    def names(self, pattern: str) -> list[str]:
+        return []
+
+    def remove(self, pattern: str) -> None:
+        pass
+
+    def clear(self) -> None:
+        pass
+
+
 class ObjectStore(Storage):
     """A folder on an object store or another file system that pyarrow or, with `fsspec+`, fsspec knows, by its URI.
 

@@ -25,7 +25,7 @@ from tune_mlp.records import (
 from tune_mlp.results.journal import Ended, Event, Param, Started
 from tune_mlp.results.state import RANKED, RunState
 
-AFTER_PARAMETERS = ("reason", "data")
+AFTER_PARAMETERS = ("reason", "data", "again")
 """The columns of the table of trials that stand after the parameters' columns, and ahead of further scores."""
 TEXT: Any = pd.Series([""]).dtype
 """`str` from pandas 3 on, `object` before."""
@@ -121,6 +121,8 @@ def tables_of(state: RunState) -> tuple[pd.DataFrame, pd.DataFrame]:
         note = _text(f"{started.dataset} for {started.stand_in_for}")
         table["data"] = pd.Series([note] * len(table), dtype=TEXT)
     table = pd.concat([table, _frame(further, trial_rows)], axis=1)
+    if any(trial.drawn.again is not None for trial in trials):  # a follow-up's journal
+        table["again"] = pd.Series([trial.drawn.again for trial in trials], dtype="Int64")
 
     rows = [
         {

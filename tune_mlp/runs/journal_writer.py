@@ -12,7 +12,7 @@ from typing import Self
 
 from tune_mlp.errors import RunFolderError, StorageError
 from tune_mlp.regular_files import read_regular
-from tune_mlp.results.journal import Ended, Event, Started, Tested, to_line
+from tune_mlp.results.journal import Ended, Event, Looked, Started, Tested, to_line
 from tune_mlp.results.journal_reader import MOST_BYTES, parse_lines
 from tune_mlp.results.state import RunState
 from tune_mlp.runs.lease import Lease, refused
@@ -22,7 +22,7 @@ try:
 except ImportError:  # Windows has no such locks, and the lease must do
     fcntl = None  # type: ignore[assignment]  # the module is missing there
 
-ON_DISK = (Started, Ended, Tested)
+ON_DISK = (Started, Ended, Tested, Looked)
 """Events that something is shown or deleted on the strength of: with them all lines so far are put on disk, so that not
 even a loss of power takes them back."""
 

@@ -111,12 +111,7 @@ class Manifest:
                     "concurrent": facts.slots,
                     "nodes": [{kind: node[kind] for kind in ("CPU", "GPU") if kind in node} for node in facts.nodes],
                 },
-                "machine": {
-                    "host": socket.gethostname(),
-                    "system": platform.platform(),
-                    "processor": _processor(),
-                    "cores": os.cpu_count(),
-                },
+                "machine": this_machine(),
                 "versions": installed_versions(),
             },
         )
@@ -169,6 +164,16 @@ class Manifest:
         """Add to the facts, and write them."""
         self.facts.update(facts)
         write_text(self.path, json.dumps(self.facts, indent=2, ensure_ascii=False) + "\n")
+
+
+def this_machine() -> dict[str, Any]:
+    """Return what is known of the machine of this process."""
+    return {
+        "host": socket.gethostname(),
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+    }
 
 
 def installed_versions() -> dict[str, str]:

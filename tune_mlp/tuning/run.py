@@ -132,7 +132,7 @@ def resume_study(where: Path | ObjectStore, more: More, request: Request, displa
             if run.brought:  # bringing it to the store was all that was left to do
                 return Results.load(where)
             raise UsageError(f"{where} has ended with all its {len(history.ended)} trials; --trials +N adds to them")
-        _check_functions(study, where, request)
+        check_functions(study, where, request)
         with _says_how_to_resume(run, study, request.csv):
             run_folder.tidy(run.folder)
             prepared = prepare(study, request.data_dir, display, engine=manifest.facts["engine"]["name"])
@@ -155,7 +155,7 @@ def resume_study(where: Path | ObjectStore, more: More, request: Request, displa
     return Results.load(where)
 
 
-def _check_functions(study: Study, where: Path | ObjectStore, request: Request) -> None:
+def check_functions(study: Study, where: Path | ObjectStore, request: Request) -> None:
     """Refuse to call a function that only the run's folder names."""
     for function in calls_code(study.data):
         if function not in request.functions:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ray.tune.schedulers import (
     FIFOScheduler,
@@ -21,6 +22,18 @@ from tune_mlp.tuning.ray_compat.schedulers import (
     WaitingHyperBand,
     common_settings,
 )
+
+
+class EndsEarly(FIFOScheduler):  # type: ignore[misc]  # ray ships no types
+    """Ends each trial after the number of epochs that is given for it."""
+
+    def __init__(self, epochs: Mapping[int, int]) -> None:
+        super().__init__()
+        self._epochs = epochs
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        over = result["epoch"] >= self._epochs[trial.config["trial"]]
+        return str(TrialScheduler.STOP if over else TrialScheduler.CONTINUE)
 
 
 def make_scheduler(study: BoundStudy, trials: int | None = None) -> TrialScheduler:

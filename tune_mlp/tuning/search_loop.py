@@ -6,8 +6,8 @@ import contextlib
 import errno
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from tune_mlp.console.board import NEVER_BEST, Board, Display
 from tune_mlp.errors import RunError, StorageError, one_line
@@ -47,6 +47,10 @@ class OpenRun:
     manifest: Manifest
     history: History
     """What the journal said when the run was opened."""
+    ends: Mapping[int, int] = field(default_factory=dict)
+    """The epoch after which each trial ends, where that isn't for the study to say; such trials report every epoch."""
+    followup: str = ""
+    """The follow-up that trains, such as `confirm`; empty where it is the search."""
 
     @property
     def study(self) -> BoundStudy:
@@ -57,7 +61,7 @@ def train_trials(run: OpenRun, display: Display, phases: Phases, last_words: Cal
     """Train all trials; returns the number of the signal that ended the search early, if one did. `last_words` is called where
     Ray is lost in a way that only the end of the process answers."""
     from tune_mlp.tuning.recorder import KeptFiles, Recorder
-    from tune_mlp.tuning.schedulers import make_scheduler
+    from tune_mlp.tuning.schedulers import EndsEarly, make_scheduler
     from tune_mlp.tuning.stopping import Deadline
 
     study = run.study
@@ -67,7 +71,8 @@ def train_trials(run: OpenRun, display: Display, phases: Phases, last_words: Cal
         phases.over_once("workers")
         deadline.start()
 
-    scheduler = make_scheduler(study, study.number_of_trials - len(run.history.ended))
+    left = study.number_of_trials - len(run.history.ended)
+    scheduler = EndsEarly(run.ends) if run.ends else make_scheduler(study, left)
     recorder = Recorder(
         run.journal,
         display,
@@ -105,9 +110,10 @@ def _board(run: OpenRun) -> Board:
     metric, mode = study.ranking
     dataset, fold = problem.dataset, problem.folds[0]
     folds = f", {len(problem.folds)} folds" if len(problem.folds) > 1 else ""
+    how = run.followup or f"{study.search.name} search, {study.scheduler.name}"
     title = (
         f"{study.name}: {dataset.name}, {len(fold.train):,} to train on and {len(fold.validation):,} to validate{folds}; "
-        f"{study.search.name} search, {study.scheduler.name}, {run.slots} at a time"
+        f"{how}, {run.slots} at a time"
     )
     board = Board(title, metric, mode, study.number_of_trials, study.epochs, study.time_budget)
     board.ended.update(ended.state for ended in history.ended.values())
@@ -175,7 +181,7 @@ def _tune(run: OpenRun, history: History, left: int, scheduler: object, recorder
 
 def _shared(run: OpenRun) -> object:
     """Return the part of a trial's job that all trials of the study share."""
-    from tune_mlp.tuning.schedulers import milestones
+    from tune_mlp.tuning.schedulers import Milestones, milestones
     from tune_mlp.tuning.trainable import Job
 
     study, prepared = run.study, run.prepared
@@ -187,7 +193,7 @@ def _shared(run: OpenRun) -> object:
         mode=mode,
         epochs=study.epochs,
         patience=study.patience,
-        milestones=milestones(study),
+        milestones=Milestones(range(1, study.epochs), study.epochs) if run.ends else milestones(study),
         threads=study.resources.threads,
         gpu=study.resources.gpu > 0,
         kept=run.where.shared,

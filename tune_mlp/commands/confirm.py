@@ -1,0 +1,31 @@
+"""The word `confirm`: the best configurations are trained again from fresh seeds."""
+
+from __future__ import annotations
+
+import argparse
+
+from tune_mlp.commands.arguments import AddWord, add_address, add_answer_format, add_run, progress, request_of, show
+
+
+def add_word(word: AddWord) -> None:
+    """Add the word to the command line."""
+    parser = word(
+        "confirm",
+        _confirm,
+        "Train a run's best configurations again from fresh seeds: which is best, and which can't be told apart from it. What was "
+        "trained is kept, so the same command goes on after an interruption.",
+        "example:\n  tune-mlp confirm runs/mnist_asha-20260101-120000 --top 5 --seeds 5\n",
+    )
+    add_run(parser)
+    parser.add_argument("--top", type=int, default=5, metavar="N", help="The number of configurations (default: 5).")
+    parser.add_argument("--seeds", type=int, default=5, metavar="N", help="The fresh seeds of each (default: 5).")
+    add_address(parser)
+    add_answer_format(parser)
+
+
+def _confirm(args: argparse.Namespace) -> None:
+    """Confirm the best configurations of a run."""
+    from tune_mlp.followup.confirm import confirm  # late: ray, pandas
+    from tune_mlp.results.results import find_run
+
+    show(args, confirm(find_run(args.run), args.top, args.seeds, request_of(args), progress()))

@@ -1,0 +1,292 @@
+"""Trials of a run are trained again through Ray. What is learnt lies in a journal of its own within the run's folder."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import shlex
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from tune_mlp.console.board import Display
+from tune_mlp.console.terminal import say_error
+from tune_mlp.errors import ENDING, Interrupted, RunFolderError, StorageError, UsageError
+from tune_mlp.records import TrialState, spread
+from tune_mlp.results.followups import followup_folder
+from tune_mlp.results.journal import Drawn, Event, Looked, Started, Tested
+from tune_mlp.results.journal_reader import read
+from tune_mlp.results.results import Results
+from tune_mlp.results.run_cache import JOURNAL
+from tune_mlp.results.storage import FolderStorage, NoStorage, ObjectStore, Storage
+from tune_mlp.runs import run_folder
+from tune_mlp.runs.history import history_of
+from tune_mlp.runs.journal_writer import Journal
+from tune_mlp.runs.killed_notice import notice_if_killed
+from tune_mlp.runs.manifest import Manifest, check_same_data, check_same_study
+from tune_mlp.runs.phases import Phases
+from tune_mlp.runs.run_folder import CHECKPOINTS
+from tune_mlp.runs.run_location import RunLocation
+from tune_mlp.study.settings import Fifo, RandomSearch, Scheduler, Search
+from tune_mlp.study.study import Study
+from tune_mlp.tuning.preparation import PreparedStudy, cluster_for, prepare
+from tune_mlp.tuning.ray_compat.cluster_start import check_ray_can_start
+from tune_mlp.tuning.ray_compat.head_watch import RayLost
+from tune_mlp.tuning.run import Request, check_functions
+from tune_mlp.tuning.search_loop import OpenRun, train_trials
+
+
+class Again(NamedTuple):
+    """A trial of a run that is to be trained again from its beginning, from its own seed or from another one."""
+
+    trial: int
+    seed: int
+
+
+class _Place(NamedTuple):
+    """Where a follow-up writes."""
+
+    folder: Path
+    journal: Journal
+    files: Storage
+
+
+@dataclass
+class FollowedRun:
+    """A run whose trials are to be trained again."""
+
+    results: Results
+    """What the run's journal says."""
+    events: list[Event]
+    """The run's journal."""
+    manifest: Manifest
+    request: Request
+    display: Display
+    journal: Journal | None
+    """The run's journal, open for writing; None where the run is only read."""
+
+    @property
+    def how_to_go_on(self) -> str:
+        """What to do after an interruption: the same command again, which goes on where something is kept."""
+        kept = "nothing of it is kept" if self.journal is None else "what was trained is saved"
+        return f"{kept}; to go on: {shlex.join(self.request.command)}"
+
+    @cached_property
+    def prepared(self) -> PreparedStudy:
+        """The run's study with its data, which are read when they are first needed, and must be those of the run."""
+        study = Study.load(self.results.path / "study.yaml")
+        check_functions(study, self.results.where, self.request)
+        engine = self.manifest.facts["engine"]["name"]
+        prepared = prepare(study, self.request.data_dir, self.display, engine=engine)
+        check_same_data(self.manifest, prepared.problem.dataset)
+        if versions := self.manifest.other_versions():
+            self.display.say(f"warning: the run was written with {versions}: figures may differ", "yellow")
+        return prepared
+
+    def check_repeatable(self, trials: Sequence[int]) -> None:
+        """Refuse trials that the run doesn't have, and those whose training can't be repeated from its beginning."""
+        for trial in trials:
+            if trial not in self.results.params:
+                raise UsageError(f"{self.results.where}: has no trial {trial}")
+            changes = self.results.changes
+            changed = changes[changes["trial"] == trial]
+            if len(changed):
+                first = changed.iloc[0]
+                raise UsageError(
+                    f"trial {trial} can't be trained again: population-based training changed its {first['parameter']} "
+                    f"from {first['before']} to {first['after']} on its way, and gave it another trial's weights"
+                )
+
+    def train(self, kind: str, wanted: Sequence[Again], keep_weights: bool = False) -> Results:
+        """Train what of `wanted` wasn't trained yet, each for the study's epochs, and return all that the follow-up has.
+
+        The table of trials has a row for each; `again` and `seed` say which it is. What was trained by an earlier call is
+        there already, and what was interrupted goes on. The best weights of all stay in `weights(kind)` if they are to be
+        kept, until `forget` is called.
+        """
+        assert self.journal is not None, "a run that is only read has no follow-ups"
+        self.check_repeatable([one.trial for one in wanted])
+        folder = followup_folder(self.results.path, kind)
+        with contextlib.ExitStack() as stack:
+            (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+            run_folder.tidy(folder)
+            path = folder / JOURNAL
+            journal = stack.enter_context(Journal.resume(path) if path.exists() else Journal.create(path))
+            if journal.state.started is None:
+                journal.append(self._started())
+            numbers = self._drawn(journal, wanted)
+            self._train(
+                _Place(folder, journal, FolderStorage(folder.resolve() / CHECKPOINTS)), kind, numbers, keep_weights
+            )
+        if not keep_weights:
+            self.weights(kind).clear()
+        return Results.load(folder)
+
+    def weights(self, kind: str) -> Storage:
+        """Return the storage that holds the best weights of a follow-up's trials."""
+        return FolderStorage(followup_folder(self.results.path, kind).resolve() / CHECKPOINTS)
+
+    def look(self, kind: str, trial: int) -> None:
+        """Measure the nets of a trial's configuration on the test part, and record it in the run's journal as one look.
+
+        A look at the same nets is never taken twice, and none is taken where the data have no test part.
+        """
+        from tune_mlp.tuning.winner import Examiner  # late: torch
+
+        assert self.journal is not None, "a run that is only read takes no looks"
+        folder = followup_folder(self.results.path, kind)
+        results = Results.load(folder)
+        rows = results.trials
+        nets = rows[(rows["again"] == trial) & (rows["state"] == TrialState.FINISHED.value)]
+        looked = [(look.followup, look.trial, look.nets) for look in self.journal.state.looked]
+        prepared = self.prepared
+        if (kind, trial, len(nets)) in looked or not len(prepared.problem.dataset.x_test):
+            return
+        examiner = Examiner(prepared.study, prepared.problem, prepared.engine, self.weights(kind), results)
+        with Journal.resume(folder / JOURNAL) as journal:
+            scores = []
+            for number in map(int, nets["trial"]):
+                tested = journal.state.trials[number].tested
+                if tested is None:
+                    tested = Tested(number, examiner.examine(number).scores)
+                    journal.append(tested)
+                scores.append(tested.metrics)
+        means: dict[str, float] = {}
+        for name in (name for name in scores[0] if not name.endswith("_std")):
+            values = [score[name] for score in scores]
+            means[name] = math.fsum(values) / len(values)
+            if len(values) > 1:
+                means[f"{name}_std"] = spread(values)
+        self.journal.append(Looked(trial, means, kind, len(nets)))
+
+    def rehearse(self, epochs: Mapping[int, int]) -> list[Event]:
+        """Train trials from their own seeds for so many epochs each, and keep nothing; return the events, one for each epoch."""
+        self.check_repeatable(list(epochs))
+        with TemporaryDirectory(prefix="tune-mlp-") as name, Journal.create(Path(name) / JOURNAL) as journal:
+            (Path(name) / CHECKPOINTS).mkdir()
+            journal.append(self._started())
+            seeds = self.results.trials.set_index("trial")["seed"]
+            numbers = self._drawn(journal, [Again(trial, int(seeds[trial])) for trial in epochs])
+            ends = dict(zip(numbers, epochs.values(), strict=True))
+            self._train(_Place(Path(name), journal, NoStorage()), "replay", numbers, ends=ends)
+            return read(journal.path)
+
+    def _started(self) -> Started:
+        started = self.events[0]
+        assert isinstance(started, Started)  # the reader refuses any other first line
+        return started
+
+    def _drawn(self, journal: Journal, wanted: Sequence[Again]) -> list[int]:
+        """Write to the follow-up's journal what it lacks of `wanted`; return the number of each there."""
+        numbers = {
+            Again(trial.drawn.again, trial.drawn.seed): number
+            for number, trial in journal.state.trials.items()
+            if trial.drawn.again is not None
+        }
+        for one in wanted:
+            if one not in numbers:
+                numbers[one] = len(numbers)
+                journal.append(Drawn(numbers[one], self.results.params[one.trial], one.seed, again=one.trial))
+        return [numbers[one] for one in dict.fromkeys(wanted)]
+
+    def _train(
+        self,
+        place: _Place,
+        kind: str,
+        numbers: Sequence[int],
+        keep_weights: bool = False,
+        ends: Mapping[int, int] | None = None,
+    ) -> None:
+        """Train those of a follow-up's trials that haven't ended."""
+        history = history_of(read(place.journal.path))
+        ended = {number: history.ended[number] for number in numbers if number in history.ended}
+        if len(ended) == len(numbers):
+            return
+        history = replace(history, drawn={number: history.drawn[number] for number in numbers}, ended=ended)
+        check_ray_can_start()
+        prepared = self.prepared
+        study = prepared.study.model_copy(
+            update={
+                "search": Search(random=RandomSearch()),
+                "scheduler": Scheduler(fifo=Fifo()),
+                "trials": len(numbers),
+                "tested": "all" if keep_weights else "winner",
+                "step_losses": "none",
+                "time_budget": None,
+            }
+        )
+        where = RunLocation(place.folder, place.folder, place.files, place.files)
+        phases = Phases()
+        with (
+            _says_how_to_go_on(self.how_to_go_on),
+            cluster_for(study, self.request.address, prepared.engine, self.display, phases) as cluster,
+        ):
+            slots = cluster.slots(study.resources, study.concurrent)
+            run = OpenRun(
+                replace(prepared, study=study),
+                where,
+                slots,
+                cluster,
+                place.journal,
+                self.manifest,
+                history,
+                ends or {},
+                kind,
+            )
+            with notice_if_killed(f"tune-mlp: {kind} was killed; {self.how_to_go_on}") as take_back:
+                signal_number = train_trials(run, self.display, phases, self._last_words(take_back))
+        if signal_number is not None:
+            raise Interrupted(f"interrupted; {self.how_to_go_on}", signal_number)
+
+    def _last_words(self, take_back: Callable[[], None]) -> Callable[[RayLost], None]:
+        def last_words(lost: RayLost) -> None:
+            take_back()
+            self.display.finish()
+            say_error(f"{lost}; {self.how_to_go_on}")
+
+        return last_words
+
+
+@contextlib.contextmanager
+def followed(where: Path | ObjectStore, request: Request, display: Display) -> Iterator[FollowedRun]:
+    """Open a run for a follow-up that keeps what it learns. The run's journal is held all the while: nobody else writes it."""
+    if isinstance(where, ObjectStore):
+        raise RunFolderError(
+            f"{where}: a follow-up keeps what it learns in the run's folder, which must be one of this machine's; copy the run"
+        )
+    run_folder.check_own(where)
+    with Journal.resume(where / JOURNAL) as journal:
+        run = _opened(where, request, display, journal)
+        try:
+            yield run
+        except KeyboardInterrupt:  # while no trial was under way
+            raise Interrupted(f"interrupted; {run.how_to_go_on}", signal.SIGINT) from None
+        except SystemExit as stopped:
+            if stopped.code not in ENDING:
+                raise
+            raise Interrupted(f"interrupted; {run.how_to_go_on}", ENDING[ENDING.index(stopped.code)]) from None
+
+
+def only_read(where: Path | ObjectStore, request: Request, display: Display) -> FollowedRun:
+    """Open a run, which another process may be writing, for a follow-up that keeps nothing."""
+    return _opened(where, request, display, None)
+
+
+def _opened(where: Path | ObjectStore, request: Request, display: Display, journal: Journal | None) -> FollowedRun:
+    results = Results.load(where)
+    manifest = Manifest.load(results.path)
+    check_same_study(manifest)
+    return FollowedRun(results, read(results.path / JOURNAL), manifest, request, display, journal)
+
+
+@contextlib.contextmanager
+def _says_how_to_go_on(line: str) -> Iterator[None]:
+    """Add the command that goes on to the error of a full disk or a lost Ray."""
+    try:
+        yield
+    except (StorageError, RayLost) as error:
+        raise type(error)(f"{error}; {line}") from None
