@@ -28,6 +28,7 @@ GRACE_SHARES = (0.1, 0.2, 0.35)
 """The grace periods that are tried, as shares of all epochs; one epoch is tried, too."""
 KEPT_SHARES = (0.5, 0.25, 0.1)
 """The shares of the trials that a plain cut keeps."""
+Epochs = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,24 @@ class Recorded:
     """How many trials run at once."""
 
     @property
-    def trained_to_end(self) -> NDArray[np.int64]:
+    def unchanged(self) -> Floats:
+        """The values of all trials, where each stays as it was last recorded."""
+        last = self.curves.values[np.arange(len(self.curves.trials)), np.maximum(self.curves.recorded, 1) - 1]
+        return self._filled(last)
+
+    @property
+    def extremes(self) -> list[Floats]:
+        """The values of all trials, where each is better than all before it once its record has ended, and where each is worse."""
+        known = self.curves.values[np.isfinite(self.curves.values)]
+        steps = (np.ptp(known) + 1) * np.arange(1, len(self.curves.trials) + 1)
+        return [self._filled(known.max() + steps), self._filled(known.min() - steps)]
+
+    def _filled(self, fill: Floats) -> Floats:
+        beyond = np.arange(self.study.epochs) >= self.curves.recorded[:, None]
+        return np.where(beyond & ~self.curves.whole[:, None], fill[:, None], self.curves.values)
+
+    @property
+    def trained_to_end(self) -> Epochs:
         """The epochs of each trial if no scheduler stops any."""
         return np.where(self.curves.whole, np.maximum(self.curves.recorded, 1), self.study.epochs)
 
@@ -58,7 +76,7 @@ class Setting(NamedTuple):
     """The share of the trials that goes on after it."""
 
 
-def _best_known(curves: RecordedCurves, epochs: NDArray[np.int64]) -> float:
+def _best_known(curves: RecordedCurves, epochs: Epochs) -> float:
     """Return the best recorded value of the trials that may be best, if each were trained so many epochs."""
     within = np.arange(curves.values.shape[1]) < epochs[:, None]
     return float(np.max(np.where(within & curves.able[:, None], np.nan_to_num(curves.values, nan=-np.inf), -np.inf)))
@@ -98,18 +116,17 @@ def compare_settings(run: Recorded) -> pd.DataFrame:
     rows = []
     for setting in settings_to_try(run.study):
         ways = _ways(run, setting)
-        epochs = [int(way.sum()) for way in ways]
-        seconds = [float(way @ run.curves.seconds) for way in ways]
-        beyond = np.any([_beyond(run.curves, way) for way in ways], axis=0)
+        # By trial, since one way may stop some of them and another way the others.
+        least, most = np.min(ways, axis=0), np.max(ways, axis=0)
         rows.append(
             {
                 "setting": setting.name,
-                "epochs_saved_low": full_epochs - max(epochs),
-                "epochs_saved_high": full_epochs - min(epochs),
-                "seconds_saved_low": full_seconds - max(seconds),
-                "seconds_saved_high": full_seconds - min(seconds),
-                "lost_at_most": run.winner - min(_best_known(run.curves, way) for way in ways),
-                "unknown": int(beyond.sum()),
+                "epochs_saved_low": full_epochs - int(most.sum()),
+                "epochs_saved_high": full_epochs - int(least.sum()),
+                "seconds_saved_low": full_seconds - float(most @ run.curves.seconds),
+                "seconds_saved_high": full_seconds - float(least @ run.curves.seconds),
+                "lost_at_most": run.winner - _best_known(run.curves, least),
+                "unknown": int(np.count_nonzero(_beyond(run.curves, most))),
             }
         )
     return pd.DataFrame(rows)
@@ -117,41 +134,32 @@ def compare_settings(run: Recorded) -> pd.DataFrame:
 
 def same_as_recorded(run: Recorded, before: RecordedCurves) -> int:
     """Return how many trials the simulation of the run's own setting gives the epochs that they had in the run."""
-    own = Setting("", run.study.scheduler)
-    return int(np.count_nonzero(_epochs_under(run, own, _last(run.curves)) == before.recorded))
+    way = _epochs_under(run, Setting("", run.study.scheduler), run.unchanged)
+    return int(np.count_nonzero(way == before.recorded))
 
 
-def _last(curves: RecordedCurves) -> Floats:
-    """Return the last recorded value of each trial."""
-    last = curves.values[np.arange(len(curves.trials)), np.maximum(curves.recorded, 1) - 1]
-    known: Floats = np.nan_to_num(last, nan=-WORST)
-    return known
-
-
-def _beyond(curves: RecordedCurves, epochs: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _beyond(curves: RecordedCurves, epochs: Epochs) -> NDArray[np.bool_]:
     """True of a trial that would be trained further than it was recorded."""
     return (epochs > curves.recorded) & ~curves.whole
 
 
-def _ways(run: Recorded, setting: Setting) -> list[NDArray[np.int64]]:
-    """Return the epochs that a setting would train each trial; once, or where values are unknown by each way to take them."""
-    curves = run.curves
-    way = _epochs_under(run, setting, np.full(len(curves.trials), run.winner + abs(run.winner) + 1))
-    if not _beyond(curves, way).any():
+def _ways(run: Recorded, setting: Setting) -> list[Epochs]:
+    """Return the epochs that a setting would train each trial: once, or in three ways if it asks for unknown values."""
+    way = _epochs_under(run, setting, run.unchanged)
+    if not _beyond(run.curves, way).any():
         return [way]
-    return [way, *(_epochs_under(run, setting, fill) for fill in (_last(curves), np.full(len(curves.trials), -WORST)))]
+    return [way, *(_epochs_under(run, setting, values) for values in run.extremes)]
 
 
-def _epochs_under(run: Recorded, setting: Setting, fill: Floats) -> NDArray[np.int64]:
-    """Return the epochs that a setting would train each trial, if unknown values are those of `fill`."""
-    curves, most = run.curves, run.study.epochs
-    unknown = np.arange(most) >= curves.recorded[:, None]
-    values = np.where(unknown, fill[:, None], np.nan_to_num(curves.values, nan=-WORST))
+def _epochs_under(run: Recorded, setting: Setting, values: Floats) -> Epochs:
+    """Return the epochs that a setting would train each trial, if these are all values."""
     ends = run.trained_to_end
     if setting.scheduler is None:
-        kept = np.argsort(-values[:, setting.cut - 1], kind="stable")[: max(1, math.ceil(setting.kept * len(values)))]
-        return np.where(np.isin(np.arange(len(values)), kept), ends, np.minimum(ends, setting.cut))
+        best = np.fmax.accumulate(values, axis=1)[:, setting.cut - 1]
+        going_on = np.argsort(-np.where(run.curves.able, best, -np.inf), kind="stable")
+        cut = going_on[max(1, math.ceil(setting.kept * len(values))) :]
+        return np.where(np.isin(np.arange(len(values)), cut), np.minimum(ends, setting.cut), ends)
     study = run.study.model_copy(update={"scheduler": setting.scheduler})
-    costs = [Cost(seconds, last_epoch=int(end)) for seconds, end in zip(curves.seconds, ends, strict=True)]
-    way = simulate(study, costs, run.slots, lambda number, epoch: float(values[number, epoch - 1]))
-    return np.array(way.epochs)
+    costs = [Cost(seconds, last_epoch=int(end)) for seconds, end in zip(run.curves.seconds, ends, strict=True)]
+    scores = np.nan_to_num(values, nan=-WORST)
+    return np.array(simulate(study, costs, run.slots, lambda number, epoch: float(scores[number, epoch - 1])).epochs)

@@ -150,10 +150,10 @@ def _other_settings(results: Results, found: _Found) -> tuple[pd.DataFrame, tupl
     to_end = run.trained_to_end
     same = same_as_recorded(run, found.before)
     return table, (
-        f"To train all trials to the end takes {to_end.sum():,} epochs and {to_end @ run.curves.seconds:,.0f} s of training; what a "
-        f"setting saves counts against that. Where its epochs aren't known, it saves between the two figures.",
+        f"To train all trials to the end takes {to_end.sum():,} epochs and {to_end @ run.curves.seconds:,.0f} s of training, against "
+        "which savings are counted.",
         f"`unknown` of the {len(results.trials)} trials would have been trained further than they were: what they would have reached "
-        "isn't known, and such a setting may have found something better.",
+        "isn't known, so savings have two bounds, and such a setting may have found something better.",
         f"The simulation of the run's own setting gives {same} of {len(results.trials)} trials the epochs that they had.",
     )
 
@@ -168,6 +168,6 @@ def _method(found: _Found, estimated: Regret | None, table: pd.DataFrame, seed: 
     if len(table):
         lines.append(
             "Each other setting decides by the scheduler's own code over the recorded values, on a simulated clock with the recorded seconds; "
-            "draws stay as they were, and a value beyond a record is taken as the worst, as the last one and as the best."
+            "draws stay as they were, and values beyond a record are taken as unchanged, as better and as worse than those of earlier trials."
         )
     return tuple(lines)
