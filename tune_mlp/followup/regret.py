@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from tune_mlp.console.board import Display
 from tune_mlp.errors import UsageError
 from tune_mlp.followup.other_settings import Recorded, compare_settings, same_as_recorded
 from tune_mlp.insight.recorded_curves import RecordedCurves, curve_table, recorded_curves
 from tune_mlp.insight.regret import FITS, PATHS, Interval, Regret, choose_sample, estimate
 from tune_mlp.records import TrialState
 from tune_mlp.results.answer import Answer
+from tune_mlp.results.followups import load_followup
 from tune_mlp.results.results import Results
+from tune_mlp.results.storage import ObjectStore
 from tune_mlp.seeds import derive
 from tune_mlp.study.study import Study
+from tune_mlp.tuning.again import Again, followed
+from tune_mlp.tuning.run import Request
 
 REGRET = "regret"
 """The name of the follow-up."""
@@ -47,10 +53,26 @@ class _Found(NamedTuple):
         )
 
 
-def sample_of(results: Results, share: float, seed: int) -> list[int]:
-    """Return the stopped trials that are to be trained to the end."""
+def train_and_regret(where: Path | ObjectStore, share: float, seed: int, request: Request, display: Display) -> Answer:
+    """Train a share of a run's stopped trials to the end, and answer. What an earlier call trained isn't trained again."""
     if not 0 < share <= 1:
         raise UsageError(f"--share {share:g}: must be above 0 and at most 1")
+    if not sample_of(results := Results.load(where), share, seed):
+        return regret(results, None, seed)
+    with followed(where, request, display) as run:
+        own_seeds = run.results.trials.set_index("trial")["seed"]
+        sample = sample_of(run.results, share, seed)
+        trained = run.train(REGRET, [Again(trial, int(own_seeds[trial])) for trial in sample])
+        return regret(run.results, trained, seed)
+
+
+def regret_frame(results: Results) -> pd.DataFrame:
+    """Return the answer as a frame, with what was trained to the end so far."""
+    return regret(results, load_followup(results.path, REGRET)).to_frame()
+
+
+def sample_of(results: Results, share: float, seed: int) -> list[int]:
+    """Return the stopped trials that are to be trained to the end."""
     if results.best is None:
         return []
     return sorted(int(trial) for trial in choose_sample(recorded_curves(results), share, _random(seed, "sample")))
