@@ -137,10 +137,12 @@ def _said(row: pd.Series[Any]) -> str:
         plural = "s" if row["epochs"] != 1 else ""
         return f"bit for bit the same for {row['epochs']} epoch{plural}"
     if row["what"] == WEIGHTS:
-        return f"epoch {row['first_epoch']} is the first that differs, in its weights, while all metrics are the same"
+        return (
+            f"epoch {int(row['first_epoch'])} is the first that differs, in its weights, while all metrics are the same"
+        )
     gap = abs(row["now"] - row["then"])
     return (
-        f"epoch {row['first_epoch']} is the first that differs, {row['what']} by {gap:.3g}: it was {row['then']!r:.20} and is "
+        f"epoch {int(row['first_epoch'])} is the first that differs, {row['what']} by {gap:.3g}: it was {row['then']!r:.20} and is "
         f"{row['now']!r:.20} now"
     )
 
@@ -153,7 +155,7 @@ def _failure(table: pd.DataFrame, differ: Sequence[str], metric: str) -> str:
     first = others.iloc[0]
     if not differ:
         return (
-            f"trial {first['trial']} differs from epoch {first['first_epoch']} on, on a machine of the same kind with the same "
+            f"trial {first['trial']} differs from epoch {int(first['first_epoch'])} on, on a machine of the same kind with the same "
             "versions"
         )
     far = others[others["largest_share"] > TOLERANCE]

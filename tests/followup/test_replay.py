@@ -1,0 +1,159 @@
+"""A replay is the recorded training to the bit, and names the first epoch that differs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.followup.in_process import InProcess
+from tests.results.journals import write
+from tests.studies import study
+from tune_mlp import cli
+from tune_mlp.console.board import Display
+from tune_mlp.errors import UsageError
+from tune_mlp.followup.replay import Replayed, replay
+from tune_mlp.results.journal import Drawn, Event, Trained
+from tune_mlp.results.journal_reader import read
+from tune_mlp.tuning.run import Request, run_study
+
+SPACE: dict[str, Any] = {
+    "lr": {"log": [1e-3, 1e-1]},
+    "depth": {"int": [0, 2]},
+    "width": 8,
+    "dropout": {"choice": [0.0, 0.2]},
+    "loss": {"choice": ["cross_entropy", "multi_margin"]},
+    "optimizer": {"choice": {"sgd": {"momentum": 0.9}, "adam": {}}},
+}
+
+
+@pytest.fixture(scope="module")
+def _run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with pytest.MonkeyPatch.context() as patch:
+        InProcess().use(patch)
+        asha = {"asha": {"grace_period": 1, "reduction_factor": 2}}
+        asked = study(trials=5, epochs=3, space=SPACE, scheduler=asha, concurrent=1, patience=2, engine="eager")
+        yield run_study(asked, Request(out=tmp_path_factory.mktemp("runs"), name="whole"), Display()).path
+
+
+@pytest.fixture
+def folder(_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    InProcess().use(monkeypatch)
+    return Path(shutil.copytree(_run, tmp_path / "run"))
+
+
+def replayed(folder: Path, *trials: int, count: int | None = None) -> Replayed:
+    return replay(folder, trials, count, 0, Request(command=("tune-mlp", "replay")), Display())
+
+
+def changed(folder: Path, change: Any) -> None:
+    """Write the journal anew with each event changed; checksums and numbers are right."""
+    events = [change(event) for event in read(folder / "journal.jsonl")]
+    (folder / "journal.jsonl").unlink()
+    write(folder / "journal.jsonl", events)
+
+
+def test_a_replay_is_the_recorded_training_to_the_bit(folder: Path) -> None:
+    before = (folder / "journal.jsonl").read_bytes()
+    answer, failure = replayed(folder, 0, 1, 2, 3, 4)
+    assert answer.sentence == "5 of 5 trials are bit for bit the same."
+    assert failure == ""
+    assert set(answer.table["verdict"]) == {"the same"}
+    assert (answer.table["digests"] >= 1).all()
+    assert (folder / "journal.jsonl").read_bytes() == before
+    assert not (folder / "followups").exists()
+
+
+def test_a_trial_whose_seed_was_edited_differs_from_its_first_epoch_on(folder: Path) -> None:
+    changed(folder, lambda e: replace(e, seed=e.seed + 1) if isinstance(e, Drawn) and e.trial == 2 else e)
+    answer, failure = replayed(folder, 1, 2)
+    rows = answer.table.set_index("trial")
+    assert rows["verdict"].to_dict() == {1: "the same", 2: "differs"}
+    assert rows["first_epoch"][2] == 1
+    assert "the first that isn't is trial 2: epoch 1 is the first that differs, train_loss by" in answer.sentence
+    assert failure.startswith("trial 2 differs from epoch 1 on, on a machine of the same kind")
+
+
+def later(event: Event, what: str) -> Event:
+    """Change the last epoch of trial 0."""
+    if not isinstance(event, Trained) or event.trial != 0 or event.epochs[-1].epoch != 3:
+        return event
+    if what == "weights":
+        return replace(event, weights_digest="0" * 64)
+    last = event.epochs[-1]
+    metrics = {**last.metrics, "val_loss": last.metrics["val_loss"] * (1 + 1e-15)}
+    return replace(event, epochs=(*event.epochs[:-1], replace(last, metrics=metrics)))
+
+
+@pytest.mark.parametrize("what", ["val_loss", "weights"])
+def test_the_first_epoch_that_differs_is_named(folder: Path, what: str) -> None:
+    changed(folder, lambda event: later(event, what))
+    answer, failure = replayed(folder, 0)
+    assert answer.table["first_epoch"][0] == 3
+    assert answer.table["what"][0] == what
+    assert answer.sentence.startswith("Trial 0: epoch 3 is the first that differs")
+    assert failure
+
+
+def test_on_another_processor_a_small_difference_is_reported_and_no_failure(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = {"processor": "another"}
+    monkeypatch.setattr("tune_mlp.followup.replay.this_machine", lambda: other)
+    changed(folder, lambda event: later(event, "val_loss"))
+    answer, failure = replayed(folder, 0)
+    assert failure == ""
+    assert answer.table["verdict"][0] == "differs"
+    assert "(now another)" in answer.notes[0]
+    changed(folder, lambda e: replace(e, seed=e.seed + 1) if isinstance(e, Drawn) and e.trial == 0 else e)
+    assert "more than the 10%" in replayed(folder, 0)[1]
+
+
+def test_random_trials_are_picked_by_the_seed(folder: Path) -> None:
+    tables = [replayed(folder, count=2).answer.table for _ in range(2)]
+    assert list(tables[0]["trial"]) == list(tables[1]["trial"])
+    assert len(tables[0]) == 2
+
+
+def test_a_trial_that_population_based_training_changed_is_refused(folder: Path) -> None:
+    events = read(folder / "journal.jsonl")
+    first = next(event for event in events if isinstance(event, Drawn))
+    again = replace(first, params={**first.params, "lr": 0.5})
+    (folder / "journal.jsonl").unlink()
+    write(folder / "journal.jsonl", [*events, again])
+    with pytest.raises(UsageError, match="trial 0 can't be trained again: population-based training changed its lr"):
+        replayed(folder, 0)
+    assert 0 not in list(replayed(folder, count=5).answer.table["trial"])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "name trials, or give --random N"),
+        (["1", "--random", "2"], "name trials, or give --random N"),
+        (["--random", "0"], "--random: must be at least 1"),
+        (["99"], "has no trial 99"),
+        (["--random", "1", "--seed", "-1"], "--seed: must be 0 or more"),
+    ],
+)
+def test_a_wrong_request_is_answered_by_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    assert cli.main(["replay", str(folder), *words]) == 2
+    out, err = capsys.readouterr()
+    assert said in err
+    assert (out, err.count("\n")) == ("", 1)
+
+
+def test_the_word_prints_the_answer_alone_and_ends_with_1_where_it_differs(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["replay", str(folder), "1", "--to", "json"]) == 0
+    assert capsys.readouterr().out.startswith('{\n "sentence": "Trial 1: bit for bit the same for')
+    changed(folder, lambda e: replace(e, seed=e.seed + 1) if isinstance(e, Drawn) and e.trial == 1 else e)
+    assert cli.main(["replay", str(folder), "1"]) == 1
+    assert "trial 1 differs from epoch 1 on" in capsys.readouterr().err
