@@ -96,3 +96,12 @@ def test_settings_fit_the_epochs_and_none_comes_twice(epochs: int) -> None:
     names = [setting.name for setting in settings]
     assert len(set(names)) == len(names)
     assert all(setting.cut < epochs for setting in settings)
+
+
+def test_the_median_rule_is_not_tried_where_it_takes_minutes() -> None:
+    def names(trials: int) -> set[str]:
+        asked = study(scheduler="asha", trials=trials, epochs=10).bound("classification")
+        return {setting.name.partition(",")[0] for setting in settings_to_try(asked)}
+
+    assert "median" in names(200)
+    assert "median" not in names(1000)

@@ -26,6 +26,8 @@ FACTORS = (2, 3, 4)
 """ASHA's reduction factors that are tried."""
 GRACE_SHARES = (0.1, 0.2, 0.35)
 """The grace periods that are tried, as shares of all epochs; one epoch is tried, too."""
+MOST_FOR_MEDIAN = 500_000
+"""The median rule looks at all trials after each epoch of each one. It is tried up to so many looks."""
 KEPT_SHARES = (0.5, 0.25, 0.1)
 """The shares of the trials that a plain cut keeps."""
 Epochs = NDArray[np.int64]
@@ -83,9 +85,9 @@ def _best_known(curves: RecordedCurves, epochs: Epochs) -> float:
 
 
 def settings_to_try(study: BoundStudy) -> list[Setting]:
-    """Return the settings that are compared, the study's own first."""
+    """Return the settings that are compared, the study's own first. The median rule isn't tried where it takes too long."""
     graces = sorted({1, *(math.ceil(share * study.epochs) for share in GRACE_SHARES)} - {study.epochs})
-    found = [Setting(described(study.scheduler), study.scheduler), *_schedulers(graces)]
+    found = [Setting(described(study.scheduler), study.scheduler), *_schedulers(study, graces)]
     found += [
         Setting(f"best {kept:.0%} go on after epoch {cut}", cut=cut, kept=kept)
         for cut in graces
@@ -94,10 +96,11 @@ def settings_to_try(study: BoundStudy) -> list[Setting]:
     return list({setting.name: setting for setting in found}.values())
 
 
-def _schedulers(graces: list[int]) -> Iterator[Setting]:
+def _schedulers(study: BoundStudy, graces: list[int]) -> Iterator[Setting]:
     chosen: list[dict[str, Any]] = [{"fifo": {}}, {"hyperband": {}}]
     chosen += [{"asha": {"grace_period": grace, "reduction_factor": factor}} for grace in graces for factor in FACTORS]
-    chosen += [{"median": {"grace_period": grace}} for grace in graces]
+    if study.number_of_trials**2 * study.epochs <= MOST_FOR_MEDIAN:
+        chosen += [{"median": {"grace_period": grace}} for grace in graces]
     for settings in chosen:
         scheduler = Scheduler.model_validate(settings)
         yield Setting(described(scheduler), scheduler)

@@ -22,7 +22,7 @@ STEPS = 6
 """The most steps of the imputation."""
 FITS, PATHS = 200, 50
 """How many regressions are drawn, and how many futures of the trials by each."""
-MOST_VALUES = 5_000_000
+MOST_VALUES = 2_000_000
 """The most values that are imputed at a step; many trials get fewer futures."""
 FEWEST = 4
 """The fewest trials that a regression and its error can be fitted to."""
