@@ -96,3 +96,9 @@ def test_an_interrupted_search_shows_the_best_so_far() -> None:
     display.trial_trained(4, 1, 1, 0.5, 0.75)
     show_best_so_far(console, display)
     assert console.file.getvalue() == "best so far: trial 4  best_val_accuracy 0.7500  lr 0.1\n"
+
+
+def test_it_counts_the_looks_at_the_test_part(results: Results) -> None:
+    assert results.looks == 2
+    assert "On the test set, looked at 2 times in all: trial 0 has" in summary(results)
+    assert "On the test set, used once: trial 0 has" in summary(replace(results, looks=1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -18,7 +18,7 @@ from tune_mlp.tuning.recorder import KeptFiles, Recorder
 from tune_mlp.tuning.schedulers import EndsEarly
 from tune_mlp.tuning.search_loop import OpenRun, _board, _shared
 from tune_mlp.tuning.searchers import NumberedSearcher
-from tune_mlp.tuning.trainable import TrialActor, threads
+from tune_mlp.tuning.trainable import Job, TrialActor, threads
 
 
 class Ended(Exception):
@@ -65,7 +65,7 @@ class InProcess:
         searcher, job = NumberedSearcher(study, open_run.history), _shared(open_run)
         ends = EndsEarly(open_run.ends) if open_run.ends else None
         actor: Any = object.__new__(TrialActor)
-        actor._engine, actor._job, actor._node = engine(job.engine), job, "here"
+        actor._engine, actor._job, actor._node = engine(cast("Job", job).engine), job, "here"
         for count in range(study.number_of_trials - len(open_run.history.ended)):
             trial = SimpleNamespace(config=searcher.suggest(str(count)), run_metadata=SimpleNamespace(num_failures=0))
             actor._begin(trial.config)

@@ -2,14 +2,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.results.journals import a_study, decided, drawn, ended, lines_of, record, started, trained, trial
+from tests.results.journals import a_study, decided, drawn, ended, lines_of, record, started, trained, trial, winner
 from tune_mlp.errors import RunFolderError
 from tune_mlp.records import EpochRecord
-from tune_mlp.results.journal import Event
+from tune_mlp.results.journal import Event, Looked
 from tune_mlp.results.state import JournalFollower, RunState
 from tune_mlp.results.tables import rank, tables_of
 
@@ -117,3 +118,14 @@ def test_the_leader_is_known_after_its_epochs_were_let_go() -> None:
 def test_decisions_are_kept_in_their_order() -> None:
     decisions = [decided(0, 1, decision="continue"), decided(0, 3)]
     assert RunState.of([started(), drawn(0), *decisions]).decisions == decisions
+
+
+def test_each_look_at_the_test_part_is_counted_and_changes_nothing_else() -> None:
+    look = Looked(0, {"test_accuracy": 0.5}, "confirm", 5)
+    before = [started(), *trial(0, 0.5), winner(0, {"test_accuracy": 0.75})]
+    state, other = RunState.of([*before, look, look]), RunState.of(before)
+    assert (other.looks, state.looks) == (1, 3)
+    assert state.looked == [look, look]
+    assert state.leader == other.leader == 0
+    for ours, theirs in zip(tables_of(state), tables_of(other), strict=True):
+        pd.testing.assert_frame_equal(ours, theirs)

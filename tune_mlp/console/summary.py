@@ -65,7 +65,8 @@ def show_summary(console: Console, results: Results, csv: Path | None) -> None:
     if scores := tested(best):
         figures = ", ".join(f"{name} {figure}" for name, figure in scores.items())
         anew = ", trained again on all samples but the test part," if pd.notna(best.get("retrained_loss")) else ""
-        line = f"On the test set, used once: trial {best['trial']}{anew} has {figures}"
+        looks = "used once" if results.looks == 1 else f"looked at {results.looks} times in all"
+        line = f"On the test set, {looks}: trial {best['trial']}{anew} has {figures}"
         console.print(Text(line, "bold"), soft_wrap=True)
     if results.stand_in_for:
         dataset = results.trials.attrs["dataset"]

@@ -1,0 +1,116 @@
+"""Follow-ups on a real Ray: a replay is the recorded training to the bit, and a confirmation goes on after a signal."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests.snapshots import go_on, snapshots
+from tests.studies import study
+from tune_mlp.console.board import Display
+from tune_mlp.engines.eager.losses import LOSSES
+from tune_mlp.engines.eager.optimisers import OPTIMISERS
+from tune_mlp.followup.confirm import confirm
+from tune_mlp.followup.replay import replay
+from tune_mlp.results.results import Results
+from tune_mlp.tuning.run import Request, run_study
+
+REQUEST = Request(command=("tune-mlp", "confirm"))
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_run_is_replayed_to_the_bit_and_confirmed(tmp_path: Path) -> None:
+    asha = {"asha": {"grace_period": 1, "reduction_factor": 2}}
+    asked = study(trials=4, epochs=4, concurrent=1, scheduler=asha, patience=3, engine="eager")
+    run = run_study(asked, Request(out=tmp_path, name="run"), Display())
+    answer, failure = replay(run.path, [0, 1, 2, 3], None, 0, REQUEST, Display())
+    assert failure == ""
+    assert list(answer.table["verdict"]) == ["the same"] * 4
+    assert list(answer.table["epochs"]) == list(run.trials["epochs"])
+    confirmed = confirm(run.path, 2, 2, REQUEST, Display())
+    assert len(confirmed.table) == 2
+    assert Results.load(run.path).looks == 2
+
+
+CLASSES = {"name": "digits", "validation": {"folds": 2}}
+CURVE = {"name": "noisy_curve", "normalize": "standard"}
+
+
+def mixed(data: dict[str, Any], losses: list[str], engine: str) -> dict[str, Any]:
+    space = {
+        "lr": {"log": [1e-4, 1e-2]},
+        "batch_size": {"choice": [1, 16, 64]},
+        "depth": {"int": [0, 2]},
+        "width": {"choice": [8, 16]},
+        "dropout": {"choice": [0.0, 0.3]},
+        "activation": {"choice": ["relu", "gelu", "tanh"]},
+        "loss": {"grid": losses},
+        "optimizer": {"grid": list(OPTIMISERS)},
+    }
+    return {"data": data, "space": space, "engine": engine, "trials": 5 * len(losses), "epochs": 3}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
+@pytest.mark.usefixtures("local_ray")
+def test_20_of_20_random_trials_of_mixed_studies_are_replayed_to_the_bit(tmp_path: Path) -> None:
+    """Both engines, all losses and optimisers, two folds, batches of one, dropout, and a run that was resumed."""
+    classes, numbers = ["cross_entropy", "nll", "multi_margin"], ["mse", "mae", "smooth_l1"]
+    assert {*classes, *numbers} == set(LOSSES)
+    tables = []
+    for place, engine in enumerate(("eager", "compiled")):
+        for data, losses in ((CLASSES, classes), (CURVE, numbers)):
+            out = tmp_path / f"{engine}-{data['name']}"
+            settings = mixed(data, losses, engine)
+            if place == 0:
+                _, folders = snapshots(out, every=10, concurrent=2, **settings)
+                folder = go_on(folders[0]).path
+            else:
+                folder = run_study(study(concurrent=2, **settings), Request(out=out, name="whole"), Display()).path
+            answer, failure = replay(folder, [], 5, 0, REQUEST, Display())
+            assert failure == ""
+            tables.append(answer.table.assign(run=out.name))
+    table = pd.concat(tables)
+    print(table.to_string())
+    assert (table["verdict"] == "the same").sum() == len(table) == 20
+
+
+def cli(*words: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tune_mlp", *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_confirmation_ends_in_order_on_a_signal_and_goes_on(tmp_path: Path) -> None:
+    run = run_study(study(trials=3, epochs=2), Request(out=tmp_path, name="run"), Display()).path
+    words = ("confirm", run, "--top", "3", "--seeds", "40", "--to", "csv")
+    process = cli(*words)
+    journal = run / "followups" / "confirm" / "journal.jsonl"
+    while not journal.exists() or journal.read_text(encoding="utf-8").count('"event":"ended"') < 3:
+        assert process.poll() is None
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGTERM)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert out == ""
+    assert re.search(r"what was trained is saved; to go on: tune-mlp confirm \S+ --top 3 --seeds 40", err)
+    trained = journal.read_text(encoding="utf-8").count('"event":"ended"')
+    assert 3 <= trained < 120
+    process = cli(*words)
+    out, err = process.communicate(timeout=400)
+    assert process.returncode == 0, err
+    assert out.startswith("trial,seeds,searched,mean,std")
+    nets = Results.load(run / "followups" / "confirm").trials
+    assert set(nets["state"]) == {"finished"}
+    assert len(nets) == 120
