@@ -31,7 +31,7 @@ from tune_mlp.tuning.simulation import Cost, simulate
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ray calls what Python deprecates
 
-TRIALS, EPOCHS, SAMPLED = 9, 3, 3
+TRIALS, EPOCHS, SAMPLED = 8, 2, 2
 STUDY = study(
     trials=TRIALS,
     epochs=EPOCHS,
@@ -120,7 +120,7 @@ def test_what_is_trained_is_kept_and_a_larger_share_adds_to_it(run: Path, monkey
 
 def test_an_interrupted_sample_goes_on(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ray = InProcess()
-    ray.results_left = 4
+    ray.results_left = 3
     ray.use(monkeypatch)
     with pytest.raises(DriverLost):
         answered(run)
