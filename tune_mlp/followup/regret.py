@@ -12,7 +12,7 @@ from tune_mlp.console.board import Display
 from tune_mlp.errors import UsageError
 from tune_mlp.followup.other_settings import Recorded, compare_settings, same_as_recorded
 from tune_mlp.insight.recorded_curves import RecordedCurves, curve_table, recorded_curves
-from tune_mlp.insight.regret import FITS, PATHS, Interval, Regret, choose_sample, estimate
+from tune_mlp.insight.regret import FITS, Interval, Regret, choose_sample, estimate
 from tune_mlp.records import TrialState
 from tune_mlp.results.answer import Answer
 from tune_mlp.results.followups import load_followup
@@ -184,8 +184,8 @@ def _method(found: _Found, estimated: Regret | None, table: pd.DataFrame, seed: 
     lines = []
     if estimated is not None:
         lines.append(
-            f"The sample (seed {seed}) is evenly spread over the stopped trials by their last epoch and value; regressions on trials that "
-            f"were trained on continue the others {FITS * PATHS:,} times, which assumes that stops followed from recorded values alone."
+            f"The sample (seed {seed}) is evenly spread over the stopped trials by their last epoch and value; {FITS} regressions on "
+            "trials that were trained on continue the others, which assumes that stops followed from recorded values alone."
         )
     if len(table):
         lines.append(
