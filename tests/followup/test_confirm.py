@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import pytest
 
 from tests.followup.in_process import Ended, InProcess
 from tests.results.journals import write
-from tests.studies import study
 from tune_mlp import cli
 from tune_mlp.console.board import Display
 from tune_mlp.errors import RunFolderError
@@ -27,29 +25,9 @@ from tune_mlp.results.storage import ObjectStore
 from tune_mlp.runs.journal_writer import Journal
 from tune_mlp.seeds import fresh_seed
 from tune_mlp.tuning import trainable
-from tune_mlp.tuning.run import More, Request, resume_study, run_study
+from tune_mlp.tuning.run import More, Request, resume_study
 
 REQUEST = Request(command=("tune-mlp", "confirm", "runs/mine"))
-
-
-@pytest.fixture(scope="module")
-def _run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with pytest.MonkeyPatch.context() as patch:
-        InProcess().use(patch)
-        asked = study(trials=4, epochs=3, engine="eager", patience=2, space={"lr": {"log": [1e-3, 1]}, "width": 8})
-        yield run_study(asked, Request(out=tmp_path_factory.mktemp("runs"), name="whole"), Display()).path
-
-
-@pytest.fixture
-def ray(monkeypatch: pytest.MonkeyPatch) -> InProcess:
-    stand_in = InProcess()
-    stand_in.use(monkeypatch)
-    return stand_in
-
-
-@pytest.fixture
-def folder(_run: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(_run, tmp_path / "run"))
 
 
 def confirmed(folder: Path, top: int = 2, seeds: int = 2) -> Answer:
@@ -60,15 +38,14 @@ def looks(folder: Path) -> list[Looked]:
     return [event for event in read(folder / "journal.jsonl") if isinstance(event, Looked)]
 
 
-def test_the_best_are_trained_from_fresh_seeds_and_the_test_part_is_looked_at_once(
-    folder: Path, ray: InProcess
-) -> None:
+def test_the_best_are_trained_from_fresh_seeds_and_the_test_part_is_looked_at_once(folder: Path) -> None:
     run = Results.load(folder)
     answer = confirmed(folder)
     nets = Results.load(folder / "followups" / "confirm").trials
     top = list(run.ranked["trial"].head(2))
-    assert list(nets["again"]) == top * 2
-    assert list(nets["seed"]) == [fresh_seed(0, repeat) for repeat in (0, 0, 1, 1)]
+    wanted = {(trial, fresh_seed(0, repeat)) for trial in top for repeat in (0, 1)}
+    assert set(zip(nets["again"], nets["seed"], strict=True)) == wanted
+    assert list(nets["trial"]) == [*sorted(top), 4, 5]
     assert not set(nets["seed"]) & set(run.trials["seed"])
     assert (nets["best_epoch"] <= nets["epochs"]).all()
     table = answer.table.set_index("trial")
@@ -88,37 +65,38 @@ def test_the_best_are_trained_from_fresh_seeds_and_the_test_part_is_looked_at_on
     assert list((folder / "followups" / "confirm" / "checkpoints").iterdir()) == []
 
 
-def test_what_was_trained_is_not_trained_again_and_no_look_is_taken_twice(folder: Path, ray: InProcess) -> None:
+def test_what_was_trained_is_not_trained_again_and_no_look_is_taken_twice(folder: Path, in_process: InProcess) -> None:
     first = confirmed(folder)
-    ray.trained.clear()
+    in_process.trained.clear()
     pd.testing.assert_frame_equal(confirmed(folder).table, first.table)
-    assert ray.trained == []
+    assert in_process.trained == []
     assert len(looks(folder)) == 1
     more = confirmed(folder, top=3, seeds=2)
-    assert set(ray.trained) == {4, 5}
+    nets = Results.load(folder / "followups" / "confirm").trials.set_index("trial")
+    assert set(nets.loc[in_process.trained]["again"]) == {Results.load(folder).ranked["trial"][2]}
     assert len(more.table) == 3
     assert len(looks(folder)) == (1 if more.facts["best"] == first.facts["best"] else 2)
 
 
 @pytest.mark.parametrize("results", [1, 8])
 def test_a_confirmation_that_lost_its_driver_ends_as_the_undisturbed_one(
-    folder: Path, tmp_path: Path, ray: InProcess, monkeypatch: pytest.MonkeyPatch, results: int
+    folder: Path, tmp_path: Path, in_process: InProcess, monkeypatch: pytest.MonkeyPatch, results: int
 ) -> None:
     monkeypatch.setattr(trainable, "PATIENT_SECONDS", 0.0)  # a result after each epoch
     whole = Path(shutil.copytree(folder, tmp_path / "undisturbed"))
     expected = confirmed(whole)
-    ray.results_left = results
+    in_process.results_left = results
     with pytest.raises(Ended):
         confirmed(folder)
     ended = list(Results.load(folder / "followups" / "confirm").trials["state"])
-    ray.results_left = float("inf")
+    in_process.results_left = float("inf")
     pd.testing.assert_frame_equal(confirmed(folder).table, expected.table)
     assert ended.count("finished") == results // 3
     assert ended.count("stopped") == 4 - results // 3
     assert looks(folder) == looks(whole)
 
 
-def test_a_run_with_a_confirmation_is_read_resumed_and_extended(folder: Path, ray: InProcess) -> None:
+def test_a_run_with_a_confirmation_is_read_resumed_and_extended(folder: Path) -> None:
     before = Results.load(folder)
     none = before.confirmed
     confirmed(folder)
@@ -136,12 +114,12 @@ def test_a_run_with_a_confirmation_is_read_resumed_and_extended(folder: Path, ra
     assert extended.looks >= 2
 
 
-def test_a_run_that_another_driver_writes_is_refused(folder: Path, ray: InProcess) -> None:
+def test_a_run_that_another_driver_writes_is_refused(folder: Path) -> None:
     with Journal.resume(folder / "journal.jsonl"), pytest.raises(RunFolderError, match="another process is writing"):
         confirmed(folder)
 
 
-def test_other_data_are_refused(folder: Path, ray: InProcess) -> None:
+def test_other_data_are_refused(folder: Path) -> None:
     manifest = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     manifest["dataset"]["fingerprint"] = "0"
     (folder / "run.json").write_text(json.dumps(manifest), encoding="utf-8")
@@ -149,7 +127,7 @@ def test_other_data_are_refused(folder: Path, ray: InProcess) -> None:
         confirmed(folder)
 
 
-def test_a_run_on_an_object_store_is_refused(ray: InProcess) -> None:
+def test_a_run_on_an_object_store_is_refused() -> None:
     with pytest.raises(RunFolderError, match="must be one of this machine's"):
         confirm(ObjectStore("s3://bucket/run"), 1, 1, REQUEST, Display())
 
@@ -174,9 +152,7 @@ def test_a_wrong_request_is_answered_by_one_line(
     assert (out, err.count("\n")) == ("", 1)
 
 
-def test_a_run_without_a_finite_metric_has_nothing_to_confirm(
-    folder: Path, ray: InProcess, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_without_a_finite_metric_has_nothing_to_confirm(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     events = read(folder / "journal.jsonl")
     (folder / "journal.jsonl").unlink()
     write(folder / "journal.jsonl", [event for event in events[:2] if not isinstance(event, Drawn)][:1])
@@ -184,11 +160,11 @@ def test_a_run_without_a_finite_metric_has_nothing_to_confirm(
     assert "there is nothing to confirm" in capsys.readouterr().err
 
 
-def test_the_word_prints_the_answer_alone(folder: Path, ray: InProcess, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_word_prints_the_answer_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["confirm", str(folder), "--top", "1", "--seeds", "1", "--to", "json"]) == 0
     out, err = capsys.readouterr()
     answer = json.loads(out)
     assert answer["best"] == answer["rows"][0]["trial"]
     assert answer["test"]["test_accuracy"] > 0
     assert answer["looks"] == 2
-    assert "[1/1] trial 0 finished" in err
+    assert f"[1/1] trial {answer['best']} finished" in err

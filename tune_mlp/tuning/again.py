@@ -181,7 +181,10 @@ class FollowedRun:
         return started
 
     def _drawn(self, journal: Journal, wanted: Sequence[Again]) -> list[int]:
-        """Write to the follow-up's journal what it lacks of `wanted`; return the number of each there."""
+        """Write to the follow-up's journal what it lacks of `wanted`; return the number of each there.
+
+        A trial keeps its number; where it is trained from further seeds, these get numbers that the run doesn't have.
+        """
         numbers = {
             Again(trial.drawn.again, trial.drawn.seed): number
             for number, trial in journal.state.trials.items()
@@ -189,7 +192,8 @@ class FollowedRun:
         }
         for one in wanted:
             if one not in numbers:
-                numbers[one] = len(numbers)
+                taken = set(numbers.values())
+                numbers[one] = one.trial if one.trial not in taken else max({*taken, *self.results.params}) + 1
                 journal.append(Drawn(numbers[one], self.results.params[one.trial], one.seed, again=one.trial))
         return [numbers[one] for one in dict.fromkeys(wanted)]
 
@@ -209,6 +213,8 @@ class FollowedRun:
         history = replace(history, drawn={number: history.drawn[number] for number in numbers}, ended=ended)
         check_ray_can_start()
         prepared = self.prepared
+        if any(number not in self.results.params for number in numbers):
+            self.display.say("a number that the run doesn't have is a further seed of one of these trials", "dim")
         study = prepared.study.model_copy(
             update={
                 "search": Search(random=RandomSearch()),
