@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 
 from tests.followup.exhaustive import FAMILIES, Outcome, Table, Trying, outcome, power_laws, stopped_by
+from tests.followup.in_process import InProcess
+from tune_mlp.console.board import Display
 from tune_mlp.insight.regret import LEAST, choose_sample, estimate
 from tune_mlp.records import TrialState
+from tune_mlp.study.study import Study
+from tune_mlp.tuning.run import Request, run_study
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ray calls what Python deprecates
 
@@ -49,6 +53,34 @@ def test_the_interval_of_the_cost_covers_the_truth_in_90_of_100_runs(
     found = outcomes(family, Trying(scheduler, share), 100)
     with capsys.disabled():
         print(f"\n{family}, {scheduler}, share {share}: {summary(found)}")
+    check(found)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Table:
+    """Return the accuracies of 100 trials of digits by epoch, all trained to the end: a minute or two."""
+    asked = Study.load("digits_quick", trials=100, epochs=12, scheduler="fifo", concurrent=1)
+    with pytest.MonkeyPatch.context() as patch:
+        InProcess().use(patch)
+        found = run_study(asked, Request(out=tmp_path_factory.mktemp("runs"), name="digits"), Display())
+    whole = found.epochs.pivot_table(index="trial", columns="epoch", values="val_accuracy").dropna()
+    assert len(whole) > 90
+    return whole.to_numpy()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheduler", [ASHA, LATER_ASHA, MEDIAN])
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.5])
+def test_the_interval_of_the_cost_covers_the_truth_in_90_of_100_real_runs(
+    scheduler: Any, share: float, digits: Table, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each run has 60 of the trials in an order of its own."""
+    found = []
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        found.append(outcome(rng.permutation(digits)[:60], Trying(scheduler, share), rng))
+    with capsys.disabled():
+        print(f"\ndigits, {scheduler}, share {share}: {summary(found)}")
     check(found)
 
 
