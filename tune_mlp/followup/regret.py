@@ -12,7 +12,7 @@ from tune_mlp.console.board import Display
 from tune_mlp.errors import UsageError
 from tune_mlp.followup.other_settings import Recorded, compare_settings, same_as_recorded
 from tune_mlp.insight.recorded_curves import RecordedCurves, curve_table, recorded_curves
-from tune_mlp.insight.regret import FITS, Interval, Regret, choose_sample, estimate
+from tune_mlp.insight.regret import FITS, Estimate, Regret, choose_sample, estimate
 from tune_mlp.records import TrialState
 from tune_mlp.results.answer import Answer
 from tune_mlp.results.followups import load_followup
@@ -151,7 +151,7 @@ def _number(value: float) -> str:
     return f"{value:.1g}" if value else "0"
 
 
-def _range(cost: Interval) -> str:
+def _range(cost: Estimate) -> str:
     return "" if cost.low == cost.high else f" (95 % interval {_number(cost.low)} to {_number(cost.high)})"
 
 

@@ -31,7 +31,7 @@ NEAR = 0.35
 are about log(2) away from it."""
 
 
-class Interval(NamedTuple):
+class Estimate(NamedTuple):
     """An estimate with its 95 % interval."""
 
     value: float
@@ -42,9 +42,9 @@ class Interval(NamedTuple):
 class Regret(NamedTuple):
     """What a scheduler's stops cost."""
 
-    probability: Interval
+    probability: Estimate
     """The probability that a stopped trial, trained to the end, would have been better than the winner."""
-    cost: Interval
+    cost: Estimate
     """How much better than the winner the best stopped trial would have been; zero where none would have been better. The value is
     the mean, and the interval holds the cost itself."""
 
@@ -72,7 +72,7 @@ def estimate(curves: RecordedCurves, winner: float, rng: np.random.Generator) ->
     top = max(winner, float(np.fmax.reduce(final, initial=-np.inf)))
     known = max(top - winner, 0.0)
     if not curves.unknown.any():
-        return Regret(Interval(*[float(known > 0)] * 3), Interval(*[known] * 3))
+        return Regret(Estimate(*[float(known > 0)] * 3), Estimate(*[known] * 3))
     scale = _Scale.around(winner, top, best[curves.whole & curves.able, -1])
     futures = _impute(scale.log(best), curves, rng)
     if futures is None:
@@ -194,6 +194,6 @@ def _steps(recorded: NDArray[np.int64], epochs: int) -> list[int]:
     return [max(int(rungs[0]) // 2, 1), *(int(rung) for rung in rungs), epochs]
 
 
-def _interval(values: Floats) -> Interval:
+def _interval(values: Floats) -> Estimate:
     low, high = np.quantile(values, [0.025, 0.975])
-    return Interval(float(values.mean()), float(low), float(high))
+    return Estimate(float(values.mean()), float(low), float(high))
