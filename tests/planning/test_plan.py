@@ -115,7 +115,7 @@ def test_what_the_calibration_saw_makes_a_draw_likelier_to_survive() -> None:
 
 
 def test_a_draw_that_diverged_ends_in_its_first_epoch(idle_driver: None) -> None:
-    way = simulate(bound(epochs=10), [Cost(1.0), Cost(0.0, ends_at_once=True)], 1, level)
+    way = simulate(bound(epochs=10), [Cost(1.0), Cost(0.0, last_epoch=1)], 1, level)
     assert way.epochs == (10, 1)
     assert way.seconds == pytest.approx(10)
 
@@ -174,7 +174,7 @@ def test_a_trial_costs_its_folds_and_seeds_and_nothing_where_it_cannot_train() -
     assert (train + validation, len(problem.folds)) == (len(problem.dataset.x), 5)
     expected = 10 * (0.5 + train * 1e-3 + validation * 1e-4)
     assert [cost.epoch for cost in found] == pytest.approx([expected, 0.0, 0.0, expected])
-    assert [cost.ends_at_once for cost in found] == [False, True, True, False]
+    assert [cost.last_epoch for cost in found] == [None, 1, 1, None]
 
 
 def test_layouts_fill_the_machine_and_never_exceed_what_was_asked_for() -> None:
@@ -285,7 +285,7 @@ def test_the_best_layout_comes_with_the_options_that_ask_for_it() -> None:
 
 def test_what_was_not_foreseen_is_said() -> None:
     plan = a_plan(failures=((4, "ValueError: no"),), settings={"search": "tpe", "scheduler": "pbt"})
-    plan = replace(plan, costs=(*plan.costs[:8], *[Cost(0.0, ends_at_once=True)] * 2))
+    plan = replace(plan, costs=(*plan.costs[:8], *[Cost(0.0, last_epoch=1)] * 2))
     said = " ".join(remarks(plan))
     assert "1 draw can't be trained; the first, 4: ValueError: no" in said
     assert "1 draw diverged" in said

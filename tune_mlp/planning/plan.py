@@ -233,7 +233,7 @@ def costs_of(
     )
     costs = [Cost(epoch, begin, best, state) for epoch in epochs]
     for i in measured.keys() - fit.keys():
-        costs[i] = Cost(0.0, begin, ends_at_once=True)
+        costs[i] = Cost(0.0, begin, last_epoch=1)
     return costs
 
 

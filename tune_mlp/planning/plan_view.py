@@ -148,7 +148,7 @@ def remarks(plan: Plan) -> list[str]:
     shares = plan.shares
     top = max(range(len(shares)), key=lambda i: shares[i])
     found.append(f"The most costly draw is number {top}, {shares[top]:.0%} of the time: {described(plan.draws[top])}.")
-    diverged = sum(cost.ends_at_once for cost in plan.costs) - len(plan.failures)
+    diverged = sum(cost.last_epoch == 1 for cost in plan.costs) - len(plan.failures)
     if diverged:
         found.append(f"{count(diverged, 'draw')} diverged within moments, and will cost next to nothing.")
     if plan.failures:

@@ -277,6 +277,12 @@ class Results:
         frame: pd.DataFrame = importlib.import_module("tune_mlp.insight.confirmation").confirmed_frame(self)
         return frame
 
+    @property
+    def regret(self) -> pd.DataFrame:
+        """What `tune-mlp regret` found: a row for each setting of the scheduler, and in its `attrs` what the stops cost."""
+        frame: pd.DataFrame = importlib.import_module("tune_mlp.followup.regret").regret_frame(self)
+        return frame
+
     @cached_property
     def steps(self) -> pd.DataFrame:
         """A row a step with its loss, of the trials whose steps the study kept; see its `step_losses`."""

@@ -32,8 +32,8 @@ class Cost:
     """Writing the best weights, once for each result."""
     state: float = 0.0
     """Writing the state that a trial resumes from, once for each result but the last."""
-    ends_at_once: bool = False
-    """True if the draw diverged while it was measured; its trial then ends within the first epoch."""
+    last_epoch: int | None = None
+    """The epoch in which the trial ends by itself, because it diverges or its patience runs out; None if it trains all epochs."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,7 @@ def simulate(study: BoundStudy, costs: Sequence[Cost], slots: int, score: Callab
         number = int(trial.trial_id)
         cost = costs[number]
         patient = math.ceil(PATIENT_SECONDS / cost.epoch) if cost.epoch > 0 else study.epochs
-        until = min(ends.after(trial.epoch), trial.epoch + max(1, patient))
-        if cost.ends_at_once:
-            until = 1
+        until = min(ends.after(trial.epoch), trial.epoch + max(1, patient), cost.last_epoch or study.epochs)
         state = cost.state if until < study.epochs else 0.0
         took = (until - trial.epoch) * cost.epoch + cost.best + state + (0.0 if trial.epoch else cost.begin)
         heapq.heappush(running, (now + took, number, trial, until))
@@ -127,7 +125,7 @@ def simulate(study: BoundStudy, costs: Sequence[Cost], slots: int, score: Callab
         driver = last = max(came, driver) + RESULT_SECONDS
         epochs[number] = trial.epoch
         result = {"epoch": trial.epoch, metric: sign * score(number, trial.epoch)}
-        if trial.epoch >= study.epochs or costs[number].ends_at_once:
+        if trial.epoch >= (costs[number].last_epoch or study.epochs):
             scheduler.on_trial_complete(controller, trial, result)
             controller.end(trial)
             continue

@@ -1,0 +1,50 @@
+"""The word `regret`: what the scheduler's stops cost, and what other settings of it would have saved and lost."""
+
+from __future__ import annotations
+
+import argparse
+
+from tune_mlp.commands.arguments import (
+    TABLE_ENDINGS,
+    AddWord,
+    add_address,
+    add_answer_format,
+    add_run,
+    progress,
+    request_of,
+    show,
+)
+from tune_mlp.errors import UsageError
+
+
+def add_word(word: AddWord) -> None:
+    """Add the word to the command line."""
+    parser = word(
+        "regret",
+        _regret,
+        "Train a random few of the stopped trials to the end: how likely did the scheduler stop the winner, and what did that cost? "
+        "And what would other settings of the scheduler have saved and lost? What was trained is kept, so the same command goes on "
+        "after an interruption.",
+        "example:\n  tune-mlp regret runs/mnist_asha-20260101-120000 --share 0.2\n",
+    )
+    add_run(parser)
+    parser.add_argument(
+        "--share",
+        type=float,
+        default=0.05,
+        metavar="S",
+        help="The share of the stopped trials to train to the end, at least 8 of them (default: 0.05).",
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="The seed that draws them (default: 0).")
+    add_address(parser)
+    add_answer_format(parser)
+
+
+def _regret(args: argparse.Namespace) -> None:
+    """Answer for the run that the command line names."""
+    if args.run.lower().endswith(TABLE_ENDINGS):
+        raise UsageError(f"{args.run} is a table, of which no trial can be trained to the end: name the run itself")
+    from tune_mlp.followup.regret import train_and_regret  # late: ray, pandas
+    from tune_mlp.results.results import find_run
+
+    show(args, train_and_regret(find_run(args.run), args.share, args.seed, request_of(args), progress()))
