@@ -242,7 +242,10 @@ def test_the_word_prints_the_top_as_text_and_all_as_json(tmp_path: Path, capsys:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["trials.csv"], "trials.csv: a table doesn't say which samples each trial got right"),
+        (
+            ["trials.csv"],
+            "trials.csv is a table, which doesn't say which samples each trial got right: name the run itself",
+        ),
         (["nowhere"], "no run's folder nowhere"),
         (["RUN", "0", "99"], "trial 99: the run has no such trial"),
         (["RUN", "0", "best"], "invalid int value: 'best'"),

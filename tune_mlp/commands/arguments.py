@@ -101,10 +101,10 @@ def results_of(args: argparse.Namespace) -> Results:
     return Results.load(args.run).judged_by(args.metric, args.mode, params)
 
 
-def refuse_table(run: str) -> None:
-    """Refuse a table where a run is needed."""
+def refuse_table(run: str, because: str) -> None:
+    """Refuse a table where a run is needed: `because` says what a table lacks."""
     if run.lower().endswith(TABLE_ENDINGS):
-        raise UsageError(f"{run} is a table, which holds no decisions: name the run itself")
+        raise UsageError(f"{run} is a table, {because}: name the run itself")
 
 
 def show(args: argparse.Namespace, answer: Answer) -> None:

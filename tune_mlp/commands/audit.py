@@ -21,7 +21,7 @@ def add_word(word: AddWord) -> None:
 
 
 def _audit(args: argparse.Namespace) -> None:
-    refuse_table(args.run)
+    refuse_table(args.run, "which holds no decisions")
     from tune_mlp.results.results import Results  # late: ray, pandas
     from tune_mlp.tuning.audit import audit
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tune_mlp.commands.arguments import TABLE_ENDINGS, AddWord, add_answer_format, add_run, show
-from tune_mlp.errors import UsageError
+from tune_mlp.commands.arguments import AddWord, add_answer_format, add_run, refuse_table, show
 
 EXAMPLE = """\
 examples:
@@ -38,9 +37,6 @@ def _compare(args: argparse.Namespace) -> None:
     from tune_mlp.insight.compare import compare  # late: pandas, scipy
     from tune_mlp.results.results import Results
 
-    if args.run.lower().endswith(TABLE_ENDINGS):
-        raise UsageError(
-            f"{args.run}: a table doesn't say which samples each trial got right, which is what is compared; give a run"
-        )
+    refuse_table(args.run, "which doesn't say which samples each trial got right")
     answer = compare(Results.load(args.run), args.trials, args.seed)
     show(args, answer.top(SHOWN) if args.to == "text" else answer)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from tune_mlp.commands.arguments import AddWord, add_address, add_answer_format, add_run, progress, request_of, show
+from tune_mlp.commands.arguments import (
+    AddWord,
+    add_address,
+    add_answer_format,
+    add_run,
+    progress,
+    refuse_table,
+    request_of,
+    show,
+)
 
 
 def add_word(word: AddWord) -> None:
@@ -25,6 +34,7 @@ def add_word(word: AddWord) -> None:
 
 def _confirm(args: argparse.Namespace) -> None:
     """Confirm the best configurations of a run."""
+    refuse_table(args.run, "of which no configuration can be trained again")
     from tune_mlp.followup.confirm import confirm  # late: ray, pandas
     from tune_mlp.results.results import find_run
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import argparse
 
 from tune_mlp.commands.arguments import (
-    TABLE_ENDINGS,
     AddWord,
     add_address,
     add_answer_format,
     add_run,
     progress,
+    refuse_table,
     request_of,
     show,
 )
-from tune_mlp.errors import UsageError
 
 
 def add_word(word: AddWord) -> None:
@@ -42,8 +41,7 @@ def add_word(word: AddWord) -> None:
 
 def _regret(args: argparse.Namespace) -> None:
     """Answer for the run that the command line names."""
-    if args.run.lower().endswith(TABLE_ENDINGS):
-        raise UsageError(f"{args.run} is a table, of which no trial can be trained to the end: name the run itself")
+    refuse_table(args.run, "of which no trial can be trained to the end")
     from tune_mlp.followup.regret import train_and_regret  # late: ray, pandas
     from tune_mlp.results.results import find_run
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from tune_mlp.commands.arguments import AddWord, add_address, add_answer_format, add_run, progress, request_of, show
+from tune_mlp.commands.arguments import (
+    AddWord,
+    add_address,
+    add_answer_format,
+    add_run,
+    progress,
+    refuse_table,
+    request_of,
+    show,
+)
 from tune_mlp.errors import RunError, UsageError
 
 
@@ -27,6 +36,7 @@ def add_word(word: AddWord) -> None:
 
 def _replay(args: argparse.Namespace) -> None:
     """Train trials again and compare them."""
+    refuse_table(args.run, "of which no trial can be trained again")
     if bool(args.trials) == (args.random is not None):
         raise UsageError("replay: name trials, or give --random N")
     if args.seed < 0:

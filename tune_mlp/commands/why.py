@@ -21,7 +21,7 @@ def add_word(word: AddWord) -> None:
 
 
 def _why(args: argparse.Namespace) -> None:
-    refuse_table(args.run)
+    refuse_table(args.run, "which holds no decisions")
     from tune_mlp.insight.why import why  # late: pandas
     from tune_mlp.results.results import Results
 
