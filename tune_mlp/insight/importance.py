@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tune_mlp.command_line import command_line
 from tune_mlp.insight.defaults import default_values, nearest_point
-from tune_mlp.insight.effects import CERTAIN, RESAMPLES, Effect, Share
+from tune_mlp.insight.effects import CERTAIN, RESAMPLES, Effect
 from tune_mlp.insight.evidence import shuffles_of
 from tune_mlp.insight.features import Feature
 from tune_mlp.insight.judgement import FEWEST, LEVEL, Assessment, Judged, judge, standardised
@@ -150,28 +150,20 @@ def best_values(feature: Feature, effect: Effect) -> Any:
 
 
 def _pair_rows(judged: Judged) -> list[dict[str, Any]]:
-    """Return the pairs with an effect, strongest first; without any the strongest one, as no evidence."""
-    evidence = judged.pair_evidence
-    if not len(evidence.strengths):
-        return []
+    """Return the pairs with an effect, that of the largest share first; without any the strongest one, as no evidence."""
+    chosen, p_values = judged.pair_evidence.chosen, judged.pair_evidence.p_values
     rows = [
-        _pair_row(judged, place, EFFECT, share)
-        for place, share in zip(evidence.chosen, judged.pair_shares, strict=True)
+        {
+            "parameters": [judged.found[i].name for i in judged.pairs[place]],
+            "share": share.share,
+            "low": share.low,
+            "high": share.high,
+            "verdict": EFFECT if place in chosen else NO_EVIDENCE,
+            "p": float(p_values[place]),
+        }
+        for place, share in zip(judged.shown_pairs, judged.pair_shares, strict=True)
     ]
-    if not rows:
-        rows = [_pair_row(judged, int(np.argmax(evidence.strengths)), NO_EVIDENCE, None)]
-    return sorted(rows, key=lambda row: -(row["share"] or 0.0))
-
-
-def _pair_row(judged: Judged, place: int, verdict: str, share: Share | None) -> dict[str, Any]:
-    return {
-        "parameters": [judged.found[i].name for i in judged.pairs[place]],
-        "share": share.share if share else None,
-        "low": share.low if share else None,
-        "high": share.high if share else None,
-        "verdict": verdict,
-        "p": float(judged.pair_evidence.p_values[place]),
-    }
+    return sorted(rows, key=lambda row: -row["share"])
 
 
 def _pair_sentence(pair: dict[str, Any]) -> str:

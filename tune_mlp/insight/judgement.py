@@ -37,8 +37,10 @@ class Judged:
     pairs: Sequence[tuple[int, int]]
     pair_evidence: Evidence
     own: Sequence[Effect]
+    shown_pairs: Sequence[int]
+    """The places of the pairs with an effect; without any that of the strongest pair, if there are pairs."""
     pair_shares: Sequence[Share]
-    """The shares of the pairs with an effect, in the order of `pair_evidence.chosen`."""
+    """The shares of the shown pairs."""
 
     @property
     def with_effect(self) -> set[int]:
@@ -88,9 +90,9 @@ def judge(found: Sequence[Feature], scores: Floats, random: np.random.Generator)
     candidates = [Candidate(pair_group(found[a], found[b]), found[a].present & found[b].present) for a, b in pairs]
     given = [mains[place].group for place in evidence.chosen]
     pair_evidence = find_effects(candidates, views, PAIR_LEVEL, random, given)
-    certain = [pairs[place] for place in pair_evidence.chosen]
-    own, pair_shares = effects(found, pairs, evidence.chosen, certain, scores, random)
-    return Judged(found, evidence, pairs, pair_evidence, own, pair_shares)
+    shown = pair_evidence.chosen or [int(np.argmax(pair_evidence.strengths))] if pairs else []
+    own, pair_shares = effects(found, pairs, evidence.chosen, [pairs[place] for place in shown], scores, random)
+    return Judged(found, evidence, pairs, pair_evidence, own, shown, pair_shares)
 
 
 def _both_vary(first: Feature, second: Feature) -> bool:
