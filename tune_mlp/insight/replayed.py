@@ -48,7 +48,7 @@ def courses(events: Iterable[Event]) -> dict[int, Course]:
 
 
 @dataclass(frozen=True)
-class Difference:
+class FirstDifference:
     """The first difference between two courses."""
 
     epoch: int
@@ -62,7 +62,7 @@ class Difference:
         return abs(self.now - self.then)
 
 
-def first_difference(then: Course, now: Course) -> Difference | None:
+def first_difference(then: Course, now: Course) -> FirstDifference | None:
     """Return where a repetition first differs; None where each epoch that was recorded is the same to the bit."""
     for epoch, records in sorted(then.records.items()):
         again = now.records.get(epoch, {})
@@ -70,10 +70,10 @@ def first_difference(then: Course, now: Course) -> Difference | None:
             for name, value in record.metrics.items():
                 repeated = again[run].metrics[name] if run in again else math.nan
                 if not same(value, repeated):
-                    return Difference(epoch, name, value, repeated)
+                    return FirstDifference(epoch, name, value, repeated)
         before, after = then.digests.get(epoch), now.digests.get(epoch)
         if before and before != after:
-            return Difference(epoch, WEIGHTS, math.nan, math.nan)
+            return FirstDifference(epoch, WEIGHTS, math.nan, math.nan)
     return None
 
 
