@@ -288,6 +288,39 @@ def test_a_run_is_judged_by_its_own_metric_or_another(tmp_path: Path, capsys: py
     assert Results.load(tmp_path).importance().attrs["metric"] == "val_accuracy"
 
 
+def test_names_with_control_characters_are_shown_escaped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pd.DataFrame({"accuracy": uniform(20), "a\x1b[31m": uniform(20, 1)}).to_csv(tmp_path / "t.csv", index=False)
+    assert main(["importance", str(tmp_path / "t.csv"), "--params", "a\x1b[31m"]) == 0
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert "a\\x1b[31m" in said
+
+
+def test_a_number_that_is_not_finite_counts_as_missing() -> None:
+    x = [*uniform(40), float("inf"), float("-inf"), float("nan")]
+    scores = [value if np.isfinite(value) else 0.5 for value in x]
+    found = rows(importance(study(scores, x=x)))["x"]
+    assert found["verdict"] == "effect"
+    assert found["best"][0] > 0.8
+
+
+def test_a_default_costs_at_most_what_the_trials_differ_by() -> None:
+    random = np.random.default_rng(0)
+    drawn = made.draws(12, random)
+    results = made.results_of(drawn, random.uniform(0.8, 0.9, 12))
+    results.study["epochs"] = 1  # a run of ours, whose parameters have defaults
+    costs = [row["at_most"] for row in rows(importance(results)).values() if row["at_most"] is not None]
+    assert costs
+    assert max(costs) <= 0.1
+
+
+def test_a_negative_seed_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["importance", str(table(tmp_path / "trials.csv")), "--seed", "-1"])
+    assert caught.value.code == 2
+    assert "argument --seed: must be a whole number from 0, got '-1'" in capsys.readouterr().err
+
+
 def test_a_missing_table_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["importance", str(tmp_path / "none.csv")]) == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -157,3 +157,38 @@ def test_what_needs_a_folder_asks_for_one() -> None:
     for read in (lambda: results.path, lambda: results.where, lambda: results.steps):
         with pytest.raises(RunFolderError, match="a table is a table alone: this needs a run's folder"):
             read()
+
+
+def test_numeric_columns_named_trial_and_state_are_no_trials_numbers_and_states() -> None:
+    scores = [0.1, 0.9, 0.5]
+    frame = pd.DataFrame({"lr": [1.0, 2.0, 3.0], "accuracy": scores, "trial": [3, 2, 1], "state": [7, 8, 9]})
+    results = Results.from_table(frame, "accuracy", params=["lr"])
+    assert list(results.trials["trial"]) == [0, 1, 2]
+    assert set(results.trials["state"]) == {"finished"}
+    assert [results.params[trial]["lr"] for trial in results.ranked["trial"]] == [2.0, 3.0, 1.0]
+
+
+def test_lists_of_a_parquet_file_are_values(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"widths": [[64], [64, 32], [16]], "accuracy": [0.1, 0.2, 0.3]})
+    frame.to_parquet(tmp_path / "t.parquet")
+    results = Results.from_table(tmp_path / "t.parquet", params=["widths"])
+    assert results.params[1] == {"widths": [64, 32]}
+
+
+@pytest.mark.parametrize(
+    ("params", "metric", "said"),
+    [
+        ([], "accuracy", "params: name at least one column that is a parameter"),
+        (["lr", "accuracy"], "accuracy", "metric: 'accuracy' is named as a parameter, too"),
+    ],
+)
+def test_parameters_that_make_no_sense_are_refused(params: list[str], metric: str, said: str) -> None:
+    frame = pd.DataFrame({"lr": [1.0, 2.0], "accuracy": [0.1, 0.2]})
+    with pytest.raises(UsageError) as caught:
+        Results.from_table(frame, metric, params=params)
+    assert str(caught.value) == said
+
+
+def test_a_table_of_300_parameters_is_read_without_a_warning() -> None:
+    frame = pd.DataFrame({f"p{i}": range(5) for i in range(300)} | {"accuracy": [0.1] * 5})
+    assert len(Results.from_table(frame, params=[f"p{i}" for i in range(300)]).parameters) == 300

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from tune_mlp.command_line import command_line
-from tune_mlp.commands.arguments import AddWord, add_answer_format, add_run_or_table, results_of, show
+from tune_mlp.commands.arguments import AddWord, add_answer_format, add_run_or_table, results_of, seed, show
 from tune_mlp.errors import UsageError
 
 
@@ -23,7 +23,7 @@ def add_word(word: AddWord) -> None:
         "--output", type=Path, metavar="NEXT.yaml", help="Write the next study, with a comment at each change."
     )
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="The seed of the shuffles and resamples (default: 0)."
+        "--seed", type=seed, default=0, metavar="N", help="The seed of the shuffles and resamples (default: 0)."
     )
     add_answer_format(parser)
 
@@ -42,7 +42,10 @@ def _advise(args: argparse.Namespace) -> None:
         return
     from tune_mlp.insight.next_study import next_study  # the study's settings take 0.5 s to import
     from tune_mlp.results.export import write_aside
+    from tune_mlp.runs.manifest import Manifest, check_same_study
 
+    if results.manifest:  # advice on what was searched, and not on a study.yaml that was changed since
+        check_same_study(Manifest.load(results.path))
     text = next_study(results, changes)
     write_aside(args.output, lambda aside: aside.write_text(text, encoding="utf-8"))
     show(args, answer)

@@ -50,6 +50,13 @@ def add_run_or_table(parser: OneLineParser) -> None:
     )
 
 
+def seed(text: str) -> int:
+    """Read a seed, for argparse."""
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0, got {text!r:.40}")
+    return int(text)
+
+
 def add_answer_format(parser: OneLineParser) -> None:
     """Add the option `--to` of a word that answers with a table."""
     parser.add_argument(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tune_mlp.commands.arguments import AddWord, add_answer_format, add_run, refuse_table, show
+from tune_mlp.commands.arguments import AddWord, add_answer_format, add_run, refuse_table, seed, show
 
 EXAMPLE = """\
 examples:
@@ -27,7 +27,7 @@ def add_word(word: AddWord) -> None:
     add_run(parser)
     parser.add_argument("trials", type=int, nargs="*", metavar="TRIAL", help="The trials to compare with each other.")
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="The seed of the correction's bootstraps (default: 0)."
+        "--seed", type=seed, default=0, metavar="N", help="The seed of the correction's bootstraps (default: 0)."
     )
     add_answer_format(parser)
 

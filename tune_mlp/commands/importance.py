@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tune_mlp.commands.arguments import AddWord, add_answer_format, add_run_or_table, results_of, show
+from tune_mlp.commands.arguments import AddWord, add_answer_format, add_run_or_table, results_of, seed, show
 
 
 def add_word(word: AddWord) -> None:
@@ -17,7 +17,7 @@ def add_word(word: AddWord) -> None:
     )
     add_run_or_table(parser)
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="The seed of the shuffles and resamples (default: 0)."
+        "--seed", type=seed, default=0, metavar="N", help="The seed of the shuffles and resamples (default: 0)."
     )
     add_answer_format(parser)
 

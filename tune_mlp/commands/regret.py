@@ -12,6 +12,7 @@ from tune_mlp.commands.arguments import (
     progress,
     refuse_table,
     request_of,
+    seed,
     show,
 )
 
@@ -34,7 +35,7 @@ def add_word(word: AddWord) -> None:
         metavar="S",
         help="The share of the stopped trials to train to the end, at least 8 of them (default: 0.05).",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="The seed that draws them (default: 0).")
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="The seed that draws them (default: 0).")
     add_address(parser)
     add_answer_format(parser)
 

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from tune_mlp.results.answer import Answer, plain
 from tune_mlp.results.export import export
+from tune_mlp.results.plain_text import escaped
 
 
 def show_answer(
@@ -30,16 +31,16 @@ def show_answer(
             sys.stdout.write(path.read_text(encoding="utf-8"))
         return
     for line in above:
-        console.print(Text(line, "bold"), soft_wrap=True)
+        console.print(Text(escaped(line), "bold"), soft_wrap=True)
     table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     for name in frame.columns:
         right = pd.api.types.is_numeric_dtype(frame[name].dtype)
-        table.add_column(str(name), justify="right" if right else "left", overflow="fold")
+        table.add_column(escaped(str(name)), justify="right" if right else "left", overflow="fold")
     for row in frame.itertuples(index=False):
         table.add_row(*(Text(_cell(value)) for value in row))
     console.print(table)
     for line in lines:
-        console.print(Text(line), soft_wrap=True)
+        console.print(Text(escaped(line)), soft_wrap=True)
 
 
 def print_answer(console: Console, answer: Answer, to: str) -> None:
@@ -57,7 +58,7 @@ def print_answer(console: Console, answer: Answer, to: str) -> None:
     table = answer.table if answer.shown is None else answer.shown
     if table.empty:
         for line, style in ((answer.sentence, "bold"), *((line, "") for line in below)):
-            console.print(Text(line, style), soft_wrap=True)
+            console.print(Text(escaped(line), style), soft_wrap=True)
         return
     show_answer(console, table, to, below, [answer.sentence])
 
@@ -66,4 +67,4 @@ def _cell(value: Any) -> str:
     """Write a value for a person: numbers with four digits, nothing for a missing value."""
     if pd.isna(value):
         return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else escaped(str(value))

@@ -67,8 +67,10 @@ def features(params: Sequence[dict[str, Param]]) -> tuple[list[Feature], list[st
 
 
 def _used(name: str, drawn: dict[str, Param]) -> Param:
-    """Return a parameter's value in one trial; None where it isn't there or the net doesn't use it."""
+    """Return a parameter's value in one trial; None where it isn't there, isn't finite or the net doesn't use it."""
     value = drawn.get(name)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     no_layers = drawn.get("depth") == 0 or _as_list(drawn.get("widths")) == []
     return None if no_layers and name in UNUSED_WITHOUT_LAYERS and name != "widths" else value
 

@@ -49,12 +49,20 @@ def importance(results: Results, seed: int = 0) -> Answer:
     if assessed.fault:
         nothing = [{"parameter": feature.name, "share": 0.0, "verdict": NO_EVIDENCE} for feature in found]
         table = pd.DataFrame([*nothing, *unjudged], columns=COLUMNS)
-        return Answer(assessed.fault, table, (), notes=tuple(notes), facts={**facts, "pairs": [], "placebo": {}})
+        return Answer(
+            assessed.fault,
+            table,
+            (),
+            notes=tuple(notes),
+            facts={**facts, "pairs": [], "placebo": {}, "failures": {}},
+            shown=pd.DataFrame(),
+        )
     random = np.random.default_rng(seed)
     judged = judge(found, assessed.scores, random)
     order = sorted(range(len(found)), key=lambda place: -judged.own[place].share.share)
     defaults = default_values([feature.name for feature in found]) if results.study else {}
-    rows = [_row(judged, place, defaults, unit) for place in order]
+    spread = unit * float(np.ptp(assessed.scores))  # no choice costs more than the best and the worst trial differ
+    rows = [_row(judged, place, defaults, unit, spread) for place in order]
     table = pd.DataFrame([*rows, *unjudged], columns=COLUMNS)
     if assessed.response.carried:
         notes.append(
@@ -114,7 +122,7 @@ def _shown(feature: Feature, row: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _row(judged: Judged, place: int, defaults: dict[str, Any], unit: float) -> dict[str, Any]:
+def _row(judged: Judged, place: int, defaults: dict[str, Any], unit: float, spread: float) -> dict[str, Any]:
     feature, effect = judged.found[place], judged.own[place]
     default = defaults.get(feature.name)
     point = nearest_point(feature, default)
@@ -130,7 +138,7 @@ def _row(judged: Judged, place: int, defaults: dict[str, Any], unit: float) -> d
         "gain_high": unit * effect.gain.high,
         "best": best_values(feature, effect) if place in judged.evidence.chosen else None,
         "default": None if point is None else default,
-        "at_most": None if point is None else unit * effect.cost_of(point),
+        "at_most": None if point is None else min(unit * effect.cost_of(point), spread),
         "p": float(judged.evidence.p_values[place]),
     }
 

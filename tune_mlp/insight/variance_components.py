@@ -83,7 +83,7 @@ def fit(groups: Sequence[Group], response: Floats) -> Components:
         variances[variances < NONE * total / count] = 0.0
         residual = total - 2 * weights @ moments + weights @ gram @ weights
         noise = max(residual / max(count - 1 - determined.sum(), 1.0), 1e-10 * total / count)
-        changed = np.abs(np.log(np.maximum(variances, 1e-300) / np.maximum(before, 1e-300)))
+        changed = np.abs(np.log(np.maximum(variances, 1e-300)) - np.log(np.maximum(before, 1e-300)))
         if (changed < 1e-2).all() and abs(np.log(noise / noise_before)) < 1e-3:
             break
     return Components(weights, covariance, float(noise), variances, group_of)

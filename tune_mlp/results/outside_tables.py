@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 
 from tune_mlp.errors import DataError, UsageError, did_you_mean, one_line
 from tune_mlp.records import Mode, TrialState
 from tune_mlp.regular_files import read_regular
-from tune_mlp.results.journal import Param
+from tune_mlp.results.journal import MAX_TRIALS, Param
 from tune_mlp.results.tables import AFTER_PARAMETERS, TEXT
 
 MOST_BYTES = 2 * 10**9
@@ -24,6 +25,8 @@ EXACT: dict[str, Any] = {} if pd.__version__ >= "3.1" else {"float_precision": "
 SMALL_IS_BETTER = {"loss", "error", "err", "rmse", "mse", "mae", "nll", "perplexity"}
 LARGE_IS_BETTER = {"accuracy", "acc", "auc", "f1", "r2", "precision", "recall", "score", "reward"}
 """Words of metrics' names that say which way is better."""
+OURS = ("trial", "state")
+"""The first columns of the table of trials, which another tool's columns of these names can't replace."""
 BEFORE_PARAMETERS = ("trial", "state", "best_epoch", "engine", "seed", "node", "error")
 """Columns by which our own table of trials is recognised; the parameters follow the last one."""
 RAY_TUNE = {
@@ -128,21 +131,25 @@ def to_trials(
     way = _chosen_mode(chosen, mode)
     number, values = _numbers(frame, columns), pd.to_numeric(frame[chosen], errors="coerce")
     states = pd.Series(_states(frame, columns, values), dtype=TEXT)
-    trials = pd.DataFrame({"trial": pd.Series(number, dtype="int64"), "state": states})
     own = columns.state == "state" and columns.number == "trial"
     kept = [name for name in frame.columns if name not in (columns.state, columns.number, *columns.params.values())]
-    for name in kept if own else [chosen, *(name for name in columns.metrics if name != chosen)]:
-        trials[name] = values.to_numpy() if name == chosen else frame[name].to_numpy()
-    if taken := [name for name in columns.params if name in trials.columns]:
+    shown = kept if own else [chosen, *(name for name in columns.metrics if name not in (chosen, *OURS))]
+    if taken := [name for name in columns.params if name in (*OURS, *shown)]:
         raise DataError(f"a parameter is named {taken[0]!r:.60}, as a column of the table of trials is")
-    trials = trials.assign(**{name: frame[column].to_numpy() for name, column in columns.params.items()})
-    trials = trials[list(frame.columns)] if own else trials
+    parts = {"trial": pd.Series(number, dtype="int64"), "state": states}
+    parts |= {name: values.reset_index(drop=True) if name == chosen else _column(frame, name) for name in shown}
+    parts |= {name: _column(frame, column) for name, column in columns.params.items()}
+    trials = pd.DataFrame(parts)[list(frame.columns) if own else list(parts)]
     trials.attrs = {"dataset": "", "stand_in_for": ""}
     drawn = {
         int(trial): {name: _value(value) for name, value in row.items() if _present(value)}
         for trial, row in zip(number, trials[list(columns.params)].to_dict("records"), strict=True)
     }
     return OutsideTable(trials, chosen, way, cast("dict[int, dict[str, Param]]", drawn))
+
+
+def _column(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
+    return frame[name].reset_index(drop=True)
 
 
 def _columns(frame: pd.DataFrame, params: Sequence[str] | None) -> Columns:
@@ -155,6 +162,8 @@ def _columns(frame: pd.DataFrame, params: Sequence[str] | None) -> Columns:
                 "params: the table isn't one of tune_mlp, Ray Tune, Optuna or W&B; name the columns that are parameters"
             )
         return found
+    if not params:
+        raise UsageError("params: name at least one column that is a parameter")
     own = {name: (found.params.get(name, name) if found else name) for name in params}
     others = [name for name in (found.metrics if found else _numeric(frame, names)) if name not in own.values()]
     if found is None:
@@ -205,7 +214,9 @@ def _chosen_metric(frame: pd.DataFrame, columns: Columns, metric: str | None) ->
             known = f"; the table has {', '.join(candidates[:12])}" if candidates else ""
             raise UsageError(f"metric: name the column that trials are ranked by{known}")
         return candidates[0]
-    if metric not in frame.columns or metric in columns.params.values():
+    if metric in columns.params.values():
+        raise UsageError(f"metric: {metric!r:.60} is named as a parameter, too")
+    if metric not in frame.columns:
         raise UsageError(f"metric: the table has no metric {metric!r:.60}{did_you_mean(metric, columns.metrics)}")
     if not pd.to_numeric(frame[metric], errors="coerce").notna().any():
         raise DataError(f"the table's column {metric!r:.60} holds no number")
@@ -236,7 +247,8 @@ def _numbers(frame: pd.DataFrame, columns: Columns) -> list[int]:
     if columns.number is None:
         return list(range(len(frame)))
     given = pd.to_numeric(frame[columns.number], errors="coerce").reset_index(drop=True)
-    if given.isna().any() or (given != given.round()).any() or (given < 0).any() or given.duplicated().any():
+    whole = given.notna().all() and (given == given.round()).all() and given.between(0, MAX_TRIALS - 1).all()
+    if not whole or given.duplicated().any():
         raise DataError(f"the table's column {columns.number} must hold each trial's own number, from 0")
     return [int(number) for number in given]
 
@@ -255,8 +267,10 @@ def _words(name: str) -> set[str]:
 
 
 def _present(value: Any) -> bool:
-    return isinstance(value, list | tuple) or not pd.isna(value)
+    return isinstance(value, list | tuple | np.ndarray) or not pd.isna(value)
 
 
 def _value(value: Any) -> Any:
+    if isinstance(value, np.ndarray):  # Parquet's lists
+        return value.tolist()
     return value.item() if hasattr(value, "item") else value

@@ -152,6 +152,8 @@ class Results:
         if mode not in (None, "min", "max"):
             raise UsageError(f"mode: must be min or max, got {mode!r:.40}")
         way = mode or (self.mode if name == self.metric else BETTER[name.partition("_")[2]])
+        if params is not None and not params:
+            raise UsageError("params: name at least one parameter")
         if unknown := [param for param in params or () if param not in self.parameters]:
             raise UsageError(
                 f"params: the run has no parameter {unknown[0]!r:.60}{did_you_mean(unknown[0], self.parameters)}"
