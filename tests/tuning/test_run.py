@@ -71,7 +71,7 @@ def test_a_run_leaves_the_folder_of_the_contract(small: Results) -> None:
     left = {path.name for path in small.path.iterdir()}
     assert left == {
         *("study.yaml", "run.json", "journal.jsonl", "trials.csv", "trials.parquet", "epochs.parquet"),
-        *("best", "checkpoints"),
+        *("best", "checkpoints", "outcomes.jsonl"),
     }
     assert {path.name for path in (small.path / "best").iterdir()} == {"model.pt", "trial.json"}
     assert not list((small.path / "checkpoints").iterdir())
