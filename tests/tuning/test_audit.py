@@ -306,6 +306,10 @@ def test_what_cannot_be_audited_is_refused_in_one_line(
     (run / "best").mkdir()
     (run / "best" / "trial.json").write_text("{}")
     assert "can't be read as the description of a model" in refused(run)
+    for name in ("trials.parquet", "epochs.parquet"):
+        run = copied(f"damaged {name}")
+        (run / name).write_bytes(b"PAR1" + bytes(90))
+        assert f"{name}: isn't a table: " in refused(run)
     assert "format 1, which holds no decisions" in refused(OLD) or "was changed" in refused(OLD)
 
 

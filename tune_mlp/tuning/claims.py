@@ -12,6 +12,7 @@ import pandas as pd
 from tune_mlp.errors import RunFolderError
 from tune_mlp.records import TrialState
 from tune_mlp.results.journal import Drawn, Event, Tested
+from tune_mlp.results.outside_tables import read_table
 from tune_mlp.results.results import Results
 from tune_mlp.results.state import RunState, TrialSoFar
 from tune_mlp.seeds import trial_seed
@@ -122,7 +123,7 @@ def wrong_cells(results: Results) -> Iterator[Difference]:
     for name, table in (("trials", results.trials), ("epochs", results.epochs)):
         file = results.path / f"{name}.parquet"
         if file.exists():
-            yield from _first_wrong_cell(file.name, table, pd.read_parquet(file))
+            yield from _first_wrong_cell(file.name, table, read_table(file).reset_index(drop=True))
 
 
 def _first_wrong_cell(file: str, derived: pd.DataFrame, written: pd.DataFrame) -> Iterator[Difference]:
