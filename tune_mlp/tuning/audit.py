@@ -14,7 +14,7 @@ from tune_mlp.results.results import Results
 from tune_mlp.results.state import RunState
 from tune_mlp.runs.manifest import Manifest, check_same_study
 from tune_mlp.study.study import BoundStudy, Study
-from tune_mlp.tuning.claims import MODEL, wrong_cells, wrong_draws, wrong_ends, wrong_model, wrong_winners
+from tune_mlp.tuning.claims import MODEL, files_of_the_end, wrong_cells, wrong_draws, wrong_ends, wrong_model, wrong_winners
 from tune_mlp.tuning.differences import Difference
 from tune_mlp.tuning.driven_again import Derived, derive_decisions
 from tune_mlp.tuning.search_loop import quiet_ray
@@ -63,6 +63,10 @@ def _checks(
     yield _row("winner", tested, list(wrong_winners(study, events)), "")
     yield _row("model", int((results.path / MODEL).is_file()), list(wrong_model(results, state)), "")
     yield _row("tables", len(results.trials) + len(results.epochs), list(wrong_cells(results)), "")
+    files = files_of_the_end(results, state)
+    gone = [name for name in files if not (results.path / name).is_file()]
+    first = _gone(gone, str(results.manifest.get("state"))) if gone else ""
+    yield {"check": "files", "compared": len(files), "differ": len(gone), "first": first}
 
 
 def _row(check: str, compared: int, wrong: list[Difference], who: str) -> dict[str, object]:
@@ -72,6 +76,12 @@ def _row(check: str, compared: int, wrong: list[Difference], who: str) -> dict[s
         "differ": len(wrong),
         "first": _said(wrong[0], who) if wrong else "",
     }
+
+
+def _gone(files: list[str], state: str) -> str:
+    which = f"a{'n' if state == 'interrupted' else ''} {state} run has"
+    count = f"One file that {which} isn't there" if len(files) == 1 else f"{len(files)} files that {which} aren't there"
+    return f"{count}: {', '.join(files)}."
 
 
 def _said(wrong: Difference, who: str) -> str:
