@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from tests.results.journals import decided, write
 from tune_mlp import cli
 from tune_mlp.console.board import Display
 from tune_mlp.errors import UsageError
-from tune_mlp.followup.replay import Replayed, replay
+from tune_mlp.followup.replay import Replayed, _answer, replay
 from tune_mlp.results.journal import Drawn, Event, Trained
 from tune_mlp.results.journal_reader import read
 from tune_mlp.runs.journal_writer import Journal
@@ -70,6 +71,22 @@ def test_the_first_epoch_that_differs_is_named(folder: Path, what: str) -> None:
     assert answer.table["what"][0] == what
     assert answer.sentence.startswith("Trial 0: epoch 3 is the first that differs")
     assert failure
+
+
+def test_two_values_that_differ_in_a_late_digit_are_shown_with_it() -> None:
+    now = 2.3268505334854126
+    then = 2.3268505334854130
+    row = {"trial": 0, "verdict": "differs", "epochs": 3, "digests": 0, "first_epoch": 1, "what": "val_loss"}
+    rows = [
+        {**row, "then": then, "now": now, "largest_share": 1e-16},
+        {"trial": 1, "verdict": "the same", "epochs": 3, "digests": 0, "largest_share": 0.0},
+    ]
+    answer = _answer(pd.DataFrame(rows), [])
+    assert answer.sentence.endswith("it was 2.326850533485413 and is 2.3268505334854126 now.")
+    assert answer.shown is not None
+    assert list(answer.shown["then"]) == ["2.326850533485413", ""]
+    assert list(answer.shown["now"]) == ["2.3268505334854126", ""]
+    assert answer.table["then"][0] == then
 
 
 def test_on_another_processor_a_small_difference_is_reported_and_no_failure(

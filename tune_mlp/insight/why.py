@@ -10,7 +10,7 @@ import pandas as pd
 from tune_mlp.errors import UsageError
 from tune_mlp.insight.compared import Moment, ahead_of, moments
 from tune_mlp.records import EpochRecord, TrialState, better
-from tune_mlp.results.answer import Answer
+from tune_mlp.results.answer import Answer, told_apart
 from tune_mlp.results.changes import changes_table
 from tune_mlp.results.journal import Event, Started, WorkerLost
 from tune_mlp.results.state import RunState, TrialSoFar
@@ -116,7 +116,7 @@ def _against(moment: Moment, started: Started) -> str:
         return f"it had no finite {started.metric}"
     if decided.cutoff is None:
         return f"its {name} was {decided.value:.4g}, and there was nothing to compare it with"
-    value, cutoff = _apart(decided.value, decided.cutoff)
+    value, cutoff = told_apart(decided.value, decided.cutoff)
     if decided.value == decided.cutoff:
         how = f"was {cutoff}, just"
     else:
@@ -247,9 +247,3 @@ def _epochs(count: int) -> str:
 
 def _plain(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _apart(one: float, other: float) -> tuple[str, str]:
-    """Write two numbers with as many digits as tell them apart, four at least."""
-    texts = ((f"{one:.{digits}g}", f"{other:.{digits}g}") for digits in range(4, 18))
-    return next((pair for pair in texts if pair[0] != pair[1]), (f"{one:.4g}", f"{other:.4g}"))
