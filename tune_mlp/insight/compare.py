@@ -143,7 +143,7 @@ def _leaders(results: Results, scores: SampleScores, notes: tuple[str, ...], see
     method = (
         f"{_test(scores)} of each trial against the winner on the same {scores.samples:,} validation samples, p times {pairs:,} pairs of "
         "trials since the winner was picked.",
-        f"The expected score is that of the best trial of a bootstrap on the samples left out of it, the mean of {BOOTSTRAPS}.",
+        f"The expected score is that of the best trial of a bootstrap on the samples left out of it, the mean of {BOOTSTRAPS}, or the measured one if that is worse.",
     )
     return Answer(sentence, table, method if others else (), (*notes, *_about_the_metric(results, scores)), facts)
 
