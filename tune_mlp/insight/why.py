@@ -41,8 +41,8 @@ def why(events: Sequence[Event], number: int) -> Answer:
     return Answer(
         sentence=_end(state, started, trial, stop),
         table=pd.DataFrame(rows, columns=COLUMNS).astype({"donor": "Int64"}),
-        method=_method(state),
-        notes=(*_without_decisions(state, started, rows), *_losses(events, number), _parameters(trial)),
+        method=_method(state, started),
+        notes=(*_without_decisions(state, started, trial, rows), *_losses(events, number), _parameters(trial)),
         facts={
             "trial": number,
             "metric": started.metric,
@@ -206,16 +206,20 @@ def _place(records: Sequence[EpochRecord], record: EpochRecord) -> str:
     return f" in {', '.join(parts)}" if parts else ""
 
 
-def _without_decisions(state: RunState, started: Started, rows: Sequence[object]) -> tuple[str, ...]:
+def _without_decisions(
+    state: RunState, started: Started, trial: TrialSoFar, rows: Sequence[object]
+) -> tuple[str, ...]:
     """Say why there is no decision to show, where there is none."""
     if rows:
         return ()
+    if not trial.epochs:
+        return ("The scheduler decided nothing on this trial, which trained no epoch and so came to no rung.",)
     if state.decisions:
         return ("The scheduler decided nothing on this trial, which came to no epoch at which it compares.",)
     if started.format == 1:
         return ("The journal is of format 1, which holds no decisions: with whom the trial was compared isn't known.",)
     return (
-        "The journal holds no decisions: the study's scheduler stops no trial (fifo), or an earlier version wrote it.",
+        "The journal holds no decisions: the study's scheduler stops no trial (fifo), or no trial came to a rung yet.",
     )
 
 
@@ -229,7 +233,9 @@ def _parameters(trial: TrialSoFar) -> str:
     return f"Its parameters: {', '.join(f'{name} {_plain(value)}' for name, value in trial.drawn.params.items())}."
 
 
-def _method(state: RunState) -> tuple[str, ...]:
+def _method(state: RunState, started: Started) -> tuple[str, ...]:
+    if not state.decisions and started.format == 1:
+        return ("Read from the journal.",)
     schedulers = dict.fromkeys(decided.scheduler for decided in state.decisions)
     rules = tuple(RULES[name] for name in schedulers if name in RULES)
     return (*rules, "Read from the journal, which holds each decision; `tune-mlp audit` derives them anew.")
