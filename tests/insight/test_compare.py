@@ -192,6 +192,8 @@ def test_a_damaged_line_is_a_note_and_an_epoch_that_isnt_the_best_doesnt_count(t
     answer = compare(Results.load(tmp_path))
     assert answer.facts["trials"] == 2
     assert answer.notes[0].startswith(f"{path}:2 was left out: the checksum doesn't fit")
+    named = compare(Results.load(tmp_path), [0, 2])
+    assert named.notes == answer.notes[:1]
     path.write_bytes(first + third + to_line(1, Outcomes(2, right(890))))
     assert list(Results.load(tmp_path).outcomes.trials) == [0, 2]
 
@@ -206,6 +208,23 @@ def test_a_run_without_outcomes_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="is a table alone: this needs a run's folder"):
         compare(table)
     assert indistinguishable_line(table) == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\x93no\nwhole\nline\n", r":1 was left out: .*, and 2 more$"),
+        (b"\x93" * 90, "has no whole line: its first one is being written, was cut off or is damaged$"),
+    ],
+)
+def test_a_file_of_outcomes_that_is_damaged_throughout_is_said_to_be(
+    tmp_path: Path, content: bytes, said: str
+) -> None:
+    a_run(tmp_path, {0: right(900), 1: right(890)})
+    (tmp_path / OUTCOMES).write_bytes(content)
+    for trials in ([], [0, 1]):
+        with pytest.raises(UsageError, match=f"none of its trials has left outcomes; .*outcomes.jsonl ?{said}"):
+            compare(Results.load(tmp_path), trials)
 
 
 def test_a_run_in_which_nothing_succeeded_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def _pairs(results: Results, scores: SampleScores) -> Answer:
         "If a trial was chosen because it looked best, compare without naming trials, which corrects for that.",
     )
     facts = {"metric": results.metric, "mode": results.mode, "trials": len(scores.trials)}
-    return Answer(_pairs_sentence(scores, rows), pd.DataFrame(rows), method, _about_the_metric(results, scores), facts)
+    return Answer(_pairs_sentence(scores, rows), pd.DataFrame(rows), method, (*results.outcomes.notes, *_about_the_metric(results, scores)), facts)
 
 
 def _pairs_sentence(scores: SampleScores, rows: Sequence[dict[str, Any]]) -> str:
