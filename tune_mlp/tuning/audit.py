@@ -17,7 +17,7 @@ from tune_mlp.study.study import BoundStudy, Study
 from tune_mlp.tuning.claims import MODEL, files_of_the_end, wrong_cells, wrong_draws, wrong_ends, wrong_model, wrong_winners
 from tune_mlp.tuning.differences import Difference
 from tune_mlp.tuning.driven_again import Derived, derive_decisions
-from tune_mlp.tuning.search_loop import quiet_ray
+from tune_mlp.tuning.ray_compat.patching import quiet_ray
 
 METHOD = (
     "The study's own scheduler was told the journal's results again, in their order, and each decision was compared with the",
