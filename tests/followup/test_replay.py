@@ -13,7 +13,8 @@ from tests.results.journals import decided, write
 from tune_mlp import cli
 from tune_mlp.console.board import Display
 from tune_mlp.errors import UsageError
-from tune_mlp.followup.replay import Replayed, _answer, replay
+from tune_mlp.followup.replay import Replayed, _answer, _row, replay
+from tune_mlp.insight.replayed import Course
 from tune_mlp.results.journal import Drawn, Event, Trained
 from tune_mlp.results.journal_reader import read
 from tune_mlp.runs.journal_writer import Journal
@@ -89,6 +90,12 @@ def test_two_values_that_differ_in_a_late_digit_are_shown_with_it() -> None:
     assert answer.table["then"][0] == then
 
 
+def test_of_trials_that_all_trained_no_epoch_there_is_nothing_to_compare() -> None:
+    rows = [_row(number, Course(), Course(), "val_loss") for number in (0, 1)]
+    answer = _answer(pd.DataFrame(rows), [])
+    assert answer.sentence == "None of the trials trained an epoch, so there is nothing to compare."
+
+
 def test_on_another_processor_a_small_difference_is_reported_and_no_failure(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,7 +139,7 @@ def test_a_trial_that_population_based_training_changed_is_refused(folder: Path)
         ([], "name trials, or give --random N"),
         (["1", "--random", "2"], "name trials, or give --random N"),
         (["--random", "0"], "--random: must be at least 1"),
-        (["99"], "has no trial 99"),
+        (["99"], "trial 99: the run has no such trial; it has 4, from 0 to 3"),
         (["--random", "1", "--seed", "-1"], "--seed: must be 0 or more"),
     ],
 )

@@ -215,6 +215,14 @@ def test_the_command_and_python_give_the_same_rows(tmp_path: Path, capsys: pytes
     assert capsys.readouterr().out.startswith("Trial 2 was stopped after 3 epochs")
 
 
+def test_the_command_reads_the_journal_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "journal.jsonl", at_a_rung([0.81, 0.95, 0.7]))
+    (tmp_path / "run.json").write_bytes(b"\x93")
+    (tmp_path / "study.yaml").write_bytes(b"[")
+    assert cli.main(["why", str(tmp_path), "2"]) == 0
+    assert capsys.readouterr().out.startswith("Trial 2 was stopped after 3 epochs")
+
+
 def test_a_table_alone_has_no_decisions() -> None:
     table = pd.DataFrame({"lr": [0.1, 0.2], "score": [0.5, 0.6]})
     with pytest.raises(RunFolderError, match="is a table alone: this needs a run's folder"):

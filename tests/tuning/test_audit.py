@@ -295,6 +295,19 @@ def test_a_run_under_way_is_audited_as_far_as_it_has_come(tmp_path: Path) -> Non
     assert answer.facts["decisions"] > 5
 
 
+@pytest.mark.parametrize(
+    ("kill_after", "said"),
+    [
+        (1, "The scheduler decided nothing; all that is said of 1 trial follows from the journal."),
+        (3, "The one decision on 1 trial follows from the journal."),
+    ],
+)
+def test_the_sentence_counts_one_and_none_in_words(tmp_path: Path, kill_after: int, said: str) -> None:
+    world = World(tmp_path / "run", slots=1)
+    play(world, study(trials=8, epochs=9, scheduler=SCHEDULERS["asha"]), kill_after)
+    assert audited(world.folder).sentence == said
+
+
 def test_what_cannot_be_audited_is_refused_in_one_line(
     asha: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -312,6 +325,8 @@ def test_what_cannot_be_audited_is_refused_in_one_line(
     assert "no run's folder nowhere" in refused("nowhere")
     (run := copied("alone")).joinpath("study.yaml").unlink()
     assert "an audit needs the study that the run is of" in refused(run)
+    (run := copied("unsaid")).joinpath("run.json").unlink()
+    assert "run.json isn't there: an audit needs what it says of the run" in refused(run)
     run = copied("edited")
     (run / "study.yaml").write_text((run / "study.yaml").read_text().replace("grace_period: 1", "grace_period: 2"))
     assert "was changed or damaged since the run wrote it" in refused(run)

@@ -106,7 +106,9 @@ def _answer(table: pd.DataFrame, differ: Sequence[str]) -> Answer:
     table["what"] = table["what"].fillna("")
     compared = table[table["verdict"] != NOTHING]
     same = int((compared["verdict"] == SAME).sum())
-    if len(table) == 1:
+    if compared.empty and len(table) > 1:
+        sentence = "None of the trials trained an epoch, so there is nothing to compare."
+    elif len(table) == 1:
         sentence = f"Trial {table['trial'][0]}: {_said(table.iloc[0])}."
     else:
         sentence = f"{same} of {len(compared)} trials are bit for bit the same."
@@ -143,9 +145,7 @@ def _said(row: pd.Series[Any]) -> str:
         )
     gap = abs(row["now"] - row["then"])
     then, now = told_apart(row["then"], row["now"])
-    return (
-        f"epoch {int(row['first_epoch'])} is the first that differs, {row['what']} by {gap:.3g}: it was {then} and is {now} now"
-    )
+    return f"epoch {int(row['first_epoch'])} is the first that differs, {row['what']} by {gap:.3g}: it was {then} and is {now} now"
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from tune_mlp.errors import UsageError
+from tune_mlp.errors import UsageError, no_such_trial
 from tune_mlp.insight.compared import Moment, ahead_of, moments
 from tune_mlp.records import EpochRecord, TrialState, better
-from tune_mlp.results.answer import Answer, told_apart
+from tune_mlp.results.answer import Answer, counted, told_apart
 from tune_mlp.results.changes import changes_table
 from tune_mlp.results.journal import Event, Started, WorkerLost
 from tune_mlp.results.state import RunState, TrialSoFar
@@ -32,8 +32,7 @@ def why(events: Sequence[Event], number: int) -> Answer:
     started = state.started
     assert started is not None  # the reader refuses any other first line
     if number not in state.trials:
-        known = f"; it has {len(state.trials)}, from {min(state.trials)} to {max(state.trials)}" if state.trials else ""
-        raise UsageError(f"trial {number}: the run has no such trial{known}")
+        raise UsageError(no_such_trial(number, state.trials))
     trial = state.trials[number]
     changes = changes_table(events)
     rows = [_row(moment, started, changes[changes["trial"] == number]) for moment in moments(events, number)]
@@ -124,17 +123,19 @@ def _against(moment: Moment, started: Started) -> str:
     return f"its {name} {how} {CUTOFFS[decided.scheduler](moment)}"
 
 
+def _competed(moment: Moment) -> str:
+    return counted(moment.decided.competed, "trial")
+
+
 CUTOFFS = {
-    "asha": lambda moment: f"the cutoff among {moment.decided.competed} trials at that rung ({moment.decided.rung})",
+    "asha": lambda moment: f"the cutoff among {_competed(moment)} at that rung ({moment.decided.rung})",
     "median": lambda moment: (
-        f"the median of the means of {moment.decided.competed - 1} other trials ({moment.decided.rung})"
+        f"the median of the means of {counted(moment.decided.competed - 1, 'other trial')} ({moment.decided.rung})"
     ),
     "hyperband": lambda moment: (
-        f"the worst of the {moment.kept} that went on of {moment.decided.competed} trials ({moment.decided.rung})"
+        f"the worst of the {moment.kept} that went on of {_competed(moment)} ({moment.decided.rung})"
     ),
-    "pbt": lambda moment: (
-        f"the worst of {moment.decided.competed} trials that isn't to be replaced ({moment.decided.rung})"
-    ),
+    "pbt": lambda moment: f"the worst of {_competed(moment)} that isn't to be replaced ({moment.decided.rung})",
 }
 """What the cutoff of each scheduler is."""
 
@@ -206,9 +207,7 @@ def _place(records: Sequence[EpochRecord], record: EpochRecord) -> str:
     return f" in {', '.join(parts)}" if parts else ""
 
 
-def _without_decisions(
-    state: RunState, started: Started, trial: TrialSoFar, rows: Sequence[object]
-) -> tuple[str, ...]:
+def _without_decisions(state: RunState, started: Started, trial: TrialSoFar, rows: Sequence[object]) -> tuple[str, ...]:
     """Say why there is no decision to show, where there is none."""
     if rows:
         return ()
@@ -248,7 +247,7 @@ def _listed(trials: Sequence[int]) -> str:
 
 
 def _epochs(count: int) -> str:
-    return f"{count} epoch" if count == 1 else f"{count} epochs"
+    return counted(count, "epoch")
 
 
 def _plain(value: object) -> str:

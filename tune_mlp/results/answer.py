@@ -50,6 +50,11 @@ class Answer:
         return frame
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: `1 trial`, `2 trials`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def told_apart(one: float, other: float) -> tuple[str, str]:
     """Write two numbers with as many digits as tell them apart, four at least."""
     texts = ((f"{one:.{digits}g}", f"{other:.{digits}g}") for digits in range(4, 18))
