@@ -20,7 +20,7 @@ from __future__ import annotations
 import difflib
 import signal
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from tune_mlp.synonyms import SYNONYMS
 
@@ -157,6 +157,13 @@ def did_you_mean(name: str, known: Iterable[str], in_study: bool = False) -> str
     if in_study and (ours := nearest(name, SYNONYMS, cutoff=1.0)) not in (None, name):
         return f" (a study calls it {ours!r})"
     return f" (known: {', '.join(map(clipped, names))})" if listed else ""
+
+
+def no_such_trial(trial: int, known: Collection[int]) -> str:
+    """Say that a run lacks a trial, and which numbers it has."""
+    has = f"it has {len(known)}, from {min(known)} to {max(known)}" if len(known) > 1 else ""
+    has = has or (f"it has only trial {next(iter(known))}" if known else "it has none yet")
+    return f"trial {trial}: the run has no such trial; {has}"
 
 
 def _spelling(name: str) -> str:

@@ -80,5 +80,8 @@ def test_a_follow_up_that_was_killed_before_its_first_line_begins_anew(folder: P
 
 
 def test_a_trial_that_the_run_lacks_is_refused(folder: Path) -> None:
-    with followed(folder, REQUEST, Display()) as run, pytest.raises(UsageError, match="has no trial 9"):
+    with (
+        followed(folder, REQUEST, Display()) as run,
+        pytest.raises(UsageError, match="trial 9: the run has no such trial"),
+    ):
         run.train("regret", [Again(9, 1)])

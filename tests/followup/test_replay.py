@@ -6,13 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from tests.results.journals import decided, write
 from tune_mlp import cli
 from tune_mlp.console.board import Display
 from tune_mlp.errors import UsageError
-from tune_mlp.followup.replay import Replayed, replay
+from tune_mlp.followup.replay import Replayed, _answer, _row, replay
+from tune_mlp.insight.replayed import Course
 from tune_mlp.results.journal import Drawn, Event, Trained
 from tune_mlp.results.journal_reader import read
 from tune_mlp.runs.journal_writer import Journal
@@ -72,6 +74,28 @@ def test_the_first_epoch_that_differs_is_named(folder: Path, what: str) -> None:
     assert failure
 
 
+def test_two_values_that_differ_in_a_late_digit_are_shown_with_it() -> None:
+    now = 2.3268505334854126
+    then = 2.3268505334854130
+    row = {"trial": 0, "verdict": "differs", "epochs": 3, "digests": 0, "first_epoch": 1, "what": "val_loss"}
+    rows = [
+        {**row, "then": then, "now": now, "largest_share": 1e-16},
+        {"trial": 1, "verdict": "the same", "epochs": 3, "digests": 0, "largest_share": 0.0},
+    ]
+    answer = _answer(pd.DataFrame(rows), [])
+    assert answer.sentence.endswith("it was 2.326850533485413 and is 2.3268505334854126 now.")
+    assert answer.shown is not None
+    assert list(answer.shown["then"]) == ["2.326850533485413", ""]
+    assert list(answer.shown["now"]) == ["2.3268505334854126", ""]
+    assert answer.table["then"][0] == then
+
+
+def test_of_trials_that_all_trained_no_epoch_there_is_nothing_to_compare() -> None:
+    rows = [_row(number, Course(), Course(), "val_loss") for number in (0, 1)]
+    answer = _answer(pd.DataFrame(rows), [])
+    assert answer.sentence == "None of the trials trained an epoch, so there is nothing to compare."
+
+
 def test_on_another_processor_a_small_difference_is_reported_and_no_failure(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,7 +139,7 @@ def test_a_trial_that_population_based_training_changed_is_refused(folder: Path)
         ([], "name trials, or give --random N"),
         (["1", "--random", "2"], "name trials, or give --random N"),
         (["--random", "0"], "--random: must be at least 1"),
-        (["99"], "has no trial 99"),
+        (["99"], "trial 99: the run has no such trial; it has 4, from 0 to 3"),
         (["--random", "1", "--seed", "-1"], "--seed: must be 0 or more"),
     ],
 )

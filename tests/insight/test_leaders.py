@@ -55,7 +55,7 @@ def test_the_line_says_how_many_and_names_the_command(tmp_path: Path) -> None:
     [
         ((950, 300), "the other trial can be told from the winner at 95 %"),
         ((950, 949), "the other trial cannot be told from the winner at 95 %"),
-        ((950, 300, 200), "all 2 other trials can be told from the winner at 95 %"),
+        ((950, 300, 200), "both other trials can be told from the winner at 95 %"),
     ],
 )
 def test_the_line_is_a_plain_one_for_few_trials_too(counts: tuple[int, ...], said: str, tmp_path: Path) -> None:

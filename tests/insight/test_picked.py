@@ -31,6 +31,8 @@ def alike(generator: np.random.Generator) -> NDArray[np.float64]:
 def test_it_is_the_mean_score_outside_of_bootstraps_of_the_best_inside(measure: str) -> None:
     generator = np.random.default_rng(0)
     values = generator.random((5, 40)).astype(np.float32)  # no two trials are equal
+    ranking = np.argsort(values.mean(axis=1))
+    values = values[ranking[::-1] if measure == RIGHT else ranking]
     scores = SampleScores(measure, np.arange(5), values, 3)
     draws = np.random.default_rng(7)
     expected = []
@@ -51,11 +53,26 @@ def test_a_trial_that_is_far_better_is_hardly_corrected() -> None:
 
 def test_of_trials_that_are_equal_in_a_bootstrap_any_is_taken() -> None:
     """One of two trials is wrong on one of 20 samples. Bootstraps without that sample, 36 %, leave both equal: half of these take
-    the first, which is then wrong on one of the 7.4 samples that are left out."""
+    this one, which is then wrong on one of the 7.4 samples that are left out."""
     values = np.ones((2, 20), np.float32)
-    values[0, 19] = 0
+    values[1, 19] = 0
     scores = SampleScores(RIGHT, np.arange(2), values, 1)
     assert corrected_score(scores, 0, 4000) == pytest.approx(1 - 0.36 / 2 / 7.4, abs=0.004)
+
+
+@pytest.mark.parametrize("measure", [RIGHT, SQUARED])
+def test_the_corrected_score_is_never_better_than_the_measured_one(measure: str) -> None:
+    """Where the winner is far better, the mean of the bootstraps is as often better than its score as it is worse."""
+    capped = 0
+    for seed in range(20):
+        values = np.zeros((2, 60), np.float32)
+        values[0, :50] = 1
+        values = values if measure == RIGHT else 1 - values
+        scores = SampleScores(measure, np.arange(2), values, 1)
+        corrected, measured = corrected_score(scores, seed, 20), scores.scores[0]
+        assert corrected <= measured if measure == RIGHT else corrected >= measured
+        capped += corrected == measured
+    assert 0 < capped < 20
 
 
 def test_one_sample_can_tell_nothing() -> None:

@@ -79,6 +79,13 @@ def test_all_trials_are_compared_with_the_winner(tmp_path: Path) -> None:
     assert tuple(answer.table.loc[1, ["low", "high"]]) == pytest.approx((low, high))
 
 
+def test_of_two_trials_there_is_one_pair_and_no_factor_is_said(tmp_path: Path) -> None:
+    answer = compare(a_run(tmp_path, {0: right(900), 1: right(700)}))
+    assert answer.method[0].endswith("against the winner on the same 1,000 validation samples.")
+    assert list(answer.table.columns[4:6]) == ["winner_only", "other_only"]
+    assert list(answer.table["other_only"].dropna()) == [0]
+
+
 def test_the_same_seed_gives_the_same_correction(tmp_path: Path) -> None:
     results = a_run(tmp_path, {number: RNG.random((1, 200)) < 0.9 for number in range(20)})
     first, again, other = (compare(results, seed=seed).facts["winner"]["corrected"] for seed in (1, 1, 2))
@@ -160,7 +167,7 @@ def test_one_trial_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
     [
         ([0], "compare: name two different trials or more, or none for all of them beside the winner"),
         ([0, 0], "compare: name two different trials or more, or none for all of them beside the winner"),
-        ([0, 9], "trial 9: the run has no such trial, its 5 are numbered from 0"),
+        ([0, 9], "trial 9: the run has no such trial; it has 5, from 0 to 4"),
         ([0, 1], "trial 1: it failed, and so has nothing that can be compared"),
         ([0, 2], "trial 2: it diverged, and so has nothing that can be compared"),
         ([0, 3], "trial 3: it has no outcomes: it is under way, an earlier version trained it, or they are damaged"),
@@ -192,6 +199,8 @@ def test_a_damaged_line_is_a_note_and_an_epoch_that_isnt_the_best_doesnt_count(t
     answer = compare(Results.load(tmp_path))
     assert answer.facts["trials"] == 2
     assert answer.notes[0].startswith(f"{path}:2 was left out: the checksum doesn't fit")
+    named = compare(Results.load(tmp_path), [0, 2])
+    assert named.notes == answer.notes[:1]
     path.write_bytes(first + third + to_line(1, Outcomes(2, right(890))))
     assert list(Results.load(tmp_path).outcomes.trials) == [0, 2]
 
@@ -208,8 +217,25 @@ def test_a_run_without_outcomes_is_refused_in_one_line(tmp_path: Path) -> None:
     assert indistinguishable_line(table) == ""
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\x93no\nwhole\nline\n", r":1 was left out: .*, and 2 more$"),
+        (b"\x93" * 90, "has no whole line: its first one is being written, was cut off or is damaged$"),
+    ],
+)
+def test_a_file_of_outcomes_that_is_damaged_throughout_is_said_to_be(tmp_path: Path, content: bytes, said: str) -> None:
+    a_run(tmp_path, {0: right(900), 1: right(890)})
+    (tmp_path / OUTCOMES).write_bytes(content)
+    for trials in ([], [0, 1]):
+        with pytest.raises(UsageError, match=f"none of its trials has left outcomes; .*outcomes.jsonl ?{said}"):
+            compare(Results.load(tmp_path), trials)
+
+
 def test_a_run_in_which_nothing_succeeded_is_refused_in_one_line(tmp_path: Path) -> None:
     results = a_run(tmp_path, {0: "failed", 1: "diverged"})
+    with pytest.raises(RunFolderError, match=r"its trials diverged or failed, so none can be compared$"):
+        compare(results)
     (tmp_path / OUTCOMES).touch()
     with pytest.raises(UsageError, match="nothing to compare: no trial has ended with a finite metric"):
         compare(results)

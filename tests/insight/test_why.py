@@ -14,7 +14,7 @@ from tests.results.journals import decided, drawn, ended, record, started, train
 from tune_mlp import cli
 from tune_mlp.errors import RunFolderError
 from tune_mlp.insight.why import why
-from tune_mlp.results.journal import Event, WorkerLost
+from tune_mlp.results.journal import Event, Trained, WorkerLost
 from tune_mlp.results.results import Results
 
 OLD = Path(__file__).parent.parent / "fixtures" / "run_format_1"
@@ -162,7 +162,9 @@ def test_every_end_has_its_sentence(events: list[Event], said: str) -> None:
     answer = why([started(), *events], 0)
     assert answer.sentence == f"Trial 0 {said}"
     assert answer.table.empty
-    assert any("holds no decisions" in note for note in answer.notes)
+    trained_none = not any(isinstance(event, Trained) for event in events)
+    assert ("came to no rung" if trained_none else "holds no decisions: the study's scheduler") in answer.notes[0]
+    assert "earlier version" not in answer.notes[0]
     json.dumps(answer.to_dict(), allow_nan=False)
 
 
@@ -178,6 +180,16 @@ def test_a_trial_on_which_nothing_was_decided_says_so() -> None:
     assert why(events, 2).notes[0].startswith("The scheduler decided nothing on this trial")
 
 
+def test_a_trial_that_failed_before_its_first_epoch_came_to_no_rung() -> None:
+    failed = [drawn(2), ended(2, "failed", error="ValueError: no")]
+    for events in ([*at_a_rung([0.81, 0.7]), *failed], [started(), *failed]):
+        answer = why(events, 2)
+        assert answer.sentence == "Trial 2 failed after 0 epochs: ValueError: no"
+        assert answer.notes[0] == (
+            "The scheduler decided nothing on this trial, which trained no epoch and so came to no rung."
+        )
+
+
 def test_a_lost_worker_is_told_of() -> None:
     events = [started(), drawn(0), WorkerLost(0, 1), *trial(0, 0.5)[1:]]
     assert "Its worker was lost once, and it went on with another." in why(events, 0).notes
@@ -185,7 +197,10 @@ def test_a_lost_worker_is_told_of() -> None:
 
 def test_a_run_of_format_1_holds_no_decisions_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["why", str(OLD), "0"]) == 0
-    assert "The journal is of format 1, which holds no decisions" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "The journal is of format 1, which holds no decisions" in said
+    assert said.endswith("Read from the journal.\n")
+    assert "audit" not in said
 
 
 def test_the_command_and_python_give_the_same_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -196,6 +211,14 @@ def test_the_command_and_python_give_the_same_rows(tmp_path: Path, capsys: pytes
     assert said["sentence"] == frame.attrs["sentence"]
     assert said["rows"][0]["ahead"] == frame["ahead"][0] == "1, 0"
     assert (said["trial"], said["state"], said["metric"]) == (2, "stopped", "val_accuracy")
+    assert cli.main(["why", str(tmp_path), "2"]) == 0
+    assert capsys.readouterr().out.startswith("Trial 2 was stopped after 3 epochs")
+
+
+def test_the_command_reads_the_journal_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "journal.jsonl", at_a_rung([0.81, 0.95, 0.7]))
+    (tmp_path / "run.json").write_bytes(b"\x93")
+    (tmp_path / "study.yaml").write_bytes(b"[")
     assert cli.main(["why", str(tmp_path), "2"]) == 0
     assert capsys.readouterr().out.startswith("Trial 2 was stopped after 3 epochs")
 

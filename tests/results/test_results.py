@@ -78,7 +78,7 @@ def test_the_winner_is_the_best_row_and_none_where_no_trial_succeeded(tmp_path: 
     assert (best["trial"], best["best_val_accuracy"], best["test_accuracy"]) == (0, 0.75, 0.8125)
     nothing = Results.load(folder(tmp_path / "b", [started(), drawn(0), ended(0, "failed", error="x")]))
     assert nothing.best is None
-    assert "1 trials (1 failed)" in repr(nothing)
+    assert "1 trial (1 failed)" in repr(nothing)
     assert nothing._repr_html_().startswith("<p>")
 
 

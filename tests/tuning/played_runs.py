@@ -312,6 +312,11 @@ def _drive(world: World, study: BoundStudy, journal: Journal, kill_after: int | 
         results = Results.load(world.folder)
         if results.best is not None:
             journal.append(Tested(int(results.best["trial"]), {"test_loss": 0.5, "test_accuracy": 0.5}))
+            best = world.folder / "best"
+            best.mkdir(exist_ok=True)
+            (best / "model.pt").touch()
+            said = {"trial": int(results.best["trial"]), "epoch": int(results.best["best_epoch"]), "metrics": {}}
+            (best / "trial.json").write_text(json.dumps(said))
         run_folder.finish(world.folder, None)
         Manifest.load(world.folder).note(state="finished")
 

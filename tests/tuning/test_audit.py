@@ -73,7 +73,7 @@ def test_all_decisions_of_an_eventful_run_follow_from_its_journal(run: Path) -> 
     answer = audited(run)
     assert answer.facts["differ"] == 0
     assert answer.facts["trials"] == 18
-    assert answer.table["check"].tolist() == ["decisions", "draws", "ends", "winner", "model", "tables"]
+    assert answer.table["check"].tolist() == ["decisions", "draws", "ends", "winner", "model", "tables", "files"]
     if run.name == "fifo":
         assert answer.facts["decisions"] == 0
         return
@@ -232,11 +232,29 @@ def test_a_table_that_says_something_else_is_named(asha: Path, tmp_path: Path) -
     )
 
 
+def test_files_that_are_gone_from_a_run_that_has_ended_are_named(
+    asha: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Path(shutil.copytree(asha, tmp_path / "run"))
+    (run / "trials.csv").unlink()
+    assert audited(run).sentence == "One file that a finished run has isn't there: trials.csv."
+    (run / "trials.parquet").unlink()
+    (run / "epochs.parquet").unlink()
+    shutil.rmtree(run / "best")
+    assert cli.main(["audit", str(run)]) == 1
+    gone = "trials.csv, trials.parquet, epochs.parquet, best/model.pt, best/trial.json"
+    assert f"5 files that a finished run has aren't there: {gone}." in capsys.readouterr().err
+    manifest = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(manifest | {"state": "interrupted"}))
+    assert "3 files that an interrupted run has aren't there" in audited(run).sentence
+    (run / "run.json").write_text(json.dumps(manifest | {"state": "running"}))
+    assert audited(run).facts["differ"] == 0
+
+
 def test_a_model_of_another_trial_is_named(asha: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(asha, tmp_path / "run"))
     best = Results.load(run).best
     assert best is not None
-    (run / "best").mkdir()
     file = run / "best" / "trial.json"
     metrics = {"val_accuracy": float(best["best_val_accuracy"])}
     said = {"trial": int(best["trial"]), "epoch": int(best["best_epoch"]), "metrics": metrics}
@@ -255,7 +273,6 @@ def test_a_model_of_another_trial_is_named(asha: Path, tmp_path: Path) -> None:
 def test_the_model_of_an_earlier_winner_is_not_held_against_a_run_that_goes_on(tmp_path: Path) -> None:
     world = World(tmp_path / "run")
     play(world, study(trials=4, epochs=3))
-    (world.folder / "best").mkdir()
     (world.folder / "best" / "trial.json").write_text('{"trial": 9, "epoch": 1, "metrics": {}}')
     assert audited(world.folder).facts["differ"] == 1
     play_on(world, "+4", kill_after=6)
@@ -278,6 +295,19 @@ def test_a_run_under_way_is_audited_as_far_as_it_has_come(tmp_path: Path) -> Non
     assert answer.facts["decisions"] > 5
 
 
+@pytest.mark.parametrize(
+    ("kill_after", "said"),
+    [
+        (1, "The scheduler decided nothing; all that is said of 1 trial follows from the journal."),
+        (3, "The one decision on 1 trial follows from the journal."),
+    ],
+)
+def test_the_sentence_counts_one_and_none_in_words(tmp_path: Path, kill_after: int, said: str) -> None:
+    world = World(tmp_path / "run", slots=1)
+    play(world, study(trials=8, epochs=9, scheduler=SCHEDULERS["asha"]), kill_after)
+    assert audited(world.folder).sentence == said
+
+
 def test_what_cannot_be_audited_is_refused_in_one_line(
     asha: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -295,6 +325,8 @@ def test_what_cannot_be_audited_is_refused_in_one_line(
     assert "no run's folder nowhere" in refused("nowhere")
     (run := copied("alone")).joinpath("study.yaml").unlink()
     assert "an audit needs the study that the run is of" in refused(run)
+    (run := copied("unsaid")).joinpath("run.json").unlink()
+    assert "run.json isn't there: an audit needs what it says of the run" in refused(run)
     run = copied("edited")
     (run / "study.yaml").write_text((run / "study.yaml").read_text().replace("grace_period: 1", "grace_period: 2"))
     assert "was changed or damaged since the run wrote it" in refused(run)
@@ -303,9 +335,12 @@ def test_what_cannot_be_audited_is_refused_in_one_line(
     (run / "run.json").write_text(json.dumps(manifest | {"resumed": [{"at": "then"}] * 3}))
     assert "an earlier version resumed it, and its journal doesn't say where" in refused(run)
     run = copied("damaged")
-    (run / "best").mkdir()
     (run / "best" / "trial.json").write_text("{}")
     assert "can't be read as the description of a model" in refused(run)
+    for name in ("trials.parquet", "epochs.parquet"):
+        run = copied(f"damaged {name[:6]}")
+        (run / name).write_bytes(b"PAR1" + bytes(90))
+        assert f"{name}: isn't a table: " in refused(run)
     assert "format 1, which holds no decisions" in refused(OLD) or "was changed" in refused(OLD)
 
 

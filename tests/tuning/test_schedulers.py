@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import tracemalloc
 from types import SimpleNamespace
@@ -148,3 +149,22 @@ def test_a_trial_that_takes_another_over_keeps_its_number_and_changes_only_what_
     assert changed["params"] != better.config["params"]
     again, _ = make_scheduler(a_study)._get_new_config(mine, better)
     assert again == changed, "by the study's seed, not by chance"
+
+
+def test_a_simulation_leaves_no_log_of_rays() -> None:
+    """HyperBand logs "Bracket too small" where so few epochs leave no room for one."""
+    said: list[str] = []
+    ray = logging.getLogger("ray")
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    level = ray.level
+    ray.addHandler(handler)
+    ray.setLevel(logging.INFO)
+    try:
+        a_study = study(scheduler={"hyperband": {"reduction_factor": 3}}, epochs=8, trials=40).bound("classification")
+        simulate(a_study, [Cost(0.01)] * 40, 4, lambda number, epoch: number)
+        assert said == []
+        assert ray.level == logging.INFO
+    finally:
+        ray.removeHandler(handler)
+        ray.setLevel(level)

@@ -23,6 +23,6 @@ def add_word(word: AddWord) -> None:
 def _why(args: argparse.Namespace) -> None:
     refuse_table(args.run, "which holds no decisions")
     from tune_mlp.insight.why import why  # late: pandas
-    from tune_mlp.results.results import Results
+    from tune_mlp.results.results import read_events
 
-    show(args, why(Results.load(args.run).events, args.trial))
+    show(args, why(read_events(args.run), args.trial))

@@ -12,7 +12,7 @@ import pandas as pd
 from tune_mlp.console.board import Display
 from tune_mlp.errors import UsageError
 from tune_mlp.insight.replayed import WEIGHTS, Course, changed_facts, courses, first_difference, largest_share
-from tune_mlp.results.answer import Answer
+from tune_mlp.results.answer import Answer, told_apart
 from tune_mlp.results.storage import ObjectStore
 from tune_mlp.runs.manifest import installed_versions, this_machine
 from tune_mlp.tuning.again import FollowedRun, only_read
@@ -106,7 +106,9 @@ def _answer(table: pd.DataFrame, differ: Sequence[str]) -> Answer:
     table["what"] = table["what"].fillna("")
     compared = table[table["verdict"] != NOTHING]
     same = int((compared["verdict"] == SAME).sum())
-    if len(table) == 1:
+    if compared.empty and len(table) > 1:
+        sentence = "None of the trials trained an epoch, so there is nothing to compare."
+    elif len(table) == 1:
         sentence = f"Trial {table['trial'][0]}: {_said(table.iloc[0])}."
     else:
         sentence = f"{same} of {len(compared)} trials are bit for bit the same."
@@ -125,6 +127,7 @@ def _answer(table: pd.DataFrame, differ: Sequence[str]) -> Answer:
         ),
         notes=(now or "The processor, the engine and the versions are those of the run.",),
         facts={"differs": list(differ), "tolerance": TOLERANCE},
+        shown=_shown(table),
     )
 
 
@@ -141,10 +144,17 @@ def _said(row: pd.Series[Any]) -> str:
             f"epoch {int(row['first_epoch'])} is the first that differs, in its weights, while all metrics are the same"
         )
     gap = abs(row["now"] - row["then"])
-    return (
-        f"epoch {int(row['first_epoch'])} is the first that differs, {row['what']} by {gap:.3g}: it was {row['then']!r:.20} and is "
-        f"{row['now']!r:.20} now"
-    )
+    then, now = told_apart(row["then"], row["now"])
+    return f"epoch {int(row['first_epoch'])} is the first that differs, {row['what']} by {gap:.3g}: it was {then} and is {now} now"
+
+
+def _shown(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table as a person reads it: two values that differ are shown with digits that differ."""
+    pairs = [
+        told_apart(then, now) if what and what != WEIGHTS else ("", "")
+        for what, then, now in zip(table["what"], table["then"], table["now"], strict=True)
+    ]
+    return table.assign(then=[then for then, _ in pairs], now=[now for _, now in pairs])
 
 
 def _failure(table: pd.DataFrame, differ: Sequence[str], metric: str) -> str:

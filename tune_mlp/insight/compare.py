@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tune_mlp.errors import UsageError
+from tune_mlp.errors import UsageError, no_such_trial
 from tune_mlp.insight.leaders import AgainstTheWinner, against_the_winner, how_many_alike
 from tune_mlp.insight.paired import CONFIDENCE, around, differences, holm, wilson
 from tune_mlp.insight.picked import BOOTSTRAPS, corrected_score
@@ -43,7 +43,7 @@ def _chosen(results: Results, scores: SampleScores, trials: Sequence[int]) -> Sa
     there = {int(trial): place for place, trial in enumerate(scores.trials)}
     for trial in trials:
         if trial not in states:
-            raise UsageError(f"trial {trial}: the run has no such trial, its {len(states):,} are numbered from 0")
+            raise UsageError(no_such_trial(trial, states))
         if states[trial] in ("diverged", "failed"):
             raise UsageError(f"trial {trial}: it {states[trial]}, and so has nothing that can be compared")
         if trial not in there:
@@ -83,7 +83,13 @@ def _pairs(results: Results, scores: SampleScores) -> Answer:
         "If a trial was chosen because it looked best, compare without naming trials, which corrects for that.",
     )
     facts = {"metric": results.metric, "mode": results.mode, "trials": len(scores.trials)}
-    return Answer(_pairs_sentence(scores, rows), pd.DataFrame(rows), method, _about_the_metric(results, scores), facts)
+    return Answer(
+        _pairs_sentence(scores, rows),
+        pd.DataFrame(rows),
+        method,
+        (*results.outcomes.notes, *_about_the_metric(results, scores)),
+        facts,
+    )
 
 
 def _pairs_sentence(scores: SampleScores, rows: Sequence[dict[str, Any]]) -> str:
@@ -140,10 +146,10 @@ def _leaders(results: Results, scores: SampleScores, notes: tuple[str, ...], see
         told = how_many_alike(len(alike), others, f"the winner, trial {winner},")
         sentence = f"{told[0].upper()}{told[1:]}; its {scores.measure} is {figures}."
     pairs = len(scores.trials) * others // 2
+    times = f", p times {pairs:,} pairs of trials since the winner was picked" if pairs > 1 else ""
     method = (
-        f"{_test(scores)} of each trial against the winner on the same {scores.samples:,} validation samples, p times {pairs:,} pairs of "
-        "trials since the winner was picked.",
-        f"The expected score is that of the best trial of a bootstrap on the samples left out of it, the mean of {BOOTSTRAPS}.",
+        f"{_test(scores)} of each trial against the winner on the same {scores.samples:,} validation samples{times}.",
+        f"The expected score is that of the best trial of a bootstrap on the samples left out of it, the mean of {BOOTSTRAPS}, or the measured one if that is worse.",
     )
     return Answer(sentence, table, method if others else (), (*notes, *_about_the_metric(results, scores)), facts)
 
@@ -164,7 +170,7 @@ def _beside_the_winner(scores: SampleScores, beside: AgainstTheWinner) -> pd.Dat
             "low": low,
             "high": high,
             **_only("winner_only", [pd.NA, *found.only_first], scores),
-            **_only("trial_only", [pd.NA, *found.only_other], scores),
+            **_only("other_only", [pd.NA, *found.only_other], scores),
             "difference": [math.nan, *found.difference],
             "p": [math.nan, *beside.p],
             "verdict": [WINNER, *np.where(beside.told_apart, apart, ALIKE)],

@@ -61,5 +61,5 @@ def how_many_alike(alike: int, others: int, winner: str) -> str:
     if others == 1:
         return f"the other trial {'cannot' if alike else 'can'} be told from {winner} at 95 %"
     if alike == 0:
-        return f"all {others:,} other trials can be told from {winner} at 95 %"
+        return f"{'both' if others == 2 else f'all {others:,}'} other trials can be told from {winner} at 95 %"
     return f"{alike:,} of the {others:,} other trials can't be told from {winner} at 95 %"

@@ -19,6 +19,8 @@ def corrected_score(scores: SampleScores, seed: int, bootstraps: int = BOOTSTRAP
     """Return the score that is to be expected of the winner on new samples; NaN where there are too few samples to tell.
 
     Of trials that are equal on a bootstrap's samples any may be taken: the first in the ranking would bring its luck with it.
+    The corrected score is never better than the measured one of the winner, which is the first: being picked brings no bad luck, and
+    where the mean of the bootstraps is better, it is by their own chance.
     """
     generator = np.random.default_rng(seed)
     n = scores.samples
@@ -36,4 +38,7 @@ def corrected_score(scores: SampleScores, seed: int, bootstraps: int = BOOTSTRAP
         outside = np.einsum("ij,ij->i", scores.values[picked], left_out, dtype=np.float64)
         able = sizes > 0
         found.extend(scores.of(outside[able] / sizes[able]))
-    return float(np.mean(found)) if found else float("nan")
+    if not found:
+        return float("nan")
+    worse = min if scores.mode == "max" else max
+    return worse(float(np.mean(found)), float(scores.scores[0]))

@@ -73,8 +73,12 @@ def sample_scores(results: Results) -> tuple[SampleScores, tuple[str, ...]]:
     ranked = [int(trial) for trial in results.ranked["trial"]]
     there = [trial for trial in ranked if trial in outcomes]
     if not there:
-        ends = "no trial has ended with a finite metric" if not ranked else "none of its trials has left outcomes"
-        raise UsageError(f"{results.source}: nothing to compare: {ends}")
+        why = "none of its trials has left outcomes"
+        if not ranked:
+            why = "no trial has ended with a finite metric"
+        elif notes:
+            why += f"; {notes[0]}" + (f", and {len(notes) - 1:,} more" if len(notes) > 1 else "")
+        raise UsageError(f"{results.source}: nothing to compare: {why}")
     return _scores(results.metric, there, [outcomes[trial] for trial in there]), (*notes, *_missing(ranked, there))
 
 

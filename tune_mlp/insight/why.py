@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from tune_mlp.errors import UsageError
+from tune_mlp.errors import UsageError, no_such_trial
 from tune_mlp.insight.compared import Moment, ahead_of, moments
 from tune_mlp.records import EpochRecord, TrialState, better
-from tune_mlp.results.answer import Answer
+from tune_mlp.results.answer import Answer, counted, told_apart
 from tune_mlp.results.changes import changes_table
 from tune_mlp.results.journal import Event, Started, WorkerLost
 from tune_mlp.results.state import RunState, TrialSoFar
@@ -32,8 +32,7 @@ def why(events: Sequence[Event], number: int) -> Answer:
     started = state.started
     assert started is not None  # the reader refuses any other first line
     if number not in state.trials:
-        known = f"; it has {len(state.trials)}, from {min(state.trials)} to {max(state.trials)}" if state.trials else ""
-        raise UsageError(f"trial {number}: the run has no such trial{known}")
+        raise UsageError(no_such_trial(number, state.trials))
     trial = state.trials[number]
     changes = changes_table(events)
     rows = [_row(moment, started, changes[changes["trial"] == number]) for moment in moments(events, number)]
@@ -41,8 +40,8 @@ def why(events: Sequence[Event], number: int) -> Answer:
     return Answer(
         sentence=_end(state, started, trial, stop),
         table=pd.DataFrame(rows, columns=COLUMNS).astype({"donor": "Int64"}),
-        method=_method(state),
-        notes=(*_without_decisions(state, started, rows), *_losses(events, number), _parameters(trial)),
+        method=_method(state, started),
+        notes=(*_without_decisions(state, started, trial, rows), *_losses(events, number), _parameters(trial)),
         facts={
             "trial": number,
             "metric": started.metric,
@@ -116,7 +115,7 @@ def _against(moment: Moment, started: Started) -> str:
         return f"it had no finite {started.metric}"
     if decided.cutoff is None:
         return f"its {name} was {decided.value:.4g}, and there was nothing to compare it with"
-    value, cutoff = _apart(decided.value, decided.cutoff)
+    value, cutoff = told_apart(decided.value, decided.cutoff)
     if decided.value == decided.cutoff:
         how = f"was {cutoff}, just"
     else:
@@ -124,17 +123,19 @@ def _against(moment: Moment, started: Started) -> str:
     return f"its {name} {how} {CUTOFFS[decided.scheduler](moment)}"
 
 
+def _competed(moment: Moment) -> str:
+    return counted(moment.decided.competed, "trial")
+
+
 CUTOFFS = {
-    "asha": lambda moment: f"the cutoff among {moment.decided.competed} trials at that rung ({moment.decided.rung})",
+    "asha": lambda moment: f"the cutoff among {_competed(moment)} at that rung ({moment.decided.rung})",
     "median": lambda moment: (
-        f"the median of the means of {moment.decided.competed - 1} other trials ({moment.decided.rung})"
+        f"the median of the means of {counted(moment.decided.competed - 1, 'other trial')} ({moment.decided.rung})"
     ),
     "hyperband": lambda moment: (
-        f"the worst of the {moment.kept} that went on of {moment.decided.competed} trials ({moment.decided.rung})"
+        f"the worst of the {moment.kept} that went on of {_competed(moment)} ({moment.decided.rung})"
     ),
-    "pbt": lambda moment: (
-        f"the worst of {moment.decided.competed} trials that isn't to be replaced ({moment.decided.rung})"
-    ),
+    "pbt": lambda moment: f"the worst of {_competed(moment)} that isn't to be replaced ({moment.decided.rung})",
 }
 """What the cutoff of each scheduler is."""
 
@@ -206,16 +207,18 @@ def _place(records: Sequence[EpochRecord], record: EpochRecord) -> str:
     return f" in {', '.join(parts)}" if parts else ""
 
 
-def _without_decisions(state: RunState, started: Started, rows: Sequence[object]) -> tuple[str, ...]:
+def _without_decisions(state: RunState, started: Started, trial: TrialSoFar, rows: Sequence[object]) -> tuple[str, ...]:
     """Say why there is no decision to show, where there is none."""
     if rows:
         return ()
+    if not trial.epochs:
+        return ("The scheduler decided nothing on this trial, which trained no epoch and so came to no rung.",)
     if state.decisions:
         return ("The scheduler decided nothing on this trial, which came to no epoch at which it compares.",)
     if started.format == 1:
         return ("The journal is of format 1, which holds no decisions: with whom the trial was compared isn't known.",)
     return (
-        "The journal holds no decisions: the study's scheduler stops no trial (fifo), or an earlier version wrote it.",
+        "The journal holds no decisions: the study's scheduler stops no trial (fifo), or no trial came to a rung yet.",
     )
 
 
@@ -229,7 +232,9 @@ def _parameters(trial: TrialSoFar) -> str:
     return f"Its parameters: {', '.join(f'{name} {_plain(value)}' for name, value in trial.drawn.params.items())}."
 
 
-def _method(state: RunState) -> tuple[str, ...]:
+def _method(state: RunState, started: Started) -> tuple[str, ...]:
+    if not state.decisions and started.format == 1:
+        return ("Read from the journal.",)
     schedulers = dict.fromkeys(decided.scheduler for decided in state.decisions)
     rules = tuple(RULES[name] for name in schedulers if name in RULES)
     return (*rules, "Read from the journal, which holds each decision; `tune-mlp audit` derives them anew.")
@@ -242,14 +247,8 @@ def _listed(trials: Sequence[int]) -> str:
 
 
 def _epochs(count: int) -> str:
-    return f"{count} epoch" if count == 1 else f"{count} epochs"
+    return counted(count, "epoch")
 
 
 def _plain(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _apart(one: float, other: float) -> tuple[str, str]:
-    """Write two numbers with as many digits as tell them apart, four at least."""
-    texts = ((f"{one:.{digits}g}", f"{other:.{digits}g}") for digits in range(4, 18))
-    return next((pair for pair in texts if pair[0] != pair[1]), (f"{one:.4g}", f"{other:.4g}"))

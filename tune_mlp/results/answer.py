@@ -50,6 +50,17 @@ class Answer:
         return frame
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: `1 trial`, `2 trials`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def told_apart(one: float, other: float) -> tuple[str, str]:
+    """Write two numbers with as many digits as tell them apart, four at least."""
+    texts = ((f"{one:.{digits}g}", f"{other:.{digits}g}") for digits in range(4, 18))
+    return next((pair for pair in texts if pair[0] != pair[1]), (f"{one:.4g}", f"{other:.4g}"))
+
+
 def plain(value: Any) -> Any:
     """Return a value that strict JSON can hold."""
     if isinstance(value, Mapping):

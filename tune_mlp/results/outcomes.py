@@ -50,7 +50,7 @@ class OutcomesOfTrials(NamedTuple):
 
     trials: dict[int, Outcomes]
     notes: tuple[str, ...]
-    """A sentence for each line that couldn't be read."""
+    """A sentence for each line that couldn't be read, and for a file without a whole line."""
 
 
 def to_line(trial: int, outcomes: Outcomes) -> bytes:
@@ -101,7 +101,9 @@ def read_outcomes(path: Path) -> OutcomesOfTrials:
     found: dict[int, Outcomes] = {}
     notes: list[str] = []
     first: Outcomes | None = None
-    *lines, _cut_off = content.split(b"\n")
+    *lines, cut_off = content.split(b"\n")
+    if cut_off and not lines:
+        notes.append(f"{path} has no whole line: its first one is being written, was cut off or is damaged")
     for number, line in enumerate(lines, start=1):
         try:
             trial, outcomes = from_line(line)

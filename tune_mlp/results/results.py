@@ -15,7 +15,7 @@ import pandas as pd
 from tune_mlp.errors import DataError, RunFolderError, UsageError, did_you_mean, one_line
 from tune_mlp.records import BETTER, Mode
 from tune_mlp.regular_files import open_regular
-from tune_mlp.results.answer import Answer
+from tune_mlp.results.answer import Answer, counted
 from tune_mlp.results.changes import changes_table
 from tune_mlp.results.journal import Drawn, Event, Looked, Param, Started
 from tune_mlp.results.journal_reader import MOST_BYTES, read
@@ -53,6 +53,16 @@ class RunFiles(NamedTuple):
     """The run itself."""
 
 
+def _files_of(run: str | Path | ObjectStore) -> RunFiles:
+    where = find_run(run)
+    return RunFiles(copied(where) if isinstance(where, ObjectStore) else where, where)
+
+
+def read_events(run: str | Path | ObjectStore) -> list[Event]:
+    """Return the events of a run's journal, in their order. No other file of the run is read."""
+    return read(_files_of(run).path / "journal.jsonl")
+
+
 def _module(name: str) -> Any:
     """Import a module that stands above the results, or that takes a second to import, only where it is asked for."""
     return importlib.import_module(name)
@@ -88,8 +98,7 @@ class Results:
     @classmethod
     def load(cls, run: str | Path | ObjectStore) -> Self:
         """Load a run from its folder, its URI or its name under ./runs."""
-        where = find_run(run)
-        path = copied(where) if isinstance(where, ObjectStore) else where
+        path, where = files = _files_of(run)
         events = read(path / "journal.jsonl")
         started = events[0]
         assert isinstance(started, Started)
@@ -100,7 +109,7 @@ class Results:
             raise RunFolderError(f"{path / 'journal.jsonl'}: {error}") from None
         return cls(
             source=str(where),
-            files=RunFiles(path, where),
+            files=files,
             trials=trials,
             epochs=epochs,
             study=read_study(path / "study.yaml") if (path / "study.yaml").exists() else {},
@@ -207,7 +216,7 @@ class Results:
         states = ", ".join(
             f"{count} {state}" for state, count in self.trials["state"].value_counts().sort_index().items()
         )
-        text = f"{len(self.trials)} trials" + (f" ({states})" if states else "")
+        text = counted(len(self.trials), "trial") + (f" ({states})" if states else "")
         if (best := self.best) is not None:
             value = best[f"best_{self.metric}" if f"best_{self.metric}" in best.index else self.metric]
             text += f", best {self.metric} {value:.6g} in trial {best['trial']}"
@@ -254,9 +263,11 @@ class Results:
         couldn't be read."""
         path = self.path / OUTCOMES
         if not path.exists():
+            why = "no trial has ended, or an earlier version of tune-mlp wrote it"
+            if (states := set(self.trials["state"])) and states <= {"diverged", "failed"}:
+                why = f"its trials {' or '.join(sorted(states))}, so none can be compared"
             raise RunFolderError(
-                f"{self.source} has no {OUTCOMES}, which says which samples each trial got right: no trial has ended, or an "
-                "earlier version of tune-mlp wrote it"
+                f"{self.source} has no {OUTCOMES}, which says which samples each trial got right: {why}"
             )
         found = read_outcomes(path)
         # A state can be ahead of the journal, and population-based training takes a trial's history away.

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from tune_mlp.console.board import Display
 from tune_mlp.console.terminal import say_error
-from tune_mlp.errors import ENDING, Interrupted, RunFolderError, StorageError, UsageError
+from tune_mlp.errors import ENDING, Interrupted, RunFolderError, StorageError, UsageError, no_such_trial
 from tune_mlp.records import spread
 from tune_mlp.regular_files import read_regular
 from tune_mlp.results.followups import followup_folder
@@ -91,7 +91,7 @@ class FollowedRun:
     def why_not(self, trial: int) -> str:
         """Say why a trial's training can't be repeated from its beginning; empty where it can."""
         if trial not in self.results.params:
-            return f"{self.results.where}: has no trial {trial}"
+            return no_such_trial(trial, self.results.params)
         for event in self.events:
             if isinstance(event, Decided) and event.trial == trial and event.decision == "exploit":
                 return (

@@ -8,17 +8,30 @@ from pathlib import Path
 import pandas as pd
 
 from tune_mlp.errors import RunFolderError
-from tune_mlp.results.answer import Answer
+from tune_mlp.results.answer import Answer, counted
 from tune_mlp.results.journal import Decided, Event, Resumed, Started, Tested
 from tune_mlp.results.results import Results
 from tune_mlp.results.state import RunState
 from tune_mlp.runs.manifest import Manifest, check_same_study
 from tune_mlp.study.study import BoundStudy, Study
-from tune_mlp.tuning.claims import MODEL, wrong_cells, wrong_draws, wrong_ends, wrong_model, wrong_winners
+from tune_mlp.tuning.claims import (
+    MODEL,
+    files_of_the_end,
+    wrong_cells,
+    wrong_draws,
+    wrong_ends,
+    wrong_model,
+    wrong_winners,
+)
 from tune_mlp.tuning.differences import Difference
 from tune_mlp.tuning.driven_again import Derived, derive_decisions
-from tune_mlp.tuning.search_loop import quiet_ray
+from tune_mlp.tuning.ray_compat.patching import quiet_ray
 
+NEEDED = {
+    "study.yaml": "the study that the run is of",
+    "run.json": "what it says of the run: whether its study was changed, and how it ended",
+}
+"""The files beside the journal that an audit needs, and what each is needed for."""
 METHOD = (
     "The study's own scheduler was told the journal's results again, in their order, and each decision was compared with the",
     "journal's; draws were made anew from the seed, and ends, winner, model and tables worked out from the journal.",
@@ -35,9 +48,15 @@ def audit(results: Results) -> Answer:
     rows = list(_checks(results, study, state, events, derived))
     decisions, trials = len(state.decisions), len(state.trials)
     first = next((row for row in rows if row["differ"]), None)
-    follow = f"All {decisions} decisions on {trials} trials follow from the journal."
+    said = f"all that is said of {counted(trials, 'trial')} follows from the journal."
     if study.scheduler.fifo:
-        follow = f"The scheduler (fifo) stops no trial; all that is said of {trials} trials follows from the journal."
+        follow = f"The scheduler (fifo) stops no trial; {said}"
+    elif decisions == 0:
+        follow = f"The scheduler decided nothing; {said}"
+    elif decisions == 1:
+        follow = f"The one decision on {counted(trials, 'trial')} follows from the journal."
+    else:
+        follow = f"All {decisions} decisions on {counted(trials, 'trial')} follow from the journal."
     return Answer(
         sentence=follow if first is None else str(first["first"]),
         table=pd.DataFrame(rows),
@@ -63,6 +82,10 @@ def _checks(
     yield _row("winner", tested, list(wrong_winners(study, events)), "")
     yield _row("model", int((results.path / MODEL).is_file()), list(wrong_model(results, state)), "")
     yield _row("tables", len(results.trials) + len(results.epochs), list(wrong_cells(results)), "")
+    files = files_of_the_end(results, state)
+    gone = [name for name in files if not (results.path / name).is_file()]
+    first = _gone(gone, str(results.manifest.get("state"))) if gone else ""
+    yield {"check": "files", "compared": len(files), "differ": len(gone), "first": first}
 
 
 def _row(check: str, compared: int, wrong: list[Difference], who: str) -> dict[str, object]:
@@ -72,6 +95,12 @@ def _row(check: str, compared: int, wrong: list[Difference], who: str) -> dict[s
         "differ": len(wrong),
         "first": _said(wrong[0], who) if wrong else "",
     }
+
+
+def _gone(files: list[str], state: str) -> str:
+    which = f"a{'n' if state == 'interrupted' else ''} {state} run has"
+    count = f"One file that {which} isn't there" if len(files) == 1 else f"{len(files)} files that {which} aren't there"
+    return f"{count}: {', '.join(files)}."
 
 
 def _said(wrong: Difference, who: str) -> str:
@@ -84,9 +113,9 @@ def _study(path: Path, events: list[Event]) -> tuple[BoundStudy, Manifest]:
     """Return a run's study and manifest; refuse a run whose decisions can't be derived."""
     started = events[0]
     assert isinstance(started, Started)  # the reader refuses any other first line
-    for name in ("study.yaml", "run.json"):
+    for name, needed in NEEDED.items():
         if not (path / name).is_file():
-            raise RunFolderError(f"{path / name} isn't there: an audit needs the study that the run is of")
+            raise RunFolderError(f"{path / name} isn't there: an audit needs {needed}")
     manifest = Manifest.load(path)
     check_same_study(manifest)
     study = Study.load(path / "study.yaml").bound(started.task)

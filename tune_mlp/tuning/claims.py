@@ -12,6 +12,7 @@ import pandas as pd
 from tune_mlp.errors import RunFolderError
 from tune_mlp.records import TrialState
 from tune_mlp.results.journal import Drawn, Event, Tested
+from tune_mlp.results.outside_tables import read_table
 from tune_mlp.results.results import Results
 from tune_mlp.results.state import RunState, TrialSoFar
 from tune_mlp.seeds import trial_seed
@@ -22,6 +23,9 @@ from tune_mlp.tuning.differences import Difference
 
 KEYS = ["trial", "epoch", "repeat", "fold"]
 MODEL = "best/trial.json"
+TABLES = ("trials.csv", "trials.parquet", "epochs.parquet")
+ENDED = ("finished", "interrupted")
+"""The states of a run whose tables were written."""
 
 
 def wrong_draws(study: BoundStudy, events: Sequence[Event]) -> Iterator[Difference]:
@@ -115,14 +119,21 @@ def wrong_model(results: Results, state: RunState) -> Iterator[Difference]:
             yield Difference(trial, epoch, f"{name} {derived[name]}", f"best/ says {name} {value}")
 
 
+def files_of_the_end(results: Results, state: RunState) -> list[str]:
+    """Return the files that a run has once it has ended: its tables, and the winner's model where it has finished with one."""
+    ended = results.manifest.get("state")
+    has_model = ended == "finished" and state.leader is not None
+    return [*(TABLES if ended in ENDED else ()), *(("best/model.pt", MODEL) if has_model else ())]
+
+
 def wrong_cells(results: Results) -> Iterator[Difference]:
     """Yield the first cell of each table in which its file says otherwise than the journal. A run under way has no tables yet."""
-    if results.manifest.get("state") not in ("finished", "interrupted"):
+    if results.manifest.get("state") not in ENDED:
         return
     for name, table in (("trials", results.trials), ("epochs", results.epochs)):
         file = results.path / f"{name}.parquet"
         if file.exists():
-            yield from _first_wrong_cell(file.name, table, pd.read_parquet(file))
+            yield from _first_wrong_cell(file.name, table, read_table(file).reset_index(drop=True))
 
 
 def _first_wrong_cell(file: str, derived: pd.DataFrame, written: pd.DataFrame) -> Iterator[Difference]:

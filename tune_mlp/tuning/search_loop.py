@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tune_mlp.console.board import NEVER_BEST, Board, Display
@@ -25,7 +24,7 @@ from tune_mlp.study.study import BoundStudy
 from tune_mlp.tuning.cluster import SLOT, Cluster
 from tune_mlp.tuning.preparation import PreparedStudy
 from tune_mlp.tuning.ray_compat.head_watch import RayLost, watched_head
-from tune_mlp.tuning.ray_compat.patching import environment
+from tune_mlp.tuning.ray_compat.patching import environment, quiet_ray
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """The errors of a disk that takes no more."""
@@ -226,18 +225,6 @@ def _from_ray(error: Exception) -> RunError:
             return StorageError(f"{inner.filename or CHECKPOINTS} can't be written: {inner.strerror}")
         inner = inner.__cause__ or inner.__context__
     return RunError(f"Ray Tune ended with an error: {one_line(error, 300)}")
-
-
-@contextlib.contextmanager
-def quiet_ray() -> Iterator[None]:
-    """Silence the logs of Ray Tune and Optuna. The table and the exit status say what a user must know."""
-    levels = {name: logging.getLogger(name).level for name in ("ray", "optuna")}
-    logging.getLogger("ray").setLevel(logging.CRITICAL)  # the searcher sets Optuna's
-    try:
-        yield
-    finally:
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
 
 
 def test_winner(run: OpenRun, display: Display) -> None:

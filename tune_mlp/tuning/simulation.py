@@ -12,6 +12,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from tune_mlp.study.study import BoundStudy
+from tune_mlp.tuning.ray_compat.patching import quiet_ray
 from tune_mlp.tuning.schedulers import make_scheduler, milestones
 from tune_mlp.tuning.trainable import PATIENT_SECONDS
 
@@ -84,6 +85,7 @@ class SimulatedController:
         self._scheduler.on_trial_remove(self, trial)
 
 
+@quiet_ray()
 def simulate(study: BoundStudy, costs: Sequence[Cost], slots: int, score: Callable[[int, int], float]) -> Simulation:
     """Simulate a study with these costs; draws start in order, as slots become free. Population-based training ends no trial
     early, and the changes that it makes are not simulated."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -32,3 +33,15 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
     finally:
         for name in added:
             os.environ.pop(name, None)
+
+
+@contextlib.contextmanager
+def quiet_ray() -> Iterator[None]:
+    """Silence the logs of Ray Tune and Optuna. The table and the exit status say what a user must know."""
+    levels = {name: logging.getLogger(name).level for name in ("ray", "optuna")}
+    logging.getLogger("ray").setLevel(logging.CRITICAL)  # the searcher sets Optuna's
+    try:
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
