@@ -120,7 +120,7 @@ def test_what_is_trained_is_kept_and_a_larger_share_adds_to_it(run: Path, monkey
 
 def test_an_interrupted_sample_goes_on(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ray = InProcess()
-    ray.results_left = 3
+    ray.results_left = 1
     ray.use(monkeypatch)
     with pytest.raises(DriverLost):
         answered(run)
