@@ -18,6 +18,7 @@ from tune_mlp.insight.more_search import more_trials
 from tune_mlp.records import TrialState
 from tune_mlp.results.answer import Answer
 from tune_mlp.results.results import Results
+from tune_mlp.results.tables import score_column
 
 Floats = NDArray[np.float64]
 
@@ -156,7 +157,7 @@ def _more_epochs(results: Results) -> list[Change]:
     if len(rises) < 3 or at_end < len(rises) - 1:
         return []
     mean, error = float(np.mean(rises)), float(np.std(rises, ddof=1) / len(rises) ** 0.5)
-    scores = results.ranked[f"best_{results.metric}" if f"best_{results.metric}" in results.ranked else results.metric]
+    scores = results.ranked[score_column(results.trials, results.metric)]
     spread = abs(float(scores.iloc[0] - scores.iloc[int(GOOD * (len(scores) - 1))]))
     if mean <= 2 * error or mean <= LEAST_RISE * spread:
         return []

@@ -16,7 +16,7 @@ from tune_mlp.records import Mode, TrialState
 from tune_mlp.results.answer import Answer
 from tune_mlp.results.followups import load_followup
 from tune_mlp.results.results import Results
-from tune_mlp.results.tables import TEXT
+from tune_mlp.results.tables import TEXT, score_column
 
 CONFIRM = "confirm"
 """The name of the follow-up."""
@@ -103,7 +103,7 @@ def confirmed(results: Results, trials: Sequence[int] | None = None, seeds: Sequ
     nets = followup.trials
     # No scheduler stops a net here: one that is "stopped" was interrupted, or is still under way.
     finished = nets["state"] == TrialState.FINISHED.value
-    column = f"best_{results.metric}" if f"best_{results.metric}" in nets.columns else results.metric
+    column = score_column(nets, results.metric)
     value = nets[column].where(finished)
     ended = pd.DataFrame({"trial": nets["again"].astype("int64"), "seed": nets["seed"], "value": value})[
         nets["state"] != TrialState.STOPPED.value

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tune_mlp.insight.recorded_curves import curve_table, epochs_of
 from tune_mlp.records import TrialState
 from tune_mlp.results.results import Results
+from tune_mlp.results.tables import score_column
 
 Floats = NDArray[np.float64]
 
@@ -35,7 +37,7 @@ def responses(results: Results) -> Responses:
     the trials that were good anyway would be compared. A table without epochs counts as it is.
     """
     sign = 1.0 if results.mode == "max" else -1.0
-    column = f"best_{results.metric}" if f"best_{results.metric}" in results.trials.columns else results.metric
+    column = score_column(results.trials, results.metric)
     states = results.trials["state"].to_numpy()
     numbers = results.trials["trial"].to_numpy(np.int64)
     scores = sign * pd.to_numeric(results.trials[column], errors="coerce").to_numpy(np.float64, na_value=np.nan)
@@ -44,23 +46,17 @@ def responses(results: Results) -> Responses:
     stopped = scored & (states == TrialState.STOPPED)
     carried = 0
     if stopped.any() and not results.epochs.empty:
-        rises = _rises(_curves(results, sign))
-        epochs = results.trials["epochs"].to_numpy(np.int64)
-        scores = scores + np.where(stopped, [rises.get(int(epoch), 0.0) for epoch in epochs], 0.0)
+        last = results.trials["epochs"].to_numpy(np.int64)
+        scores = scores + np.where(stopped, _rises(results)[last - 1], 0.0)
         carried = int(stopped.sum())
     kept = scored | (without & scored.any())
     scores = np.where(without, scores[scored].min() if scored.any() else 0.0, scores)
     return Responses(numbers[kept], scores[kept], without[kept], carried)
 
 
-def _curves(results: Results, sign: float) -> pd.DataFrame:
-    """Return the best score so far by epoch (rows) and trial (columns); it is missing after a trial's last epoch."""
-    mean = results.epochs.groupby(["epoch", "trial"])[results.metric].mean().unstack("trial")
-    return (sign * mean).cummax().where(mean.notna())
-
-
-def _rises(curves: pd.DataFrame) -> dict[int, float]:
+def _rises(results: Results) -> Floats:
     """Return for each epoch how much the trials that went on from it gained until the end, summed from epoch to epoch."""
-    steps = (curves.shift(-1) - curves).median(axis="columns").fillna(0.0)
-    ahead = steps[::-1].cumsum()[::-1]
-    return {int(epoch): float(rise) for epoch, rise in ahead.items() if isinstance(epoch, int)}
+    values = curve_table(results, epochs_of(results))
+    best = pd.DataFrame(np.where(np.isnan(values), np.nan, np.fmax.accumulate(values, axis=1)))
+    steps = (best.shift(-1, axis="columns") - best).median().fillna(0.0).to_numpy()
+    return np.asarray(np.cumsum(steps[::-1])[::-1])

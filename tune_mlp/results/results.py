@@ -24,7 +24,7 @@ from tune_mlp.results.run_cache import copied
 from tune_mlp.results.run_files import read_manifest, read_study
 from tune_mlp.results.state import RunState
 from tune_mlp.results.storage import ObjectStore, location
-from tune_mlp.results.tables import rank, tables_of
+from tune_mlp.results.tables import rank, score_column, tables_of
 
 RUNS = Path("runs")
 """Where a run is looked up by its name."""
@@ -218,7 +218,7 @@ class Results:
         )
         text = counted(len(self.trials), "trial") + (f" ({states})" if states else "")
         if (best := self.best) is not None:
-            value = best[f"best_{self.metric}" if f"best_{self.metric}" in best.index else self.metric]
+            value = best[score_column(self.trials, self.metric)]
             text += f", best {self.metric} {value:.6g} in trial {best['trial']}"
         if self.stand_in_for:
             text += f"; {self.trials.attrs['dataset']} stood in for {self.stand_in_for}"

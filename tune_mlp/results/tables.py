@@ -211,6 +211,11 @@ def _text(value: str) -> str:
     return value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def score_column(trials: pd.DataFrame, metric: str) -> str:
+    """Return the column that trials are judged by: that of their best epoch, or the metric's own in a table that has no such one."""
+    return f"best_{metric}" if f"best_{metric}" in trials.columns else metric
+
+
 def rank(trials: pd.DataFrame, metric: str, mode: Mode) -> pd.DataFrame:
     """Return the trials that may be best, best first, each judged by its best epoch. Of equal metrics the lower validation loss
     is better, then the smaller net, then the lower number."""
@@ -219,7 +224,7 @@ def rank(trials: pd.DataFrame, metric: str, mode: Mode) -> pd.DataFrame:
     known = [name for name in trials.columns if name in names or not ours]
     if metric not in known:
         raise UsageError(f"no metric {metric!r} to rank the trials by{did_you_mean(metric, known)}")
-    column = f"best_{metric}" if f"best_{metric}" in trials.columns else metric
+    column = score_column(trials, metric)
     able: pd.DataFrame = trials[trials["state"].isin([state.value for state in RANKED]) & np.isfinite(trials[column])]
     # A table from elsewhere may lack a column, and then equals go by the next one.
     ties = [name for name in ("best_val_loss", "weights", "trial") if name != column and name in trials.columns]
