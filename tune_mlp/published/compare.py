@@ -15,7 +15,7 @@ from tune_mlp.errors import RunError
 from tune_mlp.published.experiments import Claim, Falls, Gradients, Less, Order, Rows, Value
 from tune_mlp.published.figures import (
     SLACK,
-    Figure,
+    Measurement,
     Tables,
     check_column,
     distance,
@@ -88,16 +88,16 @@ def value(claim: Claim, how: Value, results: Tables) -> list[Comparison]:
     return [replace(_line(claim.claim, how.column, picked, claim.published), met=met, allowed=allowed)]
 
 
-PICKS: dict[str, Callable[[list[Figure]], Figure]] = {
+PICKS: dict[str, Callable[[list[Measurement]], Measurement]] = {
     "best": lambda figures: figures[0],
     "max": lambda figures: max(_known(figures), key=lambda one: one.number),
     "min": lambda figures: min(_known(figures), key=lambda one: one.number),
-    "mean": lambda figures: Figure(float(np.mean([one.number for one in figures]))),
+    "mean": lambda figures: Measurement(float(np.mean([one.number for one in figures]))),
 }
 """The ways to make one figure of several trials' figures, which are ordered from the best trial on."""
 
 
-def _known(figures: list[Figure]) -> list[Figure]:
+def _known(figures: list[Measurement]) -> list[Measurement]:
     return [one for one in figures if not math.isnan(one.number)] or figures[:1]
 
 
@@ -109,7 +109,7 @@ def rows(claim: Claim, how: Rows, results: Tables) -> list[Comparison]:
     mean = float(np.mean([abs(line.our_number - line.published_number) for line in found]))
     met, allowed = _judged(claim, mean)
     label = f"{claim.claim}: mean absolute difference of {len(found)}"
-    last = _line(label, how.column, Figure(mean), claim.published)
+    last = _line(label, how.column, Measurement(mean), claim.published)
     return [*found, replace(last, ours=distance(how.column, mean), difference="", met=met, allowed=allowed)]
 
 
@@ -216,7 +216,7 @@ MEASURES: dict[str, Callable[[Claim, Any, Any], list[Comparison]]] = {
 }
 
 
-def _line(label: str, column: str, figure: Figure, published: float | str | None) -> Comparison:
+def _line(label: str, column: str, figure: Measurement, published: float | str | None) -> Comparison:
     number = published if isinstance(published, float) else math.nan
     return Comparison(
         label,

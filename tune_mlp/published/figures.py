@@ -39,7 +39,7 @@ class Tables(Protocol):
 
 
 @dataclass(frozen=True)
-class Figure:
+class Measurement:
     """A number, with its standard deviation where it is the mean of several seeds."""
 
     number: float
@@ -104,7 +104,7 @@ def said(where: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={text_of(wanted)}" for name, wanted in where.items()) or "the best trial"
 
 
-def figure_of(results: Tables, where: Mapping[str, Any], column: str, epoch: int | None) -> Figure:
+def figure_of(results: Tables, where: Mapping[str, Any], column: str, epoch: int | None) -> Measurement:
     """Return the figure of the best trial with these parameters."""
     row = matching(results, where).iloc[0]
     found = figure(results, row, column, epoch)
@@ -113,21 +113,21 @@ def figure_of(results: Tables, where: Mapping[str, Any], column: str, epoch: int
     return found
 
 
-def figure(results: Tables, row: pd.Series[Any], column: str, epoch: int | None) -> Figure:
+def figure(results: Tables, row: pd.Series[Any], column: str, epoch: int | None) -> Measurement:
     """Return a trial's figure. It is NaN where the trial has none, for example because it diverged."""
     own = results.epochs[results.epochs["trial"] == row["trial"]]
     seeds = own["repeat"].nunique() if "repeat" in own.columns else 0
     if epoch is None:
         check_column(results.trials, column)
-        return Figure(_number(row[column], column), _number(row.get(f"{column}_std", math.nan), column), seeds)
+        return Measurement(_number(row[column], column), _number(row.get(f"{column}_std", math.nan), column), seeds)
     check_column(own, column)
     then = own[own["epoch"] == epoch]
     if then.empty:
         if row["state"] not in RANKED:
-            return Figure(math.nan)
+            return Measurement(math.nan)
         raise MissingRow(f"trial {row['trial']} has no epoch {epoch}: it ended after {row['epochs']}")
     std = float(then.groupby("repeat")[column].mean().std()) if seeds > 1 else math.nan
-    return Figure(float(then[column].mean(skipna=False)), std, seeds)
+    return Measurement(float(then[column].mean(skipna=False)), std, seeds)
 
 
 def _number(cell: Any, column: str) -> float:

@@ -296,6 +296,11 @@ class Results:
         frame: pd.DataFrame = importlib.import_module("tune_mlp.followup.regret").regret_frame(self)
         return frame
 
+    @property
+    def plot(self) -> Any:
+        """The charts of the search: `results.plot.importance()` is an Altair chart, which notebooks show by themselves."""
+        return _module("tune_mlp.charts.plots").Plots(self)
+
     @cached_property
     def steps(self) -> pd.DataFrame:
         """A row a step with its loss, of the trials whose steps the study kept; see its `step_losses`."""

@@ -1,0 +1,60 @@
+"""A figure: a chart or pictures, with what they show in a sentence, how to read them, and the rows that were drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from textwrap import wrap
+from typing import Any, cast
+
+import altair as alt
+import pandas as pd
+
+from tune_mlp.charts.theme import config
+
+alt.data_transformers.disable_max_rows()  # charts aggregate by themselves; Altair would refuse 5,000 rows
+
+Chart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.HConcatChart | alt.VConcatChart | alt.ConcatChart
+
+
+@dataclass(frozen=True)
+class Image:
+    """A picture that is no chart, such as a digit or a matrix of weights."""
+
+    png: bytes
+    alt: str
+    """What it shows, for those who can't see it."""
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a report. It has a chart or images."""
+
+    name: str
+    """Its name in Python and in files, such as `learning_curves`."""
+    title: str
+    finding: str
+    """What this figure shows of this run, in one sentence."""
+    caption: str
+    """How to read it: what the marks and axes are."""
+    data: pd.DataFrame
+    """The rows that were drawn."""
+    chart: Chart | None = None
+    images: tuple[Image, ...] = ()
+    trials: tuple[int, ...] = ()
+    """The trials that the finding's numbers come from; empty means all of them."""
+    notes: tuple[str, ...] = field(default=())
+    """What a reader must know, such as how many trials were left out."""
+
+    def specification(self) -> dict[str, Any]:
+        """Return the chart as a Vega-Lite specification without colours; a page adds the configuration of a look."""
+        assert self.chart is not None
+        found = self.chart.to_dict()
+        found.pop("config", None)
+        return found
+
+    def themed(self, look: str = "light") -> Chart:
+        """Return the chart with its title and colours, as it stands alone in a notebook or a file."""
+        assert self.chart is not None
+        title = alt.TitleParams(self.title, subtitle=wrap(self.finding, 90))
+        return cast("Chart", self.chart.properties(title=title).configure(**config(look)))

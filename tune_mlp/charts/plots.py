@@ -1,0 +1,30 @@
+"""The charts of a search in Python: `results.plot.importance()` is an Altair chart, which notebooks show by themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tune_mlp.charts.figure import Chart
+from tune_mlp.charts.search_figures import search_figure
+from tune_mlp.charts.theme import LOOKS
+from tune_mlp.errors import UsageError, did_you_mean
+from tune_mlp.results.results import Results
+
+
+@dataclass(frozen=True)
+class Plots:
+    """The charts of a search. Each method returns an Altair chart; `chart.save("name.png")` writes PNG, SVG, PDF or HTML."""
+
+    results: Results
+
+    def importance(self, look: str = "light") -> Chart:
+        """Draw which parameters matter, with intervals and the verdict against placebos."""
+        return self._drawn("importance", look)
+
+    def _drawn(self, name: str, look: str) -> Chart:
+        if look not in LOOKS:
+            raise UsageError(f"no look {look!r:.40}{did_you_mean(look, LOOKS)}")
+        figure = search_figure(self.results, name)
+        if figure.chart is None:
+            raise UsageError(figure.finding)
+        return figure.themed(look)
