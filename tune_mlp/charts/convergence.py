@@ -28,7 +28,7 @@ def convergence(frame: pd.DataFrame) -> Chart:
     )
     tooltip = [alt.Tooltip(name) for name in ("parameter:N", "group:N", "share:N", "epochs:Q", "reached:Q", "trials:Q")]
     some = rows[rows["epochs"].notna()]
-    color = alt.Color("share:O", title="of the best score", legend=alt.Legend(orient="top"))
+    color = alt.Color("share:O", title=frame.attrs["how"], legend=alt.Legend(orient="top"))
     span = (
         alt.Chart(some)
         .mark_rule(style=MUTED, strokeWidth=2, opacity=0.5)

@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from tune_mlp.charts.figure import Chart
-from tune_mlp.charts.theme import LABEL
+from tune_mlp.charts.theme import LABEL, WIDTH
 
 # The place in the list of categories is the colour, as in charts/endings.py; "went on" is the light blue.
 PLACES = ["finished", "(marked)", "running", "diverged", "failed", "went on", "stopped"]
@@ -42,4 +42,4 @@ def rungs(frame: pd.DataFrame) -> Chart:
         .mark_text(style=LABEL, dy=-8)
         .encode(x=alt.X("epochs:N", sort=bars), y="trials:Q", text=alt.Text("trials:Q", format=","))
     )
-    return alt.layer(stack, said)
+    return alt.layer(stack, said).properties(width=WIDTH)

@@ -63,8 +63,8 @@ SEARCH_FIGURES: dict[str, SearchFigure] = {
         "The workers' timeline",
         workers_rows,
         workers,
-        "A bar is the time in which a trial trained, with the trial's number where there is room; the lanes of a node are the "
-        "trials that it trained at once.",
+        "A bar is the time in which a trial trained, with the trial's number where there is room; a node has as many "
+        "workers as trials that it trained at once.",
     ),
     "convergence": SearchFigure(
         "Epochs to come near the best",

@@ -49,7 +49,11 @@ def convergence(results: Results) -> Answer:
     notes = (f"90, 95 and 97 % {how} are {said[0]}, {said[1]} and {said[2]}.",)
     changed = ("Population-based training changed settings on the way: a trial counts by those that it had last.",)
     notes += changed * (len(results.changes) > 0)
-    return Answer(_sentence(results, table, first, how), table, METHOD, notes, {"most": int(curves["epoch"].max())})
+    facts = {
+        "most": int(curves["epoch"].max()),
+        "how": "of the best score" if _of_the_best(results, top) else "of the way to it",
+    }
+    return Answer(_sentence(table, first, how), table, METHOD, notes, facts)
 
 
 def _of_the_best(results: Results, top: float) -> bool:
@@ -76,7 +80,7 @@ def _rows(grouping: Grouping, took: dict[float, np.ndarray]) -> list[tuple[str, 
     return rows
 
 
-def _sentence(results: Results, table: pd.DataFrame, first: np.ndarray, how: str) -> str:
+def _sentence(table: pd.DataFrame, first: np.ndarray, how: str) -> str:
     reached = first[np.isfinite(first)]
     said = f"{len(reached)} of {counted(len(first), 'trial')} reached 90 % {how}"
     said += f", in {counted_epochs(float(np.median(reached)))} at the median" if len(reached) else ""

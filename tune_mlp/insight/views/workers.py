@@ -63,9 +63,11 @@ def workers(results: Results) -> Answer:
     )
     count, nodes = len(names), table["node"].nunique()
     busy = float((table["end"] - table["start"]).sum() / ((whole - zero) * count)) if whole > zero else 1.0
+    longest = table.assign(took=table["end"] - table["start"]).groupby("trial")["took"].sum()
     sentence = (
-        f"Up to {counted(count, 'trial')} trained at once on {counted(nodes, 'node')}, which was busy {min(busy, 1):.0%} of the "
-        f"{_seconds(whole - zero)} from the first epoch's start to the last one's end."
+        f"{counted(count, 'worker')} on {counted(nodes, 'node')} {'were' if count > 1 else 'was'} busy {100 * min(busy, 1):.0f} % of the "
+        f"{_seconds(whole - zero)} from the first epoch's start to the last one's end; trial {longest.idxmax()} took longest, "
+        f"{_seconds(longest.max())}."
     )
     order = list(dict.fromkeys(names[key] for key in sorted(names)))
     if len(table) > MOST or count > LANES:
