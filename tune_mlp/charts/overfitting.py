@@ -26,7 +26,7 @@ def overfitting(frame: pd.DataFrame) -> Chart:
     trials = trials[trials["row"].notna()]
     y = group_axis((group["parameter"], group["group"]) for group in facts["groups"])
     scale = score_scale(facts["axis"])
-    x = alt.X("gap:Q", title=f"{facts['gap']}, in the best epoch", scale=scale)
+    x = alt.X("gap:Q", title=f"{facts['gap']}, in the best epoch", scale=scale, axis=alt.Axis(tickCount=8))
     tooltip = [alt.Tooltip(name) for name in ("trial:N", "gap:Q", "score:Q", "state:N", "settings:N")]
     points = alt.Chart(trials).transform_flatten(["row"]).encode(x=x, y=y, tooltip=tooltip)
     medians = pd.DataFrame(facts["groups"])

@@ -35,7 +35,7 @@ def workers(frame: pd.DataFrame) -> Chart:
         shade = alt.Opacity(
             "busy:Q", scale=alt.Scale(domain=[0, 1], range=[0.1, 1]), title="busy", legend=alt.Legend(format="%")
         )
-        bars = base.mark_bar(style=ACCENT, stroke=None, cornerRadius=0).encode(
+        bars = base.mark_bar(style=ACCENT, stroke=None, cornerRadiusEnd=0).encode(
             opacity=shade, tooltip=["lane:N", "busy:Q"]
         )
         return bars.properties(height=height).add_params(MARKED)

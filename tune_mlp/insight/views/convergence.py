@@ -12,9 +12,11 @@ from tune_mlp.results.results import Results
 
 SHARES = (0.9, 0.95, 0.97)
 COLUMNS = ("parameter", "group", "share", "trials", "reached", "epochs")
+BINS = 50
+"""The largest number of places at which the epochs of single trials are counted."""
 METHOD = (
-    "`epochs` is the median over the trials of a group that reached the share; a trial that was stopped before counts as "
-    "one that didn't reach it.",
+    "`epochs` is the median over all trials of a group. A trial that didn't reach the share, also one that was stopped before, "
+    "counts as later than all others: where more than half of a group didn't reach it, there is no median.",
 )
 
 
@@ -52,6 +54,7 @@ def convergence(results: Results) -> Answer:
     facts = {
         "most": int(curves["epoch"].max()),
         "how": "of the best score" if _of_the_best(results, top) else "of the way to it",
+        "counts": [row for grouping in groups for row in _counts(grouping, first, int(curves["epoch"].max()))],
     }
     return Answer(_sentence(table, first, how), table, METHOD, notes, facts)
 
@@ -74,9 +77,28 @@ def _rows(grouping: Grouping, took: dict[float, np.ndarray]) -> list[tuple[str, 
     for place, name in enumerate(grouping.names):
         own = grouping.of == place
         for share, epochs in took.items():
-            known = epochs[own][np.isfinite(epochs[own])]
-            median = float(np.median(known)) if len(known) else np.nan
-            rows.append((grouping.parameter, name, share, int(own.sum()), len(known), median))
+            found = np.where(np.isnan(epochs[own]), np.inf, epochs[own])
+            median = float(
+                np.quantile(found, 0.5, method="inverted_cdf")
+            )  # never the mean of two, one of which may be infinite
+            reached = int(np.isfinite(found).sum())
+            rows.append(
+                (grouping.parameter, name, share, len(found), reached, median if np.isfinite(median) else np.nan)
+            )
+    return rows
+
+
+def _counts(grouping: Grouping, first: np.ndarray, most: int) -> list[dict[str, object]]:
+    """Return how many trials of each group reached the first share in which epoch."""
+    width = -(-most // BINS)
+    rows: list[dict[str, object]] = []
+    for place, name in enumerate(grouping.names):
+        found = first[(grouping.of == place) & np.isfinite(first)]
+        epochs, trials = np.unique(np.ceil(found / width) * width, return_counts=True)
+        rows += [
+            {"parameter": grouping.parameter, "group": name, "epoch": int(epoch), "trials": int(count)}
+            for epoch, count in zip(epochs, trials, strict=True)
+        ]
     return rows
 
 
@@ -88,6 +110,8 @@ def _sentence(table: pd.DataFrame, first: np.ndarray, how: str) -> str:
     rows = rows.assign(part=rows["reached"] / rows["trials"], late=rows["epochs"].fillna(np.inf))
     rows = rows.sort_values(["part", "late"], ascending=[False, True], kind="stable")
     good, bad = rows.iloc[0], rows.iloc[-1]
+    if (good["part"], good["late"]) == (bad["part"], bad["late"]):
+        return f"{said}; no parameter parts the trials by it."
     return (
         f"{said}; it differs most by {good['parameter']}: {good['reached']} of {good['trials']} did with {good['group']}, "
         f"and {bad['reached']} of {bad['trials']} with {bad['group']}."

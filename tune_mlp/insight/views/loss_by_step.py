@@ -63,9 +63,9 @@ def _bins(epochs: np.ndarray, losses: np.ndarray) -> pd.DataFrame:
 
 def _sentence(trial: int, steps: int, means: pd.DataFrame) -> str:
     first, last = means.iloc[0], means.iloc[-1]
-    said = f"Over its {counted(steps, 'step')}, the loss of trial {trial} went from a mean of {first['mean']:.4g} in its first epoch"
+    said = f"Over its {steps:,} steps, the loss of trial {trial} went from a mean of {first['mean']:.4g} in its first epoch"
     if len(means) == 1:
-        return f"The loss of trial {trial} has a mean of {first['mean']:.4g} over {counted(steps, 'step')}, all of one epoch."
+        return f"The loss of trial {trial} has a mean of {first['mean']:.4g} over {steps:,} steps, all of one epoch."
     spread = (
         f"; from step to step it spread by {first['std']:.3g} and then {last['std']:.3g}"
         if np.isfinite(last["std"])

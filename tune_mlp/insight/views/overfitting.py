@@ -85,7 +85,10 @@ def _sentence(said: str, gaps: pd.Series, groups: list[dict[str, object]]) -> st
     widest = int(gaps.idxmax())
     medians = [row for row in groups if row["parameter"] == groups[0]["parameter"]]
     low, high = (pick(medians, key=lambda row: float(str(row["median"]))) for pick in (min, max))
+    sentence = f"{said} is {gaps.median():.3g} for the median trial and widest, {gaps.max():.3g}, in trial {widest}"
+    if low["median"] == high["median"]:
+        return f"{sentence}; no parameter parts the trials by it."
     return (
-        f"{said} is {gaps.median():.3g} for the median trial and widest, {gaps.max():.3g}, in trial {widest}; it differs most by "
-        f"{low['parameter']}: its median is {low['median']:.3g} with {low['group']}, and {high['median']:.3g} with {high['group']}."
+        f"{sentence}; it differs most by {low['parameter']}: its median is {low['median']:.3g} with {low['group']}, and "
+        f"{high['median']:.3g} with {high['group']}."
     )
