@@ -55,5 +55,9 @@ def convergence(frame: pd.DataFrame) -> Chart:
     )
     counts["said"] = counts["reached"] + " of " + counts["trials"].astype(str)
     counts = counts.reset_index()[["row", "said"]]
-    text = alt.Chart(counts).mark_text(style=LABEL, align="left", dx=12).encode(x=alt.datum(most), y=y, text="said:N")
+    text = (
+        alt.Chart(pd.DataFrame(said))
+        .mark_text(style=LABEL, align="left", dx=12)
+        .encode(x=alt.datum(most), y=y, text="said:N")
+    )
     return alt.layer(discs, span, points, text).properties(height=alt.Step(21))

@@ -30,7 +30,7 @@ def learning_curves(frame: pd.DataFrame) -> Chart:
         "at:Q",
         title="epoch",
         scale=alt.Scale(domain=[1, max(most, 2)], nice=False),
-        axis=alt.Axis(grid=False, format="d", **({"values": list(range(1, most + 1))} if most <= 15 else {})),
+        axis=alt.Axis(grid=False, format="d", values=list(range(1, most + 1)) if most <= 15 else alt.Undefined),
     )
     y = alt.Y("curve:Q", title=metric, scale=score_scale(facts["axis"]))
     tooltip = ["trial:N", "score:Q", "ended:N", "settings:N"]

@@ -19,9 +19,8 @@ def overfitting(frame: pd.DataFrame) -> Chart:
     rows.attrs = {}  # pandas would copy the facts with each group
     rows["row"] = [label(*names) for names in zip(rows["parameter"], rows["group"], strict=True)]
     trials = pd.DataFrame(facts["trials"])
-    trials = trials.assign(
-        score=rounded(trials["score"]), gap=rounded(trials["trial"].map(rows.groupby("trial")["gap"].first()))
-    )
+    trials["score"] = rounded(trials["score"])
+    trials["gap"] = rounded(trials["trial"].map(rows.groupby("trial")["gap"].first()))
     trials["row"] = trials["trial"].map(rows.groupby("trial")["row"].agg(list))
     trials = trials[trials["row"].notna()]
     y = group_axis((group["parameter"], group["group"]) for group in facts["groups"])

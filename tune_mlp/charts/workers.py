@@ -38,7 +38,8 @@ def workers(frame: pd.DataFrame) -> Chart:
         bars = base.mark_bar(style=ACCENT, stroke=None, cornerRadiusEnd=0).encode(
             opacity=shade, tooltip=["lane:N", "busy:Q"]
         )
-        return bars.properties(height=height).add_params(MARKED)
+        chart: Chart = bars.properties(height=height).add_params(MARKED)
+        return chart
     rows["score"] = rounded(rows["score"])
     rows["middle"] = rounded((rows["start"] + rows["end"]) / 2)
     tooltip = [alt.Tooltip(name) for name in ("trial:N", "score:Q", "ended:N", "start:Q", "end:Q", "settings:N")]

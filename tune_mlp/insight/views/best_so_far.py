@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tune_mlp.insight.views.drawn_trials import drawn_trials, left_out
 from tune_mlp.insight.views.score_range import score_range
@@ -43,7 +46,7 @@ def best_so_far(results: Results) -> Answer:
     return Answer(_sentence(results, table), kept.reset_index(drop=True), METHOD, notes, facts)
 
 
-def _in_order_of_end(results: Results) -> np.ndarray:
+def _in_order_of_end(results: Results) -> NDArray[Any]:
     """Return the numbers of the trials that have ended, the first that ended first."""
     if results.files is None:
         numbers = results.trials["trial"].to_numpy()

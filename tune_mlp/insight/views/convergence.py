@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tune_mlp.insight.views.curves import NO_EPOCHS, curves_of
 from tune_mlp.insight.views.groups import Grouping, strongest
@@ -48,7 +51,7 @@ def convergence(results: Results) -> Answer:
         if _of_the_best(results, top)
         else "of the way from the first epoch's median to the best score"
     )
-    notes = (f"90, 95 and 97 % {how} are {said[0]}, {said[1]} and {said[2]}.",)
+    notes: tuple[str, ...] = (f"90, 95 and 97 % {how} are {said[0]}, {said[1]} and {said[2]}.",)
     changed = ("Population-based training changed settings on the way: a trial counts by those that it had last.",)
     notes += changed * (len(results.changes) > 0)
     facts = {
@@ -72,7 +75,7 @@ def _targets(curves: pd.DataFrame, results: Results, top: float) -> dict[float, 
     return {share: start + share * (top - start) for share in SHARES}
 
 
-def _rows(grouping: Grouping, took: dict[float, np.ndarray]) -> list[tuple[str, str, float, int, int, float]]:
+def _rows(grouping: Grouping, took: dict[float, NDArray[Any]]) -> list[tuple[str, str, float, int, int, float]]:
     rows = []
     for place, name in enumerate(grouping.names):
         own = grouping.of == place
@@ -88,10 +91,10 @@ def _rows(grouping: Grouping, took: dict[float, np.ndarray]) -> list[tuple[str, 
     return rows
 
 
-def _counts(grouping: Grouping, first: np.ndarray, most: int) -> list[dict[str, object]]:
+def _counts(grouping: Grouping, first: NDArray[Any], most: int) -> list[dict[str, Any]]:
     """Return how many trials of each group reached the first share in which epoch."""
     width = -(-most // BINS)
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for place, name in enumerate(grouping.names):
         found = first[(grouping.of == place) & np.isfinite(first)]
         epochs, trials = np.unique(np.ceil(found / width) * width, return_counts=True)
@@ -102,7 +105,7 @@ def _counts(grouping: Grouping, first: np.ndarray, most: int) -> list[dict[str, 
     return rows
 
 
-def _sentence(table: pd.DataFrame, first: np.ndarray, how: str) -> str:
+def _sentence(table: pd.DataFrame, first: NDArray[Any], how: str) -> str:
     reached = first[np.isfinite(first)]
     said = f"{len(reached)} of {counted(len(first), 'trial')} reached 90 % {how}"
     said += f", in {counted_epochs(float(np.median(reached)))} at the median" if len(reached) else ""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tune_mlp.insight.views.curves import NO_EPOCHS, RUNNING, curves_of, endings
 from tune_mlp.insight.views.drawn_trials import drawn_trials, left_out
@@ -57,7 +58,7 @@ def _thinned(curves: pd.DataFrame) -> pd.DataFrame:
     return thin.reset_index(drop=True)
 
 
-def _epochs(most: int) -> np.ndarray:
+def _epochs(most: int) -> NDArray[Any]:
     """Return epochs from the first to the last: half of them evenly spread, half dense at the start, where curves are steep."""
     if most <= POINTS:
         return np.arange(1, most + 1)
@@ -69,17 +70,18 @@ def _ends(results: Results, drawn: pd.DataFrame, curves: pd.DataFrame) -> list[d
     """Return a record for each drawn trial that has a curve: where it ended, how, and its settings."""
     how = endings(results)
     last = curves.groupby("trial").last()
-    rows = drawn[drawn["trial"].isin(last.index)]
+    epochs, values = last["epoch"].to_dict(), last[results.metric].to_dict()
     return [
         {
             "trial": int(trial),
             "ended": how[int(trial)],
             "score": score,
             "settings": settings,
-            "epoch": int(last.at[trial, "epoch"]),
-            "value": float(last.at[trial, results.metric]),
+            "epoch": int(epochs[trial]),
+            "value": float(values[trial]),
         }
-        for trial, score, settings in rows[["trial", "score", "settings"]].itertuples(index=False)
+        for trial, score, settings in drawn[["trial", "score", "settings"]].itertuples(index=False)
+        if trial in epochs
     ]
 
 
@@ -87,7 +89,7 @@ def _band(curves: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
     most = int(curves["epoch"].max())
     by_epoch = curves[curves["epoch"].isin(_epochs(most))].groupby("epoch")[metric]
     table = pd.DataFrame({name: by_epoch.quantile(share) for name, share in QUANTILES.items()})
-    return [dict(row) for row in table.reset_index().to_dict("records")]
+    return [{str(name): value for name, value in row.items()} for row in table.reset_index().to_dict("records")]
 
 
 def _sentence(results: Results, curves: pd.DataFrame) -> str:

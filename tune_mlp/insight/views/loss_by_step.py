@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tune_mlp.errors import RunFolderError
 from tune_mlp.results.answer import Answer, counted
@@ -47,7 +50,7 @@ def loss_by_step(results: Results) -> Answer:
     return Answer(_sentence(trial, len(own), means), table, METHOD, notes, {"of": len(own)})
 
 
-def _bins(epochs: np.ndarray, losses: np.ndarray) -> pd.DataFrame:
+def _bins(epochs: NDArray[Any], losses: NDArray[Any]) -> pd.DataFrame:
     """Return the bins, as wide as they must be for there to be no more than `MOST`."""
     count = len(losses)
     width = max(1, -(-count // max(MOST - len(np.unique(epochs)), 1)))
