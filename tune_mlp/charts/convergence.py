@@ -50,11 +50,10 @@ def convergence(frame: pd.DataFrame) -> Chart:
     discs = discs.encode(
         x="epoch:Q", y=y, size=size, tooltip=[alt.Tooltip(n) for n in ("row:N", "epoch:Q", "trials:Q")]
     )
-    counts = rows.groupby(["row"], sort=False).agg(
-        {"trials": "first", "reached": lambda found: " · ".join(map(str, found))}
-    )
-    counts["said"] = counts["reached"] + " of " + counts["trials"].astype(str)
-    counts = counts.reset_index()[["row", "said"]]
+    said = [
+        {"row": row, "said": f"{' · '.join(map(str, own['reached']))} of {own['trials'].iloc[0]}"}
+        for row, own in rows.groupby("row", sort=False)
+    ]
     text = (
         alt.Chart(pd.DataFrame(said))
         .mark_text(style=LABEL, align="left", dx=12)
