@@ -41,9 +41,10 @@ def learning_curves(results: Results) -> Answer:
         "trials": _ends(results, drawn, shown),
         "band": _band(curves, results.metric) if left else [],
     }
-    left += ("Behind them, the band holds the middle 80 % of all trials, and the dashed line is their median.",) * bool(
-        left
-    )
+    if left:
+        left += ("Behind them, the band holds the middle 80 % of all trials, and the dashed line is their median.",)
+    if len(results.changes):
+        left += ("A curve goes on with another trial's weights where population-based training took them over.",)
     return Answer(_sentence(results, curves), seen, METHOD, (*left, *axis.notes), facts)
 
 

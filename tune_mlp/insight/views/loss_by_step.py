@@ -35,7 +35,9 @@ def loss_by_step(results: Results) -> Answer:
         return Answer("No trial that may be best has its losses of steps kept.", none, METHOD)
     own = steps[steps["trial"] == trial]
     runs = [name for name in ("repeat", "fold") if name in own.columns]
-    notes = (f"Of its several nets, the one of {' and '.join(f'{name} 0' for name in runs)} is drawn.",) if runs else ()
+    notes: tuple[str, ...] = (
+        (f"Of its several nets, the one of {' and '.join(f'{name} 0' for name in runs)} is drawn.",) if runs else ()
+    )
     for name in runs:
         own = own[own[name] == 0]
     losses = own["loss"].to_numpy(dtype=float)

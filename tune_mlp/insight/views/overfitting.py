@@ -45,7 +45,7 @@ def overfitting(results: Results) -> Answer:
     table = pd.concat([_points(grouping, gaps, seen) for grouping in groups], ignore_index=True)
     axis = score_range(-gaps, "max")
     better = BETTER[score] == "max"
-    facts = {
+    facts: dict[str, Any] = {
         "gap": f"train_{score} − val_{score}" if better else f"val_{score} − train_{score}",
         "axis": axis._replace(low=-axis.high, high=-axis.low)._asdict(),
         "groups": [row for grouping in groups for row in _medians(grouping, gaps)],
@@ -86,7 +86,7 @@ def _medians(grouping: Grouping, gaps: pd.Series[Any]) -> list[dict[str, Any]]:
 
 
 def _sentence(said: str, gaps: pd.Series[Any], groups: list[dict[str, Any]]) -> str:
-    widest = int(gaps.idxmax())
+    widest = int(gaps.index[int(gaps.to_numpy().argmax())])
     medians = [row for row in groups if row["parameter"] == groups[0]["parameter"]]
     low, high = (pick(medians, key=itemgetter("median")) for pick in (min, max))
     sentence = f"{said} is {gaps.median():.3g} for the median trial and widest, {gaps.max():.3g}, in trial {widest}"
