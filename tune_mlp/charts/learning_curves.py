@@ -8,7 +8,7 @@ import pandas as pd
 from tune_mlp.charts.endings import ending_color, ending_shape
 from tune_mlp.charts.figure import Chart
 from tune_mlp.charts.marked_trial import IS_MARKED, MARKED
-from tune_mlp.charts.scores import rounded, score_scale
+from tune_mlp.charts.scores import rounded, score_scale, whole_ticks
 from tune_mlp.charts.theme import ACCENT, BAND, LABEL, MUTED, REFERENCE, SECOND
 
 LABELED = ("stopped", "diverged", "failed", "running")
@@ -31,7 +31,7 @@ def learning_curves(frame: pd.DataFrame) -> Chart:
         "at:Q",
         title="epoch",
         scale=alt.Scale(domain=[1, max(most, 2)], nice=False),
-        axis=alt.Axis(grid=False, format="d", values=list(range(1, most + 1)) if most <= 15 else alt.Undefined),
+        axis=alt.Axis(grid=False, format="d", values=whole_ticks(most)),
     )
     y = alt.Y("curve:Q", title=metric, scale=score_scale(facts["axis"]))
     tooltip = ["trial:N", "score:Q", "ended:N", "settings:N"]
@@ -76,7 +76,7 @@ def learning_curves(frame: pd.DataFrame) -> Chart:
         row = next(row for row in facts["trials"] if row["trial"] == best)
         end = pd.DataFrame([{"trial": best, "epoch": row["epoch"], "value": row["value"], "said": f"trial {best}"}])
         at_end = alt.Chart(end).encode(x="epoch:Q", y="value:Q")
-        layers.append(at_end.mark_point(style=ACCENT, size=45))
+        layers.append(at_end.mark_point(style=ACCENT, size=45, opacity=1))
         layers.append(at_end.mark_text(style=LABEL, align="left", dx=8, fontWeight=600).encode(text="said:N"))
     layers.append(lines.transform_filter(IS_MARKED).mark_line(fill=None, style=SECOND, strokeWidth=3))
     return alt.layer(*layers).add_params(MARKED)

@@ -26,7 +26,10 @@ def workers(frame: pd.DataFrame) -> Chart:
     lanes = frame.attrs["lanes"]
     height = alt.Step(30 if len(lanes) <= 8 else 16)
     x = alt.X(
-        "start:Q", title=f"{unit} since the first epoch began", axis=alt.Axis(grid=False), scale=alt.Scale(nice=False)
+        "start:Q",
+        title=f"{unit} since the first epoch began",
+        axis=alt.Axis(grid=False, tickCount=10),
+        scale=alt.Scale(nice=False),
     )
     y = alt.Y("lane:N", sort=lanes, title=None, axis=alt.Axis(labelLimit=180))
     base = alt.Chart(rows).encode(x=x, x2="end:Q", y=y)
