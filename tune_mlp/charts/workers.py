@@ -29,7 +29,7 @@ def workers(frame: pd.DataFrame) -> Chart:
         "start:Q",
         title=f"{unit} since the first epoch began",
         axis=alt.Axis(grid=False, tickCount=10),
-        scale=alt.Scale(nice=False),
+        scale=alt.Scale(domain=[0, rows["end"].max()], nice=False),
     )
     y = alt.Y("lane:N", sort=lanes, title=None, axis=alt.Axis(labelLimit=180))
     base = alt.Chart(rows).encode(x=x, x2="end:Q", y=y)
