@@ -20,7 +20,10 @@ def importance(frame: pd.DataFrame) -> Chart:
         *(alt.Tooltip(f"{name}:Q", format=".1%") for name in ("share", "low", "high")),
     ]
     base = alt.Chart(rows).encode(y=y, tooltip=tooltip)
-    most = float(rows[["share", "high"]].max().max()) or 1.0  # Vega would warn of bars that are all of the other kind
+    top = float(rows[["share", "high"]].max().max())
+    most = (
+        top if top > 0 else 1.0
+    )  # NaN without rows; a domain is given since Vega warns of bars that are all of one kind
     x = alt.X(
         "share:Q", title="share of the score's variance", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, most])
     )
