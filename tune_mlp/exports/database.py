@@ -1,0 +1,84 @@
+"""The database that an export goes to: an SQLite file, written whole or not at all if it is new, or another one by its address."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import SQLAlchemyError
+
+from tune_mlp.errors import StorageError, UsageError, one_line
+from tune_mlp.results.export import write_aside
+
+SQLITE = "sqlite:///"
+BESIDE = ("-journal", "-wal", "-shm")
+"""The endings of the files that SQLite keeps beside a database while it is written."""
+
+
+def write_database(output: str, table: str, write: Callable[[str], None]) -> None:
+    """Call `write` with the address of the database. `table` is one that every database of the tool has.
+
+    A new SQLite file is written under another name and then moved.
+    """
+    try:
+        if "://" in output and not output.startswith("sqlite:"):
+            write(output)
+            return
+        path = _path(output)
+        if not path.exists():
+            write_aside(path, lambda aside: _write_new(aside, write))
+            return
+        _check(path, table)
+        write(f"{SQLITE}{path}")
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        raise StorageError(f"{output}: can't be written: {one_line(error, limit=200)}") from None
+    except ModuleNotFoundError as error:  # the driver of another database
+        raise UsageError(f"--output {output}: {error}") from None
+
+
+def hurry(engine: Engine) -> None:
+    """Let SQLite leave it to the system when a new file reaches the disk, since nothing is lost if it doesn't."""
+    if engine.dialect.name == "sqlite" and Path(str(engine.url.database)).name.startswith("."):
+        event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
+        engine.dispose()  # the connections that are open already
+
+
+def _path(output: str) -> Path:
+    """Return the path of an SQLite file."""
+    text = output.removeprefix(SQLITE)
+    if text.startswith("sqlite:") or not text or "?" in text:
+        raise UsageError(f"--output {output}: name a file, as {SQLITE}study.db")
+    path = Path(text)
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"--output {output}: there is no folder {path.parent}")
+    return path
+
+
+def _write_new(aside: Path, write: Callable[[str], None]) -> None:
+    try:
+        aside.touch(exist_ok=False)  # a folder that can't be written is found before the work begins
+        write(f"{SQLITE}{aside}")
+        with aside.open("rb") as file:
+            os.fsync(file.fileno())
+    finally:
+        for ending in BESIDE:
+            aside.with_name(aside.name + ending).unlink(missing_ok=True)
+
+
+def _check(path: Path, table: str) -> None:
+    """Refuse a file that isn't a database of the tool."""
+    if not path.is_file():
+        raise UsageError(f"--output {path}: is there, and is no file")
+    if not os.access(path, os.W_OK):
+        raise StorageError(f"{path}: can't be written: it is read-only")
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.DatabaseError as error:
+        raise UsageError(f"--output {path}: is no SQLite database: {error}") from None
+    if tables and table not in tables:
+        raise UsageError(f"--output {path}: is a database of something else; name another file")
