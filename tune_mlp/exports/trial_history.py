@@ -144,7 +144,9 @@ class _Clock:
                 seconds = _seconds(event.epochs)
                 trained[event.trial] = trained.get(event.trial, 0.0) + math.fsum(seconds.values())
                 at = self.began[event.trial] + trained[event.trial] if line.at is None else line.at
-                for epoch in sorted(seconds, reverse=True):  # a line may tell of several epochs, and its time is that of the last
+                for epoch in sorted(
+                    seconds, reverse=True
+                ):  # a line may tell of several epochs, and its time is that of the last
                     self.epochs[event.trial, epoch] = at
                     at -= seconds[epoch]
             elif isinstance(event, Ended):

@@ -188,7 +188,7 @@ def _ray_tunes(frame: pd.DataFrame, names: list[str]) -> Columns | None:
 
 def _optunas(frame: pd.DataFrame, names: list[str]) -> Columns | None:
     params = {name.removeprefix("params_"): name for name in names if name.startswith("params_")}
-    values = [name for name in names if name == "value" or name.startswith("values_")]
+    values = [name for name in names if name == "value" or name.startswith(("value_", "values_"))]
     if not params or not values:
         return None
     return Columns(params, values, "state" if "state" in names else None, "number" if "number" in names else None)
