@@ -10,7 +10,7 @@ from typing import NamedTuple
 from tune_mlp.errors import UsageError
 from tune_mlp.results.export import export
 from tune_mlp.results.results import Results
-from tune_mlp.results.storage import ObjectStore
+from tune_mlp.results.storage import ObjectStore, without_secrets
 
 ENDINGS = {"csv": "csv", "parquet": "parquet", "json": "json", "xlsx": "xlsx", "markdown": "md"}
 """The formats of tables, each with the ending of the file's name."""
@@ -79,7 +79,7 @@ def _export_run(results: Results, to: str, asked: Asked) -> None:
         from tune_mlp.exports.tensorboard_runs import export_tensorboard  # torch takes 2 s to import
 
         written = export_tensorboard(results, output)
-    print(f"{output}: {written}")
+    print(f"{without_secrets(output)}: {written}")
 
 
 def _export_model(results: Results, output: Path | None) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tune_mlp.errors import StorageError, UsageError, one_line
 from tune_mlp.results.export import write_aside
+from tune_mlp.results.storage import without_secrets
 
 SQLITE = "sqlite:///"
 BESIDE = ("-journal", "-wal", "-shm")
@@ -22,8 +23,9 @@ BESIDE = ("-journal", "-wal", "-shm")
 def write_database(output: str, table: str, write: Callable[[str], None]) -> None:
     """Call `write` with the address of the database. `table` is one that every database of the tool has.
 
-    A new SQLite file is written under another name and then moved.
+    A new SQLite file is written under another name and then moved. Every refusal begins with the place.
     """
+    place = without_secrets(output)
     try:
         if "://" in output and not output.startswith("sqlite:"):
             write(output)
@@ -35,9 +37,11 @@ def write_database(output: str, table: str, write: Callable[[str], None]) -> Non
         _check(path, table)
         write(f"{SQLITE}{path}")
     except (SQLAlchemyError, sqlite3.Error) as error:
-        raise StorageError(f"{output}: can't be written: {one_line(error, limit=200)}") from None
+        raise StorageError(f"--output {place}: can't be written: {one_line(error, limit=200)}") from None
     except ModuleNotFoundError as error:  # the driver of another database
-        raise UsageError(f"--output {output}: {error}") from None
+        raise UsageError(f"--output {place}: {error}") from None
+    except (UsageError, StorageError) as error:
+        raise type(error)(f"--output {place}: {error}") from None
 
 
 def hurry(engine: Engine) -> None:
@@ -51,10 +55,10 @@ def _path(output: str) -> Path:
     """Return the path of an SQLite file."""
     text = output.removeprefix(SQLITE)
     if text.startswith("sqlite:") or not text or "?" in text:
-        raise UsageError(f"--output {output}: name a file, as {SQLITE}study.db")
+        raise UsageError(f"name a file, as {SQLITE}study.db")
     path = Path(text)
     if not path.absolute().parent.is_dir():
-        raise UsageError(f"--output {output}: there is no folder {path.parent}")
+        raise UsageError(f"there is no folder {path.parent}")
     return path
 
 
@@ -72,13 +76,13 @@ def _write_new(aside: Path, write: Callable[[str], None]) -> None:
 def _check(path: Path, table: str) -> None:
     """Refuse a file that isn't a database of the tool."""
     if not path.is_file():
-        raise UsageError(f"--output {path}: is there, and is no file")
+        raise UsageError(f"is there, and is no file")
     if not os.access(path, os.W_OK):
-        raise StorageError(f"{path}: can't be written: it is read-only")
+        raise StorageError("can't be written: it is read-only")
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     except sqlite3.DatabaseError as error:
-        raise UsageError(f"--output {path}: is no SQLite database: {error}") from None
+        raise UsageError(f"is no SQLite database: {error}") from None
     if tables and table not in tables:
-        raise UsageError(f"--output {path}: is a database of something else; name another file")
+        raise UsageError(f"is a database of something else; name another file")

@@ -70,8 +70,8 @@ def _write(store_class: Any, url: str, name: str, run: RunHistory) -> None:
         _add(store, name, run)
     except MlflowException as error:
         if error.error_code == "RESOURCE_ALREADY_EXISTS":
-            raise UsageError(f"--output {url}: it has an experiment {name!r} already; give another --name") from None
-        raise StorageError(f"{url}: MLflow can't write it: {one_line(error, limit=200)}") from None
+            raise UsageError(f"it has an experiment {name!r} already; give another --name") from None
+        raise StorageError(f"MLflow can't write it: {one_line(error, limit=200)}") from None
     finally:
         if store is not None:
             store.engine.dispose()

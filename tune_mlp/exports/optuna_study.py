@@ -57,12 +57,12 @@ def _write(url: str, name: str, run: RunHistory, described: dict[str, Described]
     try:
         storage = RDBStorage(url)
     except (RuntimeError, optuna.exceptions.OptunaError, ImportError) as error:  # tables of another version
-        raise StorageError(f"{url}: Optuna can't open it: {one_line(error, limit=200)}") from None
+        raise StorageError(f"Optuna can't open it: {one_line(error, limit=200)}") from None
     try:
         hurry(storage.engine)
         with Session(storage.engine) as session, session.begin():
             if session.scalar(select(models.StudyModel.study_id).where(models.StudyModel.study_name == name)):
-                raise UsageError(f"--output {url}: it has a study {name!r} already; name another one with --name")
+                raise UsageError(f"it has a study {name!r} already; name another one with --name")
             _add(session, name, run, described)
     finally:
         storage.engine.dispose()
