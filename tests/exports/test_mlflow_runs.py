@@ -95,6 +95,23 @@ def test_a_run_has_its_parameters_tags_and_times(exported) -> None:
     assert read.experiment.tags["metric"] == "val_accuracy"
 
 
+def test_the_experiments_own_table_reads_back_as_the_same_trials(exported) -> None:
+    import mlflow
+
+    results, _, folder = exported
+    mlflow.set_tracking_uri(f"sqlite:///{folder / 'm.db'}")
+    back = Results.from_table(mlflow.search_runs(experiment_names=["study"]), "metrics.best_val_accuracy")
+    trials = back.trials.set_index("trial").sort_index()
+    ended = {"finished": "finished", "stopped": "stopped", "diverged": "failed", "failed": "failed"}
+    assert list(trials["state"]) == [ended[state] for state in results.trials["state"]]
+    assert list(trials["metrics.best_val_accuracy"])[:3] == list(results.trials["best_val_accuracy"])[:3]
+    assert back.mode == "max"
+    plain = {
+        n: {name: str(v) if isinstance(v, list) else v for name, v in p.items()} for n, p in results.params.items()
+    }
+    assert back.params == plain
+
+
 def test_an_experiment_that_is_there_is_refused_and_a_failed_one_leaves_its_name_free(exported, monkeypatch) -> None:
     results, _, folder = exported
     with pytest.raises(UsageError, match="it has an experiment 'study' already; give another --name"):

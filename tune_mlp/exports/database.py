@@ -76,7 +76,7 @@ def _write_new(aside: Path, write: Callable[[str], None]) -> None:
 def _check(path: Path, table: str) -> None:
     """Refuse a file that isn't a database of the tool."""
     if not path.is_file():
-        raise UsageError(f"is there, and is no file")
+        raise UsageError("is there, and is no file")
     if not os.access(path, os.W_OK):
         raise StorageError("can't be written: it is read-only")
     try:
@@ -85,4 +85,4 @@ def _check(path: Path, table: str) -> None:
     except sqlite3.DatabaseError as error:
         raise UsageError(f"is no SQLite database: {error}") from None
     if tables and table not in tables:
-        raise UsageError(f"is a database of something else; name another file")
+        raise UsageError("is a database of something else; name another file")
