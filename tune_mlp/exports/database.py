@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,35 +21,42 @@ BESIDE = ("-journal", "-wal", "-shm")
 """The endings of the files that SQLite keeps beside a database while it is written."""
 
 
-def write_database(output: str, table: str, write: Callable[[str], None]) -> None:
-    """Call `write` with the address of the database. `table` is one that every database of the tool has.
+class Database(NamedTuple):
+    """A database to write to."""
+
+    url: str
+    new: bool = False
+    """True of an SQLite file that nobody else knows yet."""
+
+    def hurry(self, engine: Engine) -> None:
+        """Let the system choose when a new file reaches the disk, since nothing is lost if it doesn't."""
+        if self.new:
+            event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
+            engine.dispose()  # the connections that are open already
+
+
+def write_database(output: str, table: str, write: Callable[[Database], None]) -> None:
+    """Call `write` with the database. `table` is one that every database of the tool has.
 
     A new SQLite file is written under another name and then moved. Every refusal begins with the place.
     """
     place = without_secrets(output)
     try:
         if "://" in output and not output.startswith("sqlite:"):
-            write(output)
+            write(Database(output))
             return
         path = _path(output)
         if not path.exists():
             write_aside(path, lambda aside: _write_new(aside, write))
             return
         _check(path, table)
-        write(f"{SQLITE}{path}")
+        write(Database(f"{SQLITE}{path}"))
     except (SQLAlchemyError, sqlite3.Error) as error:
         raise StorageError(f"--output {place}: can't be written: {one_line(error, limit=200)}") from None
     except ModuleNotFoundError as error:  # the driver of another database
         raise UsageError(f"--output {place}: {error}") from None
     except (UsageError, StorageError) as error:
         raise type(error)(f"--output {place}: {error}") from None
-
-
-def hurry(engine: Engine) -> None:
-    """Let SQLite leave it to the system when a new file reaches the disk, since nothing is lost if it doesn't."""
-    if engine.dialect.name == "sqlite" and Path(str(engine.url.database)).name.startswith("."):
-        event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
-        engine.dispose()  # the connections that are open already
 
 
 def _path(output: str) -> Path:
@@ -62,10 +70,10 @@ def _path(output: str) -> Path:
     return path
 
 
-def _write_new(aside: Path, write: Callable[[str], None]) -> None:
+def _write_new(aside: Path, write: Callable[[Database], None]) -> None:
     try:
         aside.touch(exist_ok=False)  # a folder that can't be written is found before the work begins
-        write(f"{SQLITE}{aside}")
+        write(Database(f"{SQLITE}{aside}", new=True))
         with aside.open("rb") as file:
             os.fsync(file.fileno())
     finally:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from tune_mlp.errors import StorageError, UsageError, one_line
-from tune_mlp.exports.database import hurry, write_database
+from tune_mlp.exports.database import Database, write_database
 from tune_mlp.exports.trial_history import RunHistory, TrialHistory, plain, run_history
 from tune_mlp.records import TrialState
 from tune_mlp.results.results import Results
@@ -42,7 +42,7 @@ def export_mlflow(results: Results, output: str, name: str | None = None) -> str
         store = _store_class()
         run = run_history(results)
         experiment = name or run.name
-        write_database(output, "experiments", lambda url: _write(store, url, experiment, run))
+        write_database(output, "experiments", lambda database: _write(store, database, experiment, run))
     values = sum(len(metrics) for trial in run.trials for metrics in trial.curve.values())
     return f"the experiment {experiment!r}, {len(run.trials)} runs with {values} values of metrics"
 
@@ -59,14 +59,14 @@ def _store_class() -> Any:
     return SqlAlchemyStore
 
 
-def _write(store_class: Any, url: str, name: str, run: RunHistory) -> None:
+def _write(store_class: Any, database: Database, name: str, run: RunHistory) -> None:
     from mlflow.exceptions import MlflowException
 
     store = None
     try:
         # The store itself, as MlflowClient would write the working directory into the database as the place of files.
-        store = store_class(url, ARTIFACTS)
-        hurry(store.engine)
+        store = store_class(database.url, ARTIFACTS)
+        database.hurry(store.engine)
         _add(store, name, run)
     except MlflowException as error:
         if error.error_code == "RESOURCE_ALREADY_EXISTS":
@@ -75,7 +75,7 @@ def _write(store_class: Any, url: str, name: str, run: RunHistory) -> None:
     finally:
         if store is not None:
             store.engine.dispose()
-            store_class._engine_map.pop(url, None)  # a file that is moved isn't the one that the engine knows
+            store_class._engine_map.pop(database.url, None)  # a file that is moved isn't the one that the engine knows
 
 
 def _add(store: Any, name: str, run: RunHistory) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -15,7 +16,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from tune_mlp.errors import StorageError, StudyError, UsageError, one_line
-from tune_mlp.exports.database import hurry, write_database
+from tune_mlp.exports.database import Database, write_database
 from tune_mlp.exports.distributions import Described, describe
 from tune_mlp.exports.trial_history import RunHistory, TrialHistory, run_history
 from tune_mlp.records import TrialState
@@ -41,7 +42,7 @@ def export_optuna(results: Results, output: str, name: str | None = None) -> str
     run = run_history(results)
     study = name or run.name
     described = describe(_space(results), [trial.params for trial in run.trials])
-    write_database(output, "studies", lambda url: _write(url, study, run, described))
+    write_database(output, "studies", lambda database: _write(database, study, run, described))
     epochs = sum(len(trial.curve) for trial in run.trials)
     return f"the study {study!r}, {len(run.trials)} trials with {epochs} intermediate values"
 
@@ -53,13 +54,13 @@ def _space(results: Results) -> Space | None:
         return None
 
 
-def _write(url: str, name: str, run: RunHistory, described: dict[str, Described]) -> None:
+def _write(database: Database, name: str, run: RunHistory, described: dict[str, Described]) -> None:
     try:
-        storage = RDBStorage(url)
+        storage = RDBStorage(database.url)
     except (RuntimeError, optuna.exceptions.OptunaError, ImportError) as error:  # tables of another version
         raise StorageError(f"Optuna can't open it: {one_line(error, limit=200)}") from None
     try:
-        hurry(storage.engine)
+        database.hurry(storage.engine)
         with Session(storage.engine) as session, session.begin():
             if session.scalar(select(models.StudyModel.study_id).where(models.StudyModel.study_name == name)):
                 raise UsageError(f"it has a study {name!r} already; name another one with --name")
@@ -125,7 +126,10 @@ def _values(trial: TrialHistory) -> Iterator[dict[str, Any]]:
 
 def _attributes(trial: TrialHistory) -> Iterator[dict[str, Any]]:
     for name, fact in {**trial.facts, **trial.tested}.items():
-        yield {"key": name, "value_json": json.dumps(fact if fact == fact else None)}
+        yield {
+            "key": name,
+            "value_json": json.dumps(None if isinstance(fact, float) and not math.isfinite(fact) else fact),
+        }
 
 
 def _intermediate(trial: TrialHistory, metric: str) -> Iterator[dict[str, Any]]:
