@@ -16,7 +16,7 @@ import pytest
 from tests.published.made import STUDY
 from tests.results.journals import a_study, write
 from tune_mlp import __version__, cli, search
-from tune_mlp.console.run_export import ENDINGS
+from tune_mlp.console.run_export import ENDINGS, TOOLS
 from tune_mlp.console.study_options import OPTIONS
 from tune_mlp.data.sources import load_dataset
 from tune_mlp.published.studies import published_studies
@@ -177,7 +177,7 @@ def test_export_into_a_missing_folder_is_refused(run: Path, capsys: pytest.Captu
 
 def test_the_kinds_of_file_and_their_writers_agree() -> None:
     assert set(ENDINGS) == set(EXPORTS)
-    assert set(cli.FORMATS) == {*EXPORTS, "onnx"}
+    assert set(cli.FORMATS) == {*EXPORTS, "onnx", *TOOLS}
 
 
 def test_reproduce_without_a_name_lists_the_published_studies(capsys: pytest.CaptureFixture[str]) -> None:

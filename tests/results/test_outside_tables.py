@@ -58,6 +58,30 @@ def test_our_own_table_is_taken_as_it_is(kind: str, tmp_path: Path) -> None:
     assert "<table" in results._repr_html_()
 
 
+def test_mlflows_runs_are_read_with_parameters_that_are_numbers_as_such() -> None:
+    frame = pd.DataFrame(
+        {
+            "run_id": ["a", "b", "c"],
+            "status": ["FINISHED", "KILLED", "FAILED"],
+            "metrics.val_loss": [0.5, 0.25, math.nan],
+            "metrics.acc": [0.5, 0.75, math.nan],
+            "params.lr": ["0.1", "1e-4", "3"],
+            "params.width": ["64", None, "128"],
+            "params.act": ["relu", "1", "tanh"],
+            "tags.trial": ["x", "y", "z"],
+        }
+    )
+    results = Results.from_table(frame, "metrics.val_loss")
+    assert results.params == {
+        0: {"lr": 0.1, "width": 64, "act": "relu"},
+        1: {"lr": 1e-4, "act": "1"},
+        2: {"lr": 3.0, "width": 128, "act": "tanh"},
+    }
+    assert list(results.trials["state"]) == ["finished", "stopped", "failed"]
+    assert results.best is not None
+    assert (results.mode, results.best["trial"]) == ("min", 1)
+
+
 def test_ray_tunes_table_has_its_parameters_without_their_mark(tmp_path: Path) -> None:
     (tmp_path / "ray.csv").write_text(RAY_TUNE)
     results = Results.from_table(tmp_path / "ray.csv", metric="val_acc")
@@ -106,7 +130,7 @@ def test_wandbs_export_tells_metrics_from_parameters_by_their_words() -> None:
 
 
 def test_any_other_table_asks_for_its_parameters() -> None:
-    with pytest.raises(UsageError, match="params: the table isn't one of tune_mlp, Ray Tune, Optuna or W&B"):
+    with pytest.raises(UsageError, match="params: the table isn't one of tune_mlp, Ray Tune, Optuna, MLflow or W&B"):
         Results.from_table(table(UNKNOWN))
     results = Results.from_table(table(UNKNOWN), params=["learning", "depth"])
     assert (results.metric, results.mode) == ("loss", "min")

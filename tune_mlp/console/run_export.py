@@ -1,33 +1,55 @@
-"""`tune-mlp export`: one of a run's tables, or its winner's model, as a file of another kind."""
+"""`tune-mlp export`: one of a run's tables, its winner's model, or the whole run, as a file of another kind."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from tune_mlp.errors import UsageError
 from tune_mlp.results.export import export
 from tune_mlp.results.results import Results
-from tune_mlp.results.storage import ObjectStore
+from tune_mlp.results.storage import ObjectStore, without_secrets
 
 ENDINGS = {"csv": "csv", "parquet": "parquet", "json": "json", "xlsx": "xlsx", "markdown": "md"}
 """The formats of tables, each with the ending of the file's name."""
 
-NO_TEXT = ("parquet", "xlsx", "onnx")
+TOOLS = {"optuna": "optuna.db", "tensorboard": "tensorboard", "mlflow": "mlflow.db"}
+"""The tools that take a whole run, each with the name of the file or folder that it gets in the run's folder."""
+NO_TEXT = ("parquet", "xlsx", "onnx", *TOOLS)
 """The formats that can't be written to the standard output."""
 
 
-def export_run(run: str, to: str, what: str | None, output: Path | None) -> None:
-    """Write a table in the format that was asked for, or the winner as an ONNX model."""
-    on_screen = str(output) == "-"
+class Asked(NamedTuple):
+    """What is asked for beside the format."""
+
+    what: str | None
+    """The table."""
+    output: str | None
+    name: str | None
+    """The name of the study or the experiment in a database."""
+
+
+def export_run(run: str, to: str, asked: Asked) -> None:
+    """Write a table in the format that was asked for, the winner as an ONNX model, or the run for another tool."""
+    on_screen = asked.output == "-"
     if on_screen and to in NO_TEXT:
         raise UsageError(f"--to {to} is no text; give --output a file")
+    if asked.name is not None and to not in ("optuna", "mlflow"):
+        raise UsageError(f"--name names a study or an experiment in a database; --to {to} has none")
+    if asked.what is not None and to in ("onnx", *TOOLS):
+        wrote = "the winner's model" if to == "onnx" else "the whole run"
+        raise UsageError(f"--to {to} writes {wrote}; --what names a table")
     results = Results.load(run)
-    if to == "onnx":
-        _export_model(results, what, output)
+    if to in TOOLS:
+        _export_run(results, to, asked)
         return
-    table = what or "trials"
+    output = None if asked.output is None else Path(asked.output)
+    if to == "onnx":
+        _export_model(results, output)
+        return
+    table = asked.what or "trials"
     frame = getattr(results, table)
     name = f"{table}.{ENDINGS[to]}"
     if on_screen:
@@ -41,12 +63,29 @@ def export_run(run: str, to: str, what: str | None, output: Path | None) -> None
     print(f"{_kept(results, output, path, name)}: {len(frame)} {table}, {len(frame.columns)} columns")
 
 
-def _export_model(results: Results, what: str | None, output: Path | None) -> None:
+def _export_run(results: Results, to: str, asked: Asked) -> None:
+    if asked.output is None and isinstance(results.where, ObjectStore):
+        raise UsageError(f"--to {to}: the run is on an object store; give --output a place on this machine")
+    output = asked.output or str(results.path / TOOLS[to])
+    if to == "optuna":
+        from tune_mlp.exports.optuna_study import export_optuna  # optuna takes 0.3 s to import
+
+        written = export_optuna(results, output, asked.name)
+    elif to == "mlflow":
+        from tune_mlp.exports.mlflow_runs import export_mlflow
+
+        written = export_mlflow(results, output, asked.name)
+    else:
+        from tune_mlp.exports.tensorboard_runs import export_tensorboard  # torch takes 2 s to import
+
+        written = export_tensorboard(results, output)
+    print(f"{without_secrets(output)}: {written}")
+
+
+def _export_model(results: Results, output: Path | None) -> None:
     from tune_mlp.prediction.fitted_model import FittedModel  # torch takes 2 s to import, and no table needs it
     from tune_mlp.prediction.onnx_export import export_onnx
 
-    if what is not None:
-        raise UsageError("--to onnx writes the winner's model; --what names a table")
     path = _path(output, results.path / "best" / "model.onnx")
     model = FittedModel.load(results.path / "best")
     export_onnx(model, path)

@@ -1,4 +1,4 @@
-"""Tables of trials from elsewhere: our own CSV, and those of Ray Tune, Optuna and W&B, each read into the same form."""
+"""Tables of trials from elsewhere: our own CSV, and those of Ray Tune, Optuna, MLflow and W&B, each read into the same form."""
 
 from __future__ import annotations
 
@@ -71,6 +71,7 @@ STATES = {
     "killed": TrialState.STOPPED,
     "running": TrialState.STOPPED,
     "waiting": TrialState.STOPPED,
+    "scheduled": TrialState.STOPPED,
     "diverged": TrialState.DIVERGED,
     "fail": TrialState.FAILED,
     "failed": TrialState.FAILED,
@@ -124,6 +125,8 @@ def to_trials(
     if frame.empty:
         raise DataError("the table has no trials")
     columns = _columns(frame, params)
+    if columns.state == "status":
+        frame = frame.assign(**{name: _as_numbers(frame[name]) for name in columns.params.values() if name in frame})
     for name in columns.params.values():
         if name not in frame.columns:
             raise UsageError(f"params: the table has no column {name!r:.60}{did_you_mean(name, list(frame.columns))}")
@@ -159,7 +162,7 @@ def _columns(frame: pd.DataFrame, params: Sequence[str] | None) -> Columns:
     if params is None:
         if found is None:
             raise UsageError(
-                "params: the table isn't one of tune_mlp, Ray Tune, Optuna or W&B; name the columns that are parameters"
+                "params: the table isn't one of tune_mlp, Ray Tune, Optuna, MLflow or W&B; name the columns that are parameters"
             )
         return found
     if not params:
@@ -188,10 +191,31 @@ def _ray_tunes(frame: pd.DataFrame, names: list[str]) -> Columns | None:
 
 def _optunas(frame: pd.DataFrame, names: list[str]) -> Columns | None:
     params = {name.removeprefix("params_"): name for name in names if name.startswith("params_")}
-    values = [name for name in names if name == "value" or name.startswith("values_")]
+    values = [name for name in names if name == "value" or name.startswith(("value_", "values_"))]
     if not params or not values:
         return None
     return Columns(params, values, "state" if "state" in names else None, "number" if "number" in names else None)
+
+
+def _mlflows(frame: pd.DataFrame, names: list[str]) -> Columns | None:
+    params = {name.removeprefix("params."): name for name in names if name.startswith("params.")}
+    metrics = [name for name in names if name.startswith("metrics.")]
+    if not params or not {"run_id", "status"} <= {*names}:
+        return None
+    ours = {"tags.trial", "tags.engine", "tags.seed"} <= {*names}  # as `tune-mlp export --to mlflow` tags its runs
+    return Columns(params, metrics, "status", "tags.trial" if ours else None)
+
+
+def _as_numbers(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return a column of texts as numbers, if all are; MLflow keeps parameters as text."""
+    texts = column.dropna()
+    if texts.empty or not all(isinstance(text, str) for text in texts):
+        return column
+    numbers = pd.to_numeric(texts, errors="coerce")
+    if numbers.isna().any():
+        return column
+    whole = pd.api.types.is_integer_dtype(numbers.dtype) and len(numbers) < len(column)
+    return numbers.reindex(column.index).astype("Int64") if whole else numbers.reindex(column.index)
 
 
 def _wandbs(frame: pd.DataFrame, names: list[str]) -> Columns | None:
@@ -202,7 +226,13 @@ def _wandbs(frame: pd.DataFrame, names: list[str]) -> Columns | None:
     return Columns({name: name for name in others if name not in metrics}, metrics, "State")
 
 
-KINDS: tuple[Callable[[pd.DataFrame, list[str]], Columns | None], ...] = (_ours, _ray_tunes, _optunas, _wandbs)
+KINDS: tuple[Callable[[pd.DataFrame, list[str]], Columns | None], ...] = (
+    _ours,
+    _ray_tunes,
+    _optunas,
+    _mlflows,
+    _wandbs,
+)
 """How each tool's table is recognised."""
 
 

@@ -136,7 +136,7 @@ class Results:
     ) -> Self:
         """Take a table of trials from elsewhere: a data frame, or a CSV or Parquet file.
 
-        Our own table is recognised, and so are those that Ray Tune, Optuna and W&B export; of any other table `params`
+        Our own table is recognised, and so are those that Ray Tune, Optuna, MLflow and W&B export; of any other table `params`
         must name the columns that are parameters. `metric` and `mode` must be given where the table leaves a choice.
         """
         from tune_mlp.results.outside_tables import read_table, to_trials  # late: few need it
