@@ -23,7 +23,7 @@ from tune_mlp.records import TrialState
 from tune_mlp.results.results import Results
 
 # MLflow stores a run in seven transactions, which takes 60 ms. So its rows are written here, by the classes of its own tables and
-# in one transaction, as its own tool that moves old runs into a database does; tried with 3.13 to 3.17.
+# in one transaction, as its own tool that moves old runs into a database does; tried with 3.17.2.
 
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 """The variables that keep MLflow from asking anything of the network."""

@@ -25,7 +25,7 @@ from tune_mlp.space.parsing import parse_space
 from tune_mlp.space.space import Space
 
 # Optuna stores a trial value by value, which takes 40 ms. So its rows are written here, by the classes of its own tables and in
-# one transaction; tried with 4.2 to 5.0, whose tables are the same.
+# one transaction; tried with 4.2.1 and 5.0.0, whose tables are the same.
 
 STATES = {
     None: optuna.trial.TrialState.RUNNING,
