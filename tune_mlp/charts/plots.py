@@ -21,6 +21,10 @@ class Plots:
         """Draw which parameters matter, with intervals and the verdict against placebos."""
         return self._drawn("importance", look)
 
+    def parallel_coordinates(self, look: str = "light") -> Chart:
+        """Draw a line for each trial through its settings and its score; an axis can be brushed."""
+        return self._drawn("parallel_coordinates", look)
+
     def _drawn(self, name: str, look: str) -> Chart:
         if look not in LOOKS:
             raise UsageError(f"no look {look!r:.40}{did_you_mean(look, LOOKS)}")

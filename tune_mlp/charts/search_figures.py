@@ -9,7 +9,9 @@ import pandas as pd
 
 from tune_mlp.charts.figure import Chart, Figure
 from tune_mlp.charts.importance import importance
+from tune_mlp.charts.parallel_coordinates import parallel_coordinates
 from tune_mlp.insight.importance import importance as importance_rows
+from tune_mlp.insight.views.parallel_coordinates import parallel_coordinates as parallel_coordinates_rows
 from tune_mlp.results.answer import Answer
 from tune_mlp.results.results import Results
 
@@ -31,6 +33,14 @@ SEARCH_FIGURES: dict[str, SearchFigure] = {
         importance,
         "A bar is the share of the score's variance that a parameter has by itself; the line on it is its 90 % interval. "
         "A grey bar can't be told from that of a placebo, a shuffled copy of the parameters.",
+    ),
+    "parallel_coordinates": SearchFigure(
+        "Settings and scores together",
+        parallel_coordinates_rows,
+        parallel_coordinates,
+        "A line is a trial: it passes through its value on each parameter's axis, the most important parameter first, and ends "
+        "at its score, the better ones on top. The blue lines are the best tenth of the trials, three at least. Drag along an "
+        "axis to keep only the lines that pass there, on several axes if you like; click on an axis to let go.",
     ),
 }
 

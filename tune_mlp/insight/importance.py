@@ -15,7 +15,7 @@ from tune_mlp.insight.effects import CERTAIN, RESAMPLES, Effect
 from tune_mlp.insight.evidence import shuffles_of
 from tune_mlp.insight.features import Feature
 from tune_mlp.insight.judgement import FEWEST, LEVEL, Judged, judge, judged_trials, standardised
-from tune_mlp.results.answer import Answer
+from tune_mlp.results.answer import Answer, listed
 from tune_mlp.results.remembered import remembered
 from tune_mlp.results.results import Results
 
@@ -105,7 +105,7 @@ def leading_line(results: Results) -> str:
     said = [
         f"{judged.found[place].name} ({_percent(judged.own[place].share.share)} of its variance)" for place in leading
     ]
-    return f"{_listed(said)} {'decides' if len(said) == 1 else 'decide'} {results.metric}: {command}"
+    return f"{listed(said)} {'decides' if len(said) == 1 else 'decide'} {results.metric}: {command}"
 
 
 def _shown(feature: Feature, row: dict[str, Any]) -> dict[str, str]:
@@ -216,7 +216,7 @@ def _sentence(metric: str, judged: Judged, order: Sequence[int]) -> str:
     )
     others = [f"{judged.found[place].name} ({_percent(judged.own[place].share.share)})" for place in leading[1:]]
     if others:
-        said += f"; then {_listed(others)}"
+        said += f"; then {listed(others)}"
     rest = len(judged.found) - len(leading)
     if rest:
         said += (
@@ -237,10 +237,6 @@ def _values(best: Any, feature: Feature) -> str:
         low, high = best
         return f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
     return " or ".join(map(str, best))
-
-
-def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _percent(share: float) -> str:
