@@ -77,7 +77,7 @@ def _axes(axes: list[dict[str, Any]], x: alt.X, y: alt.Y, brushes: list[alt.Para
     ]
     names = [{"axis": number, "name": _in_lines(axis["name"]), "from": 0, "to": 1} for number, axis in enumerate(axes)]
     lines = alt.Chart(alt.Data(values=names)).encode(x=x)
-    labels = alt.Chart(alt.Data(values=ticks)).encode(x=x, y=y, text="text:N")
+    labels = alt.Chart(alt.Data(values=ticks)).encode(x=x, y=y)
     limits = "[" + ", ".join(f"axis_{number}.at" for number in range(len(axes))) + "][datum.axis]"
     brushed = (
         lines.transform_calculate(low=f"({limits} || [null, null])[0]", high=f"({limits} || [null, null])[1]")
@@ -90,8 +90,8 @@ def _axes(axes: list[dict[str, Any]], x: alt.X, y: alt.Y, brushes: list[alt.Para
         lines.mark_rule(style=QUIET).encode(y=alt.Y("from:Q", axis=None), y2="to:Q"),
         brushed,
         labels.mark_tick(style=QUIET, orient="horizontal", size=7, thickness=1).add_params(*brushes),
-        labels.mark_text(style=HALO, fontSize=11, **near),
-        labels.mark_text(style=LABEL, fontSize=11, **near),
+        labels.mark_text(style=HALO, fontSize=11, **near).encode(text="text:N"),
+        labels.mark_text(style=LABEL, fontSize=11, **near).encode(text="text:N"),
         lines.mark_text(style=LABEL, baseline="bottom", fontWeight=600, dy=-10, lineBreak="\n", limit=110).encode(
             y=alt.Y("to:Q", axis=None), text="name:N"
         ),

@@ -25,6 +25,10 @@ class Plots:
         """Draw a line for each trial through its settings and its score; an axis can be brushed."""
         return self._drawn("parallel_coordinates", look)
 
+    def parameters(self, look: str = "light") -> Chart:
+        """Draw the score along each parameter, with the spread of the trials."""
+        return self._drawn("parameters", look)
+
     def _drawn(self, name: str, look: str) -> Chart:
         if look not in LOOKS:
             raise UsageError(f"no look {look!r:.40}{did_you_mean(look, LOOKS)}")

@@ -10,8 +10,10 @@ import pandas as pd
 from tune_mlp.charts.figure import Chart, Figure
 from tune_mlp.charts.importance import importance
 from tune_mlp.charts.parallel_coordinates import parallel_coordinates
-from tune_mlp.insight.importance import importance as importance_rows
+from tune_mlp.charts.parameters import parameters
+from tune_mlp.insight.views.judged_parameters import judged_parameters
 from tune_mlp.insight.views.parallel_coordinates import parallel_coordinates as parallel_coordinates_rows
+from tune_mlp.insight.views.parameters import parameters as parameters_rows
 from tune_mlp.results.answer import Answer
 from tune_mlp.results.results import Results
 
@@ -29,10 +31,12 @@ class SearchFigure(NamedTuple):
 SEARCH_FIGURES: dict[str, SearchFigure] = {
     "importance": SearchFigure(
         "What matters",
-        importance_rows,
+        judged_parameters,
         importance,
-        "A bar is the share of the score's variance that a parameter has by itself; the line on it is its 90 % interval. "
-        "A grey bar can't be told from that of a placebo, a shuffled copy of the parameters.",
+        "Left: a bar is the share of the score's variance that a parameter has by itself, and the line on it its 90 % "
+        "interval. Right: how strongly it goes with the score; the shaded part is what the strongest of all shuffled copies of "
+        "the parameters, the placebos, reach. A grey parameter can't be told from a placebo, whatever its bar; a blue one has an "
+        "effect by itself or in a pair.",
     ),
     "parallel_coordinates": SearchFigure(
         "Settings and scores together",
@@ -41,6 +45,15 @@ SEARCH_FIGURES: dict[str, SearchFigure] = {
         "A line is a trial: it passes through its value on each parameter's axis, the most important parameter first, and ends "
         "at its score, the better ones on top. The blue lines are the best tenth of the trials, three at least. Drag along an "
         "axis to keep only the lines that pass there, on several axes if you like; click on an axis to let go.",
+    ),
+    "parameters": SearchFigure(
+        "The score along each parameter",
+        parameters_rows,
+        parameters,
+        (
+            "A panel is a parameter, the most important first; a point is a trial. The shaded part holds the middle half of the "
+            "trials' scores, and the line in it is their median: at each value, or along a range in parts of equally many trials."
+        ),
     ),
 }
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from tune_mlp.insight.views.drawn_trials import left_out
@@ -49,7 +48,9 @@ def parallel_coordinates(results: Results) -> Answer:
     for number, axis in enumerate(axes):
         rows[f"p{number}"] = _placed(axis.at[places])
     scale = score_scale(scores.to_numpy(), results.mode)
-    shown = number_axis(np.array([scale.low, scale.high, *rows["score"].clip(scale.low, scale.high)]), scale.by_logarithm)
+    shown = number_axis(
+        np.array([scale.low, scale.high, *rows["score"].clip(scale.low, scale.high)]), scale.by_logarithm
+    )
     better_up = results.mode == "max"
     at = shown.at[2:] if better_up else 1 - shown.at[2:]
     rows[f"p{len(axes)}"] = _placed(at)
@@ -57,16 +58,16 @@ def parallel_coordinates(results: Results) -> Answer:
     facts.append({"name": results.metric, "ticks": ticks, "absent": "no score" if np.isnan(at).any() else ""})
     among = results.trials["trial"].isin(best).to_numpy()
     sentence = _sentence(len(best), len(results.trials), leading, axes, among)
-    return Answer(sentence, rows, (), notes=(*left_out(rows), *scale.notes), facts={"axes": facts, "metric": results.metric})
+    return Answer(
+        sentence, rows, (), notes=(*left_out(rows), *scale.notes), facts={"axes": facts, "metric": results.metric}
+    )
 
 
 def _placed(at: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(np.isnan(at), ABSENT, np.round(at, 4))
 
 
-def _sentence(
-    count: int, of: int, leading: Sequence[Values], axes: Sequence[Axis], among: NDArray[np.bool_]
-) -> str:
+def _sentence(count: int, of: int, leading: Sequence[Values], axes: Sequence[Axis], among: NDArray[np.bool_]) -> str:
     """Say in which values the best trials agree."""
     said = []
     for values, axis in zip(leading, axes, strict=True):
