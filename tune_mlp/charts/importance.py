@@ -58,7 +58,7 @@ def _strengths(base: alt.Chart, order: list[str], placebo: dict[str, Any]) -> al
     return alt.layer(
         reached.mark_rect(style=MUTED, opacity=0.18).encode(x=alt.X("from:Q"), x2="to:Q"),
         reached.mark_rule(style=REFERENCE, strokeWidth=1.5).encode(x="to:Q"),
-        reached.mark_text(style=LABEL, align="left", baseline="bottom", dx=-2, dy=-4, fontSize=11).encode(
+        reached.mark_text(style=LABEL, align="right", baseline="bottom", dx=4, dy=-4, fontSize=11).encode(
             x=alt.X("to:Q"), y=alt.value(0), text=alt.value("strongest placebos")
         ),
         base.mark_rule(style=MUTED).encode(x=alt.X("none:Q"), x2="strength:Q", y=y),

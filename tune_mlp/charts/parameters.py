@@ -17,7 +17,7 @@ from tune_mlp.insight.views.scales import FEW
 ACROSS = 3
 HEIGHT = 130
 AROUND = 46
-BETWEEN: Any = {"row": 78, "column": AROUND}
+BETWEEN: Any = {"row": 84, "column": AROUND}
 """The distances between the panels, which leave room for their labels and headings."""
 
 
@@ -62,7 +62,7 @@ def _panel(frame: pd.DataFrame, number: int, width: float, titled: bool) -> Char
     said = f"{panel['share']:.0%} of the variance".replace("%", " %") if judged else ""
     subtitle = said if judged and panel["verdict"] == EFFECT else "no evidence of an effect"
     heading = alt.TitleParams(
-        panel["name"], subtitle=subtitle, fontSize=12, subtitleFontSize=11, offset=6, limit=width + 40
+        panel["name"], subtitle=subtitle, fontSize=12, subtitleFontSize=11, offset=6, frame="group", limit=width + 40
     )
     return alt.layer(*layers).properties(width=width, height=HEIGHT, title=heading)
 
@@ -78,7 +78,7 @@ def _x(field: str, panel: dict[str, Any], width: float) -> alt.X:
         values=list(range(len(names))),
         labelExpr=f"{json.dumps(names)}[datum.value]",
         labelAngle=-35 if narrow else 0,
-        labelLimit=90,
+        labelLimit=75,
         labelOverlap=len(names) > FEW,
         grid=False,
     )
