@@ -31,7 +31,7 @@ def contenders(frame: pd.DataFrame) -> Chart:
     base = alt.Chart(rows).encode(y=y, tooltip=tooltip)
     layers: list[Chart] = []
     if winner["corrected"] is not None and winner["corrected"] != winner["measured"]:
-        corrected = alt.Chart(alt.Data(values=[winner]))
+        corrected = alt.Chart(alt.InlineData(values=[winner]))
         layers = [
             corrected.mark_rect(style=BAND, opacity=0.7).encode(x=alt.X("low:Q"), x2="high:Q"),
             corrected.mark_rule(style=REFERENCE, strokeWidth=1.5).encode(x="corrected:Q"),

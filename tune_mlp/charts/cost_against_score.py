@@ -22,7 +22,7 @@ def cost_against_score(frame: pd.DataFrame) -> Chart:
         "cost:Q",
         title=facts["title"],
         scale=alt.Scale(type=kind, zero=False, nice=False, padding=20),
-        axis=alt.Axis(format="~s" if frame["cost"].max() >= 1000 else ".3~g", labelOverlap=True),
+        axis=alt.Axis(format="~s" if frame["cost"].max() >= 1000 else ".3~g", tickCount=6, labelOverlap=True),
     )
     tooltip = [
         alt.Tooltip("trial:Q"),

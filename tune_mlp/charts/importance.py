@@ -30,12 +30,12 @@ def importance(frame: pd.DataFrame) -> Chart:
         alt.Tooltip("strength:Q", format=".2f"),
     ]
     base = alt.Chart(rows).encode(tooltip=tooltip)
-    shares = _shares(base, list(rows["parameter"])).properties(width=WIDTH * 0.56 - 60, height=alt.Step(26))
-    placebos = _strengths(base, list(rows["parameter"]), placebo).properties(width=WIDTH * 0.3, height=alt.Step(26))
+    shares = _shares(base, list(rows["parameter"]))
+    placebos = _strengths(base, list(rows["parameter"]), placebo)
     return alt.hconcat(shares, placebos, spacing=24)
 
 
-def _shares(base: alt.Chart, order: list[str]) -> alt.LayerChart:
+def _shares(base: alt.Chart, order: list[str]) -> Chart:
     y = alt.Y("parameter:N", sort=order, title=None, axis=alt.Axis(labelLimit=NAMES))
     x = alt.X("share:Q", title="share of the score's variance", axis=alt.Axis(format="%"), scale=alt.Scale(domainMin=0))
     sure, unsure = (base.encode(y=y).transform_filter(test) for test in ("datum.sure", "!datum.sure"))
@@ -47,12 +47,12 @@ def _shares(base: alt.Chart, order: list[str]) -> alt.LayerChart:
         unsure.mark_rule(style=QUIET, strokeWidth=1, opacity=0.8).encode(**interval),
         sure.mark_tick(style=LABEL, thickness=2, size=9).encode(x="low:Q"),
         sure.mark_tick(style=LABEL, thickness=2, size=9).encode(x="high:Q"),
-    )
+    ).properties(width=WIDTH * 0.56 - 60, height=alt.Step(26))
 
 
-def _strengths(base: alt.Chart, order: list[str], placebo: dict[str, Any]) -> alt.LayerChart:
+def _strengths(base: alt.Chart, order: list[str], placebo: dict[str, Any]) -> Chart:
     y = alt.Y("parameter:N", sort=order, title=None, axis=None)
-    reached = alt.Chart(alt.Data(values=[{"from": 0, "to": max(0.0, placebo["strength"])}]))
+    reached = alt.Chart(alt.InlineData(values=[{"from": 0, "to": max(0.0, placebo["strength"])}]))
     x = alt.X("strength:Q", title="strength beside placebos", axis=alt.Axis(tickCount=5))
     dots = base.encode(x=x, y=y)
     return alt.layer(
@@ -64,4 +64,4 @@ def _strengths(base: alt.Chart, order: list[str], placebo: dict[str, Any]) -> al
         base.mark_rule(style=MUTED).encode(x=alt.X("none:Q"), x2="strength:Q", y=y),
         dots.transform_filter("datum.sure").mark_point(style=ACCENT, size=70),
         dots.transform_filter("!datum.sure").mark_point(style=MUTED, size=70),
-    )
+    ).properties(width=WIDTH * 0.3, height=alt.Step(26))

@@ -12,7 +12,7 @@ from tune_mlp.charts.figure import Chart
 from tune_mlp.charts.marked_trial import IS_MARKED, MARKED
 from tune_mlp.charts.theme import ACCENT, BAND, MUTED, SECOND, WIDTH
 from tune_mlp.insight.importance import EFFECT
-from tune_mlp.insight.views.scales import FEW
+from tune_mlp.insight.views.scales import MOST_LABELS
 
 ACROSS = 3
 HEIGHT = 130
@@ -71,15 +71,16 @@ def _x(field: str, panel: dict[str, Any], width: float) -> alt.X:
     names = panel["names"]
     if not names:
         kind: Any = "log" if panel["log"] else "linear"
-        axis = alt.Axis(tickCount=4, format="~g", grid=False, labelOverlap=True)
+        axis = alt.Axis(tickCount=4, format="~g", grid=False, labelOverlap=True, labelSeparation=6)
         return alt.X(f"{field}:Q", title=None, axis=axis, scale=alt.Scale(type=kind, zero=False, nice=False, padding=8))
-    narrow = sum(len(name) for name in names) * 6.5 > width
+    last, shown = len(names) - 1, len(names) if len(names) <= MOST_LABELS else MOST_LABELS // 2
+    narrow = max(map(len, names)) * 7 > width / len(names)
     axis = alt.Axis(
-        values=list(range(len(names))),
+        values=sorted({round(place * last / (shown - 1)) for place in range(shown)}),
         labelExpr=f"{json.dumps(names)}[datum.value]",
         labelAngle=-35 if narrow else 0,
         labelLimit=75,
-        labelOverlap=len(names) > FEW,
+        labelOverlap=False,
         grid=False,
     )
     return alt.X(f"{field}:Q", title=None, axis=axis, scale=alt.Scale(domain=[-0.5, len(names) - 0.5], nice=False))
@@ -95,7 +96,7 @@ def _spread(frame: pd.DataFrame, panel: dict[str, Any], width: float, title: str
         alt.Tooltip("trials:Q"),
     ]
     low, median = (score_axis(frame, f"{name}:Q", title) for name in ("low", "median"))
-    parts = alt.Chart(alt.Data(values=panel["spread"])).encode(x=_x("at", panel, width), tooltip=tooltip)
+    parts = alt.Chart(alt.InlineData(values=panel["spread"])).encode(x=_x("at", panel, width), tooltip=tooltip)
     if panel["names"]:
         wide = max(4.0, 0.6 * width / len(panel["names"]))
         return [

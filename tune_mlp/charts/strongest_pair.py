@@ -35,7 +35,7 @@ def strongest_pair(frame: pd.DataFrame) -> Chart:
             ],
         )
     )
-    near: Any = {"align": "center", "baseline": "middle", "fontSize": 11, "dy": -6, "lineHeight": 13}
+    near: Any = {"align": "center", "baseline": "middle", "fontSize": 11, "dy": -7, "lineHeight": 15}
     colour = alt.Color("mean:Q", title=f"mean {facts['metric']}", scale=colours, legend=alt.Legend(format=".3~g"))
     return alt.layer(
         cells.mark_rect(cornerRadius=2).encode(color=colour),

@@ -19,11 +19,11 @@ def confirmed_seeds(results: Results) -> Answer:
     """Return a row for each net of the confirmed configurations, the best one first. The fact `configurations` has their means."""
     if results.files is None:
         return nothing("A table has no configurations that were trained again from fresh seeds.", COLUMNS)
-    followup = load_followup(results.path, CONFIRM)
-    if followup is None:
-        how = command_line(CONFIRM, results.where)
-        return nothing(f"No configuration was trained again from fresh seeds yet: {how} does that.", COLUMNS)
     try:
+        followup = load_followup(results.path, CONFIRM)
+        if followup is None:
+            how = command_line(CONFIRM, results.where)
+            return nothing(f"No configuration was trained again from fresh seeds yet: {how} does that.", COLUMNS)
         answer = confirmed(results)
     except TuneMlpError as error:
         return nothing(f"What was trained again can't be read: {error}.", COLUMNS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,8 +19,9 @@ ABSENT = -0.13
 """The place below an axis where trials pass that don't use the parameter, or have no score."""
 BEST = 0.1
 """The best trials, a share of all of them, that the chart and its sentence are about; at least three."""
+MOST_NAMED = 3
 NARROW = 0.5
-"""The sentence names a parameter if the best trials span at most this share of its axis."""
+"""The sentence names a parameter if the best trials span at most this share of its axis, and have at most three of a choice's values."""
 COLUMNS = ["trial", "state", "score", "settings", "best"]
 
 
@@ -74,8 +74,12 @@ def _sentence(count: int, of: int, leading: Sequence[Values], axes: Sequence[Axi
         own = values.numbers[among]
         if np.isnan(own).any():
             continue
-        all_names = math.inf if values.is_number else len(values.names)
-        share = float(np.ptp(axis.at[among])) if values.is_number else len(np.unique(own)) / all_names
+        if values.is_number:
+            share = float(np.ptp(axis.at[among]))
+        else:
+            share = len(np.unique(own)) / len(values.names)
+            if len(np.unique(own)) > MOST_NAMED:
+                continue
         if share <= NARROW:
             said.append((share, f"{values.name} {_range(values, own)}"))
     which = f"The best {count} of {of:,} trials" if count > 1 else f"The best of {of:,} trials"

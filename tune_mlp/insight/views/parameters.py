@@ -44,7 +44,7 @@ def parameters(results: Results) -> Answer:
         results.trials["trial"].isin(rows["trial"]).to_numpy() & results.trials["trial"].isin(scores.index).to_numpy()
     )
     rows = rows[rows["score"].notna()].drop(columns="state").reset_index(drop=True)
-    own = results.trials["trial"].map(scores).astype("float64").to_numpy()
+    own = results.trials["trial"].map(scores).to_numpy(np.float64)
     judged = importance(results).table.set_index("parameter")
     panels: list[dict[str, Any]] = []
     for number, values in enumerate(leading):

@@ -77,7 +77,7 @@ def _parts(values: Values, both: NDArray[np.bool_], most: int) -> tuple[NDArray[
 
 def _sentence(results: Results, pair: dict[str, Any], rows: pd.DataFrame) -> str:
     first, second = pair["parameters"]
-    best = rows.loc[rows["mean"].idxmax() if results.mode == "max" else rows["mean"].idxmin()]
+    best = rows.sort_values("mean", ascending=results.mode == "min").iloc[0]
     cell = (
         f"the best mean {results.metric} is {best['mean']:.4g}, at {first} {best['first']:.40} and {second} "
         f"{best['second']:.40} ({counted(int(best['trials']), 'trial')})"
