@@ -27,7 +27,7 @@ def parameters(frame: pd.DataFrame) -> Chart:
     across = min(ACROSS, len(panels))
     width = WIDTH / across - AROUND
     drawn = [_panel(frame, number, width, titled=number % across == 0) for number in range(len(panels))]
-    return alt.concat(*drawn, columns=across, data=frame, bounds="flush", spacing=BETWEEN).add_params(MARKED)
+    return alt.concat(*drawn, columns=across, data=frame, bounds="flush", spacing=BETWEEN, params=[MARKED.param])
 
 
 def score_axis(frame: pd.DataFrame, field: str, title: str | None) -> alt.Y:
@@ -64,7 +64,7 @@ def _panel(frame: pd.DataFrame, number: int, width: float, titled: bool) -> Char
     heading = alt.TitleParams(
         panel["name"], subtitle=subtitle, fontSize=12, subtitleFontSize=11, offset=6, frame="group", limit=width + 40
     )
-    return alt.layer(*layers).properties(width=width, height=HEIGHT, title=heading)
+    return alt.layer(*layers, width=width, height=HEIGHT, title=heading)
 
 
 def _x(field: str, panel: dict[str, Any], width: float) -> alt.X:
@@ -96,7 +96,7 @@ def _spread(frame: pd.DataFrame, panel: dict[str, Any], width: float, title: str
         alt.Tooltip("trials:Q"),
     ]
     low, median = (score_axis(frame, f"{name}:Q", title) for name in ("low", "median"))
-    parts = alt.Chart(alt.InlineData(values=panel["spread"])).encode(x=_x("at", panel, width), tooltip=tooltip)
+    parts = alt.Chart(pd.DataFrame(panel["spread"])).encode(x=_x("at", panel, width), tooltip=tooltip)
     if panel["names"]:
         wide = max(4.0, 0.6 * width / len(panel["names"]))
         return [
