@@ -17,7 +17,7 @@ from tune_mlp.insight.views.scales import MOST_LABELS
 ACROSS = 3
 HEIGHT = 130
 AROUND = 46
-BETWEEN: Any = {"row": 84, "column": AROUND}
+BETWEEN: Any = {"row": 92, "column": AROUND}
 """The distances between the panels, which leave room for their labels and headings."""
 
 
