@@ -22,7 +22,7 @@ def confirmed(frame: pd.DataFrame) -> Chart:
     net = [
         alt.Tooltip("trial:Q"),
         alt.Tooltip("seed:N"),
-        alt.Tooltip("value:Q", title=metric, format=".5g"),
+        alt.Tooltip("value:Q", format=".5g"),
         alt.Tooltip("settings:N"),
     ]
     figures = [

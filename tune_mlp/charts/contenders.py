@@ -24,7 +24,7 @@ def contenders(frame: pd.DataFrame) -> Chart:
         alt.Tooltip("verdict:N"),
         *(
             alt.Tooltip(f"{name}:Q", title=title, format=".4g")
-            for name, title in (("score", metric), ("low", "from"), ("high", "to"))
+            for name, title in (("score", "score"), ("low", "from"), ("high", "to"))
         ),
         alt.Tooltip("settings:N"),
     ]

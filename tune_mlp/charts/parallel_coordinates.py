@@ -30,7 +30,7 @@ def parallel_coordinates(frame: pd.DataFrame) -> Chart:
     y = alt.Y("at:Q", axis=None, scale=alt.Scale(domain=[ABSENT - 0.05, 1.22], nice=False))
     tooltip = [
         alt.Tooltip("trial:Q"),
-        alt.Tooltip("score:Q", title=frame.attrs["metric"], format=".4g"),
+        alt.Tooltip("score:Q", format=".4g"),
         alt.Tooltip("state:N"),
         alt.Tooltip("settings:N"),
     ]

@@ -45,7 +45,7 @@ def _panel(frame: pd.DataFrame, number: int, width: float, titled: bool) -> Char
     x = _x(field, panel, width)
     tooltip = [
         alt.Tooltip("trial:Q"),
-        alt.Tooltip("score:Q", title=frame.attrs["metric"], format=".4g"),
+        alt.Tooltip("score:Q", format=".4g"),
         alt.Tooltip("settings:N"),
     ]
     trials = alt.Chart().transform_filter(f"isValid(datum.{field})").encode(x=x, y=y, tooltip=tooltip)
@@ -91,7 +91,7 @@ def _spread(frame: pd.DataFrame, panel: dict[str, Any], width: float, title: str
     if not panel["spread"]:
         return []
     tooltip = [
-        alt.Tooltip("name:N", title=panel["name"].replace(".", " ")),
+        alt.Tooltip("name:N", title="at"),  # no name of the user: Vega-Lite writes titles into code
         *(alt.Tooltip(f"{name}:Q", format=".4g") for name in ("median", "low", "high")),
         alt.Tooltip("trials:Q"),
     ]

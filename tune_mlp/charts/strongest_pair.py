@@ -30,7 +30,7 @@ def strongest_pair(frame: pd.DataFrame) -> Chart:
             tooltip=[
                 alt.Tooltip("first:N", title="across"),
                 alt.Tooltip("second:N", title="up"),
-                alt.Tooltip("mean:Q", title=f"mean {facts['metric']}", format=".4g"),
+                alt.Tooltip("mean:Q", format=".4g"),
                 alt.Tooltip("trials:Q"),
             ],
         )
