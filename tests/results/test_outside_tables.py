@@ -161,7 +161,7 @@ def test_a_file_with_two_columns_of_one_name_is_refused_in_one_line(tmp_path: Pa
         with pytest.raises(DataError, match=r"^\S+trials.csv has two columns named 'loss'$"):
             Results.from_table(path, params=["learning"])
     path.write_text(f"learning,{'loss' * 50_000}\n0.1,0.5\n")
-    with pytest.raises(DataError, match="isn't a table: .*field larger than field limit"):
+    with pytest.raises(DataError, match=r"isn't a table: .*field larger than field limit"):
         Results.from_table(path, params=["learning"])
 
 

@@ -119,6 +119,8 @@ def test_real_searches_under_every_scheduler_are_derived(local_ray: None, schedu
 def test_a_search_with_a_further_metric_and_low_is_good_is_derived(
     local_ray: None, scheduler: str, tmp_path: Path
 ) -> None:
-    a_study = study(trials=8, epochs=6, scheduler=SCHEDULERS[scheduler], metric="val_log_loss", data={"folds": 2})
+    a_study = study(
+        trials=8, epochs=6, scheduler=SCHEDULERS[scheduler], metric="val_log_loss", data={"validation": {"folds": 2}}
+    )
     results = run_study(a_study, Request(out=tmp_path, name="low"), Memory())
     assert audit(results).facts["differ"] == 0
