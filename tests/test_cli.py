@@ -308,6 +308,33 @@ def test_every_word_has_help(words: list[str], capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out.startswith("usage: tune-mlp")
 
 
+@pytest.mark.parametrize("word", cli.ANSWERS)
+def test_help_is_wrapped_at_the_terminals_width(
+    word: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    with pytest.raises(SystemExit):
+        cli.main([word, "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line) for line in lines if not line.startswith("  tune-mlp ")) < 60  # an example is one line
+
+
+@pytest.mark.parametrize("word", ["importance", "compare", "replay", "regret", "advise"])
+def test_a_seed_below_zero_is_refused_by_each_word_alike(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([word, "nowhere", "--seed", "-1"])
+    assert ended.value.code == 2
+    said = f"tune-mlp {word}: argument --seed: must be a whole number from 0, got '-1' (see --help)\n"
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("word", [word for word in cli.ANSWERS if word != "why"])
+def test_an_empty_name_of_a_run_is_refused(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is what a script has whose variable isn't set; it would mean the folder that one is in."""
+    assert cli.main([word, "", *(["1"] if word == "replay" else [])]) == 2
+    assert capsys.readouterr().err.startswith("tune-mlp: RUN is empty: name the run's folder")
+
+
 def test_a_reader_that_goes_away_is_no_traceback() -> None:
     words = f"{sys.executable} -m tune_mlp schema | head -c 1"
     ran = subprocess.run(["bash", "-c", words], capture_output=True, text=True, check=True, timeout=120)

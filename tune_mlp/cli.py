@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from tune_mlp.command_line import command_line
 from tune_mlp.commands.arguments import add_address, add_answer_format, add_run, request_of
-from tune_mlp.console.terminal import OneLineParser, guarded, leave, make_console
+from tune_mlp.console.terminal import HelpFormatter, OneLineParser, guarded, leave, make_console
 from tune_mlp.errors import Interrupted, RunError, StudyError, UsageError
 from tune_mlp.search import DESCRIPTION, add_search_options, search
 from tune_mlp.search import EXAMPLE as SEARCH_EXAMPLE
@@ -184,7 +184,7 @@ def make_parser() -> argparse.ArgumentParser:
         prog="tune-mlp",
         description="Hyperparameter tuning for PyTorch MLPs on Ray Tune.",
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"tune-mlp {__version__}")
     words = parser.add_subparsers(dest="word", metavar="WORD", required=True)
@@ -195,7 +195,7 @@ def make_parser() -> argparse.ArgumentParser:
             help=text,
             description=text,
             epilog=example,
-            formatter_class=argparse.RawDescriptionHelpFormatter if example else argparse.HelpFormatter,
+            formatter_class=HelpFormatter,
             allow_abbrev=False,
         )
         added.set_defaults(job=job)

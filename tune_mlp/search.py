@@ -12,7 +12,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from tune_mlp.console.terminal import OneLineParser, guarded, leave, make_console
+from tune_mlp.console.terminal import HelpFormatter, OneLineParser, guarded, leave, make_console
 from tune_mlp.errors import Interrupted
 from tune_mlp.imports import large_imports
 
@@ -52,7 +52,7 @@ def make_parser() -> argparse.ArgumentParser:
         prog=PROG,
         description=DESCRIPTION,
         epilog=EXAMPLE.format(prog=PROG),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
     add_search_options(parser)

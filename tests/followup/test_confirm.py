@@ -12,6 +12,7 @@ import pytest
 
 from tests.followup.in_process import Ended, InProcess
 from tests.results.journals import write
+from tests.s3 import Bucket
 from tune_mlp import cli
 from tune_mlp.console.board import Display
 from tune_mlp.errors import RunFolderError
@@ -130,6 +131,19 @@ def test_other_data_are_refused(folder: Path) -> None:
 def test_a_run_on_an_object_store_is_refused() -> None:
     with pytest.raises(RunFolderError, match="must be one of this machine's"):
         confirm(ObjectStore("s3://bucket/run"), 1, 1, REQUEST, Display())
+
+
+def test_what_was_confirmed_goes_with_a_run_that_is_copied_to_a_store(
+    folder: Path, s3: Bucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    here = confirmed(folder).to_frame()
+    for path in folder.rglob("*"):
+        if path.is_file():
+            s3.store("confirmed/run").write(path.relative_to(folder).as_posix(), path.read_bytes())
+    there = Results.load(s3.store("confirmed/run"))
+    pd.testing.assert_frame_equal(there.confirmed, here)
+    assert len(there.confirmed) == 2
 
 
 def test_equal_configurations_are_confirmed_once(folder: Path) -> None:

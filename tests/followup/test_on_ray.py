@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -21,7 +22,10 @@ from tune_mlp.engines.eager.losses import LOSSES
 from tune_mlp.engines.eager.optimisers import OPTIMISERS
 from tune_mlp.followup.confirm import confirm
 from tune_mlp.followup.replay import replay
+from tune_mlp.results.journal import Drawn, Ended
+from tune_mlp.results.journal_reader import read
 from tune_mlp.results.results import Results
+from tune_mlp.study.study import Study
 from tune_mlp.tuning.run import Request, run_study
 
 REQUEST = Request(command=("tune-mlp", "confirm"))
@@ -88,6 +92,48 @@ def test_20_of_20_random_trials_of_mixed_studies_are_replayed_to_the_bit(tmp_pat
     assert {params["optimizer"] for params in replayed} == set(OPTIMISERS)
     assert {params["batch_size"] for params in replayed} == {1, 16, 64}
     assert {params["dropout"] for params in replayed} == {0.0, 0.3}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("local_ray")
+def test_the_regret_of_a_real_search_is_trained_once_and_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command starts a Ray of its own. A second call trains nothing, and a larger share trains what is missing."""
+    asha = {"asha": {"grace_period": 1, "reduction_factor": 3}}
+    run = run_study(
+        Study.load("digits_quick", trials=30, epochs=6, scheduler=asha), Request(out=tmp_path, name="run"), Display()
+    )
+    before = (run.path / "journal.jsonl").read_bytes()
+    stopped = set(run.trials.loc[run.trials["state"] == "stopped", "trial"])
+    assert len(stopped) > 10
+    journal = run.path / "followups" / "regret" / "journal.jsonl"
+    kept: list[bytes] = []
+    said: dict[str, Any] = {}
+    for share, count in (("0.1", 8), ("0.1", 8), ("1", len(stopped))):
+        process = cli("regret", run.path, "--share", share, "--to", "json")
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+        said = json.loads(out)
+        assert (said["stopped"], said["trained_to_end"]) == (len(stopped), count)
+        assert {row["trial"] for row in said["sample"]} <= stopped
+        assert said["probability"]["low"] <= said["probability"]["value"] <= said["probability"]["high"]
+        assert said["rows"][0]["setting"] == "asha, grace_period 1, reduction_factor 3"
+        kept.append(journal.read_bytes())
+        with capsys.disabled():
+            print("\n" + said["sentence"])
+    assert kept[0] == kept[1]
+    assert kept[2].startswith(kept[1])
+    events = read(journal)
+    assert sorted(event.trial for event in events if isinstance(event, Ended)) == sorted(stopped), "each once"
+    assert {event.again for event in events if isinstance(event, Drawn)} == stopped
+    nets = Results.load(journal.parent).trials
+    assert set(nets["epochs"]) == {6}
+    assert (run.path / "journal.jsonl").read_bytes() == before
+    assert run.best is not None
+    truth = float(nets["best_val_accuracy"].max() - run.best["best_val_accuracy"])
+    assert said["cost"]["value"] == pytest.approx(max(truth, 0.0), abs=1e-12)
 
 
 def cli(*words: object) -> subprocess.Popen[str]:

@@ -140,7 +140,6 @@ def test_a_trial_that_population_based_training_changed_is_refused(folder: Path)
         (["1", "--random", "2"], "name trials, or give --random N"),
         (["--random", "0"], "--random: must be at least 1"),
         (["99"], "trial 99: the run has no such trial; it has 4, from 0 to 3"),
-        (["--random", "1", "--seed", "-1"], "--seed: must be 0 or more"),
     ],
 )
 def test_a_wrong_request_is_answered_by_one_line(

@@ -154,6 +154,16 @@ def test_the_command_writes_the_next_study(tmp_path: Path, capsys: pytest.Captur
     assert main(["advise", str(tmp_path / "run"), "--output", str(tmp_path / "none" / "next.yaml")]) == 2
 
 
+def test_a_run_whose_study_is_no_study_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "journal.jsonl", a_study())
+    (tmp_path / "study.yaml").write_text(study_of().dump().replace("trials: ", "trails: "))
+    assert main(["advise", str(tmp_path), "--output", str(tmp_path / "next.yaml")]) == 2
+    assert capsys.readouterr().err == (
+        f"tune-mlp: {tmp_path}: study.yaml: trails: unknown name 'trails' (did you mean 'trials'?)\n"
+    )
+    assert not (tmp_path / "next.yaml").exists()
+
+
 def test_a_table_from_elsewhere_gets_advice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     random = np.random.default_rng(0)
     x = random.uniform(size=60)

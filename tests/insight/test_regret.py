@@ -10,7 +10,8 @@ import pytest
 from tests.followup.exhaustive import FAMILIES, Outcome, Table, Trying, outcome, power_laws, stopped_by
 from tests.followup.in_process import InProcess
 from tune_mlp.console.board import Display
-from tune_mlp.insight.regret import LEAST, choose_sample, estimate
+from tune_mlp.insight.recorded_curves import Floats
+from tune_mlp.insight.regret import LEAST, Estimate, choose_sample, estimate
 from tune_mlp.records import TrialState
 from tune_mlp.study.study import Study
 from tune_mlp.tuning.run import Request, run_study
@@ -31,11 +32,33 @@ def outcomes(family: str, way: Trying, runs: int) -> list[Outcome]:
 
 
 def check(found: list[Outcome]) -> None:
-    """Check that the intervals hold the cost, and that winners were stopped about as often as was said."""
+    """Check that the intervals hold the cost, and that the number of winners that were stopped can have come by the
+    probabilities that were said: chance alone would give a number so far out in less than 1 of 100."""
     assert sum(one.covered for one in found) >= 0.9 * len(found)
-    winners_stopped = sum(one.cost > 0 for one in found)
-    low, high = (sum(getattr(one.found.probability, end) for one in found) for end in ("low", "high"))
-    assert low - 1 <= winners_stopped <= high + 1
+    check_count(sum(one.cost > 0 for one in found), [one.found.probability for one in found])
+
+
+def check_count(happened: int, said: list[Estimate]) -> None:
+    few, many = (counts([getattr(one, end) for one in said]) for end in ("low", "high"))
+    assert few[: happened + 1].sum() >= 0.01, "the lower ends are too high"
+    assert many[happened:].sum() >= 0.01, "the upper ends are too low"
+
+
+def counts(chances: list[float]) -> Floats:
+    """Return the probability of each number of events that have these chances."""
+    found = np.ones(1)
+    for chance in chances:
+        found = np.convolve(found, [1 - chance, chance])
+    return found
+
+
+def test_the_check_of_said_probabilities_can_fail() -> None:
+    said = [Estimate(0.05, 0.03, 0.1)] * 100
+    for happened in (1, 3, 10, 17):
+        check_count(happened, said)
+    for happened, end in ((20, "upper"), (0, "lower")):
+        with pytest.raises(AssertionError, match=f"the {end} ends"):
+            check_count(happened, [Estimate(0.05, 0.06, 0.1)] * 100)
 
 
 @pytest.mark.parametrize("family", ["power laws", "late starters"])

@@ -158,6 +158,37 @@ def test_a_table_that_says_too_little_is_answered_in_one_line(text: str, options
     assert "\n" not in str(error.value)
 
 
+def test_words_in_a_column_of_numbers_are_told_in_a_note() -> None:
+    frame = table(OPTUNA).assign(params_lr=["0.1", "n/a", "0.3", "0.4"])
+    results = Results.from_table(frame, mode="min")
+    note = "lr has 1 value that is no number ('n/a'), so all its values are taken as names"
+    assert results.notes == (note,)
+    assert note in results.importance().attrs["notes"]
+    assert note in results.advice().attrs["notes"]
+    frame = table(UNKNOWN).assign(loss=["0.5", "lost"])
+    results = Results.from_table(frame, "loss", params=["learning"])
+    assert results.notes == ("loss has 1 value that is no number ('lost'), so these trials have no value",)
+
+
+@pytest.mark.parametrize(
+    "values", [["sgd", "adam", "sgd", "1"], [0.1, None, 0.2, 0.3], [True, False, True, True], ["1", "2", "3", "inf"]]
+)
+def test_a_column_of_names_or_of_numbers_alone_has_no_note(values: list[Any]) -> None:
+    assert Results.from_table(table(OPTUNA).assign(params_lr=values), mode="min").notes == ()
+
+
+def test_a_file_with_two_columns_of_one_name_is_refused_in_one_line(tmp_path: Path) -> None:
+    """Pandas would name the second one loss.1 and say nothing."""
+    path = tmp_path / "trials.csv"
+    for text in ("learning,loss,loss\n0.1,0.5,0.4\n", '\ufeff\n"loss","a,b",loss\n0.1,0.5,0.4\n'):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(DataError, match=r"^\S+trials.csv has two columns named 'loss'$"):
+            Results.from_table(path, params=["learning"])
+    path.write_text(f"learning,{'loss' * 50_000}\n0.1,0.5\n")
+    with pytest.raises(DataError, match=r"isn't a table: .*field larger than field limit"):
+        Results.from_table(path, params=["learning"])
+
+
 def test_a_metric_without_numbers_is_refused() -> None:
     frame = table(UNKNOWN).assign(loss=math.nan)
     with pytest.raises(DataError, match="holds no number"):

@@ -169,7 +169,8 @@ class Driver:
                 config = searcher.suggest(f"t{len(self.trials)}")
                 if config == Searcher.FINISHED:
                     break
-                known = int(config.get("known", 0))
+                # No state is saved with a trial's last epoch: if its end wasn't written, what came after the state is trained again.
+                known = min(int(config.get("known", 0)), self.world.saved.get(int(config["trial"]), 0))
                 trial = PlayedTrial(config, self.study.patience, known)
                 for epoch, value in sorted(self.history.curves.get(trial.number, {}).items()):
                     if epoch <= known:
@@ -193,7 +194,7 @@ class Driver:
         until = milestones(self.study).after(trial.epoch)
         if self.generator.random() < 0.2:  # a person wants to see progress
             until = trial.epoch + 1
-        until = max(until if trial.number not in self.world.saved else 0, self.world.saved.get(trial.number, 0), until)
+        until = max(until, self.world.saved.get(trial.number, 0), int(trial.config.get("known", 0)))
         if (trial.number, until) in self.world.lose or (trial.number in self.world.lose_for_good and trial.epoch):
             self._lose(trial, (trial.number, until))
             return

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # pandas takes 0.4 s to import, and `--help` needs none of it
     from tune_mlp.console.board import Display
     from tune_mlp.results.answer import Answer
     from tune_mlp.results.results import Results
+    from tune_mlp.results.storage import ObjectStore
     from tune_mlp.tuning.run import Request
 
 TABLE_ENDINGS = (".csv", ".parquet", ".pq")
@@ -64,6 +65,12 @@ def add_answer_format(parser: OneLineParser) -> None:
     )
 
 
+def add_training(parser: OneLineParser) -> None:
+    """Add the options of a word that trains a run's trials again, and answers."""
+    add_address(parser)
+    add_answer_format(parser)
+
+
 def add_address(parser: OneLineParser) -> None:
     """Add the options of a word that trains: where Ray and the data are."""
     parser.add_argument(
@@ -96,6 +103,15 @@ def progress() -> Display:
     from tune_mlp.console.terminal import make_console
 
     return make_display(make_console(errors=True), quiet=False)
+
+
+def followed(args: argparse.Namespace, because: str) -> tuple[Path | ObjectStore, Request, Display]:
+    """Return where the run lies whose trials are to be trained again, what the options ask for, and a display. `because` says
+    why a table can't be followed."""
+    refuse_table(args.run, because)
+    from tune_mlp.results.results import find_run
+
+    return find_run(args.run), request_of(args), progress()
 
 
 def results_of(args: argparse.Namespace) -> Results:

@@ -4,16 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tune_mlp.commands.arguments import (
-    AddWord,
-    add_address,
-    add_answer_format,
-    add_run,
-    progress,
-    refuse_table,
-    request_of,
-    show,
-)
+from tune_mlp.commands.arguments import AddWord, add_run, add_training, followed, show
 
 
 def add_word(word: AddWord) -> None:
@@ -28,14 +19,12 @@ def add_word(word: AddWord) -> None:
     add_run(parser)
     parser.add_argument("--top", type=int, default=5, metavar="N", help="The number of configurations (default: 5).")
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="The fresh seeds of each (default: 5).")
-    add_address(parser)
-    add_answer_format(parser)
+    add_training(parser)
 
 
 def _confirm(args: argparse.Namespace) -> None:
     """Confirm the best configurations of a run."""
-    refuse_table(args.run, "of which no configuration can be trained again")
+    where, request, display = followed(args, "of which no configuration can be trained again")
     from tune_mlp.followup.confirm import confirm  # late: ray, pandas
-    from tune_mlp.results.results import find_run
 
-    show(args, confirm(find_run(args.run), args.top, args.seeds, request_of(args), progress()))
+    show(args, confirm(where, args.top, args.seeds, request, display))

@@ -4,17 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tune_mlp.commands.arguments import (
-    AddWord,
-    add_address,
-    add_answer_format,
-    add_run,
-    progress,
-    refuse_table,
-    request_of,
-    seed,
-    show,
-)
+from tune_mlp.commands.arguments import AddWord, add_run, add_training, followed, seed, show
 
 
 def add_word(word: AddWord) -> None:
@@ -36,14 +26,12 @@ def add_word(word: AddWord) -> None:
         help="The share of the stopped trials to train to the end, at least 8 of them (default: 0.05).",
     )
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="The seed that draws them (default: 0).")
-    add_address(parser)
-    add_answer_format(parser)
+    add_training(parser)
 
 
 def _regret(args: argparse.Namespace) -> None:
     """Answer for the run that the command line names."""
-    refuse_table(args.run, "of which no trial can be trained to the end")
+    where, request, display = followed(args, "of which no trial can be trained to the end")
     from tune_mlp.followup.regret import train_and_regret  # late: ray, pandas
-    from tune_mlp.results.results import find_run
 
-    show(args, train_and_regret(find_run(args.run), args.share, args.seed, request_of(args), progress()))
+    show(args, train_and_regret(where, args.share, args.seed, request, display))

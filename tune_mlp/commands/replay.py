@@ -4,16 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tune_mlp.commands.arguments import (
-    AddWord,
-    add_address,
-    add_answer_format,
-    add_run,
-    progress,
-    refuse_table,
-    request_of,
-    show,
-)
+from tune_mlp.commands.arguments import AddWord, add_run, add_training, followed, seed, show
 from tune_mlp.errors import RunError, UsageError
 
 
@@ -29,22 +20,18 @@ def add_word(word: AddWord) -> None:
     add_run(parser)
     parser.add_argument("trials", nargs="*", type=int, metavar="TRIAL", help="The numbers of the trials.")
     parser.add_argument("--random", type=int, metavar="N", help="Take so many random trials.")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="The seed that picks them (default: 0).")
-    add_address(parser)
-    add_answer_format(parser)
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="The seed that picks them (default: 0).")
+    add_training(parser)
 
 
 def _replay(args: argparse.Namespace) -> None:
     """Train trials again and compare them."""
-    refuse_table(args.run, "of which no trial can be trained again")
+    where, request, display = followed(args, "of which no trial can be trained again")
     if bool(args.trials) == (args.random is not None):
         raise UsageError("replay: name trials, or give --random N")
-    if args.seed < 0:
-        raise UsageError(f"--seed: must be 0 or more, got {args.seed}")
     from tune_mlp.followup.replay import replay  # late: ray, pandas
-    from tune_mlp.results.results import find_run
 
-    replayed = replay(find_run(args.run), args.trials, args.random, args.seed, request_of(args), progress())
+    replayed = replay(where, args.trials, args.random, args.seed, request, display)
     show(args, replayed.answer)
     if replayed.failure:
         raise RunError(replayed.failure)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,6 +19,9 @@ from tune_mlp.results.answer import Answer, plain
 from tune_mlp.results.export import export
 from tune_mlp.results.plain_text import escaped
 
+LONG = 24
+"""A word that is longer may be broken in the middle."""
+
 
 def show_answer(
     console: Console, frame: pd.DataFrame, to: str, lines: Sequence[str] = (), above: Sequence[str] = ()
@@ -32,15 +35,53 @@ def show_answer(
         return
     for line in above:
         console.print(Text(escaped(line), "bold"), soft_wrap=True)
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    for name in frame.columns:
-        right = pd.api.types.is_numeric_dtype(frame[name].dtype)
-        table.add_column(escaped(str(name)), justify="right" if right else "left", overflow="fold")
-    for row in frame.itertuples(index=False):
-        table.add_row(*(Text(_cell(value)) for value in row))
-    console.print(table)
+    for block in _blocks(frame, console.width):
+        console.print(block)
     for line in lines:
         console.print(Text(escaped(line)), soft_wrap=True)
+
+
+def _blocks(frame: pd.DataFrame, width: int) -> Iterator[Table | str]:
+    """Yield the table; where it is too wide, with names of columns on several lines; where that is too wide, too, as records."""
+    whole = [escaped(str(name)) for name in frame.columns]
+    broken = [name.replace("_", "_\n") for name in whole]
+    for names, gap in ((whole, 3), (broken, 2)):
+        if _least_width(frame, names, gap) <= width:
+            yield _as_table(frame, names, gap)
+            return
+    yield ""
+    for row in frame.itertuples(index=False):
+        yield _as_record(whole, row)
+        yield ""
+
+
+def _least_width(frame: pd.DataFrame, names: Sequence[str], gap: int) -> int:
+    """Return the width below which the table would break words, other than long ones, in the middle. `gap` is the space between
+    two columns."""
+    cells = ((name, *map(_cell, frame.iloc[:, place])) for place, name in enumerate(names))
+    widths = [max((len(word) for text in column for word in text.split()), default=0) for column in cells]
+    return sum(min(width, LONG) for width in widths) + gap * (len(widths) - 1) + 2  # a space at either end
+
+
+def _as_table(frame: pd.DataFrame, names: Sequence[str], gap: int) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, gap - 2), pad_edge=False)
+    for name, kind in zip(names, frame.dtypes, strict=True):
+        number = pd.api.types.is_numeric_dtype(kind)
+        table.add_column(name, justify="right" if number else "left", overflow="fold", no_wrap=number)
+    for row in frame.itertuples(index=False):
+        table.add_row(*(Text(_cell(value)) for value in row))
+    return table
+
+
+def _as_record(names: Sequence[str], row: Sequence[Any]) -> Table:
+    """Return a row as a block with a line for each value that it has."""
+    record = Table(box=None, show_header=False, padding=(0, 1))
+    record.add_column(overflow="fold", max_width=LONG)
+    record.add_column(overflow="fold")
+    for name, value in zip(names, map(_cell, row), strict=True):
+        if value:
+            record.add_row(Text(name, "dim"), Text(value))
+    return record
 
 
 def print_answer(console: Console, answer: Answer, to: str) -> None:

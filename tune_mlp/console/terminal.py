@@ -29,6 +29,13 @@ OUTPUT_ERRORS = (errno.ENOSPC, errno.EIO, errno.EBADF)
 DEBUG = "TUNE_MLP_DEBUG=1 shows where"
 
 
+class HelpFormatter(argparse.HelpFormatter):
+    """Wraps a description at the terminal's width, and leaves examples, which have lines of their own, as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if "\n" in text else super()._fill_text(text, width, indent)
+
+
 class OneLineParser(argparse.ArgumentParser):
     """Says in one line what is wrong. Argparse would print the whole usage first."""
 

@@ -48,7 +48,7 @@ def advice(results: Results, seed: int = 0) -> tuple[Answer, list[Change]]:
     assessed, judged = judged_trials(results, seed)
     facts = {"metric": results.metric, "mode": results.mode, "trials": len(assessed.scores)}
     if judged is None:
-        return Answer(assessed.fault, pd.DataFrame(columns=COLUMNS), (), facts=facts), []
+        return Answer(assessed.fault, pd.DataFrame(columns=COLUMNS), (), results.notes, facts), []
     changes = [*_space_changes(results, assessed, judged), *_more_epochs(results)]
     if results.study:
         changes = [change for change in changes if possible(results.study, change)]
@@ -61,7 +61,9 @@ def advice(results: Results, seed: int = 0) -> tuple[Answer, list[Change]]:
     facts["more_trials"] = {"trials": len(assessed.scores), "gain": gain, "low": low, "high": high, "seconds": cost}
     takes = f", for about {cost:.0f} s" if cost else ""
     note = f"{len(assessed.scores)} more trials of the same space would bring about {gain:.2g} ({low:.2g} to {high:.2g}) in {results.metric}{takes}"
-    answer = Answer(_sentence(changes), pd.DataFrame(rows, columns=COLUMNS), METHOD, (note,), facts, _shown(rows))
+    answer = Answer(
+        _sentence(changes), pd.DataFrame(rows, columns=COLUMNS), METHOD, (note, *results.notes), facts, _shown(rows)
+    )
     return answer, changes
 
 

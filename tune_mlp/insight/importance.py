@@ -44,7 +44,9 @@ def importance(results: Results, seed: int = 0) -> Answer:
     assessed, judged = judged_trials(results, seed)
     found, count, unit = assessed.found, len(assessed.scores), assessed.unit
     facts: dict[str, Any] = {"metric": results.metric, "mode": results.mode, "trials": count}
-    notes = [f"{_some(assessed.constant)}: one value only, so nothing can be said"] if assessed.constant else []
+    notes = list(results.notes)
+    if assessed.constant:
+        notes.append(f"{_some(assessed.constant)}: one value only, so nothing can be said")
     unjudged = [{"parameter": name, "verdict": NO_EVIDENCE} for name in (*assessed.rare, *assessed.constant)]
     if assessed.rare and found:
         notes.append(f"{_some(assessed.rare)}: in fewer than {FEWEST} trials, so nothing can be said")

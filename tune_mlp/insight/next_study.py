@@ -6,7 +6,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
-from tune_mlp.errors import UsageError
+from tune_mlp.errors import StudyError, UsageError
 from tune_mlp.insight.changes import Change, applied
 from tune_mlp.results.results import Results
 from tune_mlp.space.files import dump_yaml
@@ -20,6 +20,10 @@ def next_study(results: Results, changes: Sequence[Change]) -> str:
     """Return the text of the next study. It loads: a change that makes no valid study is left out."""
     if not results.study:
         raise UsageError(f"{results.source} has no study.yaml, so the next study can't be written")
+    try:  # what is wrong with the run's study is said of it, and not of the next one
+        Study.from_dict(results.study)
+    except StudyError as error:
+        raise UsageError(f"{results.source}: study.yaml: {error}") from None
     tree = copy.deepcopy(results.study)
     tree["seed"] = int(tree.get("seed", 0)) + 1  # other draws
     comments: dict[str, list[str]] = {}

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tune_mlp.results.results import Results
-from tune_mlp.results.run_cache import JOURNAL
-
-FOLLOWUPS = "followups"
+from tune_mlp.results.run_cache import FOLLOWUPS, JOURNAL
 
 
 def followup_folder(run: Path, kind: str) -> Path:

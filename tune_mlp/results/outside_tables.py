@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ import pandas as pd
 from tune_mlp.errors import DataError, UsageError, did_you_mean, one_line
 from tune_mlp.records import Mode, TrialState
 from tune_mlp.regular_files import read_regular
+from tune_mlp.results.answer import counted
 from tune_mlp.results.journal import MAX_TRIALS, Param
 from tune_mlp.results.tables import AFTER_PARAMETERS, TEXT
 
@@ -89,6 +92,8 @@ class OutsideTable:
     mode: Mode
     params: dict[int, dict[str, Param]]
     """The parameters of each trial, without those that it doesn't have."""
+    notes: tuple[str, ...] = ()
+    """What a person must know of how the table was read."""
 
 
 @dataclass(frozen=True)
@@ -104,15 +109,18 @@ class Columns:
 def read_table(path: Path) -> pd.DataFrame:
     """Read a CSV or Parquet file. Numbers have all their digits."""
     try:
-        content = io.BytesIO(read_regular(path, MOST_BYTES))
+        content = read_regular(path, MOST_BYTES)
         if path.suffix.lower() in (".parquet", ".pq"):
-            return pd.read_parquet(content)
-        table: pd.DataFrame = pd.read_csv(content, **EXACT)
-        return table
+            return pd.read_parquet(io.BytesIO(content))
+        lines = csv.reader(io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline=""))
+        header = next(filter(None, lines), [])
+        table: pd.DataFrame = pd.read_csv(io.BytesIO(content), **EXACT)
     except OSError as error:
         raise DataError(f"{path}: can't be read: {error.strerror or error}") from None
-    except (ValueError, ArithmeticError, MemoryError) as error:  # pandas' and pyarrow's are ValueErrors
+    except (ValueError, ArithmeticError, MemoryError, csv.Error) as error:  # pandas' and pyarrow's are ValueErrors
         raise DataError(f"{path}: isn't a table: {one_line(error, limit=200)}") from None
+    _refuse_repeated(str(path), header)  # pandas has given the second one another name
+    return table
 
 
 def to_trials(
@@ -120,8 +128,7 @@ def to_trials(
 ) -> OutsideTable:
     """Bring a table of trials into our form; what it doesn't say must be given."""
     frame = frame.rename(columns=str)
-    if repeated := [str(name) for name in frame.columns[frame.columns.duplicated()]]:
-        raise DataError(f"the table has two columns named {repeated[0]!r:.60}")
+    _refuse_repeated("the table", list(frame.columns))
     if frame.empty:
         raise DataError("the table has no trials")
     columns = _columns(frame, params)
@@ -148,7 +155,30 @@ def to_trials(
         int(trial): {name: _value(value) for name, value in row.items() if _present(value)}
         for trial, row in zip(number, trials[list(columns.params)].to_dict("records"), strict=True)
     }
-    return OutsideTable(trials, chosen, way, cast("dict[int, dict[str, Param]]", drawn))
+    without = "so these trials have no value"
+    notes = [_words_among_numbers(chosen, _column(frame, chosen), without, at_most=1.0)]
+    notes += [
+        _words_among_numbers(name, trials[name], "so all its values are taken as names") for name in columns.params
+    ]
+    return OutsideTable(trials, chosen, way, cast("dict[int, dict[str, Param]]", drawn), tuple(filter(None, notes)))
+
+
+def _refuse_repeated(table: str, names: Sequence[str]) -> None:
+    counts = Counter(filter(None, names))
+    if repeated := [name for name, count in counts.items() if count > 1]:
+        raise DataError(f"{table} has two columns named {repeated[0]!r:.60}")
+
+
+def _words_among_numbers(name: str, column: pd.Series[Any], so: str, at_most: float = 0.5) -> str:
+    """Say that a column of numbers has words, too, and what follows; empty where it has none, or more than this share of words."""
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return ""
+    present = column[column.map(_present)]
+    words = present[pd.to_numeric(present.map(str), errors="coerce").isna()]
+    if not 0 < len(words) <= at_most * len(present):
+        return ""
+    which = f"{counted(len(words), 'value')} that {'is' if len(words) == 1 else 'are'} no number"
+    return f"{name} has {which} ({str(words.iloc[0])!r:.40}), {so}"
 
 
 def _column(frame: pd.DataFrame, name: str) -> pd.Series[Any]:

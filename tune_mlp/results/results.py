@@ -35,6 +35,8 @@ SHOWN = 10
 
 def find_run(run: str | Path | ObjectStore) -> Path | ObjectStore:
     """Return a run's folder, by its path, its URI or its name under ./runs."""
+    if run == "":
+        raise UsageError("RUN is empty: name the run's folder, its address on an object store, or its name in runs/")
     where = location(run)
     if isinstance(where, ObjectStore):
         return where
@@ -92,6 +94,8 @@ class Results:
     """The run's files; None where the results come from a table alone."""
     looks: int = 0
     """How often the run's test part was looked at: by the search for each trial that it tested, and by follow-ups."""
+    notes: tuple[str, ...] = ()
+    """What a person must know of how a table from elsewhere was read."""
     looked: tuple[Looked, ...] = ()
     """What follow-ups measured on the test part."""
     lines: tuple[Line, ...] = ()
@@ -154,6 +158,7 @@ class Results:
             mode=found.mode,
             params=found.params,
             changes=changes_table(()),
+            notes=found.notes,
         )
 
     def judged_by(

@@ -18,6 +18,9 @@ from tune_mlp.results.storage import FolderStorage, ObjectStore
 
 JOURNAL = "journal.jsonl"
 RUN_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+FOLLOWUPS = "followups"
+KINDS = ("confirm", "regret")
+"""The follow-ups that keep what they learn in the run's folder, each in a folder of its own."""
 FILES = (
     "study.yaml",
     "run.json",
@@ -29,6 +32,7 @@ FILES = (
     "best/model.pt",
     "best/trial.json",
     OUTCOMES,
+    *(f"{FOLLOWUPS}/{kind}/{JOURNAL}" for kind in KINDS),
     JOURNAL,
 )
 """What a run's folder holds to be read. No other name is fetched: a store's names are anybody's."""
@@ -55,7 +59,11 @@ def fetch(store: ObjectStore, folder: Path) -> None:
     here = FolderStorage(folder)
     for name in FILES:
         content = journal if name == JOURNAL else store.read(name)
-        here.remove(name) if content is None else here.write(name, content)
+        if content is None:
+            here.remove(name)
+            continue
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        here.write(name, content)
 
 
 def _key(store: ObjectStore) -> Path:

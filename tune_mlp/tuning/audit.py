@@ -137,6 +137,6 @@ def _notes(study: BoundStudy, manifest: Manifest, derived: Derived) -> Iterator[
     if study.search.tpe:
         yield "The parameters that tpe drew depend on the order in which it learnt of ends, and weren't derived; the seeds were."
     if study.scheduler.pbt:
-        yield "Which of the best trials another takes over is chance: that the one taken was among them was checked."
+        yield "Which of the best trials another takes over is drawn: that the one taken was among them was checked."
     if versions := manifest.other_versions():
         yield f"The run was written with {versions}."

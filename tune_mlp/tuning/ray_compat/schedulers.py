@@ -248,7 +248,7 @@ class Population(PopulationBasedTraining):  # type: ignore[misc]  # ray ships no
         self.decisions: list[Decided] = []
         self._donor: int | None = None
         self.told: dict[tuple[int, int], int | None] = {}
-        """The donor by trial and epoch, where decisions are derived again: Ray takes one of the best by chance."""
+        """The donor by trial and epoch, where decisions are derived again: earlier versions took one of the best by chance."""
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         self._trial_state[trial] = _PBTTrialState(trial)
@@ -268,7 +268,7 @@ class Population(PopulationBasedTraining):  # type: ignore[misc]  # ray ships no
                 if self._trial_state[other].last_score > mine.last_score
                 and self._trial_state[other].last_train_time >= mine.last_train_time
             ]
-            upper_quantile = self._as_told(trial, upper_quantile)
+            upper_quantile = self._chosen(trial, self._as_told(trial, upper_quantile))
             lower_quantile = [trial] if upper_quantile else []
         self._donor = None
         epoch, value = int(mine.last_train_time), self._metric_op * mine.last_score
@@ -278,13 +278,19 @@ class Population(PopulationBasedTraining):  # type: ignore[misc]  # ray ships no
         decided = _decided(trial, epoch, "pbt", f"epoch {epoch}", value, bar, len(scores), action)
         self.decisions.append(replace(decided, donor=self._donor))
 
+    def _chosen(self, trial: Any, able: list[Any]) -> list[Any]:
+        """Return one of the trials that can be taken over, drawn from the study's seed. Ray would draw by Python's global chance."""
+        epoch = int(self._trial_state[trial].last_train_time)
+        place = derive(self._seed, "pbt", "donor", trial.config["trial"], epoch) % max(len(able), 1)
+        return sorted(able, key=lambda other: int(other.config["trial"]))[place : place + 1]
+
     def _as_told(self, trial: Any, able: list[Any]) -> list[Any]:
-        """Return the donor that chance chose in the run that is derived again, if it is able; else all that are."""
+        """Return the donor that was drawn in the run that is derived again, if it is able; else all that are."""
         place = trial.config["trial"], int(self._trial_state[trial].last_train_time)
         if place not in self.told:
             return able
         donor = self.told[place]
-        if donor is None:  # chance chose one that had saved nothing, if there was such
+        if donor is None:  # one was drawn that had saved nothing, if there was such
             return [other for other in able if not self._trial_state[other].last_checkpoint] or able
         return [other for other in able if other.config["trial"] == donor] or able
 
