@@ -26,6 +26,7 @@ DISTRIBUTIONS = {
     "mlflow": "mlflow-skinny",
     "optuna_dashboard": "optuna-dashboard",
     "tensorboardX": "tensorboardx",
+    "vl_convert": "vl-convert-python",
 }
 """The names of distributions that differ from the names of the modules they bring."""
 
