@@ -13,7 +13,7 @@ from tests.followup.in_process import InProcess
 from tests.studies import study
 from tune_mlp.console.board import Display
 from tune_mlp.tuning.run import Request, run_study
-from tune_mlp.tuning.trainable import threads
+from tune_mlp.training.threads import threads
 
 SPACE: dict[str, Any] = {
     "lr": {"log": [1e-3, 1e-1]},
