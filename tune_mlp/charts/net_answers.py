@@ -90,7 +90,7 @@ def worst_mistakes(net: TrainedNet) -> Figure | None:
         worst = int(found.worst[0])
         share = net.probabilities[worst].max()
         finding = (
-            f"The surest of {counted(found.count, 'mistake')}: a {_named(net, worst)} at {share:.1%}, "
+            f"The surest of {counted(found.count, 'mistake')}: {_named(net, worst)}, at {share:.1%}, "
             f"while its own class gets {net.probabilities[worst, net.samples.wanted[worst]]:.2%}."
         )
     return _shown(net, "worst_mistakes", "The worst mistakes", finding, found.worst)
@@ -105,7 +105,7 @@ def ambiguous_mistakes(net: TrainedNet) -> Figure | None:
     if found.count:
         highest = np.sort(net.probabilities[found.ambiguous], axis=1)[:, ::-1]
         first = int(found.ambiguous[0])
-        finding = f"The nearest miss: a {_named(net, first)}, at {highest[0, 0]:.2%} against {highest[0, 1]:.2%} for the second class."
+        finding = f"The nearest miss: {_named(net, first)}, at {highest[0, 0]:.2%} against {highest[0, 1]:.2%} for the second class."
     return _shown(net, "ambiguous_mistakes", "The most ambiguous mistakes", finding, found.ambiguous)
 
 

@@ -12,7 +12,7 @@ from tune_mlp.explain.layers import before_the_output
 from tune_mlp.explain.trained_net import TrainedNet
 from tune_mlp.seeds import derive
 
-MOST = 2000
+MOST = 1000
 """The largest number of samples on the map."""
 ITERATIONS = 500
 LEAST = 10
@@ -31,7 +31,7 @@ class Embedding(NamedTuple):
 
 
 def embedding(net: TrainedNet, seed: int = 0, most: int = MOST) -> Embedding | None:
-    """Map at most 2,000 samples, which the seed picks; None if there are too few. The same seed gives the same map."""
+    """Map at most a thousand samples, which the seed picks; None if there are too few. The same seed gives the same map."""
     samples = net.samples
     count = min(most, len(samples.inputs))
     if count < LEAST:

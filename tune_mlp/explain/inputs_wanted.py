@@ -12,6 +12,7 @@ from torch import nn
 from tune_mlp.data.encoder import TableEncoder
 from tune_mlp.explain.trained_net import TrainedNet
 from tune_mlp.seeds import derive
+from tune_mlp.training.threads import threads
 
 STEPS, RATE = 100, 0.05
 """The number of steps of gradient ascent, and Adam's learning rate, where a pixel goes from 0 to 1."""
@@ -60,6 +61,11 @@ class Ascent(NamedTuple):
 
 def ascend(net: TrainedNet, seed: int = 0, steps: int = STEPS) -> Ascent:
     """Begin with a random picture, and change its pixels so that the output of a class grows, for each class."""
+    with threads(1):  # for batches as small as these, threads only wait for each other
+        return _climb(net, seed, steps)
+
+
+def _climb(net: TrainedNet, seed: int, steps: int) -> Ascent:
     generator = torch.Generator().manual_seed(derive(seed, "ascent"))
     pixels, classes = int(net.dataset.x.shape[1]), len(net.classes)
     x = torch.rand(1, pixels, generator=generator).repeat(classes, 1).requires_grad_(True)

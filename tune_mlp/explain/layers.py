@@ -95,7 +95,7 @@ def chosen_samples(net: TrainedNet, pair: Sequence[str] = ()) -> Chosen:
     sure_one, sure_other = int(of_one[shares[of_one, one].argmax()]), int(of_other[shares[of_other, other].argmax()])
     answer = int(net.found[doubtful])
     said = f"taken for {names[answer]}" if answer != one else f"nearly taken for {names[other]}"
-    words = [f"a {names[one]} that is {said}", f"a clear {names[one]}", f"a clear {names[other]}"]
+    words = [f"one {names[one]} that is {said}", f"one clear {names[one]}", f"one clear {names[other]}"]
     return Chosen([doubtful, sure_one, sure_other], words)
 
 
