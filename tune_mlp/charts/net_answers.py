@@ -31,10 +31,10 @@ def confusion_figure(net: TrainedNet) -> Figure | None:
     if pair := most_confused(matrix):
         of = int(matrix[pair.wanted].sum())
         one, other = net.classes[pair.wanted], net.classes[pair.found]
-        finding = f"{one} is taken for {other} most often: {pair.count:,} of {of:,}; {said}."
+        finding = f"{one} is taken for {other} most often: {pair.times:,} of {of:,}; {said}."
     else:
         finding = f"All {n:,} validation samples are answered rightly."
-    notes = ()
+    notes: tuple[str, ...] = ()
     if len(net.classes) > SHOWN_CLASSES:
         notes = (f"Shown are the {SHOWN_CLASSES} classes with the most mistakes, of {len(net.classes)}.",)
     return Figure(
@@ -67,7 +67,7 @@ def _confusion_chart(frame: pd.DataFrame) -> Chart:
     wordy = max(map(len, order)) > 3
     x = alt.X("answer:N", sort=order, title="answer", axis=alt.Axis(labelAngle=-45 if wordy else 0, orient="top"))
     y = alt.Y("class:N", sort=order, title="class")
-    tooltip = ["class:N", "answer:N", "samples:Q", alt.Tooltip("share:Q", format=".2%")]
+    tooltip = [*map(alt.Tooltip, ("class:N", "answer:N", "samples:Q")), alt.Tooltip("share:Q", format=".2%")]
     base = alt.Chart(frame).encode(x=x, y=y, tooltip=tooltip)
     some = base.transform_filter("datum.samples > 0")
     most = float(frame.loc[~frame["right"], "share"].max() or 1.0) if len(order) > 1 else 1.0
@@ -86,11 +86,11 @@ def worst_mistakes(net: TrainedNet) -> Figure | None:
         return None
     found = mistakes(net, SHOWN_MISTAKES)
     finding = "The net makes no mistake on the validation part."
-    if found.count:
+    if found.times:
         worst = int(found.worst[0])
         share = net.probabilities[worst].max()
         finding = (
-            f"The surest of {counted(found.count, 'mistake')}: {_named(net, worst)}, at {share:.1%}, "
+            f"The surest of {counted(found.times, 'mistake')}: {_named(net, worst)}, at {share:.1%}, "
             f"while its own class gets {net.probabilities[worst, net.samples.wanted[worst]]:.2%}."
         )
     return _shown(net, "worst_mistakes", "The worst mistakes", finding, found.worst)
@@ -102,7 +102,7 @@ def ambiguous_mistakes(net: TrainedNet) -> Figure | None:
         return None
     found = mistakes(net, SHOWN_MISTAKES)
     finding = "The net makes no mistake on the validation part."
-    if found.count:
+    if found.times:
         highest = np.sort(net.probabilities[found.ambiguous], axis=1)[:, ::-1]
         first = int(found.ambiguous[0])
         finding = f"The nearest miss: {_named(net, first)}, at {highest[0, 0]:.2%} against {highest[0, 1]:.2%} for the second class."

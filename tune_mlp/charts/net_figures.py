@@ -19,6 +19,7 @@ from tune_mlp.charts.net_tables import curve_figure, permutation_figure, predict
 from tune_mlp.explain.trained_net import DataSource, TrainedNet, open_net
 from tune_mlp.explain.weights import weights_by_epoch
 from tune_mlp.results.results import Results
+from tune_mlp.training.threads import threads
 
 NET_FIGURES: Mapping[str, Callable[[TrainedNet], Figure | None]] = {
     "confusion": confusion_figure,
@@ -70,6 +71,11 @@ def explain_figures(
 
 def figures_of(net: TrainedNet, few: bool = False, by_epoch: bool = False) -> list[Figure]:
     """Return the figures of a net that is open."""
+    with threads(1):  # what rounding comes to depends on it, and for few samples threads only wait for each other
+        return _figures(net, few, by_epoch)
+
+
+def _figures(net: TrainedNet, few: bool, by_epoch: bool) -> list[Figure]:
     if few:
         found: list[Figure] = []
         for figure in _drawn(net, QUICK):

@@ -12,10 +12,9 @@ from tune_mlp.charts.figure import Chart, Figure
 from tune_mlp.charts.theme import ACCENT, LABEL, REFERENCE
 from tune_mlp.explain.embedding import embedding
 from tune_mlp.explain.layers import hidden_layers, shapes
-from tune_mlp.explain.trained_again import initial_net
+from tune_mlp.explain.trained_again import initial_nets
 from tune_mlp.explain.trained_net import TrainedNet
 from tune_mlp.explain.weights import WeightsByEpoch, WeightsOfLayers, histograms, weights_of
-from tune_mlp.models.average import Average
 from tune_mlp.results.answer import counted
 
 SHOWN_LAYERS = 9
@@ -66,9 +65,7 @@ def _layers_chart(frame: pd.DataFrame) -> Chart:
 
 def weights_figure(net: TrainedNet) -> Figure | None:
     """Draw the weights of each layer before training and after it."""
-    before = initial_net(net.recipe)
-    first = list(before.nets) if isinstance(before, Average) else [before]
-    stages = {AFTER: weights_of(net.nets), BEFORE: weights_of(first)}
+    stages = {AFTER: weights_of(net.nets), BEFORE: weights_of(initial_nets(net.recipe))}
     frame = histograms(_few_layers(stages))
     spread = frame.attrs["spread"]
     grown = {layer: of[AFTER] / of[BEFORE] if of[BEFORE] > 0 else float("inf") for layer, of in spread.items()}

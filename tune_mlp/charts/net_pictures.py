@@ -34,7 +34,7 @@ def fields_figure(net: TrainedNet) -> Figure | None:
     most = float(np.abs(shown).max())
     size = np.linalg.norm(fields, axis=1)
     strongest, weakest = int(size.argmax()), int(size.argmin())
-    nearest = np.corrcoef(fields)
+    nearest: NDArray[np.float64] = np.atleast_2d(np.corrcoef(fields))
     np.fill_diagonal(nearest, -2)
     one, other = np.unravel_index(int(nearest.argmax()), nearest.shape)
     names = net.classes
@@ -130,7 +130,7 @@ def activations_figure(net: TrainedNet, pair: Sequence[str] = ()) -> Figure | No
         )
     frame = pd.DataFrame(rows, columns=["sample", "layer", "active", "units"])
     last = frame[frame["layer"] == layers[-1].name]
-    counts = ", ".join(f"{words} {active:,}" for words, active in zip(last["sample"], last["active"], strict=True))
+    counts = ", ".join(f"{words}: {active:,}" for words, active in zip(last["sample"], last["active"], strict=True))
     return Figure(
         name="activations",
         title="What the layers answer",
@@ -201,10 +201,11 @@ def kernels_figure(net: TrainedNet) -> Figure | None:
         most = float(np.abs(weights).max())
         shown = weights[:SHOWN_KERNELS, :SHOWN_KERNELS]
         columns = shown.shape[1] if shown.shape[1] > 1 else 8
-        parts = [signed(channel, most) for kernel in shown for channel in kernel]
+        size_of_one = 10 if shown.shape[0] * shown.shape[1] > 64 else 40
+        parts = [enlarged(signed(channel, most), size_of_one) for kernel in shown for channel in kernel]
         name = layer_name(number, layer, len(layers))
         text = f"{name}, {weights.shape[1]} input channels"
-        images.append(Image(png(enlarged(mosaic(parts, columns, 1), 160)), alt=f"The kernels of {text}.", caption=text))
+        images.append(Image(png(mosaic(parts, columns)), alt=f"The kernels of {text}.", caption=text))
         size = np.linalg.norm(weights.reshape(len(weights), -1), axis=1)
         rows += [(f"layer {number}", place, float(one)) for place, one in enumerate(size)]
     frame = pd.DataFrame(rows, columns=["layer", "kernel", "size"])

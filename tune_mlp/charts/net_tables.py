@@ -133,7 +133,7 @@ def residual_figure(net: TrainedNet) -> Figure | None:
     frame = number_rows(net)
     shown, notes = _some(frame)
     mean, std = float(frame["residual"].mean()), float(frame["residual"].std(ddof=0))
-    largest = frame.loc[frame["residual"].abs().idxmax()]
+    largest = frame.iloc[int(frame["residual"].abs().to_numpy().argmax())]
     return Figure(
         name="residuals",
         title="Residuals",
@@ -201,6 +201,6 @@ def _curve_chart(frame: pd.DataFrame, name: str) -> Chart:
         style=MUTED, filled=True, size=25, opacity=0.7
     )
     validation = base.transform_filter("datum.part === 'validation'").mark_point(style=ACCENT, filled=True, size=45)
-    line = base.transform_filter("datum.part === 'fitted'").mark_line(style=ACCENT, filled=False, strokeWidth=2)
+    line = base.transform_filter("datum.part === 'fitted'").mark_line(strokeWidth=2)
     chart: Chart = alt.layer(training, line, validation)
     return chart

@@ -26,7 +26,7 @@ class Pair(NamedTuple):
 
     wanted: int
     found: int
-    count: int
+    times: int
 
 
 def most_confused(matrix: NDArray[np.int64]) -> Pair | None:
@@ -44,7 +44,7 @@ class Mistakes(NamedTuple):
     """Those with the highest probability of the wrong class, the worst first."""
     ambiguous: NDArray[np.int64]
     """Those whose two likeliest classes are the nearest to each other, the nearest first."""
-    count: int
+    times: int
     """The number of all mistakes."""
 
 

@@ -15,7 +15,7 @@ from tune_mlp.seeds import derive
 MOST = 1000
 """The largest number of samples on the map."""
 ITERATIONS = 500
-LEAST = 10
+LEAST = 50
 """The least number of samples that make a map."""
 
 

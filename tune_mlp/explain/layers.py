@@ -45,7 +45,7 @@ def layer_outputs(net: nn.Sequential, inputs: NDArray[np.float32]) -> list[Layer
     """Return what each hidden layer answers to samples, after its activation."""
     parts: dict[str, list[Floats]] = {}
     with torch.inference_mode():
-        for x in torch.from_numpy(inputs).split(TOGETHER):
+        for x in torch.split(torch.from_numpy(inputs), TOGETHER):
             number = 0
             for layer in net:
                 x = layer(x)
@@ -59,7 +59,7 @@ def before_the_output(net: nn.Sequential, inputs: NDArray[np.float32]) -> Floats
     """Return what goes into a net's last layer of weights, [n, units]: what the second-last layer makes of the samples."""
     last = max(place for place, layer in enumerate(net) if isinstance(layer, nn.Linear))
     with torch.inference_mode():
-        parts = [net[:last](x).double().numpy() for x in torch.from_numpy(inputs).split(TOGETHER)]
+        parts = [net[:last](x).double().numpy() for x in torch.split(torch.from_numpy(inputs), TOGETHER)]
     found: Floats = np.concatenate(parts)
     return found
 

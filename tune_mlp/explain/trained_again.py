@@ -16,7 +16,6 @@ from tune_mlp.config import TrialConfig
 from tune_mlp.data.dataset import Problem
 from tune_mlp.engines.choose import engine as engine_named
 from tune_mlp.errors import RunError
-from tune_mlp.models.average import together
 from tune_mlp.models.build import build_model
 from tune_mlp.results.results import Results
 from tune_mlp.seeds import derive, net_seed
@@ -60,7 +59,7 @@ def recipe_of(
     results: Results, trial: int, study: Study, problem: Problem, retrained: bool = False, nets: int = 1
 ) -> Recipe:
     """Return what trains a trial's net again; one that was `retrained` learnt from all samples."""
-    row = results.trials.set_index("trial").loc[trial]
+    row = results.trials[results.trials["trial"] == trial].iloc[0]
     epochs = results.epochs[results.epochs["trial"] == trial]
     for name in ("fold", "repeat"):
         if name in epochs:
@@ -78,17 +77,16 @@ def recipe_of(
     )
 
 
-def initial_net(recipe: Recipe) -> nn.Module:
-    """Return the net as it was before its first step."""
+def initial_nets(recipe: Recipe) -> list[nn.Sequential]:
+    """Return the nets as they were before their first step."""
     problem, config = recipe.problem, recipe.config
     dataset = problem.dataset
-    nets = [
+    return [
         build_model(
             problem.inputs(0), dataset.shape, dataset.outputs, config, derive(net_seed(recipe.seed, net), "weights", 0)
         )
         for net in range(recipe.nets)
     ]
-    return together([net.eval() for net in nets], config.loss)
 
 
 def train_again(recipe: Recipe, look: Look | None = None, epochs: int | None = None) -> Again:

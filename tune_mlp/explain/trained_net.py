@@ -127,7 +127,8 @@ class TrainedNet:
     def found(self) -> NDArray[Any]:
         """The number of the class that the net answers for each sample; or its answers in the targets' own units, [n, outputs]."""
         if self.dataset.task == "classification":
-            return self.outputs.argmax(axis=1)
+            classes: NDArray[np.int64] = self.outputs.argmax(axis=1)
+            return classes
         return self.in_units(self.outputs)
 
     def in_units(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -139,7 +140,7 @@ class TrainedNet:
 def outputs_of(module: nn.Module, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return a net's outputs for encoded samples, a few hundred at a time."""
     with torch.inference_mode():
-        parts = [module(part).double().numpy() for part in torch.from_numpy(inputs).split(TOGETHER)]
+        parts = [module(part).double().numpy() for part in torch.split(torch.from_numpy(inputs), TOGETHER)]
     found: NDArray[np.float64] = np.concatenate(parts)
     return found
 
@@ -198,10 +199,10 @@ def _check_trained(results: Results, trial: int) -> None:
     """Refuse a trial that the run doesn't have, or that has no net to explain."""
     if trial not in results.params:
         raise UsageError(no_such_trial(trial, results.params))
-    rows = results.trials.set_index("trial")
     if trial not in set(results.ranked["trial"]):
-        state = rows.at[trial, "state"] if trial in rows.index else "running"
-        raise UsageError(f"trial {trial}: is {state} and has no best epoch, so there is no net to explain")
+        states = dict(zip(results.trials["trial"], results.trials["state"], strict=True))
+        state = states.get(trial, "running")
+        raise UsageError(f"trial {trial}: is {state!s} and has no best epoch, so there is no net to explain")
     changes = results.changes
     if (changes["trial"] == trial).any():
         raise UsageError(

@@ -14,7 +14,7 @@ from torch import nn
 from tune_mlp.explain.layers import weight_layers
 from tune_mlp.explain.trained_again import Again, Recipe, train_again
 
-BINS = 48
+MOST_BINS = 48
 MOST_EPOCHS = 8
 """The largest number of epochs whose weights are drawn."""
 WeightsOfLayers = dict[str, NDArray[np.float32]]
@@ -40,12 +40,14 @@ def histograms(stages: Mapping[str, WeightsOfLayers]) -> pd.DataFrame:
         of_layer = {stage: weights[layer] for stage, weights in stages.items() if layer in weights}
         low = min(float(values.min()) for values in of_layer.values())
         high = max(float(values.max()) for values in of_layer.values())
-        edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
+        count = len(next(iter(of_layer.values())))
+        bins = min(MOST_BINS, max(6, round(2 * count ** (1 / 3))))  # the rule of Rice
+        edges = np.linspace(low, high if high > low else low + 1, bins + 1)
         for stage, values in of_layer.items():
             counts, _ = np.histogram(values, edges)
             rows += [
-                (stage, layer, float(edges[i]), float(edges[i + 1]), float(count / len(values)))
-                for i, count in enumerate(counts)
+                (stage, layer, float(edges[i]), float(edges[i + 1]), float(inside / len(values)))
+                for i, inside in enumerate(counts)
             ]
     frame = pd.DataFrame(rows, columns=["stage", "layer", "low", "high", "share"])
     frame.attrs["spread"] = {
