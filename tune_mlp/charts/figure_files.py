@@ -46,21 +46,7 @@ def file_names(figure: Figure) -> list[str]:
 
 def write_figures(folder: Path, figures: Sequence[Figure], title: str, lines: Sequence[str] = ()) -> Path:
     """Write all figures and their page into a folder; return the page's path."""
-    sections = []
-    try:
-        for figure in figures:
-            names = file_names(figure)
-            if figure.chart is not None:
-                light = svg_of(figure)
-                (folder / names[0]).write_bytes(vl_convert.svg_to_png(light, scale=LARGER))
-                (folder / names[1]).write_text(light, encoding="utf-8")
-                sections.append(_section(figure, _chart(figure, light)))
-                continue
-            for name, image in zip(names, figure.images, strict=True):
-                (folder / name).write_bytes(image.png)
-            sections.append(_section(figure, _images(figure)))
-    except OSError as error:
-        raise StorageError(f"{folder}: can't be written: {error.strerror or error}") from None
+    sections = [write_figure(folder, figure) for figure in figures]
     text = PAGE.substitute(
         title=html.escape(title),
         lines="".join(f"<p>{html.escape(line)}</p>" for line in lines),
@@ -76,6 +62,22 @@ def write_figures(folder: Path, figures: Sequence[Figure], title: str, lines: Se
     )
     write_text(folder / PAGE_NAME, text)
     return folder / PAGE_NAME
+
+
+def write_figure(folder: Path, figure: Figure, prefix: str = "") -> str:
+    """Write the files of a figure, whose names begin with `prefix`; return what shows it on a page, in HTML."""
+    names = file_names(figure)
+    try:
+        if figure.chart is not None:
+            light = svg_of(figure)
+            (folder / (prefix + names[0])).write_bytes(vl_convert.svg_to_png(light, scale=LARGER))
+            (folder / (prefix + names[1])).write_text(light, encoding="utf-8")
+            return _section(figure, _chart(figure, light))
+        for name, image in zip(names, figure.images, strict=True):
+            (folder / (prefix + name)).write_bytes(image.png)
+        return _section(figure, _images(figure))
+    except OSError as error:
+        raise StorageError(f"{folder}: can't be written: {error.strerror or error}") from None
 
 
 def _chart(figure: Figure, light: str) -> str:

@@ -13,6 +13,7 @@ from tune_mlp.charts.net_pictures import (
     fields_figure,
     kernels_figure,
     maps_figure,
+    samples_figure,
     softmax_figure,
 )
 from tune_mlp.charts.net_tables import curve_figure, permutation_figure, predicted_figure, residual_figure
@@ -22,6 +23,7 @@ from tune_mlp.results.results import Results
 from tune_mlp.training.threads import threads
 
 NET_FIGURES: Mapping[str, Callable[[TrainedNet], Figure | None]] = {
+    "samples": samples_figure,
     "confusion": confusion_figure,
     "worst_mistakes": worst_mistakes,
     "ambiguous_mistakes": ambiguous_mistakes,

@@ -25,6 +25,34 @@ SHOWN_KERNELS = 32
 ACTIVE_SHARE = 0.1
 
 
+def samples_figure(net: TrainedNet) -> Figure | None:
+    """Show a sample of each class."""
+    if not net.pictures or not net.classes:
+        return None
+    wanted, names = net.samples.wanted, net.classes
+    counts = np.bincount(wanted, minlength=len(names))
+    low, high = pixel_range(net)
+    images = []
+    for place in [int(np.argmax(wanted == number)) for number in range(len(names)) if counts[number]][:SHOWN_UNITS]:
+        name = names[wanted[place]]
+        picture = enlarged(grey(as_picture(net.samples.raw[place], net.dataset.shape), low, high))
+        images.append(
+            Image(png(picture), alt=f"Validation sample {net.samples.places[place]}, of class {name}.", caption=name)
+        )
+    most, least = int(counts.argmax()), int(counts.argmin())
+    return Figure(
+        name="samples",
+        title="The samples",
+        finding=f"Of {len(wanted):,} validation samples most are {names[most]} ({counts[most]:,}), and fewest {names[least]} "
+        f"({counts[least]:,}).",
+        caption="The first validation sample of each class.",
+        data=pd.DataFrame({"class": names, "samples": counts}),
+        images=tuple(images),
+        trials=(net.trial,),
+        notes=_first(names),
+    )
+
+
 def fields_figure(net: TrainedNet) -> Figure | None:
     """Show the product of the weight matrices for each output unit."""
     if not net.pictures or not net.classes:
