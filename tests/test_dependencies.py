@@ -18,6 +18,8 @@ EXTRAS = PROJECT["optional-dependencies"]
 OF_OUR_OWN = {"tune_mlp", "tests", "benchmarks", "docs"}
 
 DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "vl_convert": "vl-convert-python",
     "pydantic_core": "pydantic-core",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
