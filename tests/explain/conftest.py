@@ -9,7 +9,7 @@ import pytest
 from tune_mlp.training.threads import threads
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def _one_thread() -> Iterator[None]:
     with threads(1):
         yield
