@@ -39,4 +39,9 @@ def configurations(frame: pd.DataFrame) -> Chart:
 
 
 def _legend(names: list[str]) -> alt.Legend | None:
-    return None if len(names) == 1 else alt.Legend(orient="bottom", columns=2, labelLimit=320)
+    if len(names) == 1:
+        return None
+    # The band's faintness would be the legend's, too.
+    return alt.Legend(
+        orient="bottom", columns=2, labelLimit=320, symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=3
+    )

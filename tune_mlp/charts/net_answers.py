@@ -136,7 +136,7 @@ def sample_with_softmax(net: TrainedNet, place: int, words: str = "") -> Image:
     picture = enlarged(grey(as_picture(net.samples.raw[place], net.dataset.shape), low, high))
     said = words or _named(net, place)
     first = ", ".join(
-        f"{net.classes[column]} {shares[column]:.1%}" for column in np.argsort(-shares, kind="stable")[:3]
+        f"{net.classes[column]} ({shares[column]:.1%})" for column in np.argsort(-shares, kind="stable")[:3]
     )
     return Image(
         png(side_by_side([picture, softmax_bars(net.classes, shares, wanted, found)])),

@@ -118,7 +118,7 @@ def ascent_figure(net: TrainedNet) -> Figure | None:
         name="gradient_ascent",
         title="What each output looks for: gradient ascent",
         finding=f"The net is more than 99 % sure of {sure} of {len(names)} pictures that {STEPS} steps of gradient ascent made of the same "
-        f"noise, though they look like no sample.",
+        "noise.",
         caption="Each picture began as the same random noise, and its pixels were changed so that the output of one class grew; beneath it "
         "stands that output before and after.",
         data=frame,

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from tune_mlp.charts.configuration_weights import configuration_weights
 from tune_mlp.charts.figure import Figure
 from tune_mlp.charts.figure_files import file_names, write_figure
 from tune_mlp.charts.net_figures import NET_FIGURES
 from tune_mlp.charts.net_pictures import activations_figure, softmax_figure
 from tune_mlp.charts.search_figures import search_figure
+from tune_mlp.charts.weights_compared import configuration_weights
 from tune_mlp.errors import RunError
 from tune_mlp.explain.trained_net import DataSource, TrainedNet, open_net
 from tune_mlp.results.results import Results
