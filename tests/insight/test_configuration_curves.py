@@ -56,7 +56,7 @@ def test_several_are_named_by_what_tells_them_apart_and_the_best_are_kept(tmp_pa
     assert answer.notes == (f"Shown are the best {MOST} of {MOST + 2} configurations.",)
     assert (
         answer.sentence
-        == "0: lr 0 ends with the lowest validation loss, 2, and 7: lr 0.7 with the highest of those shown, 9."
+        == "0: lr 0 ends with the lowest validation loss, 2, and 5: lr 0.5 with the highest of those shown, 7."
     )
 
 

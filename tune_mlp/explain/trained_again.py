@@ -46,7 +46,7 @@ class Recipe:
     """The number of nets whose average answers."""
 
 
-class Again(NamedTuple):
+class TrainedAgain(NamedTuple):
     """A net that was trained again."""
 
     module: nn.Module
@@ -89,7 +89,7 @@ def initial_nets(recipe: Recipe) -> list[nn.Sequential]:
     ]
 
 
-def train_again(recipe: Recipe, look: Look | None = None, epochs: int | None = None) -> Again:
+def train_again(recipe: Recipe, look: Look | None = None, epochs: int | None = None) -> TrainedAgain:
     """Train the first net of a recipe again, and let `look` see it before its first epoch, as epoch 0, and after each one."""
     began = time.perf_counter()
     differs: int | None = None
@@ -111,4 +111,4 @@ def train_again(recipe: Recipe, look: Look | None = None, epochs: int | None = N
         compared = f"its training loss differs from what the run recorded from epoch {differs} on, so this is not quite its net"
     if recipe.recorded.empty:
         compared = "the run recorded nothing of this training to compare it with"
-    return Again(module, time.perf_counter() - began, compared)
+    return TrainedAgain(module, time.perf_counter() - began, compared)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tune_mlp.explain.layers import weight_layers
-from tune_mlp.explain.trained_again import Again, Recipe, train_again
+from tune_mlp.explain.trained_again import Recipe, TrainedAgain, train_again
 
 MOST_BINS = 48
 MOST_EPOCHS = 8
@@ -61,7 +61,7 @@ class WeightsByEpoch(NamedTuple):
     """The weights of some epochs of a net that was trained again."""
 
     epochs: dict[int, WeightsOfLayers]
-    again: Again
+    again: TrainedAgain
 
 
 def weights_by_epoch(recipe: Recipe) -> WeightsByEpoch:

@@ -10,9 +10,9 @@ import pandas as pd
 from tune_mlp.results.answer import Answer, counted
 from tune_mlp.results.results import Results
 
-MOST = 8
+MOST = 6
 """The largest number of configurations; more are left out, the worst first."""
-MOST_EPOCHS = 100
+MOST_EPOCHS = 40
 PARTS = {"train": "training", "val": "validation"}
 COLUMNS = ["configuration", "trial", "epoch", "part", "score", "mean", "low", "high"]
 
