@@ -13,7 +13,7 @@ import pytest
 
 from tests.explain.nets import searched
 from tune_mlp.cli import main
-from tune_mlp.errors import RunFolderError, TuneMlpError, UsageError
+from tune_mlp.errors import DataError, RunFolderError, TuneMlpError, UsageError
 from tune_mlp.explain.confusion import confusion
 from tune_mlp.explain.trained_net import DataSource, load_problem, open_net
 from tune_mlp.results.results import Results
@@ -120,6 +120,16 @@ def test_data_that_are_gone_or_other_ones_are_refused(run: Results, tmp_path: Pa
     (folder / "run.json").write_text(json.dumps(manifest))
     with pytest.raises(RunFolderError, match="began with other data than digits is now"):
         open_net(Results.load(folder))
+
+
+def test_data_that_another_dataset_stands_in_for_are_refused(run: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, problem = load_problem(run, DataSource())
+    stand_in = replace(problem.dataset, stand_in_for="mnist")
+    monkeypatch.setattr("tune_mlp.explain.trained_net.load_dataset", lambda *args, **named: stand_in)
+    with pytest.raises(
+        DataError, match=r"mnist, which the run learnt from, was not found .* give --data-dir or set TUNE_MLP_DATA"
+    ):
+        open_net(run)
 
 
 def test_a_function_of_a_user_is_called_only_if_it_is_named(run: Results, tmp_path: Path) -> None:

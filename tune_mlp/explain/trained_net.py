@@ -18,7 +18,7 @@ from tune_mlp.config import TrialConfig
 from tune_mlp.data.dataset import Dataset, Fold, Problem
 from tune_mlp.data.sources import calls_code, load_dataset
 from tune_mlp.data.split import make_problem
-from tune_mlp.errors import RunFolderError, UsageError, no_such_trial
+from tune_mlp.errors import DataError, RunFolderError, UsageError, no_such_trial
 from tune_mlp.explain.trained_again import Recipe, recipe_of, train_again
 from tune_mlp.models.average import Average
 from tune_mlp.prediction.fitted_model import FittedModel
@@ -225,6 +225,11 @@ def load_problem(results: Results, source: DataSource) -> tuple[Study, Problem]:
                 f"{option('--dataset', function)}"
             )
     dataset = load_dataset(study.data, source.data_dir, None, say=source.say)
+    if dataset.stand_in_for and not results.stand_in_for:
+        raise DataError(
+            f"{dataset.stand_in_for}, which the run learnt from, was not found and can't be downloaded: give --data-dir or set "
+            "TUNE_MLP_DATA"
+        )
     bound = study.bound(dataset.task)
     problem = make_problem(dataset, bound.data, bound.seed)
     check_same_data(manifest, problem.dataset)
