@@ -175,10 +175,8 @@ def answered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     results = searched(tmp_path_factory.mktemp("runs"), trials=2, epochs=2, space={"lr": 0.05, "width": 8, "depth": 1})
     folder = tmp_path_factory.mktemp("pictures") / "new"
     with pytest.MonkeyPatch.context() as patch, threads(1):
-        # A map of 287 samples takes seconds, and has a test of its own.
-        patch.setattr(
-            "tune_mlp.charts.net_figures.NET_FIGURES", {n: f for n, f in NET_FIGURES.items() if n != "embedding"}
-        )
+        few = ("samples", "confusion", "worst_mistakes", "layers")
+        patch.setattr("tune_mlp.charts.net_figures.NET_FIGURES", {name: NET_FIGURES[name] for name in few})
         answer = explain(results, output=folder, by_epoch=True)
     assert answer.facts["page"] == str(folder / "index.html")
     assert list(answer.table["figure"])[-1] == "weights_over_epochs"

@@ -25,7 +25,7 @@ from tune_mlp.explain.weights import histograms, weights_by_epoch, weights_of
 
 @pytest.fixture(scope="module")
 def net() -> TrainedNet:
-    return trained(problem(data=pictures(500), normalize="unit"))
+    return trained(problem(data=pictures(400), normalize="unit"), epochs=8)
 
 
 def test_a_matrix_of_confusion_counts_each_sample_once(net: TrainedNet) -> None:
