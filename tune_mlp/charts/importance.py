@@ -20,7 +20,13 @@ def importance(frame: pd.DataFrame) -> Chart:
         *(alt.Tooltip(f"{name}:Q", format=".1%") for name in ("share", "low", "high")),
     ]
     base = alt.Chart(rows).encode(y=y, tooltip=tooltip)
-    x = alt.X("share:Q", title="share of the score's variance", axis=alt.Axis(format="%"), scale=alt.Scale(domainMin=0))
+    top = float(rows[["share", "high"]].max().max())
+    most = (
+        top if top > 0 else 1.0
+    )  # NaN without rows; a domain is given since Vega warns of bars that are all of one kind
+    x = alt.X(
+        "share:Q", title="share of the score's variance", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, most])
+    )
     effect = base.transform_filter("datum.verdict === 'effect'").mark_bar(style=ACCENT).encode(x=x)
     nothing = base.transform_filter("datum.verdict !== 'effect'").mark_bar(style=MUTED).encode(x=x)
     interval = base.mark_rule(style=LABEL, strokeWidth=1.5).encode(x="low:Q", x2="high:Q")
