@@ -242,3 +242,9 @@ def test_names_of_classes_that_look_like_a_page_are_shown_as_text(tmp_path: Path
     assert "<img src=x" not in page
     assert sum(len(file_names(figure)) for figure in figures) + 1 == len(list(tmp_path.iterdir()))
     assert "<img src=x" not in (tmp_path / "confusion.svg").read_text(encoding="utf-8")
+
+
+def test_the_page_of_explain_describes_each_figure() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "explain.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert sorted(listed) == sorted([*NET_FIGURES, "weights_over_epochs"])

@@ -13,7 +13,6 @@ from tune_mlp.charts.theme import ACCENT, LABEL, MUTED, REFERENCE
 from tune_mlp.explain.confusion import calibration, confusion, mistakes, most_confused
 from tune_mlp.explain.inputs_wanted import pixel_range
 from tune_mlp.explain.trained_net import TrainedNet
-from tune_mlp.results.answer import counted
 
 SHOWN_MISTAKES = 6
 SHOWN_CLASSES = 20
@@ -90,7 +89,7 @@ def worst_mistakes(net: TrainedNet) -> Figure | None:
         worst = int(found.worst[0])
         share = net.probabilities[worst].max()
         finding = (
-            f"The surest of {counted(found.times, 'mistake')}: {_named(net, worst)}, at {share:.1%}, "
+            f"The surest of {found.times:,} mistake{'s' if found.times > 1 else ''}: {_named(net, worst)}, at {share:.1%}, "
             f"while its own class gets {net.probabilities[worst, net.samples.wanted[worst]]:.2%}."
         )
     return _shown(net, "worst_mistakes", "The worst mistakes", finding, found.worst)
