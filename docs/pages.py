@@ -1,4 +1,4 @@
-"""`make docs` writes the settings page, the tree in docs/architecture.md and the summary in docs/published.md from the code."""
+"""`make docs` writes the settings page, the tree in docs/architecture.md and the summary and the list of figures in docs/published.md from the code."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined
 
 from tune_mlp.config import BRANCHES, Settings, TrialConfig
 from tune_mlp.data_settings import CsvFormat, DataSettings
+from tune_mlp.published.pictures import LINKS, figures_table
 from tune_mlp.space.domains import DOMAINS
 from tune_mlp.study.settings import Resources, Scheduler, Search
 from tune_mlp.study.study import Study
@@ -24,6 +25,15 @@ PACKAGE = Path(__file__).parents[1] / "tune_mlp"
 START = "\ntune_mlp/\n"
 CLAIMS = Path(__file__).parent / "published.csv"
 BEGIN, END = "<!-- published:begin -->\n", "<!-- published:end -->\n"
+FIGURES = """
+## The figures
+
+Every figure of the five publications is drawn again, and `tune-mlp reproduce` shows each beside the claims on its page and writes it
+into the folder `figures/` beside it. RUN is the run of the experiment, `runs/reproduced-STAMP/STUDY-EXPERIMENT`; the first column names
+the study, which is the word after `tune-mlp reproduce`. The lines of Python begin with `results = Results.load(RUN)`. The study of Padova
+that has Figures 1 to 13 is run again as three: `hw1_regression`, `hw1_mnist_fc` and `hw1_mnist_cnn`.
+
+"""
 PUBLISHED_HEAD = """
 `tune-mlp reproduce all` runs every experiment again in full and writes this table; `--quick` runs smaller ones in minutes.
 An accuracy on MNIST may be up to 0.4 points below the published one. A claimed order of several configurations must hold for
@@ -55,7 +65,7 @@ def with_tree(text: str) -> str:
 
 
 def with_claims(page: str) -> str:
-    """Return the page with a line for each claim that was judged in the last full run of the published studies.
+    """Return the page with a line for each claim that was judged in the last full run, and a line for each published figure.
 
     The page may be the one that `tune-mlp reproduce` has just written, which has no such part yet.
     """
@@ -71,8 +81,12 @@ def with_claims(page: str) -> str:
     text = "\n".join([f"{met} of {len(rows)} claims met.", "", *lines]) + "\n"
     title, blank, rest = page.partition("\n\n")
     headline = rest.partition("\n")[0]
-    sections = rest[rest.index("\n## ") :]
-    return f"{title}{blank}{headline}\n{PUBLISHED_HEAD}{BEGIN}{text}{END}{sections}"
+    sections = rest[rest.index("\n## ") :].partition(FIGURES)[0]
+    # The pictures themselves lie beside the page that `reproduce` wrote, not beside this one.
+    sections = "\n\n".join(part for part in sections.split("\n\n") if not part.startswith(LINKS))
+    return (
+        f"{title}{blank}{headline}\n{PUBLISHED_HEAD}{BEGIN}{text}{END}{sections.rstrip()}\n{FIGURES}{figures_table()}"
+    )
 
 
 def _branch(folder: Path, depth: int) -> list[str]:

@@ -18,6 +18,8 @@ EXTRAS = PROJECT["optional-dependencies"]
 OF_OUR_OWN = {"tune_mlp", "tests", "benchmarks", "docs"}
 
 DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "vl_convert": "vl-convert-python",
     "pydantic_core": "pydantic-core",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
@@ -26,7 +28,6 @@ DISTRIBUTIONS = {
     "mlflow": "mlflow-skinny",
     "optuna_dashboard": "optuna-dashboard",
     "tensorboardX": "tensorboardx",
-    "vl_convert": "vl-convert-python",
 }
 """The names of distributions that differ from the names of the modules they bring."""
 

@@ -25,7 +25,7 @@ FORMATS = ("csv", "parquet", "json", "xlsx", "markdown", "onnx", "optuna", "tens
 TABLES = ("trials", "epochs", "steps", "changes")
 """The tables of a run that can be exported."""
 
-ANSWERS = ("importance", "compare", "confirm", "why", "audit", "replay", "regret", "advise")
+ANSWERS = ("importance", "compare", "confirm", "why", "audit", "replay", "regret", "advise", "explain")
 """The words that answer questions about a run, each a module of `tune_mlp.commands`."""
 
 EXAMPLE = """\

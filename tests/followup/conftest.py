@@ -12,8 +12,8 @@ import pytest
 from tests.followup.in_process import InProcess
 from tests.studies import study
 from tune_mlp.console.board import Display
+from tune_mlp.training.threads import threads
 from tune_mlp.tuning.run import Request, run_study
-from tune_mlp.tuning.trainable import threads
 
 SPACE: dict[str, Any] = {
     "lr": {"log": [1e-3, 1e-1]},

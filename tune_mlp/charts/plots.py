@@ -21,6 +21,10 @@ class Plots:
         """Draw each trial's score by epoch, with a mark where one was stopped or diverged."""
         return self._drawn("learning_curves", look)
 
+    def configurations(self, look: str = "light") -> Chart:
+        """Draw the training and validation curves of the best configurations, with a band where there are several seeds."""
+        return self._drawn("configurations", look)
+
     def best_so_far(self, look: str = "light") -> Chart:
         """Draw the best score by the number of trials that had ended."""
         return self._drawn("best_so_far", look)

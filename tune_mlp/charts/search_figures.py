@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from tune_mlp.charts.best_so_far import best_so_far
+from tune_mlp.charts.configurations import configurations
 from tune_mlp.charts.confirmed import confirmed
 from tune_mlp.charts.contenders import contenders
 from tune_mlp.charts.convergence import convergence
@@ -23,6 +24,7 @@ from tune_mlp.charts.rungs import rungs
 from tune_mlp.charts.strongest_pair import strongest_pair
 from tune_mlp.charts.workers import workers
 from tune_mlp.insight.views.best_so_far import best_so_far as best_so_far_rows
+from tune_mlp.insight.views.configurations import configurations as configurations_rows
 from tune_mlp.insight.views.confirmed_seeds import confirmed_seeds as confirmed_rows
 from tune_mlp.insight.views.contenders import contenders as contenders_rows
 from tune_mlp.insight.views.convergence import convergence as convergence_rows
@@ -58,6 +60,13 @@ SEARCH_FIGURES: dict[str, SearchFigure] = {
         learning_curves,
         "A line is a trial's score by epoch; the coloured one is the best trial. A mark shows where a trial was stopped, "
         "diverged or failed before its last epoch.",
+    ),
+    "configurations": SearchFigure(
+        "The curves of configurations",
+        configurations_rows,
+        configurations,
+        "A colour is a configuration: its training curve is drawn through, its validation curve dashed. Where it was trained from "
+        "several seeds or folds, a line is their mean, and the band one standard deviation either way.",
     ),
     "best_so_far": SearchFigure(
         "The best so far",

@@ -19,14 +19,17 @@ from tune_mlp.command_line import command_line
 from tune_mlp.console.board import Display
 from tune_mlp.console.formatting import clock, count
 from tune_mlp.console.live_view import LiveView
+from tune_mlp.console.terminal import say_error
 from tune_mlp.engines.choose import choose_engine
 from tune_mlp.errors import Interrupted, RunError, TuneMlpError, UsageError, did_you_mean, one_line
 from tune_mlp.published.compare import Comparison, Verdict, measure, verdict
 from tune_mlp.published.experiments import Claim, Experiment
 from tune_mlp.published.figures import MissingRow, published_text
+from tune_mlp.published.pictures import DrawnFigure, by_study, draw_published, figures_html, figures_markdown
 from tune_mlp.published.studies import PublishedStudy, load, published_studies
 from tune_mlp.published.tables import Outcome, headline, to_frame, to_html, to_markdown
 from tune_mlp.results.export import write_aside, write_csv
+from tune_mlp.results.results import Results
 from tune_mlp.runs.run_folder import check_place, write_text
 from tune_mlp.study.study import Study
 from tune_mlp.tuning.ray_compat.cluster_start import connected
@@ -97,15 +100,16 @@ def reproduce(names: Sequence[str], options: Options | None = None, console: Con
     check_place(options.out, None)
     folder = _folder(options.out)
     outcomes: dict[tuple[str, int], list[Outcome]] = {}
+    drawn: list[DrawnFigure] = []
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
         _one_ray(jobs, stack, console)
         for number, job in enumerate(jobs, start=1):
             console.print(_start_line(job, number, len(jobs), options), soft_wrap=True)
-            done, seconds = _do(job, folder, options, _display(console))
+            done, seconds = _do(job, folder, options, _display(console), drawn)
             outcomes.update(done)
             facts = _facts(number, len(jobs), time.monotonic() - began, options)
-            table = _write(folder, studies, outcomes, facts)
+            table = _write(folder, studies, outcomes, facts, drawn)
             console.print(_done_line([row for rows in done.values() for row in rows], seconds), soft_wrap=True)
     result = Reproduced(folder, table)
     console.print(Text(f"{result.summary}: {folder / TABLE}.html, .md and .csv", "bold"), soft_wrap=True)
@@ -168,9 +172,9 @@ def _one_ray(jobs: Sequence[_ExperimentRun], stack: contextlib.ExitStack, consol
 
 
 def _do(
-    job: _ExperimentRun, folder: Path, options: Options, display: Display
+    job: _ExperimentRun, folder: Path, options: Options, display: Display, drawn: list[DrawnFigure]
 ) -> tuple[dict[tuple[str, int], list[Outcome]], float]:
-    """Run one experiment; return its rows by study and claim, and the seconds that it took."""
+    """Run one experiment; return its rows by study and claim, and the seconds that it took. Its figures are added to `drawn`."""
     began = time.monotonic()
     evidence: Any = None
     fault = ""
@@ -183,6 +187,11 @@ def _do(
     except Exception as error:  # noqa: BLE001  # one experiment's fault isn't the others', which may have taken an hour
         fault = f"unexpected {type(error).__name__}: {one_line(error)}"
     seconds = time.monotonic() - began
+    if isinstance(evidence, Results):
+        try:
+            drawn += draw_published(job.owner.name, job.name, evidence, folder, options.data_dir)
+        except TuneMlpError as error:  # the claims don't need the figures
+            say_error(f"the figures of {job.owner.name} {job.name} can't be drawn: {one_line(error)}")
     return {
         (job.owner.name, i): _rows(job, claim, evidence, fault, seconds, options)
         for i, claim in enumerate(job.owner.published.claims)
@@ -261,15 +270,22 @@ def _command(job: _ExperimentRun, options: Options) -> str:
 
 
 def _write(
-    folder: Path, studies: dict[str, PublishedStudy], outcomes: dict[tuple[str, int], list[Outcome]], facts: str
+    folder: Path,
+    studies: dict[str, PublishedStudy],
+    outcomes: dict[tuple[str, int], list[Outcome]],
+    facts: str,
+    drawn: Sequence[DrawnFigure],
 ) -> pd.DataFrame:
     """Return the table so far, in the order of the studies and their claims."""
     places = [(name, i) for name, study in studies.items() for i in range(len(study.published.claims))]
     table = to_frame([row for place in places for row in outcomes.get(place, [])])
     texts = {name: study.published for name, study in studies.items()}
     write_aside(folder / f"{TABLE}.csv", lambda path: write_csv(table, path))
-    write_text(folder / f"{TABLE}.md", to_markdown(table, texts, facts))
-    write_text(folder / f"{TABLE}.html", to_html(table, texts, facts))
+    figures = by_study(drawn)
+    links = {name: figures_markdown(shown) for name, shown in figures.items()}
+    pictures = {name: figures_html(shown) for name, shown in figures.items()}
+    write_text(folder / f"{TABLE}.md", to_markdown(table, texts, facts, links))
+    write_text(folder / f"{TABLE}.html", to_html(table, texts, facts, pictures))
     return table
 
 

@@ -63,8 +63,10 @@ def headline(table: pd.DataFrame) -> str:
     return f"{text} ({', '.join(counts)})" if counts else text
 
 
-def to_markdown(table: pd.DataFrame, studies: Mapping[str, Published], facts: str) -> str:
-    """Write Markdown: a summary, then one section for each study."""
+def to_markdown(
+    table: pd.DataFrame, studies: Mapping[str, Published], facts: str, figures: Mapping[str, str] | None = None
+) -> str:
+    """Write Markdown: a summary, then one section for each study, which ends with its `figures`."""
     parts = ["# Published results, run again", f"**{headline(table)}.** {_markdown(facts)}"]
     for name, published in studies.items():
         rows = table[table["study"] == name]
@@ -79,6 +81,8 @@ def to_markdown(table: pd.DataFrame, studies: Mapping[str, Published], facts: st
         cells = [[_markdown(cell) for cell in _cells(row).values()] for row in rows.to_dict("records")]
         align = ["right" if column in NUMBERS else "left" for column in SHOWN]
         parts.append(tabulate(cells, headers=SHOWN, tablefmt="pipe", disable_numparse=True, colalign=align))
+        if figures and figures.get(name):
+            parts.append(figures[name])
     return "\n\n".join(parts) + "\n"
 
 
@@ -108,20 +112,25 @@ def _stand_ins(rows: pd.DataFrame) -> str:
     return f"Another dataset stood in for the published one in {count} of {len(rows)} rows: their figures say nothing of it."
 
 
-def to_html(table: pd.DataFrame, studies: Mapping[str, Published], facts: str) -> str:
-    """Write one HTML page without scripts that loads nothing. All texts are escaped."""
+def to_html(
+    table: pd.DataFrame, studies: Mapping[str, Published], facts: str, figures: Mapping[str, str] | None = None
+) -> str:
+    """Write one HTML page without scripts that loads nothing. All texts are escaped; `figures` are HTML for each study."""
     shown = {name: published for name, published in studies.items() if (table["study"] == name).any()}
     links = "".join(
         f'<li><a href="#{html.escape(name)}">{html.escape(name)}</a> '
         f"<span>{html.escape(headline(table[table['study'] == name]))}</span></li>"
         for name in shown
     )
-    sections = "\n".join(_section(name, published, table[table["study"] == name]) for name, published in shown.items())
+    sections = "\n".join(
+        _section(name, published, table[table["study"] == name], (figures or {}).get(name, ""))
+        for name, published in shown.items()
+    )
     main, _, rest = map(html.escape, headline(table).partition(" ("))
     return PAGE.substitute(headline=main, rest=rest.rstrip(")"), facts=html.escape(facts), links=links, body=sections)
 
 
-def _section(name: str, published: Published, rows: pd.DataFrame) -> str:
+def _section(name: str, published: Published, rows: pd.DataFrame, figures: str = "") -> str:
     found_out = (
         f'<p class="found"><b>What had to be found out.</b> {html.escape(published.found_out)}</p>'
         if published.found_out
@@ -139,6 +148,7 @@ def _section(name: str, published: Published, rows: pd.DataFrame) -> str:
 <tbody>
 {body}
 </tbody></table></div>
+{figures}
 </section>"""
 
 
@@ -188,7 +198,7 @@ PAGE = Template("""<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
 <title>$headline</title>
 <style>
 :root {
@@ -233,6 +243,9 @@ td.order { max-width: none; white-space: nowrap; }
 .failed, .stand-in { color: var(--bad); background: var(--bad-back); }
 code { font: .85em/1.4 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 code span { white-space: nowrap; }
+section section { margin: 1.5rem 0 0; } section section h2 { font-size: 1rem; margin: 0; }
+img { max-width: 100%; height: auto; } .images { display: flex; flex-wrap: wrap; gap: 1rem; }
+figure { margin: 0; width: min-content; min-width: 7.5rem; } figcaption, .caption { color: var(--soft); font-size: .85em; }
 </style>
 </head>
 <body>

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
 import traceback
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,21 +57,6 @@ class Job:
     further: tuple[str, ...] = ()
     """The scores that are measured beside those of the task."""
     keep_steps: bool = False
-
-
-@contextlib.contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Limit PyTorch and BLAS to the threads of a trial."""
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        with threadpool_limits(count):
-            yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types

@@ -27,8 +27,8 @@ from tune_mlp.training import checkpoint
 from tune_mlp.training.description import describe_model
 from tune_mlp.training.job import TrainJob
 from tune_mlp.training.retrain import Diverged, retrain, score_retrained, without_validation
+from tune_mlp.training.threads import threads
 from tune_mlp.training.trainer import Trainer, Weights, copied, test_weights
-from tune_mlp.tuning.trainable import threads
 from tune_mlp.tuning.trial_files import step_files, weights_file
 
 
