@@ -42,6 +42,7 @@ class Study(study.Study):
         from tune_mlp.console.live_view import make_display
         from tune_mlp.console.summary import show_summary
         from tune_mlp.console.terminal import make_console
+        from tune_mlp.report.after_search import ReportAtTheEnd
         from tune_mlp.tuning.run import Request, run_study  # imported here, since these import ray
 
         console = make_console()
@@ -51,6 +52,7 @@ class Study(study.Study):
             address=address,
             data_dir=None if data_dir is None else Path(data_dir),
             csv=None if csv is None else Path(csv),
+            report=ReportAtTheEnd(),
         )
         results = run_study(self, request, make_display(console, quiet))
         if not quiet:

@@ -25,7 +25,7 @@ FORMATS = ("csv", "parquet", "json", "xlsx", "markdown", "onnx")
 TABLES = ("trials", "epochs", "steps", "changes")
 """The tables of a run that can be exported."""
 
-ANSWERS = ("importance", "compare", "confirm", "why", "audit", "replay", "regret", "advise")
+ANSWERS = ("importance", "compare", "confirm", "why", "audit", "replay", "regret", "advise", "report")
 """The words that answer questions about a run, each a module of `tune_mlp.commands`."""
 
 EXAMPLE = """\
@@ -93,12 +93,13 @@ def _resume(args: argparse.Namespace) -> None:
     """Continue a run."""
     from tune_mlp.console.live_view import make_display
     from tune_mlp.console.summary import show_best_so_far, show_summary
+    from tune_mlp.report.after_search import ReportAtTheEnd
     from tune_mlp.results.results import find_run
     from tune_mlp.tuning.run import More, resume_study  # late: ray, pandas
 
     console = make_console()
     run = find_run(args.run)
-    request = replace(request_of(args), csv=args.csv)
+    request = replace(request_of(args), csv=args.csv, report=ReportAtTheEnd())
     display = make_display(console, quiet=False)
     try:
         results = resume_study(run, More(args.trials, args.time_budget), request, display)

@@ -6,7 +6,7 @@ from typing import Any
 
 from tune_mlp.command_line import command_line
 from tune_mlp.report.citations import citations
-from tune_mlp.report.markup import Inner, tag
+from tune_mlp.report.markup import Inner, prose, tag
 from tune_mlp.report.material import Material, paragraph, table
 
 RUN = "RUN"
@@ -23,7 +23,11 @@ def what_next(material: Material) -> Inner:
     ]
     notes = [paragraph(material.n("said", "advise", "notes", place)) for place in range(len(answer["notes"]))]
     command = command_line("advise", material.results.source, "--output", "next.yaml")
-    write = [paragraph("This writes the next study, with a comment at each change:"), _shell(command)] if answer["rows"] and material.is_run else None
+    write = (
+        [paragraph("This writes the next study, with a comment at each change:"), _shell(command)]
+        if answer["rows"] and material.is_run
+        else None
+    )
     shown = table(["advice", "for", "value", "why"], rows, "Advice for the next search") if rows else None
     return [paragraph(material.n("said", "advise")), shown, notes, write]
 
@@ -32,8 +36,8 @@ def _value(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, list):
-        low, high = (value + [None, None])[:2]
-        if low is None or high is None:
+        if len(value) == 2 and None in value:
+            low, high = value
             return f"at least {low}" if high is None else f"at most {high}"
         return ", ".join(map(str, value))
     return str(value)
@@ -56,7 +60,9 @@ def how_to_reproduce(material: Material) -> Inner:
         if again := resumed.get("command"):
             import shlex
 
-            lines.append([paragraph(f"It was resumed at {resumed.get('at', 'a later time')}:"), _shell(shlex.join(again))])
+            lines.append(
+                [paragraph(f"It was resumed at {resumed.get('at', 'a later time')}:"), _shell(shlex.join(again))]
+            )
     study = f"{source.rstrip('/')}/study.yaml"
     commands = [command_line("search", "--space", study)]
     if best is not None:
@@ -68,7 +74,9 @@ def how_to_reproduce(material: Material) -> Inner:
     lines.append([paragraph(said), _shell("\n".join(commands))])
     prints = _fingerprints(material)
     lines.append(table(["of", "fingerprint"], [[what, tag("code", value)] for what, value in prints], "Fingerprints"))
-    lines.append(tag("details", tag("summary", "The study, study.yaml"), tag("pre", _yaml(results.study), tabindex="0")))
+    lines.append(
+        tag("details", tag("summary", "The study, study.yaml"), tag("pre", _yaml(results.study), tabindex="0"))
+    )
     return lines
 
 
@@ -98,7 +106,7 @@ def left_out(material: Material) -> Inner:
     """List what this report leaves out, with the reason of each."""
     if not material.left_out:
         return paragraph("This report leaves nothing out.")
-    return tag("ul", [tag("li", tag("b", what), ": ", _end(why)) for what, why in material.left_out])
+    return tag("ul", [tag("li", tag("b", what), ": ", prose(_end(why))) for what, why in material.left_out])
 
 
 def _end(sentence: str) -> str:

@@ -45,7 +45,9 @@ def _choice(raw: Mapping[str, Any]) -> str:
 
 def _normal(raw: Mapping[str, Any]) -> str:
     mean, deviation = raw["normal"]
-    ends = [f"{word} {shown(raw[name])}" for name, word in (("low", "from"), ("high", "to")) if raw.get(name) is not None]
+    ends = [
+        f"{word} {shown(raw[name])}" for name, word in (("low", "from"), ("high", "to")) if raw.get(name) is not None
+    ]
     cut = f", cut off {' '.join(ends)}" if ends else ""
     return f"normal with mean {shown(mean)} and deviation {shown(deviation)}{cut}"
 

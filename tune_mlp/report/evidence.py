@@ -6,7 +6,7 @@ The page holds it, so that a reader can work the numbers out again from the page
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -50,8 +50,8 @@ class Evidence:
     """Each answer in its JSON form, with its first rows."""
     missing: Mapping[str, str] = field(default_factory=dict)
     """Why an answer can't be given, by its word."""
-    findings: Mapping[str, str] = field(default_factory=dict)
-    """The sentence of each figure, by its name."""
+    findings: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The sentence of each figure and its notes, by its name."""
     endings: Mapping[int, str] = field(default_factory=dict)
     """In words in which epoch a trial diverged."""
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class Evidence:
             "manifest": plain(results.manifest),
             "answers": dict(self.answers),
             "missing": dict(self.missing),
-            "findings": dict(self.findings),
+            "findings": {name: list(said) for name, said in self.findings.items()},
             "endings": {str(trial): text for trial, text in self.endings.items()},
             "facts": plain(self.facts),
             "journal": dict(self.journal),

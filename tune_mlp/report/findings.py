@@ -5,7 +5,7 @@ from __future__ import annotations
 from tune_mlp.insight.views.drawn_trials import SETTINGS
 from tune_mlp.report.markup import Inner, Markup, listed
 from tune_mlp.report.material import Material, paragraph, placed, table
-from tune_mlp.report.numbers import measure_of, varied
+from tune_mlp.report.numbers import measure_of, varied, worked_out
 from tune_mlp.results.answer import counted
 from tune_mlp.results.tables import score_column
 
@@ -44,7 +44,11 @@ def _no_best(material: Material) -> Inner:
     if not len(material.results.trials):
         return "No trial has been drawn yet, so there is no best configuration."
     if not states:
-        return ["None of the ", material.counted("trial", "count"), " has a score yet, so there is no best configuration."]
+        return [
+            "None of the ",
+            material.counted("trial", "count"),
+            " has a score yet, so there is no best configuration.",
+        ]
     ends = listed([[material.n("count", state), f" {state}"] for state in states])
     return ["No trial succeeded: of ", material.counted("trial", "count"), " ", ends, "."]
 
@@ -55,7 +59,7 @@ def _best(material: Material, best: int) -> Inner:
     settings = listed([[f"{name} ", material.n("cell", best, name)] for name in names[:SETTINGS]])
     more = f" and {counted(len(names) - SETTINGS, 'other setting')}" if len(names) > SETTINGS else ""
     said: list[Inner] = ["The best configuration is trial ", material.n("best"), ": ", settings, more]
-    said += [f". Its {metric} was ", material.n("score", best), " as measured"]
+    said += [f"; its {metric} was ", material.n("score", best), " as measured"]
     compared = material.evidence.answers.get("compare")
     if compared and compared["winner"]["trial"] == best and measure_of(compared) == metric:
         winner = compared["winner"]
@@ -73,8 +77,14 @@ def _tested(material: Material, best: int) -> list[Inner]:
     if score not in row.index or row[score] != row[score]:
         return []
     looks = material.results.looks
-    times = ", which was used once" if looks == 1 else f", which was looked at {looks} times" if looks else ""
-    return [f"; on the test part{times}, it reached a {score} of ", material.n("cell", best, score)]
+    times: Inner = (
+        ", which was used once,"
+        if looks == 1
+        else [", which was looked at ", material.n("looks"), " times,"]
+        if looks
+        else ""
+    )
+    return ["; on the test part", times, f" it reached a {score} of ", material.n("cell", best, score)]
 
 
 def _alike(material: Material) -> Inner:
@@ -86,11 +96,23 @@ def _alike(material: Material) -> Inner:
         return "No other trial is there to compare it with."
     count = material.n("answer", "compare", "indistinguishable")
     if others == 1:
-        return ["The other trial ", "can't" if alike else "can", " be told from it at 95 % (", count, " of ", material.n("others"), " can't)."]
+        return [
+            "The other trial ",
+            "can't" if alike else "can",
+            " be told from it at 95 % (",
+            count,
+            " of ",
+            material.n("others"),
+            " can't).",
+        ]
     of = [count, " of the ", material.n("others"), " other trials"]
     if alike == 0:
         return ["All other trials can be told from it at 95 %: ", of, " can't."]
-    return [of, " can't be told from it at 95 %, so that another draw of the validation samples might have put any of them first."]
+    which = "it" if alike == 1 else "any of them"
+    return [
+        of,
+        f" can't be told from it at 95 %, so that another draw of the validation samples might have put {which} first.",
+    ]
 
 
 def _matters_in_a_sentence(material: Material) -> Markup:
@@ -109,7 +131,10 @@ def best_configurations(material: Material) -> Inner:
     compared = material.evidence.answers.get("compare", {"rows": []})
     place_of = {row["trial"]: place for place, row in enumerate(compared["rows"])}
     columns = [name for name in ("epochs", "weights", "seconds") if name in results.trials.columns]
-    headings: list[Inner] = ["trial", f"best {results.metric}" if score_column(results.trials, results.metric) != results.metric else results.metric]
+    headings: list[Inner] = [
+        "trial",
+        f"best {results.metric}" if score_column(results.trials, results.metric) != results.metric else results.metric,
+    ]
     headings += ["95 % interval", "beside the best"] if place_of else []
     rows: list[list[Inner]] = []
     for trial in ranked:
@@ -123,14 +148,21 @@ def best_configurations(material: Material) -> Inner:
         rows.append(row)
     headings += [*columns, *names]
     many = len(results.ranked)
-    said = f"The best {len(rows)} of {many:,} trials with a score" if many > len(rows) else "All trials with a score, the best first"
-    more = f" The {len(varied(material.evidence)) - len(names):,} other parameters are in the appendix." if len(varied(material.evidence)) > len(names) else ""
+    said: list[Inner] = [f"The best {len(rows)} of ", material.counted("trial", "ranked"), " with a score"]
+    if many <= len(rows):
+        said = ["All trials with a score, the best first"]
+    more = (
+        f" The {len(varied(material.evidence)) - len(names):,} other parameters are in the appendix."
+        if len(varied(material.evidence)) > len(names)
+        else ""
+    )
     return [
         paragraph(
-            f"{said}. " if not place_of else f"{said}; “not told apart” means that the difference from the best may well be chance.",
+            *said,
+            "; “not told apart” means that the difference from the best may well be chance." if place_of else ".",
             more,
         ),
-        table(headings, rows, "The best configurations", [1, *range(len(headings) - len(names) - len(columns), len(headings) - len(names))]),
+        table(headings, rows, "The best configurations", range(1, len(headings) - len(names))),
         *(material.figure(name) for name in BEST),
         _confirmed(material),
     ]
@@ -152,9 +184,8 @@ def what_matters(material: Material) -> Inner:
     answer = material.evidence.answers.get("importance")
     if answer is None:
         return paragraph(material.evidence.missing["importance"])
-    notes = [paragraph(material.n("said", "importance", "notes", place)) for place in range(len(answer["notes"]))]
     method = " ".join(f"{line[0].upper()}{line[1:]}" for line in answer["method"])
-    return [*(material.figure(name) for name in MATTERS), notes, paragraph(method) if method else None]
+    return [*(material.figure(name) for name in MATTERS), paragraph(method) if method else None]
 
 
 def how_it_went(material: Material) -> Inner:
@@ -173,7 +204,7 @@ def _sums(material: Material) -> Markup:
         said += [", which trained ", material.counted("epoch", "total", "epochs")]
         said += [" with ", material.n("total", "steps"), " updates of weights"]
     if "train_seconds" in trials:
-        said += [" in ", material.n("total", "train_seconds"), " (minutes and seconds) of training"]
+        said += [" in ", material.n("total", "train_seconds"), " of training"]
     return paragraph(*said, ".")
 
 
@@ -186,7 +217,13 @@ def how_trials_ended(material: Material) -> Inner:
     if under_way := material.value("count", "open"):
         ends.append([material.n("count", "open"), " are under way" if under_way > 1 else " is under way"])
     words = paragraph(*said, listed(ends), ".") if ends else paragraph("No trial has been drawn.")
-    return [words, _stopped(material), *(material.figure(name) for name in STOPPED), _diverged(material), _failed(material)]
+    return [
+        words,
+        _stopped(material),
+        *(material.figure(name) for name in STOPPED),
+        _diverged(material),
+        _failed(material),
+    ]
 
 
 def _stopped(material: Material) -> Inner:
@@ -201,13 +238,23 @@ def _stopped(material: Material) -> Inner:
     found = [(reason, words) for reason, words in reasons.items() if material.value("stopped", reason)]
     said: list[Inner] = []
     if found:
-        said = ["Trials were stopped for these reasons: ", listed([[material.n("stopped", r), f" {words}"] for r, words in found]), ". "]
+        said = [
+            "Trials were stopped for these reasons: ",
+            listed([[material.n("stopped", r), f" {words}"] for r, words in found]),
+            ". ",
+        ]
     ends = sorted({int(epochs) for epochs in trials.loc[trials["state"] == "stopped", "epochs"]})
-    ends = [epochs for epochs in ends if material.value("stopped_after", epochs)]
+    ends = [
+        epochs for epochs in ends if not worked_out(material.evidence, f"stopped_after:{epochs}").text.startswith("0 ")
+    ]
     if 0 < len(ends) <= 12:
-        after = listed([[material.n("stopped_after", e), f" after {counted(e, 'epoch')}"] for e in ends])
+        after = listed([material.n("stopped_after", e) for e in ends])
         said += ["They had trained for different times: ", after, ". "]
-    return paragraph(*said, "`tune-mlp why RUN TRIAL` tells of each decision with whom a trial was compared.") if said else None
+    return (
+        paragraph(*said, "`tune-mlp why RUN TRIAL` tells of each decision with whom a trial was compared.")
+        if said
+        else None
+    )
 
 
 def _diverged(material: Material) -> Inner:
@@ -215,7 +262,10 @@ def _diverged(material: Material) -> Inner:
     if not material.value("count", "diverged"):
         return None
     if not endings:
-        return paragraph(material.counted("trial", "count", "diverged"), " diverged: a loss, a metric or a weight was no number any more.")
+        return paragraph(
+            material.counted("trial", "count", "diverged"),
+            " diverged: a loss, a metric or a weight was no number any more.",
+        )
     rows: list[list[Inner]] = [[str(trial), material.n("ending", trial)] for trial in list(endings)[:MOST_ROWS]]
     more = f", the first {MOST_ROWS} of {len(endings):,}" if len(endings) > MOST_ROWS else ""
     return table(["trial", "it diverged:"], rows, f"Trials that diverged{more}")

@@ -44,6 +44,21 @@ def tag(name: str, /, *inner: Inner, **attributes: object) -> Markup:
     return Markup(start if name in EMPTY_TAGS else f"{start}{join(inner)}</{name}>")
 
 
+def prose(text: str) -> Markup:
+    """Write a sentence in which words between backquotes are code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return join(text)
+    return join([tag("code", part) if place % 2 else part for place, part in enumerate(parts)])
+
+
+def written(inner: Inner) -> Markup:
+    """Write text and markup; in the text words between backquotes are code."""
+    if inner is None or isinstance(inner, Markup):
+        return join(inner)
+    return prose(inner) if isinstance(inner, str) else join([written(one) for one in inner])
+
+
 def script(text: str, **attributes: object) -> Markup:
     """Return a script, or an island of data, which the text can't leave."""
     assert "</script" not in text.lower()

@@ -10,10 +10,9 @@ from tune_mlp.charts.figure import Figure
 from tune_mlp.charts.search_figures import SEARCH_FIGURES, search_figure
 from tune_mlp.errors import one_line
 from tune_mlp.report.evidence import Evidence
-from tune_mlp.report.markup import Inner, Markup, join, tag
+from tune_mlp.report.markup import Inner, Markup, join, tag, written
 from tune_mlp.report.numbers import number, worked_out
 from tune_mlp.results.results import Results
-
 
 QUESTIONS = {
     "compare": "How many trials can't be told from the best, and its corrected score",
@@ -83,7 +82,7 @@ def materials(results: Results, inside: Sequence[Figure] = ()) -> Material:
     """Work out all that a report of some results says."""
     found = {name: _figure(results, name) for name in SEARCH_FIGURES}
     evidence = Evidence.of(results)
-    findings = {figure.name: figure.finding for figure in (*found.values(), *inside)}
+    findings = {figure.name: (figure.finding, *figure.notes) for figure in (*found.values(), *inside)}
     said = [(QUESTIONS[word], why) for word, why in evidence.missing.items() if word in QUESTIONS]
     return Material(replace(evidence, findings=findings), found, inside, said)
 
@@ -94,7 +93,9 @@ def _figure(results: Results, name: str) -> Figure:
         return search_figure(results, name)
     except Exception as error:  # noqa: BLE001
         kind = SEARCH_FIGURES[name]
-        return Figure(name, kind.title, f"It can't be drawn: {one_line(error, 200)}", kind.caption, results.trials.head(0))
+        return Figure(
+            name, kind.title, f"It can't be drawn: {one_line(error, 200)}", kind.caption, results.trials.head(0)
+        )
 
 
 def placed(material: Material, found: Figure) -> Markup:
@@ -107,7 +108,7 @@ def placed(material: Material, found: Figure) -> Markup:
     )
     if found.images:
         pictures = tag("div", [_picture(image) for image in found.images], class_="pictures")
-    notes = [tag("p", note, class_="note") for note in found.notes]
+    notes = [tag("p", material.n("finding", found.name, i), class_="note") for i in range(1, len(found.notes) + 1)]
     return tag(
         "figure",
         tag("h3", f"Figure {place}. {found.title}"),
@@ -126,18 +127,29 @@ def _picture(image: Any) -> Markup:
     return tag("div", tag("img", src=source, alt=image.alt), tag("p", image.caption) if image.caption else None)
 
 
-def table(headings: Sequence[Inner], rows: Sequence[Sequence[Inner]], caption: str, numeric: Sequence[int] = ()) -> Markup:
+def table(
+    headings: Sequence[Inner], rows: Sequence[Sequence[Inner]], caption: str, numeric: Sequence[int] = ()
+) -> Markup:
     """Write a small table. It scrolls in a box of its own where the page is narrow; `numeric` are the columns of numbers."""
 
     def cells(name: str, row: Sequence[Inner]) -> list[Markup]:
-        return [tag(name, one, class_="right" if place in numeric else None) for place, one in enumerate(row)]
+        return [tag(name, one, class_="right fixed" if place in numeric else None) for place, one in enumerate(row)]
 
     return tag(
         "div",
         tag(
             "table",
             tag("caption", caption),
-            tag("thead", tag("tr", [tag("th", one, scope="col", class_="right" if place in numeric else None) for place, one in enumerate(headings)])),
+            tag(
+                "thead",
+                tag(
+                    "tr",
+                    [
+                        tag("th", one, scope="col", class_="right" if place in numeric else None)
+                        for place, one in enumerate(headings)
+                    ],
+                ),
+            ),
             tag("tbody", [tag("tr", cells("td", row)) for row in rows]),
         ),
         class_="scroll",
@@ -148,5 +160,5 @@ def table(headings: Sequence[Inner], rows: Sequence[Sequence[Inner]], caption: s
 
 
 def paragraph(*inner: Inner) -> Markup:
-    """Write a paragraph."""
-    return tag("p", *inner)
+    """Write a paragraph; in its text words between backquotes are code."""
+    return tag("p", written(inner))

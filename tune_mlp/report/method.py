@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tune_mlp.report.domain_words import domains
-from tune_mlp.report.markup import Inner, Markup, listed
+from tune_mlp.report.markup import Inner, Markup
 from tune_mlp.report.material import Material, paragraph, table
 from tune_mlp.report.numbers import split_sizes
 
@@ -55,7 +55,11 @@ def _data(material: Material) -> Markup:
     name = str(material.results.trials.attrs["dataset"])
     if not dataset:
         return paragraph(f"The samples are those of {name}. The run's folder has no run.json, which would say more.")
-    said: list[Inner] = [f"The samples are those of {name}: ", material.n("fact", "manifest", "dataset.samples"), " to learn from"]
+    said: list[Inner] = [
+        f"The samples are those of {name}: ",
+        material.n("fact", "manifest", "dataset.samples"),
+        " to learn from",
+    ]
     sizes = split_sizes(material.evidence)
     if sizes["all"] < dataset["samples"]:
         said += [", of which ", material.n("split", "all"), " were chosen at random"]
@@ -76,14 +80,36 @@ def _data(material: Material) -> Markup:
         how = f", the last ones by {data['order']},"
     said += [f", and the task is {task}. " if target else f". The task is {task}. "]
     if "folds" in sizes:
-        said += ["Trials were judged by cross-validation", how, " with ", material.n("split", "folds"), " folds: a trial trains a net for each, and its figures are their means."]
+        said += [
+            "Trials were judged by cross-validation",
+            how,
+            " with ",
+            material.n("split", "folds"),
+            " folds: a trial trains a net for each, and its figures are their means.",
+        ]
     elif "validation" in sizes:
         where = "from the end" if isinstance(data.get("validation"), dict) else "at random"
-        said += ["A validation part of ", material.n("split", "validation"), f" samples was held out {where if not data.get('order') else ''}".rstrip(), how.rstrip(","), ", and each net was trained on the other ", material.n("split", "train"), "."]
+        said += [
+            "A validation part of ",
+            material.n("split", "validation"),
+            f" samples was held out {where if not data.get('order') else ''}".rstrip(),
+            how.rstrip(","),
+            ", and each net was trained on the other ",
+            material.n("split", "train"),
+            ".",
+        ]
     elif data.get("validation") is not None:
-        said += ["A validation part of ", material.n("fact", "study", "data.validation"), " of the samples was held out", how.rstrip(","), "."]
+        said += [
+            "A validation part of ",
+            material.n("fact", "study", "data.validation"),
+            " of the samples was held out",
+            how.rstrip(","),
+            ".",
+        ]
     if stand_in := material.results.stand_in_for:
-        said += [f" These data stand in for {stand_in}, which couldn't be had: nothing here is a result about {stand_in}."]
+        said += [
+            f" These data stand in for {stand_in}, which couldn't be had: nothing here is a result about {stand_in}."
+        ]
     return paragraph(*said)
 
 
@@ -91,19 +117,33 @@ def _preparation(material: Material) -> Markup | None:
     data = material.setting("data", {})
     if not data:
         return None
-    scale = {"robust": "by median and quartiles", "quantile": "by rank to a normal distribution"}.get(data.get("scale") or "")
-    said: list[Inner] = [f"Numbers were scaled {scale} over the training part. " if scale else f"Inputs were {SCALED.get(data.get('normalize', ''), 'not scaled')}. "]
+    scale = {"robust": "by median and quartiles", "quantile": "by rank to a normal distribution"}.get(
+        data.get("scale") or ""
+    )
+    said: list[Inner] = [
+        f"Numbers were scaled {scale} over the training part. "
+        if scale
+        else f"Inputs were {SCALED.get(data.get('normalize', ''), 'not scaled')}. "
+    ]
     said.append(MISSING.get(data.get("missing", ""), ""))
     if material.evidence.facts["task"] == "regression" and data.get("scale_target"):
-        said.append("Targets were scaled to mean 0 and standard deviation 1 for training, and errors are given in the target's own unit. ")
+        said.append(
+            "Targets were scaled to mean 0 and standard deviation 1 for training, and errors are given in the target's own unit. "
+        )
     notes = material.results.manifest.get("dataset", {}).get("notes", [])
     return paragraph(*said, *(f"{note[:1].upper()}{note[1:]}. ".replace(".. ", ". ") for note in notes))
 
 
 def _space(material: Material) -> Inner:
     fixed = [name for name, words in domains(material.results.study).items() if words.startswith("fixed")]
-    said: list[Inner] = ["Each trial trains a multilayer perceptron" if "model" not in fixed else "Each trial trains a net"]
-    said += [" whose settings are drawn anew. ", material.counted("parameter", "parameters"), " varied; what isn't in the table kept its default."]
+    said: list[Inner] = [
+        "Each trial trains a multilayer perceptron" if "model" not in fixed else "Each trial trains a net"
+    ]
+    said += [
+        " whose settings are drawn anew. ",
+        material.counted("parameter", "parameters"),
+        " varied; what isn't in the table kept its default.",
+    ]
     return [paragraph(*said), _parameters(material)]
 
 
@@ -150,7 +190,11 @@ def _scheduler(material: Material) -> Markup:
     }  # fmt: skip
     said: list[Inner] = ways[name]() if name in ways else ["How trials were stopped isn't recorded."]
     if material.setting("patience"):
-        said += [" A trial ended after ", material.counted("epoch", "fact", "study", "patience"), " without improvement."]
+        said += [
+            " A trial ended after ",
+            material.counted("epoch", "fact", "study", "patience"),
+            " without improvement.",
+        ]
     return paragraph(*said)
 
 
@@ -191,12 +235,20 @@ def _test(material: Material) -> Markup:
 
 
 def _seeds(material: Material) -> Markup:
-    said: list[Inner] = ["All random numbers derive from the seed ", material.n("fact", "journal" if "seed" in material.evidence.facts else "study", "seed"), ": the split, the draws, the weights and the order of samples. "]
+    said: list[Inner] = [
+        "All random numbers derive from the seed ",
+        material.n("fact", "journal" if "seed" in material.evidence.facts else "study", "seed"),
+        ": the split, the draws, the weights and the order of samples. ",
+    ]
     seeds = material.setting("seeds", 1)
     if seeds == 1:
         said += ["Each configuration was trained from one seed."]
     else:
-        said += ["Each configuration was trained from ", material.n("fact", "study", "seeds"), " seeds, and its figures are their means."]
+        said += [
+            "Each configuration was trained from ",
+            material.n("fact", "study", "seeds"),
+            " seeds, and its figures are their means.",
+        ]
     repeatable = material.results.manifest.get("repeatable", {})
     if repeatable.get("draws"):
         said += [" The same study draws the same configurations again."]
@@ -214,9 +266,18 @@ def _machine(material: Material) -> Inner:
     if engine:
         said += [f"Nets were trained by the {engine['name']} engine ({engine.get('why', '')})"]
     if machine:
-        said += [f" on {machine.get('processor') or 'an unknown processor'} with ", material.counted("core", "fact", "manifest", "machine.cores"), f" under {machine.get('system', '')}"]
+        said += [
+            f" on {machine.get('processor') or 'an unknown processor'} with ",
+            material.counted("core", "fact", "manifest", "machine.cores"),
+            f" under {machine.get('system', '')}",
+        ]
     if resources.get("concurrent"):
-        said += [", at most ", material.counted("trial", "fact", "manifest", "resources.concurrent"), " at once, each with ", material.counted("CPU core", "fact", "manifest", "resources.cpu")]
+        said += [
+            ", at most ",
+            material.counted("trial", "fact", "manifest", "resources.concurrent"),
+            " at once, each with ",
+            material.counted("CPU core", "fact", "manifest", "resources.cpu"),
+        ]
         if resources.get("gpu"):
             said += [" and ", material.counted("GPU", "fact", "manifest", "resources.gpu")]
     nodes = resources.get("nodes", [])
@@ -225,9 +286,8 @@ def _machine(material: Material) -> Inner:
     said += [f". The search began at {manifest['started']}" if "started" in manifest else ""]
     if manifest.get("seconds"):
         said += [" and took ", material.n("fact", "manifest", "seconds")]
-    versions = manifest.get("versions", {})
-    used = listed([f"{package} {version}" for package, version in versions.items()])
-    return [paragraph(*said, "."), paragraph("Versions: ", used, ".") if versions else None]
+    versions = manifest.get("versions")
+    return [paragraph(*said, "."), paragraph("Versions: ", material.n("versions"), ".") if versions else None]
 
 
 def _choice(raw: Any) -> tuple[str, Mapping[str, Any]]:

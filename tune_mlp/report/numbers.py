@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from tune_mlp.console.formatting import clock, score, shown
+from tune_mlp.console.formatting import score, shown
 from tune_mlp.report.domain_words import domains
 from tune_mlp.report.evidence import Evidence
 from tune_mlp.report.markup import Markup, tag
@@ -55,6 +55,17 @@ def written(name: str, value: Any) -> str:
 
 
 METRICS = ("val_", "best_val_", "train_", "test_", "retrained_", "measured", "corrected", "low", "high", "mean", "std")
+
+
+def duration(seconds: float) -> str:
+    """Write seconds as `0.8 s`, `1 min 16 s` or `2 h 5 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, left = divmod(minutes, 60)
+    if hours:
+        return f"{hours:,} h {left} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def cell(evidence: Evidence, trial: str, column: str) -> Number:
@@ -118,7 +129,8 @@ def stopped_after(evidence: Evidence, epochs: str) -> Number:
     """The number of trials that the scheduler stopped after so many epochs."""
     trials = evidence.results.trials
     found = (trials["state"] == "stopped") & (trials["epochs"] == int(epochs)) & ~open_trials(evidence)
-    return Number(f"{int(found.sum()):,}", "state=stopped")
+    after = "1 epoch" if epochs == "1" else f"{epochs} epochs"
+    return Number(f"{int(found.sum()):,} after {after}", "state=stopped")
 
 
 def failures(evidence: Evidence, place: str) -> Number:
@@ -130,7 +142,18 @@ def failures(evidence: Evidence, place: str) -> Number:
 def total(evidence: Evidence, column: str) -> Number:
     """The sum of a column over all trials."""
     found = evidence.results.trials[column].sum()
-    return Number(clock(float(found)) if column.endswith("seconds") else f"{int(found):,}", ALL)
+    return Number(duration(float(found)) if column.endswith("seconds") else f"{int(found):,}", ALL)
+
+
+def ranked(evidence: Evidence) -> Number:
+    """The number of trials that may be best, since they have a score."""
+    return Number(f"{len(evidence.results.ranked):,}", ALL)
+
+
+def versions(evidence: Evidence) -> Number:
+    """The versions of the packages that trained."""
+    used = [f"{package} {version}" for package, version in evidence.results.manifest["versions"].items()]
+    return Number(", ".join(used), NONE)
 
 
 def number_of_parameters(evidence: Evidence) -> Number:
@@ -186,11 +209,13 @@ def split_sizes(evidence: Evidence) -> dict[str, int]:
 
 def fact(evidence: Evidence, where: str, path: str) -> Number:
     """A member of the study, of the manifest, or of the journal's first line."""
-    value: Any = {"study": evidence.results.study, "manifest": evidence.results.manifest, "journal": evidence.facts}[where]
+    value: Any = {"study": evidence.results.study, "manifest": evidence.results.manifest, "journal": evidence.facts}[
+        where
+    ]
     for name in path.split("."):
         value = value[int(name)] if isinstance(value, list) else value[name]
     if path.endswith("seconds") or path in ("phases.trials", "time_budget"):
-        return Number(clock(float(value)), NONE)
+        return Number(duration(float(value)), NONE)
     return Number(str(value) if path.endswith("seed") else written("", value), NONE)
 
 
@@ -215,7 +240,7 @@ def answer(evidence: Evidence, word: str, path: str) -> Number:
 def measure_of(compared: Mapping[str, Any]) -> str:
     """Return the metric that `compare` compared by, which its rows name."""
     row = compared["rows"][0]
-    return next(name for name in row if name.startswith("val_"))
+    return str(next(name for name in row if name.startswith("val_")))
 
 
 def others(evidence: Evidence) -> Number:
@@ -242,9 +267,9 @@ def advised(evidence: Evidence, place: str) -> Number:
     return Number(str(evidence.answers["advise"]["rows"][int(place)]["why"]), ALL)
 
 
-def finding(evidence: Evidence, name: str) -> Number:
-    """The sentence of a figure."""
-    return Number(evidence.findings[name], ALL)
+def finding(evidence: Evidence, name: str, place: str = "0") -> Number:
+    """The sentence of a figure, or one of its notes, which are counted from 1."""
+    return Number(evidence.findings[name][int(place)], ALL)
 
 
 def ending(evidence: Evidence, trial: str) -> Number:
@@ -262,6 +287,8 @@ FROM_THE_PAGE: dict[str, Callable[..., Number]] = {
     "stopped_after": stopped_after,
     "failures": failures,
     "total": total,
+    "ranked": ranked,
+    "versions": versions,
     "parameters": number_of_parameters,
     "domain": domain,
     "tried": tried,
@@ -280,8 +307,9 @@ FROM_THE_RUN: dict[str, Callable[..., Number]] = {
     "ending": ending,
 }
 """The numbers and sentences that need the run itself: its curves, its decisions, and which samples each trial got right."""
+SENTENCES = ("said", "finding", "advised", "ending", "versions", "domain", "tried")
 NUMBERS = {**FROM_THE_PAGE, **FROM_THE_RUN}
-ARGUMENTS = {"cell": 2, "domain": 1, "tried": 1, "row": 3, "fact": 2, "answer": 2, "said": 3, "finding": 1}
+ARGUMENTS = {"cell": 2, "domain": 1, "tried": 1, "row": 3, "fact": 2, "answer": 2, "said": 3}
 """How many arguments a function has where the last one may hold colons."""
 
 
@@ -296,5 +324,5 @@ def number(evidence: Evidence, *key: object) -> Markup:
     """Write a number into the prose, with its key and with the trials that it comes from."""
     joined = ":".join(map(str, key))
     found = worked_out(evidence, joined)
-    kind = "said" if key[0] in ("said", "finding", "advised", "ending") else "number"
+    kind = "said" if key[0] in SENTENCES else "number"
     return tag("span", found.text, class_=kind, data_key=joined, data_trials=found.trials)

@@ -56,13 +56,20 @@ def report_page(results: Results, inside: Sequence[Figure] = (), live: bool = Fa
     """Return the report of some results as a page. `inside` are pictures of the best net."""
     material = materials(results, inside)
     parts = [(chapter, join(chapter.write(material))) for chapter in CHAPTERS]
-    numbered = [(f"{place}. {c.title}", c.name, text) for place, (c, text) in enumerate(((c, t) for c, t in parts if t), 1)]
+    numbered = [
+        (f"{place}. {c.title}", c.name, text) for place, (c, text) in enumerate(((c, t) for c, t in parts if t), 1)
+    ]
     sections = [tag("section", tag("h2", title), text, id=name) for title, name, text in numbered]
     contents = [(name, title) for title, name, _ in numbered] + list(APPENDIX)
     body = [
         tag("a", "Skip to the report", href="#answer", class_="skip"),
         tag("header", _head(material), _controls()),
-        tag("nav", tag("h2", "Contents"), tag("ol", [tag("li", tag("a", title, href=f"#{name}")) for name, title in contents]), aria_label="Contents"),
+        tag(
+            "nav",
+            tag("h2", "Contents"),
+            tag("ol", [tag("li", tag("a", title, href=f"#{name}")) for name, title in contents]),
+            aria_label="Contents",
+        ),
         tag("main", sections, _appendix(material)),
         tag("footer", _foot(material)),
     ]
@@ -72,12 +79,22 @@ def report_page(results: Results, inside: Sequence[Figure] = (), live: bool = Fa
 def _head(material: Material) -> Inner:
     results, manifest = material.results, material.results.manifest
     name = str(material.evidence.facts.get("study_name") or results.source)
-    state = {"running": "The search is still going on. ", "interrupted": "The search was interrupted. ", "failed": "The search ended with a fault. "}
-    about = [f"Run {manifest['name']}, begun {manifest['started']}."] if "started" in manifest and "name" in manifest else [f"From {results.source}."]
+    state = {
+        "running": "The search is still going on. ",
+        "interrupted": "The search was interrupted. ",
+        "failed": "The search ended with a fault. ",
+    }
+    about = (
+        [f"Run {manifest['name']}, begun {manifest['started']}."]
+        if "started" in manifest and "name" in manifest
+        else [f"From {results.source}."]
+    )
     return [
         tag("p", "Report of a hyperparameter search", class_="kind"),
         tag("h1", name),
-        tag("p", str(results.study.get("description") or ""), class_="description") if results.study.get("description") else None,
+        tag("p", str(results.study.get("description") or ""), class_="description")
+        if results.study.get("description")
+        else None,
         tag("p", tag("b", state.get(str(manifest.get("state")), "")), *about, class_="about"),
     ]
 
@@ -90,19 +107,33 @@ def _appendix(material: Material) -> Inner:
     (table, table_title), (citation, citation_title) = APPENDIX
     reader = tag(
         "div",
-        tag("label", "Filter ", tag("input", type="search", id="filter", placeholder="relu, stopped, lr > 0.01, trial = 8")),
+        tag(
+            "label",
+            "Filter ",
+            tag("input", type="search", id="filter", placeholder="relu, stopped, lr > 0.01, trial = 8"),
+        ),
         tag("label", tag("input", type="checkbox", id="all-columns"), " all columns"),
         tag("button", "Download CSV", type="button", id="download"),
         tag("p", id="rows", role="status", aria_live="polite"),
         class_="controls",
     )
     box = tag("div", class_="scroll", id="trials-table", tabindex="0", role="region", aria_label="All trials")
-    pages = tag("div", tag("button", "Previous", type="button", id="previous"), tag("button", "Next", type="button", id="next-page"), class_="controls pages")
+    pages = tag(
+        "div",
+        tag("button", "Previous", type="button", id="previous"),
+        tag("button", "Next", type="button", id="next-page"),
+        class_="controls pages",
+    )
     return [
         tag(
             "section",
             tag("h2", table_title),
-            tag("p", "A click on a heading sorts, a click on a row marks the trial in all charts. The filter takes words, and conditions such as ", tag("code", "lr > 0.01"), ", all of which must hold."),
+            tag(
+                "p",
+                "A click on a heading sorts, a click on a row marks the trial in all charts. The filter takes words, and conditions such as ",
+                tag("code", "lr > 0.01"),
+                ", all of which must hold.",
+            ),
             reader,
             box,
             pages,
@@ -154,7 +185,10 @@ def _figures(material: Material) -> dict[str, Any]:
     datasets: dict[str, Any] = {}
     figures: dict[str, Any] = {}
     for figure in material.shown:
-        held: dict[str, Any] = {"data": pack_table(_plain_columns(figure.data.head(MOST_DATA_ROWS))), "rows": len(figure.data)}
+        held: dict[str, Any] = {
+            "data": pack_table(_plain_columns(figure.data.head(MOST_DATA_ROWS))),
+            "rows": len(figure.data),
+        }
         if figure.chart is not None:
             spec = figure.specification()
             for name, rows in spec.pop("datasets", {}).items():
@@ -172,7 +206,15 @@ def _figures(material: Material) -> dict[str, Any]:
 
 def _plain_columns(frame: Any) -> Any:
     """Return a table whose lists and mappings are text, as a reader sees them."""
-    return frame.map(lambda value: ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value) if isinstance(value, dict) else value)
+    return frame.map(
+        lambda value: (
+            ", ".join(map(str, value))
+            if isinstance(value, list | tuple)
+            else str(value)
+            if isinstance(value, dict)
+            else value
+        )
+    )
 
 
 def _variables() -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from tune_mlp.records import BETTER
 from tune_mlp.report.domain_words import domains
-from tune_mlp.report.markup import Inner, listed, tag
+from tune_mlp.report.markup import Inner, listed, tag, written
 from tune_mlp.report.material import Material
 
 FEW_A_PARAMETER = 10
@@ -23,7 +23,7 @@ MANY_LOST = 0.1
 def threats(material: Material) -> Inner:
     """List the threats that apply."""
     found = [said for threat in THREATS if (said := threat(material))]
-    return tag("ul", [tag("li", one) for one in found])
+    return tag("ul", [tag("li", written(one)) for one in found])
 
 
 def _stand_in(material: Material) -> Inner:
@@ -34,17 +34,30 @@ def _stand_in(material: Material) -> Inner:
 
 def _unfinished(material: Material) -> Inner:
     state = material.results.manifest.get("state")
-    words = {"running": "The search is still going on", "interrupted": "The search was interrupted", "failed": "The search ended with a fault"}
+    words = {
+        "running": "The search is still going on",
+        "interrupted": "The search was interrupted",
+        "failed": "The search ended with a fault",
+    }
     return f"{words[state]}: what is said here may change." if state in words else None
 
 
 def _chosen_by_validation(material: Material) -> Inner:
     if material.best is None or material.value("count") < 2:
         return None
-    said: list[Inner] = ["The best of ", material.n("count"), " trials was chosen by the very samples that its score is measured on, and its best epoch as well, so the score is too good by some luck. "]
+    said: list[Inner] = [
+        "The best of ",
+        material.n("count"),
+        " trials was chosen by the very samples that its score is measured on, and its best epoch as well, so the score is too good by some luck. ",
+    ]
     compared = material.evidence.answers.get("compare")
     if compared and compared["winner"]["corrected"] is not None:
-        return [*said, "The corrected score, ", material.n("answer", "compare", "winner.corrected"), ", allows for the choice of the trial, and not for that of the epoch."]
+        return [
+            *said,
+            "The corrected score, ",
+            material.n("answer", "compare", "winner.corrected"),
+            ", allows for the choice of the trial, and not for that of the epoch.",
+        ]
     return [*said, "It isn't corrected for that here."]
 
 
@@ -53,7 +66,11 @@ def _test_looks(material: Material) -> Inner:
     if looks == 0 and material.is_run:
         return "Nothing was measured on a test part, so no figure here comes from samples that had no part in a choice."
     if looks > 1:
-        return ["The test part was looked at ", material.n("looks"), " times; whoever picks the best of several looks needs new data to know its score."]
+        return [
+            "The test part was looked at ",
+            material.n("looks"),
+            " times; whoever picks the best of several looks needs new data to know its score.",
+        ]
     return None
 
 
@@ -72,7 +89,13 @@ def _metric(material: Material) -> Inner:
                 found.append([f"by {metric} trial ", material.n("best_by", metric, BETTER[score])])
     if not found:
         return None
-    return [f"The choice of the metric decides what is best: by {results.metric} it is trial ", material.n("best"), ", ", listed(found), "."]
+    return [
+        f"The choice of the metric decides what is best: by {results.metric} it is trial ",
+        material.n("best"),
+        ", ",
+        listed(found),
+        ".",
+    ]
 
 
 def _boundary(material: Material) -> Inner:
@@ -83,11 +106,17 @@ def _boundary(material: Material) -> Inner:
     hits: list[Inner] = []
     for name in results.parameters:
         values = results.trials[name]
-        if not pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_bool_dtype(values.dtype) or values.nunique() < 3:
+        if (
+            not pd.api.types.is_numeric_dtype(values.dtype)
+            or pd.api.types.is_bool_dtype(values.dtype)
+            or values.nunique() < 3
+        ):
             continue
         tried = values.dropna().astype(float)
         value = results.trials.set_index("trial")[name].get(best)
-        logs = "logarithm" in domains(results.study).get(name, "") or (tried.min() > 0 and tried.max() / tried.min() >= 100)
+        logs = "logarithm" in domains(results.study).get(name, "") or (
+            tried.min() > 0 and tried.max() / tried.min() >= 100
+        )
         place = _place(tried, value, logs)
         if place is not None and min(place, 1 - place) <= EDGE:
             hits.append([f"{name} (", material.n("cell", best, name), ")"])
@@ -120,29 +149,54 @@ def _few_trials(material: Material) -> Inner:
     trials, parameters = material.value("count"), material.value("parameters")
     if not parameters or trials >= FEW_A_PARAMETER * parameters:
         return None
-    return ["With ", material.counted("trial", "count"), " for ", material.counted("parameter", "parameters"), " weak effects go unseen: no evidence of an effect isn't evidence of none."]
+    return [
+        "With ",
+        material.counted("trial", "count"),
+        " for ",
+        material.counted("parameter", "parameters"),
+        " weak effects go unseen: no evidence of an effect isn't evidence of none.",
+    ]
 
 
 def _stopped_early(material: Material) -> Inner:
     scheduler = material.setting("scheduler")
     if not material.value("count", "stopped") or not material.is_run or not scheduler or "fifo" in scheduler:
         return None
-    return [material.counted("trial", "count", "stopped"), " of ", material.n("count"), " were judged before they had trained all their epochs: a configuration that starts slowly may be better than it looks. `tune-mlp regret RUN` measures what that cost."]
+    return [
+        material.counted("trial", "count", "stopped"),
+        " of ",
+        material.n("count"),
+        " were judged before they had trained all their epochs: a configuration that starts slowly may be better than it looks. `tune-mlp regret RUN` measures what that cost.",
+    ]
 
 
 def _lost(material: Material) -> Inner:
     lost = material.value("count", "diverged") + material.value("count", "failed")
     if not lost or lost < MANY_LOST * len(material.results.trials):
         return None
-    kinds = [[material.n("count", state), f" {state}"] for state in ("diverged", "failed") if material.value("count", state)]
-    return ["Of ", material.counted("trial", "count"), " ", listed(kinds), ": the space has regions that this search says little of."]
+    kinds = [
+        [material.n("count", state), f" {state}"] for state in ("diverged", "failed") if material.value("count", state)
+    ]
+    return [
+        "Of ",
+        material.counted("trial", "count"),
+        " ",
+        listed(kinds),
+        ": the space has regions that this search says little of.",
+    ]
 
 
 def _small_validation(material: Material) -> Inner:
     compared = material.evidence.answers.get("compare")
     if compared is None or not compared["indistinguishable"] or material.best is None:
         return None
-    return ["The validation samples are too few to tell ", material.n("answer", "compare", "indistinguishable"), " of the ", material.n("others"), " other trials from the best one."]
+    return [
+        "The validation samples are too few to tell ",
+        material.n("answer", "compare", "indistinguishable"),
+        " of the ",
+        material.n("others"),
+        " other trials from the best one.",
+    ]
 
 
 def _of_a_table(material: Material) -> Inner:
@@ -171,5 +225,3 @@ THREATS: tuple[Callable[[Material], Inner], ...] = (
     _lost,
     _shared_rows,
 )
-
-

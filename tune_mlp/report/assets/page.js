@@ -71,7 +71,6 @@
     fit(spec, width);
     if (!parts(spec) && !spec.facet && !facetOf(spec)) {
       spec.width = "container";
-      spec.autosize = { type: "fit-x", contains: "padding" };
     }
     return spec;
   }
@@ -130,8 +129,9 @@
     const before = views.get(name);
     const { view, finalize } = await vegaEmbed(box, spec, {
       mode: "vega-lite", renderer: "svg", actions: false, config: drawn.looks[look()],
-      tooltip: { theme: look() === "dark" ? "dark" : "light" },
+      logLevel: vega.Error, tooltip: { theme: look() === "dark" ? "dark" : "light" },
     });
+    box.querySelector("svg").setAttribute("aria-hidden", "true"); // the box has the alternative text
     if (before) before.finalize();
     views.set(name, { view, finalize, width: box.clientWidth });
     view.addEventListener("click", (_, item) => {
