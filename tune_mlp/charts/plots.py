@@ -17,6 +17,34 @@ class Plots:
 
     results: Results
 
+    def learning_curves(self, look: str = "light") -> Chart:
+        """Draw each trial's score by epoch, with a mark where one was stopped or diverged."""
+        return self._drawn("learning_curves", look)
+
+    def best_so_far(self, look: str = "light") -> Chart:
+        """Draw the best score by the number of trials that had ended."""
+        return self._drawn("best_so_far", look)
+
+    def rungs(self, look: str = "light") -> Chart:
+        """Draw how many trials trained each epoch, and what became of them after it."""
+        return self._drawn("rungs", look)
+
+    def workers(self, look: str = "light") -> Chart:
+        """Draw when each trial trained, and on which node."""
+        return self._drawn("workers", look)
+
+    def convergence(self, look: str = "light") -> Chart:
+        """Draw the epochs to 90, 95 and 97 % of the best score, by parameter."""
+        return self._drawn("convergence", look)
+
+    def overfitting(self, look: str = "light") -> Chart:
+        """Draw the gap between training and validation, by parameter."""
+        return self._drawn("overfitting", look)
+
+    def loss_by_step(self, look: str = "light") -> Chart:
+        """Draw the loss of every step of the best trial; the study must have kept them."""
+        return self._drawn("loss_by_step", look)
+
     def importance(self, look: str = "light") -> Chart:
         """Draw which parameters matter, with intervals and the verdict against placebos."""
         return self._drawn("importance", look)

@@ -17,8 +17,8 @@ from tune_mlp.records import BETTER, Mode
 from tune_mlp.regular_files import open_regular
 from tune_mlp.results.answer import Answer, counted
 from tune_mlp.results.changes import changes_table
-from tune_mlp.results.journal import Drawn, Event, Looked, Param, Started
-from tune_mlp.results.journal_reader import MOST_BYTES, read
+from tune_mlp.results.journal import Drawn, Event, Line, Looked, Param, Started
+from tune_mlp.results.journal_reader import MOST_BYTES, read, read_lines
 from tune_mlp.results.outcomes import OUTCOMES, OutcomesOfTrials, read_outcomes
 from tune_mlp.results.run_cache import copied
 from tune_mlp.results.run_files import read_manifest, read_study
@@ -94,12 +94,15 @@ class Results:
     """How often the run's test part was looked at: by the search for each trial that it tested, and by follow-ups."""
     looked: tuple[Looked, ...] = ()
     """What follow-ups measured on the test part."""
+    lines: tuple[Line, ...] = ()
+    """The lines of the run's journal, each with the time at which it was written; none where only a table is known."""
 
     @classmethod
     def load(cls, run: str | Path | ObjectStore) -> Self:
         """Load a run from its folder, its URI or its name under ./runs."""
         path, where = files = _files_of(run)
-        events = read(path / "journal.jsonl")
+        lines = read_lines(path / "journal.jsonl")
+        events = [line.event for line in lines]
         started = events[0]
         assert isinstance(started, Started)
         try:
@@ -120,6 +123,7 @@ class Results:
             changes=changes_table(events),
             looks=state.looks,
             looked=tuple(state.looked),
+            lines=tuple(lines),
         )
 
     @classmethod
@@ -226,8 +230,8 @@ class Results:
 
     @property
     def events(self) -> list[Event]:
-        """The events of the run's journal, in their order."""
-        return read(self.path / "journal.jsonl")
+        """The events of the run's journal, in their order, as far as it had come when it was loaded."""
+        return [line.event for line in self.lines] if self._files else []  # a table alone is refused
 
     def why(self, trial: int) -> pd.DataFrame:
         """Return the scheduler's decisions on a trial, a row for each; `attrs` has in words why the trial ended as it did."""

@@ -1,0 +1,24 @@
+"""The axis of a score, and numbers with as many digits as a chart can show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import altair as alt
+import numpy as np
+
+
+def score_scale(axis: Mapping[str, Any]) -> alt.Scale:
+    """Return the scale of a score's axis: of this range, logarithmic or not. What lies beyond is drawn at its edge."""
+    low, high = axis["low"], axis["high"]
+    if low == high:
+        low, high = low - 0.05 * (abs(low) or 1), high + 0.05 * (abs(high) or 1)
+    elif not axis["log"]:
+        low, high = low - 0.03 * (high - low), high + 0.03 * (high - low)
+    return alt.Scale(domain=[low, high], type="log" if axis["log"] else "linear", zero=False, nice=False, clamp=True)
+
+
+def rounded(values: Any) -> list[float | None]:
+    """Return the numbers with five digits, which is more than a chart shows and half as long in its file."""
+    return [float(f"{value:.5g}") if np.isfinite(value) else None for value in np.asarray(values, dtype=float)]
