@@ -8,21 +8,34 @@ from typing import NamedTuple
 import pandas as pd
 
 from tune_mlp.charts.best_so_far import best_so_far
+from tune_mlp.charts.confirmed import confirmed
+from tune_mlp.charts.contenders import contenders
 from tune_mlp.charts.convergence import convergence
+from tune_mlp.charts.cost_against_score import cost_against_score
 from tune_mlp.charts.figure import Chart, Figure
 from tune_mlp.charts.importance import importance
 from tune_mlp.charts.learning_curves import learning_curves
 from tune_mlp.charts.loss_by_step import loss_by_step
 from tune_mlp.charts.overfitting import overfitting
+from tune_mlp.charts.parallel_coordinates import parallel_coordinates
+from tune_mlp.charts.parameters import parameters
 from tune_mlp.charts.rungs import rungs
+from tune_mlp.charts.strongest_pair import strongest_pair
 from tune_mlp.charts.workers import workers
-from tune_mlp.insight.importance import importance as importance_rows
 from tune_mlp.insight.views.best_so_far import best_so_far as best_so_far_rows
+from tune_mlp.insight.views.confirmed_seeds import confirmed_seeds as confirmed_rows
+from tune_mlp.insight.views.contenders import contenders as contenders_rows
 from tune_mlp.insight.views.convergence import convergence as convergence_rows
+from tune_mlp.insight.views.cost_against_score import time_against_score as time_against_score_rows
+from tune_mlp.insight.views.cost_against_score import weights_against_score as weights_against_score_rows
+from tune_mlp.insight.views.judged_parameters import judged_parameters
 from tune_mlp.insight.views.learning_curves import learning_curves as learning_curves_rows
 from tune_mlp.insight.views.loss_by_step import loss_by_step as loss_by_step_rows
 from tune_mlp.insight.views.overfitting import overfitting as overfitting_rows
+from tune_mlp.insight.views.parallel_coordinates import parallel_coordinates as parallel_coordinates_rows
+from tune_mlp.insight.views.parameters import parameters as parameters_rows
 from tune_mlp.insight.views.rungs import rungs as rungs_rows
+from tune_mlp.insight.views.strongest_pair import strongest_pair as strongest_pair_rows
 from tune_mlp.insight.views.workers import workers as workers_rows
 from tune_mlp.results.answer import Answer
 from tune_mlp.results.results import Results
@@ -90,10 +103,75 @@ SEARCH_FIGURES: dict[str, SearchFigure] = {
     ),
     "importance": SearchFigure(
         "What matters",
-        importance_rows,
+        judged_parameters,
         importance,
-        "A bar is the share of the score's variance that a parameter has by itself; the line on it is its 90 % interval. "
-        "A grey bar can't be told from that of a placebo, a shuffled copy of the parameters.",
+        "Left: a bar is the share of the score's variance that a parameter has by itself, and the line on it its 90 % "
+        "interval. Right: how strongly it goes with the score; the shaded part is what the strongest of all shuffled copies of "
+        "the parameters, the placebos, reach. A grey parameter can't be told from a placebo, whatever its bar; a blue one has an "
+        "effect by itself or in a pair.",
+    ),
+    "parallel_coordinates": SearchFigure(
+        "Settings and scores together",
+        parallel_coordinates_rows,
+        parallel_coordinates,
+        "A line is a trial: it passes through its value on each parameter's axis, the most important parameter first, and ends "
+        "at its score, the better ones on top. The blue lines are the best tenth of the trials, three at least. Drag along an "
+        "axis to keep only the lines that pass there, on several axes if you like; click on an axis to let go.",
+    ),
+    "parameters": SearchFigure(
+        "The score along each parameter",
+        parameters_rows,
+        parameters,
+        (
+            "A panel is a parameter, the most important first; a point is a trial. The shaded part holds the middle half of the "
+            "trials' scores, and the line in it is their median: at each value, or along a range in parts of equally many trials."
+        ),
+    ),
+    "strongest_pair": SearchFigure(
+        "The strongest pair",
+        strongest_pair_rows,
+        strongest_pair,
+        (
+            "A cell holds the trials whose values of both parameters lie there; its colour and its number are the mean of their scores. "
+            "Empty cells were not tried. The brighter the better."
+        ),
+    ),
+    "time_against_score": SearchFigure(
+        "Time against score",
+        time_against_score_rows,
+        cost_against_score,
+        (
+            "A point is a trial: the seconds it took against its score. The blue ones, named by their numbers, are the front: "
+            "no other trial is both cheaper and better than one of them."
+        ),
+    ),
+    "weights_against_score": SearchFigure(
+        "Weights against score",
+        weights_against_score_rows,
+        cost_against_score,
+        (
+            "A point is a trial: the weights its net has against its score. The blue ones, named by their numbers, are the front: "
+            "no other trial is both cheaper and better than one of them."
+        ),
+    ),
+    "contenders": SearchFigure(
+        "Who can't be told from the winner",
+        contenders_rows,
+        contenders,
+        (
+            "A point is a trial's score on the validation samples and the line its 95 % interval; the blue ones can't be told from the "
+            "winner, by paired tests on the same samples, which see smaller differences than these intervals. The dashed line is "
+            "the score to expect of the winner on new data, since it was picked as the best, with its interval."
+        ),
+    ),
+    "confirmed": SearchFigure(
+        "Trained again from fresh seeds",
+        confirmed_rows,
+        confirmed,
+        (
+            "A grey dot is a net that was trained again from a fresh seed; the large dot is their mean and the line its 95 % interval. "
+            "The diamond is what the search had measured. The blue configurations can't be told from the best."
+        ),
     ),
 }
 

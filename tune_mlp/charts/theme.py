@@ -14,6 +14,8 @@ HEIGHT = 320
 
 ACCENT, SECOND, MUTED, BAND, REFERENCE, LABEL = "accent", "second", "muted", "band", "reference", "label"
 """The styles of marks: what the chart is about, what it is held against, all the others, a spread, a line to compare with, text."""
+HALO, QUIET = "halo", "quiet"
+"""Two further styles: text in the background's colour, to be drawn wider below a label that crosses marks; thin lines, as of axes."""
 
 
 class Palette(NamedTuple):
@@ -107,6 +109,8 @@ def config(look: str = "light") -> dict[str, Any]:
             MUTED: {"color": palette.muted, "fill": palette.muted, "stroke": palette.muted},
             BAND: {"color": accent, "fill": accent, "stroke": None, "fillOpacity": 0.18},
             REFERENCE: {"color": palette.quiet, "stroke": palette.quiet, "strokeDash": [4, 3]},
+            HALO: {"fill": palette.background, "stroke": palette.background, "strokeWidth": 4, "strokeJoin": "round"},
+            QUIET: {"color": palette.quiet, "fill": palette.quiet, "stroke": palette.quiet},
             LABEL: {**text, "fill": palette.text, "stroke": None, "fontSize": 12},
         },
     }

@@ -13,7 +13,7 @@ from tune_mlp.insight.changes import Change, possible
 from tune_mlp.insight.defaults import default_values, nearest_point
 from tune_mlp.insight.effects import Effect
 from tune_mlp.insight.features import Feature
-from tune_mlp.insight.judgement import Assessment, Judged, judge
+from tune_mlp.insight.judgement import Assessment, Judged, judged_trials
 from tune_mlp.insight.more_search import more_trials
 from tune_mlp.records import TrialState
 from tune_mlp.results.answer import Answer
@@ -45,19 +45,17 @@ METHOD = (
 
 def advice(results: Results, seed: int = 0) -> tuple[Answer, list[Change]]:
     """Say what to change for the next search. The same seed gives the same advice."""
-    assessed = Assessment.of(results)
+    assessed, judged = judged_trials(results, seed)
     facts = {"metric": results.metric, "mode": results.mode, "trials": len(assessed.scores)}
-    if assessed.fault:
+    if judged is None:
         return Answer(assessed.fault, pd.DataFrame(columns=COLUMNS), (), facts=facts), []
-    random = np.random.default_rng(seed)
-    judged = judge(assessed.found, assessed.scores, random)
     changes = [*_space_changes(results, assessed, judged), *_more_epochs(results)]
     if results.study:
         changes = [change for change in changes if possible(results.study, change)]
     rows = [[change.advice, change.parameter, change.value, change.why] for change in changes]
     if corner := _unsampled(assessed, judged):
         rows.append(["sample", *corner])
-    more = more_trials(assessed.scores, random)
+    more = more_trials(assessed.scores, np.random.default_rng([seed, 1]))
     gain, low, high = (assessed.unit * value for value in (more.gain, more.low, more.high))
     cost = _seconds(results)
     facts["more_trials"] = {"trials": len(assessed.scores), "gain": gain, "low": low, "high": high, "seconds": cost}

@@ -16,6 +16,7 @@ from tune_mlp.insight.paired import CONFIDENCE, around, differences, holm, wilso
 from tune_mlp.insight.picked import BOOTSTRAPS, corrected_score
 from tune_mlp.insight.samples import RIGHT, SampleScores, sample_scores
 from tune_mlp.results.answer import Answer
+from tune_mlp.results.remembered import remembered
 from tune_mlp.results.results import Results
 
 PAIRS_SAID = 3
@@ -24,6 +25,7 @@ WINNER, ALIKE, WORSE, BETTER = "winner", "not told apart", "worse", "better"
 """The verdicts on a trial beside the winner. `better` is possible only where the study ranks by another metric."""
 
 
+@remembered
 def compare(results: Results, trials: Sequence[int] = (), seed: int = 0) -> Answer:
     """Compare these trials with each other, or without any all trials of a run with its winner.
 

@@ -100,14 +100,8 @@ def confirmed(results: Results, trials: Sequence[int] | None = None, seeds: Sequ
     followup = load_followup(results.path, CONFIRM)
     if followup is None:
         raise UsageError(f"{results.source}: nothing was confirmed yet; `tune-mlp confirm` trains the best again")
-    nets = followup.trials
-    # No scheduler stops a net here: one that is "stopped" was interrupted, or is still under way.
-    finished = nets["state"] == TrialState.FINISHED.value
-    column = score_column(nets, results.metric)
-    value = nets[column].where(finished)
-    ended = pd.DataFrame({"trial": nets["again"].astype("int64"), "seed": nets["seed"], "value": value})[
-        nets["state"] != TrialState.STOPPED.value
-    ]
+    ended = ended_nets(followup, results.metric)
+    column = score_column(followup.trials, results.metric)
     there = ended.pivot(index="trial", columns="seed", values="trial").notna()
     wanted = there.index if trials is None else there.index[there.index.isin(trials)]
     shared = there.columns[there.loc[wanted].all()] if seeds is None else there.columns[there.columns.isin(seeds)]
@@ -123,6 +117,15 @@ def confirmed(results: Results, trials: Sequence[int] | None = None, seeds: Sequ
         notes=_notes(results, table),
         facts=_facts(results, table),
     )
+
+
+def ended_nets(followup: Results, metric: str) -> pd.DataFrame:
+    """Return a row for each net that was trained again to its end: the trial, the seed, and its value, NaN if it has none."""
+    nets = followup.trials
+    # No scheduler stops a net here: one that is "stopped" was interrupted, or is still under way.
+    value = nets[score_column(nets, metric)].where(nets["state"] == TrialState.FINISHED.value)
+    ended = pd.DataFrame({"trial": nets["again"].astype("int64"), "seed": nets["seed"], "value": value})
+    return ended[nets["state"] != TrialState.STOPPED.value]
 
 
 def confirmed_frame(results: Results) -> pd.DataFrame:

@@ -57,7 +57,7 @@ def features(params: Sequence[dict[str, Param]]) -> tuple[list[Feature], list[st
     names = list(dict.fromkeys(name for drawn in params for name in drawn))
     found, constant = [], []
     for name in names:
-        values = [_used(name, drawn) for drawn in params]
+        values = [used_value(name, drawn) for drawn in params]
         feature = _feature(name, values)
         if feature is None:
             constant.append(name)
@@ -66,12 +66,12 @@ def features(params: Sequence[dict[str, Param]]) -> tuple[list[Feature], list[st
     return found, constant
 
 
-def _used(name: str, drawn: dict[str, Param]) -> Param:
+def used_value(name: str, drawn: dict[str, Param]) -> Param:
     """Return a parameter's value in one trial; None where it isn't there, isn't finite or the net doesn't use it."""
     value = drawn.get(name)
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    no_layers = drawn.get("depth") == 0 or _as_list(drawn.get("widths")) == []
+    no_layers = drawn.get("depth") == 0 or as_list(drawn.get("widths")) == []
     return None if no_layers and name in UNUSED_WITHOUT_LAYERS and name != "widths" else value
 
 
@@ -80,7 +80,7 @@ def _feature(name: str, values: Sequence[Param]) -> Feature | None:
     known = [value for value in values if value is not None]
     if len({_key(value) for value in known}) < 2:
         return None
-    lists = [_as_list(value) for value in known]
+    lists = [as_list(value) for value in known]
     if all(items is not None for items in lists):
         basis = _of_lists([items for items in lists if items is not None])
     elif all(isinstance(value, int | float) and not isinstance(value, bool) for value in known):
@@ -107,7 +107,7 @@ class _Basis:
 def _of_numbers(values: Floats) -> _Basis | None:
     """Return the polynomials of a number; None where the numbers are so close or so far apart that a float can't tell."""
     levels = np.unique(values)
-    by_logarithm = _is_spread_by_logarithm(levels)
+    by_logarithm = is_spread_by_logarithm(levels)
     scaled = np.log(values) if by_logarithm else values
     low, high = float(scaled.min()), float(scaled.max())
     if not 1e-12 * max(abs(low), abs(high)) < high - low < math.inf:
@@ -127,7 +127,7 @@ def _of_numbers(values: Floats) -> _Basis | None:
     return _Basis(columns, np.array(SMOOTHNESS[:order]), shown, (powers @ to_functions)[:, 1:], is_number=True)
 
 
-def _is_spread_by_logarithm(levels: Floats) -> bool:
+def is_spread_by_logarithm(levels: Floats) -> bool:
     """True for positive numbers over a wide range whose logarithms are spread more evenly than they are."""
     if levels[0] <= 0 or math.log(levels[-1]) - math.log(levels[0]) < math.log(WIDE_RANGE):
         return False
@@ -172,7 +172,7 @@ def _of_lists(lists: Sequence[list[Any]]) -> _Basis:
     return _Basis(columns, prior, tuple(points), at_points, is_number=False)
 
 
-def _as_list(value: Any) -> list[Any] | None:
+def as_list(value: Any) -> list[Any] | None:
     """Return a list that a parameter holds, as such or as the text `[64, 32]` of a table; else None."""
     if isinstance(value, list | tuple):
         return list(value)

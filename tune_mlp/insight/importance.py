@@ -14,8 +14,9 @@ from tune_mlp.insight.defaults import default_values, nearest_point
 from tune_mlp.insight.effects import CERTAIN, RESAMPLES, Effect
 from tune_mlp.insight.evidence import shuffles_of
 from tune_mlp.insight.features import Feature
-from tune_mlp.insight.judgement import FEWEST, LEVEL, Assessment, Judged, judge, standardised
-from tune_mlp.results.answer import Answer
+from tune_mlp.insight.judgement import FEWEST, LEVEL, Judged, judge, judged_trials, standardised
+from tune_mlp.results.answer import Answer, listed
+from tune_mlp.results.remembered import remembered
 from tune_mlp.results.results import Results
 
 EFFECT, NO_EVIDENCE = "effect", "no evidence"
@@ -37,16 +38,17 @@ COLUMNS = [
 ]
 
 
+@remembered
 def importance(results: Results, seed: int = 0) -> Answer:
     """Say which parameters matter for the results' metric. The same seed gives the same answer."""
-    assessed = Assessment.of(results)
+    assessed, judged = judged_trials(results, seed)
     found, count, unit = assessed.found, len(assessed.scores), assessed.unit
     facts: dict[str, Any] = {"metric": results.metric, "mode": results.mode, "trials": count}
     notes = [f"{_some(assessed.constant)}: one value only, so nothing can be said"] if assessed.constant else []
     unjudged = [{"parameter": name, "verdict": NO_EVIDENCE} for name in (*assessed.rare, *assessed.constant)]
     if assessed.rare and found:
         notes.append(f"{_some(assessed.rare)}: in fewer than {FEWEST} trials, so nothing can be said")
-    if assessed.fault:
+    if judged is None:
         nothing = [{"parameter": feature.name, "share": 0.0, "verdict": NO_EVIDENCE} for feature in found]
         table = pd.DataFrame([*nothing, *unjudged], columns=COLUMNS)
         return Answer(
@@ -57,8 +59,6 @@ def importance(results: Results, seed: int = 0) -> Answer:
             facts={**facts, "pairs": [], "placebo": {}, "failures": {}},
             shown=pd.DataFrame(),
         )
-    random = np.random.default_rng(seed)
-    judged = judge(found, assessed.scores, random)
     order = sorted(range(len(found)), key=lambda place: -judged.own[place].share.share)
     defaults = default_values([feature.name for feature in found]) if results.study else {}
     spread = unit * float(np.ptp(assessed.scores))  # no choice costs more than the best and the worst trial differ
@@ -68,7 +68,7 @@ def importance(results: Results, seed: int = 0) -> Answer:
         notes.append(
             f"{assessed.response.carried} stopped trials count with the gap that they had, in their last epoch, to the trials that went on"
         )
-    failures = _failures(found, assessed.response.without, random)
+    failures = _failures(found, assessed.response.without, np.random.default_rng([seed, 1]))
     if failures:
         notes.append(str(failures.pop("sentence")))
     pairs = _pair_rows(judged)
@@ -95,10 +95,9 @@ def importance(results: Results, seed: int = 0) -> Answer:
 
 def leading_line(results: Results) -> str:
     """Return one line for a search's summary: the leading parameters, or that there is no evidence; empty for very few trials."""
-    assessed = Assessment.of(results)
-    if assessed.fault:
+    judged = judged_trials(results, seed=0)[1]
+    if judged is None:
         return ""
-    judged = judge(assessed.found, assessed.scores, np.random.default_rng(0))
     command = command_line("importance", results.files.where if results.files else results.source)
     leading = sorted(judged.with_effect, key=lambda place: -judged.own[place].share.share)[:LEADING]
     if not leading:
@@ -106,7 +105,7 @@ def leading_line(results: Results) -> str:
     said = [
         f"{judged.found[place].name} ({_percent(judged.own[place].share.share)} of its variance)" for place in leading
     ]
-    return f"{_listed(said)} {'decides' if len(said) == 1 else 'decide'} {results.metric}: {command}"
+    return f"{listed(said)} {'decides' if len(said) == 1 else 'decide'} {results.metric}: {command}"
 
 
 def _shown(feature: Feature, row: dict[str, Any]) -> dict[str, str]:
@@ -217,7 +216,7 @@ def _sentence(metric: str, judged: Judged, order: Sequence[int]) -> str:
     )
     others = [f"{judged.found[place].name} ({_percent(judged.own[place].share.share)})" for place in leading[1:]]
     if others:
-        said += f"; then {_listed(others)}"
+        said += f"; then {listed(others)}"
     rest = len(judged.found) - len(leading)
     if rest:
         said += (
@@ -238,10 +237,6 @@ def _values(best: Any, feature: Feature) -> str:
         low, high = best
         return f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
     return " or ".join(map(str, best))
-
-
-def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _percent(share: float) -> str:

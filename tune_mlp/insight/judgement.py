@@ -16,6 +16,7 @@ from tune_mlp.insight.evidence import Candidate, Evidence, find_effects
 from tune_mlp.insight.features import Feature, features
 from tune_mlp.insight.responses import Responses, responses
 from tune_mlp.insight.variance_components import Group
+from tune_mlp.results.remembered import remembered
 from tune_mlp.results.results import Results
 
 Floats = NDArray[np.float64]
@@ -77,6 +78,15 @@ class Assessment:
         scores, unit = standardised(response.scores)
         fault = _cannot_judge(results.metric, len(scores) - int(response.without.sum()), found, unit)
         return cls(response, scores, unit, found, constant, rare, fault)
+
+
+@remembered
+def judged_trials(results: Results, seed: int) -> tuple[Assessment, Judged | None]:
+    """Return the trials of results and the judgement of their parameters; None where nothing can be judged."""
+    assessed = Assessment.of(results)
+    if assessed.fault:
+        return assessed, None
+    return assessed, judge(assessed.found, assessed.scores, np.random.default_rng(seed))
 
 
 def judge(found: Sequence[Feature], scores: Floats, random: np.random.Generator) -> Judged:

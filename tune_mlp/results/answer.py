@@ -55,6 +55,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def listed(words: Sequence[str]) -> str:
+    """Return words as a sentence lists them: `lr, depth and width`."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
 def told_apart(one: float, other: float) -> tuple[str, str]:
     """Write two numbers with as many digits as tell them apart, four at least."""
     texts = ((f"{one:.{digits}g}", f"{other:.{digits}g}") for digits in range(4, 18))
