@@ -21,7 +21,7 @@ def what_next(material: Material) -> Inner:
         [row["advice"], row["parameter"], _value(row["value"]), material.n("advised", place)]
         for place, row in enumerate(answer["rows"])
     ]
-    notes = [paragraph(material.n("said", "advise", "notes", place)) for place in range(len(answer["notes"]))]
+    notes = [paragraph(material.n("said", "advise", "notes", i), ".") for i in range(len(answer["notes"]))]
     command = command_line("advise", material.results.source, "--output", "next.yaml")
     write = (
         [paragraph("This writes the next study, with a comment at each change:"), _shell(command)]

@@ -28,7 +28,7 @@ FORMAT = 1
 """The form in which a page holds its evidence."""
 MOST_ROWS = 50
 """The rows of an answer that a page holds."""
-FACTS = ("task", "epochs", "engine", "classes", "study_name", "further")
+FACTS = ("task", "epochs", "engine", "classes", "study_name", "seed", "further")
 """What the first line of a journal says beside the metric."""
 
 ANSWERS: dict[str, Callable[[Results], Answer]] = {

@@ -26,7 +26,7 @@ def join(inner: Inner) -> Markup:
     if isinstance(inner, Markup):
         return inner
     if isinstance(inner, str):
-        return Markup(html.escape(inner))
+        return Markup(html.escape(inner, quote=False))
     return Markup("".join(map(join, inner)))
 
 

@@ -18,7 +18,6 @@ QUESTIONS = {
     "compare": "How many trials can't be told from the best, and its corrected score",
     "importance": "Which parameters matter",
     "advise": "Advice for the next search",
-    "confirm": "The best configurations, trained again",
 }
 """What each answer is about, where a report has to leave it out."""
 

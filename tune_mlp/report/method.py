@@ -54,7 +54,10 @@ def _data(material: Material) -> Markup:
     dataset, data = material.results.manifest.get("dataset", {}), material.setting("data", {})
     name = str(material.results.trials.attrs["dataset"])
     if not dataset:
-        return paragraph(f"The samples are those of {name}. The run's folder has no run.json, which would say more.")
+        return paragraph(
+            f"The samples are those of {name}. The run's folder has no run.json, which would say more.",
+            _stand_in(material),
+        )
     said: list[Inner] = [
         f"The samples are those of {name}: ",
         material.n("fact", "manifest", "dataset.samples"),
@@ -106,11 +109,17 @@ def _data(material: Material) -> Markup:
             how.rstrip(","),
             ".",
         ]
-    if stand_in := material.results.stand_in_for:
-        said += [
-            f" These data stand in for {stand_in}, which couldn't be had: nothing here is a result about {stand_in}."
-        ]
-    return paragraph(*said)
+    return paragraph(*said, _stand_in(material))
+
+
+def _stand_in(material: Material) -> str:
+    """Say that the data aren't those that were asked for, where they aren't."""
+    name = material.results.stand_in_for
+    return (
+        f" These data stand in for {name}, which couldn't be had: nothing here is a result about {name}."
+        if name
+        else ""
+    )
 
 
 def _preparation(material: Material) -> Markup | None:
@@ -237,7 +246,7 @@ def _test(material: Material) -> Markup:
 def _seeds(material: Material) -> Markup:
     said: list[Inner] = [
         "All random numbers derive from the seed ",
-        material.n("fact", "journal" if "seed" in material.evidence.facts else "study", "seed"),
+        material.n("fact", "journal", "seed"),
         ": the split, the draws, the weights and the order of samples. ",
     ]
     seeds = material.setting("seeds", 1)

@@ -66,10 +66,13 @@
   const views = new Map();
   let marked = -1;
   const NARROW = 560;
-  function fitted(raw, width) {
-    const spec = structuredClone(raw);
-    fit(spec, width);
-    if (!parts(spec) && !spec.facet && !facetOf(spec)) {
+  /* The least width of charts whose parts stand beside each other; a narrower box scrolls. */
+  const ROOM = { importance: 520, parallel_coordinates: 600, strongest_pair: 420, convergence: 440 };
+  function fitted(name, box) {
+    const spec = structuredClone(drawn.figures[name].spec);
+    const room = ROOM[name] || 0;
+    fit(spec, Math.max(box, room));
+    if (box >= room && !parts(spec) && !spec.facet && !facetOf(spec)) {
       spec.width = "container";
     }
     return spec;
@@ -124,7 +127,7 @@
     const box = $("chart-" + name);
     const held = drawn.figures[name].spec;
     if (!box || !held) return;
-    const spec = fitted(held, box.clientWidth);
+    const spec = fitted(name, box.clientWidth);
     spec.datasets = datasets(named(held));
     const before = views.get(name);
     const { view, finalize } = await vegaEmbed(box, spec, {
