@@ -52,7 +52,7 @@ def a_reported_run(
     lines = []
     for number in range(trials):
         lr = float(10 ** random.uniform(-3, -1))
-        params = {
+        params: dict[str, Any] = {
             "lr": lr,
             "width": int(random.choice([16, 32, 64])),
             "activation": str(random.choice(["relu", "tanh"])),
@@ -122,10 +122,17 @@ class Reader:
         self.page = page
         self.said: list[str] = []
         self.asked: list[str] = []
-        page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: self.said.append(f"error: {error}"))
-        page.on("dialog", lambda dialog: (self.said.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("console", lambda message: self.say(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: self.say(f"error: {error}"))
+        page.on("dialog", self.dismiss)
         page.on("request", lambda request: self.asked.append(request.url))
+
+    def say(self, line: str) -> None:
+        self.said.append(line)
+
+    def dismiss(self, dialog: Any) -> None:
+        self.say(f"dialog: {dialog.message}")
+        dialog.dismiss()
 
     def open(self, path: Path) -> Any:
         """Open a page, and wait until all of its charts are drawn."""
