@@ -104,7 +104,7 @@ def test_a_parameters_name_is_never_a_fields_path_or_an_expression(tmp_path: Pat
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    return many(tmp_path_factory.mktemp("large"), 2000, epochs=6)
+    return many(tmp_path_factory.mktemp("large"), 700, epochs=6)
 
 
 @pytest.mark.parametrize("name", [name for name in SEARCH_FIGURES if name != "importance"])

@@ -7,7 +7,7 @@ import pandas as pd
 
 from tune_mlp.charts.figure import Chart
 from tune_mlp.charts.marked_trial import IS_MARKED, MARKED
-from tune_mlp.charts.scores import rounded, score_scale
+from tune_mlp.charts.scores import rounded, score_scale, whole_ticks
 from tune_mlp.charts.theme import ACCENT, MUTED, SECOND
 
 
@@ -22,7 +22,7 @@ def best_so_far(frame: pd.DataFrame) -> Chart:
         "ended:Q",
         title="trials that have ended",
         scale=alt.Scale(domain=[0 if of > 1 else 0.5, of + (0.5 if of < 50 else 0)], nice=False),
-        axis=alt.Axis(tickMinStep=1, grid=False, format=",d"),
+        axis=alt.Axis(grid=False, format=",d", values=whole_ticks(of)),
     )
     y = alt.Y("score:Q", title=facts["metric"], scale=score_scale(facts["axis"]))
     steps = rows[rows["new"].astype(bool) | (rows["ended"] == of)][["ended", "trial", "best"]]

@@ -10,6 +10,9 @@ from tune_mlp.charts.group_rows import group_axis, label
 from tune_mlp.charts.scores import rounded
 from tune_mlp.charts.theme import LABEL, MUTED
 
+SHAPES = ["circle", "square", "triangle-up"]
+"""The marks of the three shares."""
+
 
 def convergence(frame: pd.DataFrame) -> Chart:
     """Draw the median number of epochs to each share of the best score."""
@@ -17,30 +20,43 @@ def convergence(frame: pd.DataFrame) -> Chart:
     rows["epochs"] = rounded(frame["epochs"])
     rows["row"] = [label(*names) for names in zip(rows["parameter"], rows["group"], strict=True)]
     rows["share"] = [f"{share:.0%}" for share in rows["share"]]
-    rows["most"] = rows["reached"] * 2 >= rows["trials"]
     y = group_axis(zip(rows["parameter"], rows["group"], strict=True))
     most = max(frame.attrs["most"], 2)
     x = alt.X(
         "epochs:Q",
-        title="epochs (median of the trials that came that far)",
+        title="epochs",
         scale=alt.Scale(domain=[0, most], nice=False),
         axis=alt.Axis(tickMinStep=1, format="d", grid=False),
     )
     tooltip = [alt.Tooltip(name) for name in ("parameter:N", "group:N", "share:N", "epochs:Q", "reached:Q", "trials:Q")]
     some = rows[rows["epochs"].notna()]
-    color = alt.Color("share:O", title=frame.attrs["how"], legend=alt.Legend(orient="top"))
+    shares = list(dict.fromkeys(rows["share"]))
+    legend = alt.Legend(orient="top")
+    color = alt.Color(
+        "share:N", title=frame.attrs["how"], scale=alt.Scale(domain=shares, range="category"), legend=legend
+    )
+    shape = alt.Shape("share:N", title=frame.attrs["how"], scale=alt.Scale(domain=shares, range=SHAPES), legend=legend)
     span = (
         alt.Chart(some)
         .mark_rule(style=MUTED, strokeWidth=2, opacity=0.5)
         .encode(x="min(epochs):Q", x2="max(epochs):Q", y=y)
     )
-    base = alt.Chart(some).encode(x=x, y=y, color=color, tooltip=tooltip)
-    full = base.transform_filter("datum.most").mark_point(size=110, filled=True, opacity=1)
-    few = base.transform_filter("!datum.most").mark_point(size=80, filled=False, strokeWidth=2, opacity=1)
-    counts = rows.groupby(["row"], sort=False).agg(
-        {"trials": "first", "reached": lambda found: " · ".join(map(str, found))}
+    base = alt.Chart(some).encode(x=x, y=y, color=color, shape=shape, tooltip=tooltip)
+    points = base.mark_point(size=100, filled=True, opacity=1)
+    single = pd.DataFrame(frame.attrs["counts"], columns=["parameter", "group", "epoch", "trials"])
+    single["row"] = [label(*names) for names in zip(single["parameter"], single["group"], strict=True)]
+    size = alt.Size("trials:Q", scale=alt.Scale(domainMin=0, rangeMin=0, rangeMax=420), legend=None)
+    discs = alt.Chart(single).mark_point(style=MUTED, stroke=None, filled=True, opacity=0.3)
+    discs = discs.encode(
+        x="epoch:Q", y=y, size=size, tooltip=[alt.Tooltip(n) for n in ("row:N", "epoch:Q", "trials:Q")]
     )
-    counts["said"] = counts["reached"] + " of " + counts["trials"].astype(str)
-    counts = counts.reset_index()[["row", "said"]]
-    text = alt.Chart(counts).mark_text(style=LABEL, align="left", dx=12).encode(x=alt.datum(most), y=y, text="said:N")
-    return alt.layer(span, full, few, text).properties(height=alt.Step(21))
+    said = [
+        {"row": row, "said": f"{' · '.join(map(str, own['reached']))} of {own['trials'].iloc[0]}"}
+        for row, own in rows.groupby("row", sort=False)
+    ]
+    text = (
+        alt.Chart(pd.DataFrame(said))
+        .mark_text(style=LABEL, align="left", dx=12)
+        .encode(x=alt.datum(most), y=y, text="said:N")
+    )
+    return alt.layer(discs, span, points, text).properties(height=alt.Step(21))

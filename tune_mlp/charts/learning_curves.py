@@ -8,7 +8,7 @@ import pandas as pd
 from tune_mlp.charts.endings import ending_color, ending_shape
 from tune_mlp.charts.figure import Chart
 from tune_mlp.charts.marked_trial import IS_MARKED, MARKED
-from tune_mlp.charts.scores import rounded, score_scale
+from tune_mlp.charts.scores import rounded, score_scale, whole_ticks
 from tune_mlp.charts.theme import ACCENT, BAND, LABEL, MUTED, REFERENCE, SECOND
 
 LABELED = ("stopped", "diverged", "failed", "running")
@@ -24,13 +24,14 @@ def learning_curves(frame: pd.DataFrame) -> Chart:
     curves = rows.groupby("trial").agg({"epoch": list, metric: rounded})
     trials = pd.DataFrame(facts["trials"]).drop(columns=["epoch", "value"])
     trials["at"] = trials["trial"].map(curves["epoch"])
+    trials["alone"] = trials["at"].str.len() == 1
     trials["curve"] = trials["trial"].map(curves[metric])
     most = int(frame["epoch"].max())
     x = alt.X(
         "at:Q",
         title="epoch",
         scale=alt.Scale(domain=[1, max(most, 2)], nice=False),
-        axis=alt.Axis(tickMinStep=1, grid=False, format="d", tickCount=min(most, 10)),
+        axis=alt.Axis(grid=False, format="d", values=whole_ticks(most)),
     )
     y = alt.Y("curve:Q", title=metric, scale=score_scale(facts["axis"]))
     tooltip = ["trial:N", "score:Q", "ended:N", "settings:N"]
@@ -50,6 +51,8 @@ def learning_curves(frame: pd.DataFrame) -> Chart:
             fill=None, style=MUTED, opacity=faint, strokeWidth=1
         )
     )
+    if trials["alone"].any():  # a line of one point can't be seen
+        layers.append(lines.transform_filter("datum.alone").mark_point(style=MUTED, size=14))
     if facts["band"]:
         layers.append(band.mark_line(fill=None, style=REFERENCE, strokeWidth=2).encode(y="middle:Q"))
     if not ends.empty:
@@ -71,14 +74,10 @@ def learning_curves(frame: pd.DataFrame) -> Chart:
             lines.transform_filter(f"datum.trial === {best}").mark_line(fill=None, style=ACCENT, strokeWidth=2.5)
         )
         row = next(row for row in facts["trials"] if row["trial"] == best)
-        text = alt.Chart(
-            pd.DataFrame([{"trial": best, "epoch": row["epoch"], "value": row["value"], "said": f"trial {best}"}])
-        )
-        layers.append(
-            text.mark_text(style=LABEL, align="left", dx=7, fontWeight=600).encode(
-                x="epoch:Q", y="value:Q", text="said:N"
-            )
-        )
+        end = pd.DataFrame([{"trial": best, "epoch": row["epoch"], "value": row["value"], "said": f"trial {best}"}])
+        at_end = alt.Chart(end).encode(x="epoch:Q", y="value:Q")
+        layers.append(at_end.mark_point(style=ACCENT, size=45, opacity=1))
+        layers.append(at_end.mark_text(style=LABEL, align="left", dx=8, fontWeight=600).encode(text="said:N"))
     layers.append(lines.transform_filter(IS_MARKED).mark_line(fill=None, style=SECOND, strokeWidth=3))
     return alt.layer(*layers).add_params(MARKED)
 

@@ -14,8 +14,10 @@ def loss_by_step(frame: pd.DataFrame) -> Chart:
     rows = pd.DataFrame(
         {"epoch": frame["epoch"].astype(int)} | {name: rounded(frame[name]) for name in ("step", "low", "mean", "high")}
     )
-    color = alt.Color("epoch:O", title="epoch", scale=alt.Scale(range="ramp"), legend=_legend(rows["epoch"].nunique()))
-    x = alt.X("step:Q", title="step", scale=alt.Scale(nice=False), axis=alt.Axis(format=",d", grid=False))
+    color = alt.Color(
+        "epoch:O", title="epoch", scale=alt.Scale(range="ordinal"), legend=_legend(rows["epoch"].nunique())
+    )
+    x = alt.X("step:Q", title="step", scale=alt.Scale(nice=False), axis=alt.Axis(format=",d", grid=False, tickCount=8))
     base = alt.Chart(rows).encode(x=x, color=color)
     band = base.mark_area(opacity=0.35).encode(
         y=alt.Y("low:Q", title="loss", scale=alt.Scale(type="symlog", constant=_constant(rows))), y2="high:Q"
@@ -31,5 +33,7 @@ def _constant(rows: pd.DataFrame) -> float:
 
 def _legend(epochs: int) -> alt.Legend:
     return (
-        alt.Legend(orient="right", symbolType="square", symbolLimit=20) if epochs <= 20 else alt.Legend(type="gradient")
+        alt.Legend(orient="right", symbolType="square", symbolOpacity=1, symbolLimit=20)
+        if epochs <= 20
+        else alt.Legend(type="gradient")
     )

@@ -19,14 +19,13 @@ def overfitting(frame: pd.DataFrame) -> Chart:
     rows.attrs = {}  # pandas would copy the facts with each group
     rows["row"] = [label(*names) for names in zip(rows["parameter"], rows["group"], strict=True)]
     trials = pd.DataFrame(facts["trials"])
-    trials = trials.assign(
-        score=rounded(trials["score"]), gap=rounded(trials["trial"].map(rows.groupby("trial")["gap"].first()))
-    )
+    trials["score"] = rounded(trials["score"])
+    trials["gap"] = rounded(trials["trial"].map(rows.groupby("trial")["gap"].first()))
     trials["row"] = trials["trial"].map(rows.groupby("trial")["row"].agg(list))
     trials = trials[trials["row"].notna()]
     y = group_axis((group["parameter"], group["group"]) for group in facts["groups"])
     scale = score_scale(facts["axis"])
-    x = alt.X("gap:Q", title=f"{facts['gap']}, in the best epoch", scale=scale)
+    x = alt.X("gap:Q", title=f"{facts['gap']}, in the best epoch", scale=scale, axis=alt.Axis(tickCount=8))
     tooltip = [alt.Tooltip(name) for name in ("trial:N", "gap:Q", "score:Q", "state:N", "settings:N")]
     points = alt.Chart(trials).transform_flatten(["row"]).encode(x=x, y=y, tooltip=tooltip)
     medians = pd.DataFrame(facts["groups"])

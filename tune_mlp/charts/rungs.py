@@ -6,6 +6,7 @@ import altair as alt
 import pandas as pd
 
 from tune_mlp.charts.figure import Chart
+from tune_mlp.charts.scores import whole_ticks
 from tune_mlp.charts.theme import LABEL, WIDTH
 
 # The place in the list of categories is the colour, as in charts/endings.py; "went on" is the light blue.
@@ -33,9 +34,11 @@ def rungs(frame: pd.DataFrame) -> Chart:
         legend=alt.Legend(values=present, title=None, orient="top"),
     )
     tooltip = [alt.Tooltip("epochs:N"), alt.Tooltip("fate:N", title="after it"), alt.Tooltip("trials:Q")]
-    y = alt.Y("trials:Q", title="trials", axis=alt.Axis(tickMinStep=1, format=",d"))
-    stack = alt.Chart(rows).mark_bar().encode(x=x, y=y, color=color, order="order:Q", tooltip=tooltip)
     totals = rows.groupby("epochs", sort=False)["trials"].sum().reset_index()
+    y = alt.Y(
+        "trials:Q", title="trials", axis=alt.Axis(format=",d", values=whole_ticks(int(totals["trials"].max()), first=0))
+    )
+    stack = alt.Chart(rows).mark_bar().encode(x=x, y=y, color=color, order="order:Q", tooltip=tooltip)
     totals = totals[totals["trials"].diff().fillna(1) != 0]  # a number where it changes
     said = (
         alt.Chart(totals)

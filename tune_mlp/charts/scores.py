@@ -22,3 +22,8 @@ def score_scale(axis: Mapping[str, Any]) -> alt.Scale:
 def rounded(values: Any) -> list[float | None]:
     """Return the numbers with five digits, which is more than a chart shows and half as long in its file."""
     return [float(f"{value:.5g}") if np.isfinite(value) else None for value in np.asarray(values, dtype=float)]
+
+
+def whole_ticks(most: int, first: int = 1) -> Any:
+    """Return each whole number as a tick while there are few; Vega, which chooses them where there are many, would repeat some."""
+    return list(range(first, most + 1)) if most <= 15 else alt.Undefined

@@ -83,9 +83,10 @@ SEARCH_FIGURES: dict[str, SearchFigure] = {
         "Epochs to come near the best",
         convergence_rows,
         convergence,
-        "A point is the median number of epochs until the trials of a group reached 90, 95 and 97 % of the best score; it is "
-        "hollow where fewer than half of them did. The numbers at the right say how many did, for the three in turn. Of a score "
-        "that is to be small, it is the share of the way from the median after the first epoch down to the best.",
+        "A coloured mark is the epoch by which half of the trials of a row had reached 90, 95 and 97 % of the best score; a row "
+        "has none where fewer did. A grey disc counts the trials that reached 90 % in an epoch. The numbers at the right say how "
+        "many reached each of the three. Of a score that is to be small, a share is that of the way from the median after the "
+        "first epoch down to the best.",
     ),
     "overfitting": SearchFigure(
         "Overfitting",

@@ -31,6 +31,8 @@ class Palette(NamedTuple):
     muted: str
     ramp: str
     """The scheme of ordered colours, which also reads in shades of grey."""
+    shown: tuple[float, float]
+    """The part of the scheme that can be told from the background."""
 
 
 LIGHT = Palette(
@@ -41,6 +43,7 @@ LIGHT = Palette(
     categories=("#0072b2", "#d55e00", "#009e73", "#a8508c", "#b77900", "#3b9bd4", "#6e6259", "#7a4fc9"),
     muted="#8b949e",
     ramp="viridis",
+    shown=(0.0, 0.9),
 )
 DARK = Palette(
     background="#14181d",
@@ -50,6 +53,7 @@ DARK = Palette(
     categories=("#56b4e9", "#ff9f4a", "#33c79c", "#e39ac8", "#f0d14a", "#8fb0ff", "#c4b5a5", "#c3a5ff"),
     muted="#77828e",
     ramp="viridis",
+    shown=(0.3, 1.0),
 )
 LOOKS = {"light": LIGHT, "dark": DARK}
 
@@ -59,6 +63,7 @@ def config(look: str = "light") -> dict[str, Any]:
     palette = LOOKS[look]
     accent, second = palette.categories[:2]
     text = {"color": palette.text, "font": FONT}
+    ramp = {"scheme": palette.ramp, "extent": list(palette.shown)}
     return {
         "background": palette.background,
         "font": FONT,
@@ -93,9 +98,9 @@ def config(look: str = "light") -> dict[str, Any]:
         },
         "range": {
             "category": list(palette.categories),
-            "ordinal": {"scheme": palette.ramp},
-            "ramp": {"scheme": palette.ramp},
-            "heatmap": {"scheme": palette.ramp},
+            "ordinal": ramp,
+            "ramp": ramp,
+            "heatmap": ramp,
             "diverging": {"scheme": "blueorange"},
         },
         "mark": {"color": accent},

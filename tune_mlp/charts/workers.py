@@ -26,7 +26,10 @@ def workers(frame: pd.DataFrame) -> Chart:
     lanes = frame.attrs["lanes"]
     height = alt.Step(30 if len(lanes) <= 8 else 16)
     x = alt.X(
-        "start:Q", title=f"{unit} since the first epoch began", axis=alt.Axis(grid=False), scale=alt.Scale(nice=False)
+        "start:Q",
+        title=f"{unit} since the first epoch began",
+        axis=alt.Axis(grid=False, tickCount=10),
+        scale=alt.Scale(domain=[0, rows["end"].max()], nice=False),
     )
     y = alt.Y("lane:N", sort=lanes, title=None, axis=alt.Axis(labelLimit=180))
     base = alt.Chart(rows).encode(x=x, x2="end:Q", y=y)
@@ -35,10 +38,11 @@ def workers(frame: pd.DataFrame) -> Chart:
         shade = alt.Opacity(
             "busy:Q", scale=alt.Scale(domain=[0, 1], range=[0.1, 1]), title="busy", legend=alt.Legend(format="%")
         )
-        bars = base.mark_bar(style=ACCENT, stroke=None, cornerRadius=0).encode(
+        bars = base.mark_bar(style=ACCENT, stroke=None, cornerRadiusEnd=0).encode(
             opacity=shade, tooltip=["lane:N", "busy:Q"]
         )
-        return bars.properties(height=height).add_params(MARKED)
+        chart: Chart = bars.properties(height=height).add_params(MARKED)
+        return chart
     rows["score"] = rounded(rows["score"])
     rows["middle"] = rounded((rows["start"] + rows["end"]) / 2)
     tooltip = [alt.Tooltip(name) for name in ("trial:N", "score:Q", "ended:N", "start:Q", "end:Q", "settings:N")]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tune_mlp.insight.views.drawn_trials import drawn_trials, left_out
 from tune_mlp.insight.views.score_range import score_range
-from tune_mlp.results.answer import Answer, counted
+from tune_mlp.results.answer import Answer
 from tune_mlp.results.journal import Ended
 from tune_mlp.results.results import Results
 from tune_mlp.results.state import RANKED
@@ -43,7 +46,7 @@ def best_so_far(results: Results) -> Answer:
     return Answer(_sentence(results, table), kept.reset_index(drop=True), METHOD, notes, facts)
 
 
-def _in_order_of_end(results: Results) -> np.ndarray:
+def _in_order_of_end(results: Results) -> NDArray[Any]:
     """Return the numbers of the trials that have ended, the first that ended first."""
     if results.files is None:
         numbers = results.trials["trial"].to_numpy()
@@ -57,12 +60,12 @@ def _in_order_of_end(results: Results) -> np.ndarray:
 
 def _sentence(results: Results, table: pd.DataFrame) -> str:
     row = table[table["new"]].iloc[-1]
-    times = int(table["new"].sum())
-    after = len(table) - int(row["ended"])
-    said = (
-        f"The best {results.metric}, {row['best']:.4g}, came from trial {row['trial']}, number {row['ended']:,} to end"
+    before, after = int(table["new"].sum()) - 1, len(table) - int(row["ended"])
+    said = f"The best {results.metric}, {row['best']:.4g}, came from trial {row['trial']}, number {row['ended']:,} of {len(table):,} to end"
+    earlier = (
+        f"it replaced {'an' if before == 1 else f'the last of {before}'} earlier best"
+        if before
+        else "no other was best before"
     )
-    later = (
-        f"the {counted(after, 'trial')} that ended later didn't improve on it" if after else "no trial ended after it"
-    )
-    return f"{said}; the best changed {counted(times - 1, 'time')}, and {later}."
+    later = f", and {after:,} more ended without a better one" if after else ""
+    return f"{said}; {earlier}{'s' if before > 1 else ''}{later}."

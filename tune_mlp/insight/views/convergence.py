@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tune_mlp.insight.views.curves import NO_EPOCHS, curves_of
 from tune_mlp.insight.views.groups import Grouping, strongest
@@ -12,9 +15,11 @@ from tune_mlp.results.results import Results
 
 SHARES = (0.9, 0.95, 0.97)
 COLUMNS = ("parameter", "group", "share", "trials", "reached", "epochs")
+BINS = 50
+"""The largest number of places at which the epochs of single trials are counted."""
 METHOD = (
-    "`epochs` is the median over the trials of a group that reached the share; a trial that was stopped before counts as "
-    "one that didn't reach it.",
+    "`epochs` is the median over all trials of a group. A trial that didn't reach the share, also one that was stopped before, "
+    "counts as later than all others: where more than half of a group didn't reach it, there is no median.",
 )
 
 
@@ -46,12 +51,13 @@ def convergence(results: Results) -> Answer:
         if _of_the_best(results, top)
         else "of the way from the first epoch's median to the best score"
     )
-    notes = (f"90, 95 and 97 % {how} are {said[0]}, {said[1]} and {said[2]}.",)
+    notes: tuple[str, ...] = (f"90, 95 and 97 % {how} are {said[0]}, {said[1]} and {said[2]}.",)
     changed = ("Population-based training changed settings on the way: a trial counts by those that it had last.",)
     notes += changed * (len(results.changes) > 0)
     facts = {
         "most": int(curves["epoch"].max()),
         "how": "of the best score" if _of_the_best(results, top) else "of the way to it",
+        "counts": [row for grouping in groups for row in _counts(grouping, first, int(curves["epoch"].max()))],
     }
     return Answer(_sentence(table, first, how), table, METHOD, notes, facts)
 
@@ -69,18 +75,37 @@ def _targets(curves: pd.DataFrame, results: Results, top: float) -> dict[float, 
     return {share: start + share * (top - start) for share in SHARES}
 
 
-def _rows(grouping: Grouping, took: dict[float, np.ndarray]) -> list[tuple[str, str, float, int, int, float]]:
+def _rows(grouping: Grouping, took: dict[float, NDArray[Any]]) -> list[tuple[str, str, float, int, int, float]]:
     rows = []
     for place, name in enumerate(grouping.names):
         own = grouping.of == place
         for share, epochs in took.items():
-            known = epochs[own][np.isfinite(epochs[own])]
-            median = float(np.median(known)) if len(known) else np.nan
-            rows.append((grouping.parameter, name, share, int(own.sum()), len(known), median))
+            found = np.where(np.isnan(epochs[own]), np.inf, epochs[own])
+            median = float(
+                np.quantile(found, 0.5, method="inverted_cdf")
+            )  # never the mean of two, one of which may be infinite
+            reached = int(np.isfinite(found).sum())
+            rows.append(
+                (grouping.parameter, name, share, len(found), reached, median if np.isfinite(median) else np.nan)
+            )
     return rows
 
 
-def _sentence(table: pd.DataFrame, first: np.ndarray, how: str) -> str:
+def _counts(grouping: Grouping, first: NDArray[Any], most: int) -> list[dict[str, Any]]:
+    """Return how many trials of each group reached the first share in which epoch."""
+    width = -(-most // BINS)
+    rows: list[dict[str, Any]] = []
+    for place, name in enumerate(grouping.names):
+        found = first[(grouping.of == place) & np.isfinite(first)]
+        epochs, trials = np.unique(np.ceil(found / width) * width, return_counts=True)
+        rows += [
+            {"parameter": grouping.parameter, "group": name, "epoch": int(epoch), "trials": int(count)}
+            for epoch, count in zip(epochs, trials, strict=True)
+        ]
+    return rows
+
+
+def _sentence(table: pd.DataFrame, first: NDArray[Any], how: str) -> str:
     reached = first[np.isfinite(first)]
     said = f"{len(reached)} of {counted(len(first), 'trial')} reached 90 % {how}"
     said += f", in {counted_epochs(float(np.median(reached)))} at the median" if len(reached) else ""
@@ -88,6 +113,8 @@ def _sentence(table: pd.DataFrame, first: np.ndarray, how: str) -> str:
     rows = rows.assign(part=rows["reached"] / rows["trials"], late=rows["epochs"].fillna(np.inf))
     rows = rows.sort_values(["part", "late"], ascending=[False, True], kind="stable")
     good, bad = rows.iloc[0], rows.iloc[-1]
+    if (good["part"], good["late"]) == (bad["part"], bad["late"]):
+        return f"{said}; no parameter parts the trials by it."
     return (
         f"{said}; it differs most by {good['parameter']}: {good['reached']} of {good['trials']} did with {good['group']}, "
         f"and {bad['reached']} of {bad['trials']} with {bad['group']}."

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tune_mlp.errors import RunFolderError
 from tune_mlp.results.answer import Answer, counted
@@ -32,7 +35,9 @@ def loss_by_step(results: Results) -> Answer:
         return Answer("No trial that may be best has its losses of steps kept.", none, METHOD)
     own = steps[steps["trial"] == trial]
     runs = [name for name in ("repeat", "fold") if name in own.columns]
-    notes = (f"Of its several nets, the one of {' and '.join(f'{name} 0' for name in runs)} is drawn.",) if runs else ()
+    notes: tuple[str, ...] = (
+        (f"Of its several nets, the one of {' and '.join(f'{name} 0' for name in runs)} is drawn.",) if runs else ()
+    )
     for name in runs:
         own = own[own[name] == 0]
     losses = own["loss"].to_numpy(dtype=float)
@@ -47,7 +52,7 @@ def loss_by_step(results: Results) -> Answer:
     return Answer(_sentence(trial, len(own), means), table, METHOD, notes, {"of": len(own)})
 
 
-def _bins(epochs: np.ndarray, losses: np.ndarray) -> pd.DataFrame:
+def _bins(epochs: NDArray[Any], losses: NDArray[Any]) -> pd.DataFrame:
     """Return the bins, as wide as they must be for there to be no more than `MOST`."""
     count = len(losses)
     width = max(1, -(-count // max(MOST - len(np.unique(epochs)), 1)))
@@ -63,9 +68,9 @@ def _bins(epochs: np.ndarray, losses: np.ndarray) -> pd.DataFrame:
 
 def _sentence(trial: int, steps: int, means: pd.DataFrame) -> str:
     first, last = means.iloc[0], means.iloc[-1]
-    said = f"Over its {counted(steps, 'step')}, the loss of trial {trial} went from a mean of {first['mean']:.4g} in its first epoch"
+    said = f"Over its {steps:,} steps, the loss of trial {trial} went from a mean of {first['mean']:.4g} in its first epoch"
     if len(means) == 1:
-        return f"The loss of trial {trial} has a mean of {first['mean']:.4g} over {counted(steps, 'step')}, all of one epoch."
+        return f"The loss of trial {trial} has a mean of {first['mean']:.4g} over {steps:,} steps, all of one epoch."
     spread = (
         f"; from step to step it spread by {first['std']:.3g} and then {last['std']:.3g}"
         if np.isfinite(last["std"])

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tune_mlp.insight.views.curves import NO_EPOCHS, curves_of
 from tune_mlp.insight.views.drawn_trials import drawn_trials, left_out
@@ -41,7 +45,7 @@ def overfitting(results: Results) -> Answer:
     table = pd.concat([_points(grouping, gaps, seen) for grouping in groups], ignore_index=True)
     axis = score_range(-gaps, "max")
     better = BETTER[score] == "max"
-    facts = {
+    facts: dict[str, Any] = {
         "gap": f"train_{score} − val_{score}" if better else f"val_{score} − train_{score}",
         "axis": axis._replace(low=-axis.high, high=-axis.low)._asdict(),
         "groups": [row for grouping in groups for row in _medians(grouping, gaps)],
@@ -50,7 +54,7 @@ def overfitting(results: Results) -> Answer:
     return Answer(_sentence(facts["gap"], gaps, facts["groups"]), table, METHOD, (*left_out(drawn), *axis.notes), facts)
 
 
-def _gaps(results: Results, score: str) -> pd.Series:
+def _gaps(results: Results, score: str) -> pd.Series[Any]:
     """Return each trial's gap in its best epoch, by the trial's number."""
     train, val = f"train_{score}", f"val_{score}"
     curves = curves_of(results, train, val)
@@ -60,7 +64,7 @@ def _gaps(results: Results, score: str) -> pd.Series:
     return pd.Series(sign * (rows[train] - rows[val]).to_numpy(), index=rows["trial"].astype(int)).dropna()
 
 
-def _points(grouping: Grouping, gaps: pd.Series, seen: np.ndarray) -> pd.DataFrame:
+def _points(grouping: Grouping, gaps: pd.Series[Any], seen: NDArray[Any]) -> pd.DataFrame:
     kept = seen & (grouping.of >= 0)
     names = np.array(grouping.names, dtype=object)[grouping.of[kept]]
     return pd.DataFrame(
@@ -68,7 +72,7 @@ def _points(grouping: Grouping, gaps: pd.Series, seen: np.ndarray) -> pd.DataFra
     )
 
 
-def _medians(grouping: Grouping, gaps: pd.Series) -> list[dict[str, object]]:
+def _medians(grouping: Grouping, gaps: pd.Series[Any]) -> list[dict[str, Any]]:
     values = gaps.to_numpy()
     return [
         {
@@ -81,11 +85,14 @@ def _medians(grouping: Grouping, gaps: pd.Series) -> list[dict[str, object]]:
     ]
 
 
-def _sentence(said: str, gaps: pd.Series, groups: list[dict[str, object]]) -> str:
-    widest = int(gaps.idxmax())
+def _sentence(said: str, gaps: pd.Series[Any], groups: list[dict[str, Any]]) -> str:
+    widest = int(gaps.index[int(gaps.to_numpy().argmax())])
     medians = [row for row in groups if row["parameter"] == groups[0]["parameter"]]
-    low, high = (pick(medians, key=lambda row: float(str(row["median"]))) for pick in (min, max))
+    low, high = (pick(medians, key=itemgetter("median")) for pick in (min, max))
+    sentence = f"{said} is {gaps.median():.3g} for the median trial and widest, {gaps.max():.3g}, in trial {widest}"
+    if low["median"] == high["median"]:
+        return f"{sentence}; no parameter parts the trials by it."
     return (
-        f"{said} is {gaps.median():.3g} for the median trial and widest, {gaps.max():.3g}, in trial {widest}; it differs most by "
-        f"{low['parameter']}: its median is {low['median']:.3g} with {low['group']}, and {high['median']:.3g} with {high['group']}."
+        f"{sentence}; it differs most by {low['parameter']}: its median is {low['median']:.3g} with {low['group']}, and "
+        f"{high['median']:.3g} with {high['group']}."
     )

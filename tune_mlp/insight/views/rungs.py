@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tune_mlp.insight.views.curves import RUNNING, endings
 from tune_mlp.results.answer import Answer, counted
@@ -40,7 +42,7 @@ def rungs(results: Results) -> Answer:
     return Answer(_sentence(last, fate), table, METHOD, notes)
 
 
-def _sentence(last: np.ndarray, fate: np.ndarray) -> str:
+def _sentence(last: NDArray[Any], fate: NDArray[Any]) -> str:
     most, began = int(last.max()), int((last > 0).sum())
     reached = int((last == most).sum())
     said = f"{counted(began, 'trial')} began, and {reached} of them trained epoch {most}, the last one"

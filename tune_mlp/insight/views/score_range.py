@@ -42,7 +42,8 @@ def score_range(values: Any, mode: Mode) -> ScoreRange:
         return ScoreRange(low, high, False, 0)
     log = errors and low > 0
     scaled = np.log10(found) if log else found
-    first, third = np.quantile(scaled, (0.25, 0.75))
+    first = np.quantile(scaled, 0.25, method="higher")  # towards the middle, so that one of four values can be far off
+    third = np.quantile(scaled, 0.75, method="lower")
     reach = FAR * max(third - first, 1e-12 + 0.01 * abs(third))
     if errors:
         high = float(found[scaled <= third + reach].max())

@@ -16,10 +16,10 @@ from tune_mlp.results.journal import Trained
 from tune_mlp.results.results import Results
 from tune_mlp.results.tables import score_column
 
-PAUSE = 0.02
-"""A trial that trained nothing for this share of the whole time has two bars; a shorter pause is part of its bar."""
-TOUCH = 0.01
-"""Trials may overlap by this share of the whole time and still count as one after the other, since times are rough."""
+PAUSE = 0.3
+"""The seconds for which a trial may train nothing within one bar; of long epochs, half an epoch."""
+TOUCH = 0.05
+"""Trials may overlap by this share of the later one and still count as one after the other, since times are rough."""
 LANES = 40
 """The largest number of lanes; of a larger cluster each lane is a node."""
 PARTS = 120
@@ -50,7 +50,7 @@ def workers(results: Results) -> Answer:
         why = "No line of the journal says when a trial trained, so there is no timeline to draw."
         return Answer(why, none, METHOD)
     zero, whole = min(bar.start for bar in bars), max(bar.end for bar in bars)
-    lanes = _lanes(bars, TOUCH * (whole - zero))
+    lanes = _lanes(bars)
     names = _names([(bar.node, lane) for bar, lane in zip(bars, lanes, strict=True)])
     table = pd.DataFrame(
         {
@@ -88,15 +88,11 @@ def _bars(results: Results) -> list[Bar]:
         if isinstance(line.event, Trained) and line.at is not None:
             took = sum(record.seconds for record in line.event.epochs)
             pieces[line.event.trial].append(Bar(line.event.node, line.event.trial, line.at - took, line.at))
-    if not pieces:
-        return []
-    every = [piece for found in pieces.values() for piece in found]
-    pause = PAUSE * (max(piece.end for piece in every) - min(piece.start for piece in every))
     bars: list[Bar] = []
     for found in pieces.values():
         whole = found[0]
         for piece in found[1:]:
-            if piece.node == whole.node and piece.start - whole.end <= pause:
+            if piece.node == whole.node and piece.start - whole.end <= max(PAUSE, (piece.end - piece.start) / 2):
                 whole = whole._replace(start=min(whole.start, piece.start), end=max(whole.end, piece.end))
             else:
                 bars.append(whole)
@@ -105,14 +101,14 @@ def _bars(results: Results) -> list[Bar]:
     return sorted(bars, key=lambda bar: (bar.start, bar.trial))
 
 
-def _lanes(bars: list[Bar], touch: float) -> list[int]:
+def _lanes(bars: list[Bar]) -> list[int]:
     """Return the lane of each bar: the first one of its node that is free, so that a node has as few lanes as can be."""
     free: dict[str, list[int]] = defaultdict(list)
     taken: dict[str, list[tuple[float, int]]] = defaultdict(list)
     lanes = []
     for bar in bars:
         ends, idle = taken[bar.node], free[bar.node]
-        while ends and ends[0][0] <= bar.start + touch:
+        while ends and ends[0][0] <= bar.start + TOUCH * (bar.end - bar.start):
             heapq.heappush(idle, heapq.heappop(ends)[1])
         lane = heapq.heappop(idle) if idle else len(ends)
         heapq.heappush(ends, (bar.end, lane))
