@@ -22,7 +22,7 @@ def confirmed(frame: pd.DataFrame) -> Chart:
     net = [
         alt.Tooltip("trial:Q"),
         alt.Tooltip("seed:N"),
-        alt.Tooltip("value:Q", title=metric, format=".5g"),
+        alt.Tooltip("value:Q", format=".5g"),
         alt.Tooltip("settings:N"),
     ]
     figures = [
@@ -44,4 +44,4 @@ def confirmed(frame: pd.DataFrame) -> Chart:
         whole = some.transform_filter("isValid(datum.low)")  # one seed has no interval
         layers.append(whole.mark_rule(style=style, strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q"))
         layers.append(some.mark_point(style=style, size=90).encode(x="mean:Q"))
-    return alt.layer(*layers).properties(height=alt.Step(36)).add_params(MARKED)
+    return alt.layer(*layers, height=alt.Step(36), params=[MARKED.param])

@@ -24,14 +24,14 @@ def contenders(frame: pd.DataFrame) -> Chart:
         alt.Tooltip("verdict:N"),
         *(
             alt.Tooltip(f"{name}:Q", title=title, format=".4g")
-            for name, title in (("score", metric), ("low", "from"), ("high", "to"))
+            for name, title in (("score", "score"), ("low", "from"), ("high", "to"))
         ),
         alt.Tooltip("settings:N"),
     ]
     base = alt.Chart(rows).encode(y=y, tooltip=tooltip)
     layers: list[Chart] = []
     if winner["corrected"] is not None and winner["corrected"] != winner["measured"]:
-        corrected = alt.Chart(alt.InlineData(values=[winner]))
+        corrected = alt.Chart(pd.DataFrame([winner]))
         layers = [
             corrected.mark_rect(style=BAND, opacity=0.7).encode(x=alt.X("low:Q"), x2="high:Q"),
             corrected.mark_rule(style=REFERENCE, strokeWidth=1.5).encode(x="corrected:Q"),
@@ -47,4 +47,4 @@ def contenders(frame: pd.DataFrame) -> Chart:
         some = base.transform_filter(test)
         layers.append(some.mark_rule(style=style, strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q"))
         layers.append(some.mark_point(style=style, size=80).encode(x=x))
-    return alt.layer(*layers).properties(height=alt.Step(26)).add_params(MARKED)
+    return alt.layer(*layers, height=alt.Step(26), params=[MARKED.param])

@@ -26,7 +26,7 @@ def cost_against_score(frame: pd.DataFrame) -> Chart:
     )
     tooltip = [
         alt.Tooltip("trial:Q"),
-        alt.Tooltip("score:Q", title=facts["metric"], format=".4g"),
+        alt.Tooltip("score:Q", format=".4g"),
         alt.Tooltip("cost:Q", title=facts["title"], format=",.4~g"),
         alt.Tooltip("settings:N"),
     ]

@@ -47,12 +47,14 @@ def _shares(base: alt.Chart, order: list[str]) -> Chart:
         unsure.mark_rule(style=QUIET, strokeWidth=1, opacity=0.8).encode(**interval),
         sure.mark_tick(style=LABEL, thickness=2, size=9).encode(x="low:Q"),
         sure.mark_tick(style=LABEL, thickness=2, size=9).encode(x="high:Q"),
-    ).properties(width=WIDTH * 0.56 - 60, height=alt.Step(26))
+        width=WIDTH * 0.56 - 60,
+        height=alt.Step(26),
+    )
 
 
 def _strengths(base: alt.Chart, order: list[str], placebo: dict[str, Any]) -> Chart:
     y = alt.Y("parameter:N", sort=order, title=None, axis=None)
-    reached = alt.Chart(alt.InlineData(values=[{"from": 0, "to": max(0.0, placebo["strength"])}]))
+    reached = alt.Chart(pd.DataFrame([{"from": 0, "to": max(0.0, placebo["strength"])}]))
     x = alt.X("strength:Q", title="strength beside placebos", axis=alt.Axis(tickCount=5))
     dots = base.encode(x=x, y=y)
     return alt.layer(
@@ -64,4 +66,6 @@ def _strengths(base: alt.Chart, order: list[str], placebo: dict[str, Any]) -> Ch
         base.mark_rule(style=MUTED).encode(x=alt.X("none:Q"), x2="strength:Q", y=y),
         dots.transform_filter("datum.sure").mark_point(style=ACCENT, size=70),
         dots.transform_filter("!datum.sure").mark_point(style=MUTED, size=70),
-    ).properties(width=WIDTH * 0.3, height=alt.Step(26))
+        width=WIDTH * 0.3,
+        height=alt.Step(26),
+    )

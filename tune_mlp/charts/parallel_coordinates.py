@@ -30,7 +30,7 @@ def parallel_coordinates(frame: pd.DataFrame) -> Chart:
     y = alt.Y("at:Q", axis=None, scale=alt.Scale(domain=[ABSENT - 0.05, 1.22], nice=False))
     tooltip = [
         alt.Tooltip("trial:Q"),
-        alt.Tooltip("score:Q", title=frame.attrs["metric"], format=".4g"),
+        alt.Tooltip("score:Q", format=".4g"),
         alt.Tooltip("state:N"),
         alt.Tooltip("settings:N"),
     ]
@@ -82,8 +82,8 @@ def _axes(axes: list[dict[str, Any]], x: alt.X, y: alt.Y, brushes: list[alt.Para
         {"axis": number, "name": _in_lines(axis["name"], letters), "from": 0, "to": 1}
         for number, axis in enumerate(axes)
     ]
-    lines = alt.Chart(alt.InlineData(values=names)).encode(x=x)
-    labels = alt.Chart(alt.InlineData(values=ticks)).encode(x=x, y=y)
+    lines = alt.Chart(pd.DataFrame(names)).encode(x=x)
+    labels = alt.Chart(pd.DataFrame(ticks)).encode(x=x, y=y)
     limits = "[" + ", ".join(f"axis_{number}.at" for number in range(len(axes))) + "][datum.axis]"
     brushed = (
         lines.transform_calculate(low=f"({limits} || [null, null])[0]", high=f"({limits} || [null, null])[1]")

@@ -17,7 +17,7 @@ from tune_mlp.insight.views.scales import MOST_LABELS
 ACROSS = 3
 HEIGHT = 130
 AROUND = 46
-BETWEEN: Any = {"row": 84, "column": AROUND}
+BETWEEN: Any = {"row": 92, "column": AROUND}
 """The distances between the panels, which leave room for their labels and headings."""
 
 
@@ -27,7 +27,7 @@ def parameters(frame: pd.DataFrame) -> Chart:
     across = min(ACROSS, len(panels))
     width = WIDTH / across - AROUND
     drawn = [_panel(frame, number, width, titled=number % across == 0) for number in range(len(panels))]
-    return alt.concat(*drawn, columns=across, data=frame, bounds="flush", spacing=BETWEEN).add_params(MARKED)
+    return alt.concat(*drawn, columns=across, data=frame, bounds="flush", spacing=BETWEEN, params=[MARKED.param])
 
 
 def score_axis(frame: pd.DataFrame, field: str, title: str | None) -> alt.Y:
@@ -45,7 +45,7 @@ def _panel(frame: pd.DataFrame, number: int, width: float, titled: bool) -> Char
     x = _x(field, panel, width)
     tooltip = [
         alt.Tooltip("trial:Q"),
-        alt.Tooltip("score:Q", title=frame.attrs["metric"], format=".4g"),
+        alt.Tooltip("score:Q", format=".4g"),
         alt.Tooltip("settings:N"),
     ]
     trials = alt.Chart().transform_filter(f"isValid(datum.{field})").encode(x=x, y=y, tooltip=tooltip)
@@ -64,7 +64,7 @@ def _panel(frame: pd.DataFrame, number: int, width: float, titled: bool) -> Char
     heading = alt.TitleParams(
         panel["name"], subtitle=subtitle, fontSize=12, subtitleFontSize=11, offset=6, frame="group", limit=width + 40
     )
-    return alt.layer(*layers).properties(width=width, height=HEIGHT, title=heading)
+    return alt.layer(*layers, width=width, height=HEIGHT, title=heading)
 
 
 def _x(field: str, panel: dict[str, Any], width: float) -> alt.X:
@@ -91,12 +91,12 @@ def _spread(frame: pd.DataFrame, panel: dict[str, Any], width: float, title: str
     if not panel["spread"]:
         return []
     tooltip = [
-        alt.Tooltip("name:N", title=panel["name"].replace(".", " ")),
+        alt.Tooltip("name:N", title="at"),  # no name of the user: Vega-Lite writes titles into code
         *(alt.Tooltip(f"{name}:Q", format=".4g") for name in ("median", "low", "high")),
         alt.Tooltip("trials:Q"),
     ]
     low, median = (score_axis(frame, f"{name}:Q", title) for name in ("low", "median"))
-    parts = alt.Chart(alt.InlineData(values=panel["spread"])).encode(x=_x("at", panel, width), tooltip=tooltip)
+    parts = alt.Chart(pd.DataFrame(panel["spread"])).encode(x=_x("at", panel, width), tooltip=tooltip)
     if panel["names"]:
         wide = max(4.0, 0.6 * width / len(panel["names"]))
         return [

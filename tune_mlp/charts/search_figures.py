@@ -116,7 +116,7 @@ SEARCH_FIGURES: dict[str, SearchFigure] = {
         parallel_coordinates_rows,
         parallel_coordinates,
         "A line is a trial: it passes through its value on each parameter's axis, the most important parameter first, and ends "
-        "at its score, the better ones on top. The blue lines are the best tenth of the trials, three at least. Drag along an "
+        "at its score, the better ones on top. The blue lines are the best tenth of the trials, three at least and fifty at most. Drag along an "
         "axis to keep only the lines that pass there, on several axes if you like; click on an axis to let go.",
     ),
     "parameters": SearchFigure(

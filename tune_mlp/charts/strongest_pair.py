@@ -30,7 +30,7 @@ def strongest_pair(frame: pd.DataFrame) -> Chart:
             tooltip=[
                 alt.Tooltip("first:N", title="across"),
                 alt.Tooltip("second:N", title="up"),
-                alt.Tooltip("mean:Q", title=f"mean {facts['metric']}", format=".4g"),
+                alt.Tooltip("mean:Q", format=".4g"),
                 alt.Tooltip("trials:Q"),
             ],
         )
@@ -41,4 +41,6 @@ def strongest_pair(frame: pd.DataFrame) -> Chart:
         cells.mark_rect(cornerRadius=2).encode(color=colour),
         cells.mark_text(style=HALO, **near).encode(text="text:N"),
         cells.mark_text(style=LABEL, **near).encode(text="text:N"),
-    ).properties(width=WIDTH * 0.78, height=alt.Step(44))
+        width=WIDTH * 0.78,
+        height=alt.Step(44),
+    )

@@ -25,7 +25,7 @@ NEARLY = 0.95
 COLUMNS = ["trial", "cost", "score", "front", "named", "settings"]
 
 
-class Cost(NamedTuple):
+class CostColumn(NamedTuple):
     """A column of the table of trials that says what a trial costs."""
 
     column: str
@@ -36,8 +36,8 @@ class Cost(NamedTuple):
     """The cost in a sentence."""
 
 
-SECONDS = Cost("seconds", "seconds of the trial", "It isn't known how long the trials took.", "in {:.3g} s")
-WEIGHTS = Cost(
+SECONDS = CostColumn("seconds", "seconds of the trial", "It isn't known how long the trials took.", "in {:.3g} s")
+WEIGHTS = CostColumn(
     "weights", "weights of the net", "It isn't known how many weights the nets have.", "with {:,.0f} weights"
 )
 
@@ -63,7 +63,7 @@ def pareto_front(costs: NDArray[np.float64], scores: NDArray[np.float64], mode: 
     return order[signed[order] < before]
 
 
-def _against_score(results: Results, cost: Cost) -> Answer:
+def _against_score(results: Results, cost: CostColumn) -> Answer:
     scores = scores_of(results)
     if cost.column not in results.trials or cost.column in results.parameters:
         return nothing(cost.missing, COLUMNS)
@@ -106,7 +106,7 @@ def _named(front: pd.DataFrame, known: pd.DataFrame) -> list[int]:
     return chosen
 
 
-def _sentence(front: pd.DataFrame, known: pd.DataFrame, cost: Cost, metric: str) -> str:
+def _sentence(front: pd.DataFrame, known: pd.DataFrame, cost: CostColumn, metric: str) -> str:
     """Name the best trial, and the cheapest one that comes near it."""
     best = front.iloc[-1]
     dear = cost.words.format(best["cost"])

@@ -18,7 +18,7 @@ MOST = 8
 ABSENT = -0.13
 """The place below an axis where trials pass that don't use the parameter, or have no score."""
 BEST = 0.1
-"""The best trials, a share of all of them, that the chart and its sentence are about; at least three."""
+"""The best trials, a share of all of them, that the chart and its sentence are about; at least three and at most fifty."""
 MOST_NAMED = 3
 NARROW = 0.5
 """The sentence names a parameter if the best trials span at most this share of its axis, and have at most three of a choice's values."""
@@ -37,7 +37,7 @@ def parallel_coordinates(results: Results) -> Answer:
     if not leading:
         return nothing("No parameter has more than one value, so there is nothing to hold against the score.", COLUMNS)
     rows = drawn_with_scores(results)
-    best = scores.index[: min(max(3, round(BEST * len(scores))), len(scores) // 2 + 1)]
+    best = scores.index[: min(max(3, round(BEST * len(scores))), len(scores) // 2 + 1, 50)]
     rows["best"] = rows["trial"].isin(best)
     places = np.flatnonzero(results.trials["trial"].isin(rows["trial"]))
     axes = [axis_of(values) for values in leading]
