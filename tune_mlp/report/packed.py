@@ -23,8 +23,11 @@ DIGITS = 6
 
 def pack(value: Any) -> str:
     """Return a value as deflated JSON in base64."""
-    text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    return base64.b64encode(zlib.compress(text.encode("utf-8", "backslashreplace"), 9)).decode()
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    except ValueError:  # a number that isn't finite
+        text = json.dumps(plain(value), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    return base64.b64encode(zlib.compress(text.encode("utf-8", "backslashreplace"))).decode()
 
 
 def unpack(text: str) -> Any:

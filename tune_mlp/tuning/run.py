@@ -52,8 +52,8 @@ class ReportWriter(Protocol):
     def begin(self) -> None:
         """Prepare for it, while the trials train."""
 
-    def write(self, folder: Path, source: str, say: Say) -> None:
-        """Write the report into the run's folder; `source` is the run as a user names it. A fault is said in one line, and
+    def write(self, folder: Path, where: Path | ObjectStore, say: Say) -> None:
+        """Write the report into the run's folder; `where` is the run as a user names it. A fault is said in one line, and
         never raised."""
 
 
@@ -205,7 +205,7 @@ def _carry_out(
         phases.over("ray")
         _close(run, signal_number, request.csv, phases)
         if writer:
-            writer.write(run.where.folder, str(run.where.where), display.say)
+            writer.write(run.where.folder, run.where.where, display.say)
         _raise_if_it_failed(run, results, signal_number, request.csv)
     return run.where.where
 
