@@ -97,9 +97,9 @@ def _resume(args: argparse.Namespace) -> None:
     from tune_mlp.results.results import find_run
     from tune_mlp.tuning.run import More, resume_study  # late: ray, pandas
 
-    console = make_console()
+    console, report = make_console(), ReportAtTheEnd()
     run = find_run(args.run)
-    request = replace(request_of(args), csv=args.csv, report=ReportAtTheEnd())
+    request = replace(request_of(args), csv=args.csv, report=report)
     display = make_display(console, quiet=False)
     try:
         results = resume_study(run, More(args.trials, args.time_budget), request, display)
@@ -108,7 +108,7 @@ def _resume(args: argparse.Namespace) -> None:
         raise
     from tune_mlp.insight.closing_lines import closing_lines  # scipy takes 0.1 s to import
 
-    show_summary(console, results, args.csv, closing_lines(results))
+    show_summary(console, results, args.csv, closing_lines(report.results or results))
 
 
 def _plan(args: argparse.Namespace) -> None:

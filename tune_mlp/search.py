@@ -72,11 +72,9 @@ def search(args: argparse.Namespace) -> None:
         from tune_mlp.report.after_search import ReportAtTheEnd
         from tune_mlp.tuning.run import Request, run_study
 
-    console = make_console()
+    console, report = make_console(), ReportAtTheEnd()
     display = make_display(console, args.quiet)
-    request = Request(
-        args.out, args.name, args.address, args.data_dir, args.csv, tuple(args.command), report=ReportAtTheEnd()
-    )
+    request = Request(args.out, args.name, args.address, args.data_dir, args.csv, tuple(args.command), report=report)
     try:
         results = run_study(study, request, display)
     except Interrupted:
@@ -87,7 +85,7 @@ def search(args: argparse.Namespace) -> None:
     else:
         from tune_mlp.insight.closing_lines import closing_lines  # scipy takes 0.1 s to import
 
-        show_summary(console, results, args.csv, closing_lines(results))
+        show_summary(console, results, args.csv, closing_lines(report.results or results))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
