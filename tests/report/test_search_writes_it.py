@@ -22,7 +22,8 @@ def test_the_report_lies_in_the_runs_folder_under_the_name_that_a_user_gave(tmp_
     said: list[str] = []
     report = ReportAtTheEnd()
     report.begin()
-    report.write(folder, Path("runs/mine"), lambda line, style="": said.append(line))
+    report.draw(folder, Path("runs/mine"))
+    report.write(folder, lambda line, style="": said.append(line))
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert said == []
     assert "tune-mlp audit runs/mine" in page
@@ -36,12 +37,14 @@ def test_a_fault_of_the_report_is_one_line_and_no_error(tmp_path: Path, monkeypa
     said: list[str] = []
     report = ReportAtTheEnd()
     report.begin()
-    report.write(tmp_path, tmp_path, lambda line, style="": said.append(line))
+    report.draw(tmp_path, tmp_path)
+    report.write(tmp_path, lambda line, style="": said.append(line))
     assert len(said) == 1
     assert said[0].startswith("warning: report.html couldn't be written: ")
     monkeypatch.setattr(after_search, "WRITER", "no.such.module")
     report.begin()
-    report.write(tmp_path, tmp_path, lambda line, style="": said.append(line))
+    report.draw(tmp_path, tmp_path)
+    report.write(tmp_path, lambda line, style="": said.append(line))
     assert len(said) == 2
 
 

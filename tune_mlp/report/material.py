@@ -12,6 +12,7 @@ from tune_mlp.errors import one_line
 from tune_mlp.report.evidence import Evidence
 from tune_mlp.report.markup import Inner, Markup, join, tag, written
 from tune_mlp.report.numbers import number, worked_out
+from tune_mlp.results.remembered import remembered
 from tune_mlp.results.results import Results
 
 QUESTIONS = {
@@ -79,11 +80,17 @@ class Material:
 
 def materials(results: Results, inside: Sequence[Figure] = ()) -> Material:
     """Work out all that a report of some results says."""
-    found = {name: _figure(results, name) for name in SEARCH_FIGURES}
+    found = figures_of(results)
     evidence = Evidence.of(results)
     findings = {figure.name: (figure.finding, *figure.notes) for figure in (*found.values(), *inside)}
     said = [(QUESTIONS[word], why) for word, why in evidence.missing.items() if word in QUESTIONS]
     return Material(replace(evidence, findings=findings), found, inside, said)
+
+
+@remembered
+def figures_of(results: Results) -> dict[str, Figure]:
+    """Return all figures of a search."""
+    return {name: _figure(results, name) for name in SEARCH_FIGURES}
 
 
 def _figure(results: Results, name: str) -> Figure:

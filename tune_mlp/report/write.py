@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tune_mlp.report.material import materials
 from tune_mlp.report.page import report_page
 from tune_mlp.results.export import write_aside
 from tune_mlp.results.results import Results
@@ -25,6 +26,13 @@ def write_report(results: Results, path: Path | None = None, live: bool = False)
     target = results.path / REPORT if path is None else path
     write_aside(target, lambda aside: aside.write_bytes(page))
     return str(target)
+
+
+def draw_ahead(results: Results) -> None:
+    """Work out the answers and the figures of some results. They are remembered with the results until the report is written."""
+    for figure in materials(results).figures.values():
+        if figure.chart is not None:
+            figure.specification()
 
 
 def write_while_it_runs(load: Callable[[], Results], path: Path | None, pause: float = LIVE_SECONDS) -> str:

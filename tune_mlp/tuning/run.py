@@ -52,9 +52,11 @@ class ReportWriter(Protocol):
     def begin(self) -> None:
         """Prepare for it, while the trials train."""
 
-    def write(self, folder: Path, where: Path | ObjectStore, say: Say) -> None:
-        """Write the report into the run's folder; `where` is the run as a user names it. A fault is said in one line, and
-        never raised."""
+    def draw(self, folder: Path, where: Path | ObjectStore) -> None:
+        """Draw its figures from the run's folder, while Ray ends; `where` is the run as a user names it."""
+
+    def write(self, folder: Path, say: Say) -> None:
+        """Write the report into the run's folder. A fault is said in one line, and never raised."""
 
 
 @dataclass(frozen=True)
@@ -202,10 +204,12 @@ def _carry_out(
                 writer.begin()
             with _says_how_to_resume(run.where, study, request.csv):
                 results, signal_number = _train_and_test(run, request.csv, display, phases)
+            if writer:
+                writer.draw(run.where.folder, run.where.where)
         phases.over("ray")
         _close(run, signal_number, request.csv, phases)
         if writer:
-            writer.write(run.where.folder, run.where.where, display.say)
+            writer.write(run.where.folder, display.say)
         _raise_if_it_failed(run, results, signal_number, request.csv)
     return run.where.where
 

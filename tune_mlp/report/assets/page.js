@@ -65,7 +65,7 @@
   /* Charts: each is as wide as its box; charts of several parts are fitted part by part. */
   const views = new Map();
   let marked = -1;
-  const NARROW = 560;
+  const NARROW = 500;
   /* The least width of charts whose parts stand beside each other; a narrower box scrolls. */
   const ROOM = { importance: 520, parallel_coordinates: 600, strongest_pair: 420, convergence: 440 };
   function fitted(name, box) {
