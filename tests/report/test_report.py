@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -305,6 +307,16 @@ def test_a_live_page_ends_with_its_run_and_reloads_until_then(tmp_path: Path) ->
     a_reported_run(folder, trials=10)
     states = iter(["running", "running", "finished"])
     seen: list[str] = []
+    polled: set[str] = set()
+
+    over = threading.Event()
+
+    def poll() -> None:
+        while not over.wait(0.002):
+            with contextlib.suppress(FileNotFoundError):
+                polled.add((folder / "report.html").read_text(encoding="utf-8")[-8:])
+
+    reader = threading.Thread(target=poll)
 
     def load() -> Results:
         if (folder / "report.html").exists():
@@ -312,7 +324,13 @@ def test_a_live_page_ends_with_its_run_and_reloads_until_then(tmp_path: Path) ->
         (folder / "run.json").write_text(json.dumps(a_manifest(next(states))))
         return Results.load(folder)
 
-    assert write_while_it_runs(load, None, pause=0) == str(folder / "report.html")
+    reader.start()
+    try:
+        assert write_while_it_runs(load, None, pause=0) == str(folder / "report.html")
+    finally:
+        over.set()
+        reader.join()
+    assert polled == {"</html>\n"}
     assert len(seen) == 2
     assert all('http-equiv="refresh"' in page and page.endswith("</html>\n") for page in seen)
     assert 'http-equiv="refresh"' not in (folder / "report.html").read_text(encoding="utf-8")
