@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from tests.report.pages import CHROMIUM
 
 HERE = Path(__file__).parent
-COLOURS = 128
-"""The colours of a picture, so that it stays small."""
 
 
 def main(arguments: list[str]) -> int:
@@ -47,7 +43,7 @@ def _take(page: Page, report: Path, place: str, picture: Path) -> None:
     if place != "answer":
         page.locator(f"#{place}").evaluate("element => element.scrollIntoView({behavior: 'instant'})")
         page.wait_for_timeout(200)
-    Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(COLOURS).save(picture, optimize=True)
+    page.screenshot(path=picture)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ ANSWERS: dict[str, Callable[[Results], Answer]] = {
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ReportEvidence:
     """What a report's numbers come from."""
 
     results: Results
@@ -60,7 +60,7 @@ class Evidence:
     """The size and the fingerprint of the journal that was read; empty for a table."""
 
     @classmethod
-    def of(cls, results: Results) -> Evidence:
+    def of(cls, results: Results) -> ReportEvidence:
         """Ask all that a report says of some results. A question that can't be answered is noted with its reason."""
         answers: dict[str, Mapping[str, Any]] = {}
         missing: dict[str, str] = {}
@@ -96,7 +96,7 @@ class Evidence:
         }
 
     @classmethod
-    def unpacked(cls, held: Mapping[str, Any]) -> Evidence:
+    def unpacked(cls, held: Mapping[str, Any]) -> ReportEvidence:
         """Return the evidence that a page holds; a ValueError or a KeyError says that it is none."""
         if held["format"] != FORMAT:
             raise ValueError(f"its evidence is of format {held['format']!r:.20}, and this version reads {FORMAT}")

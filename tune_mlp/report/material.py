@@ -9,7 +9,7 @@ from typing import Any
 from tune_mlp.charts.figure import Figure
 from tune_mlp.charts.search_figures import SEARCH_FIGURES, search_figure
 from tune_mlp.errors import one_line
-from tune_mlp.report.evidence import Evidence
+from tune_mlp.report.evidence import ReportEvidence
 from tune_mlp.report.markup import Inner, Markup, join, tag, written
 from tune_mlp.report.numbers import number, worked_out
 from tune_mlp.results.remembered import remembered
@@ -27,7 +27,7 @@ QUESTIONS = {
 class Material:
     """What the chapters of a report are written from. What can't be said is noted in `left_out`, with its reason."""
 
-    evidence: Evidence
+    evidence: ReportEvidence
     figures: Mapping[str, Figure]
     inside: Sequence[Figure] = ()
     """Pictures of the best net."""
@@ -81,7 +81,7 @@ class Material:
 def materials(results: Results, inside: Sequence[Figure] = ()) -> Material:
     """Work out all that a report of some results says."""
     found = figures_of(results)
-    evidence = Evidence.of(results)
+    evidence = ReportEvidence.of(results)
     findings = {figure.name: (figure.finding, *figure.notes) for figure in (*found.values(), *inside)}
     said = [(QUESTIONS[word], why) for word, why in evidence.missing.items() if word in QUESTIONS]
     return Material(replace(evidence, findings=findings), found, inside, said)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from tune_mlp.console.formatting import score, shown
 from tune_mlp.report.domain_words import domains
-from tune_mlp.report.evidence import Evidence
+from tune_mlp.report.evidence import ReportEvidence
 from tune_mlp.report.markup import Markup, tag
 from tune_mlp.results.answer import plain
 from tune_mlp.results.tables import score_column
@@ -68,7 +68,7 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def cell(evidence: Evidence, trial: str, column: str) -> Number:
+def cell(evidence: ReportEvidence, trial: str, column: str) -> Number:
     """A value of the table of trials."""
     trials = evidence.results.trials
     value = trials.loc[trials["trial"] == int(trial), column].iloc[0]
@@ -77,7 +77,7 @@ def cell(evidence: Evidence, trial: str, column: str) -> Number:
     return Number(written(column, value), trial)
 
 
-def score_of(evidence: Evidence, trial: str) -> Number:
+def score_of(evidence: ReportEvidence, trial: str) -> Number:
     """The value that a trial is judged by."""
     results = evidence.results
     column = score_column(results.trials, results.metric)
@@ -85,21 +85,21 @@ def score_of(evidence: Evidence, trial: str) -> Number:
     return Number(score(results.metric, value), trial)
 
 
-def best(evidence: Evidence) -> Number:
+def best(evidence: ReportEvidence) -> Number:
     """The number of the best trial."""
     row = evidence.results.best
     assert row is not None
     return Number(str(row["trial"]), str(row["trial"]))
 
 
-def best_by(evidence: Evidence, metric: str, mode: str) -> Number:
+def best_by(evidence: ReportEvidence, metric: str, mode: str) -> Number:
     """The number of the trial that would be best by another metric."""
     row = evidence.results.judged_by(metric, mode).best
     assert row is not None
     return Number(str(row["trial"]), str(row["trial"]))
 
 
-def count(evidence: Evidence, state: str = ALL) -> Number:
+def count(evidence: ReportEvidence, state: str = ALL) -> Number:
     """The number of trials, of all or of those in one state; `open` are those that are under way."""
     states = evidence.results.trials["state"]
     if state == ALL:
@@ -110,7 +110,7 @@ def count(evidence: Evidence, state: str = ALL) -> Number:
     return Number(f"{int(((states == state) & ~under_way).sum()):,}", f"state={state}")
 
 
-def open_trials(evidence: Evidence) -> pd.Series[bool]:
+def open_trials(evidence: ReportEvidence) -> pd.Series[bool]:
     """Return which trials haven't ended: in the table they are `stopped`, and have no reason for it."""
     trials = evidence.results.trials
     if not evidence.running or "reason" not in trials:
@@ -118,14 +118,14 @@ def open_trials(evidence: Evidence) -> pd.Series[bool]:
     return (trials["state"] == "stopped") & (trials["reason"] == "")
 
 
-def stopped(evidence: Evidence, reason: str) -> Number:
+def stopped(evidence: ReportEvidence, reason: str) -> Number:
     """The number of trials that were stopped for this reason."""
     trials = evidence.results.trials
     found = (trials["state"] == "stopped") & (trials["reason"] == reason) & ~open_trials(evidence)
     return Number(f"{int(found.sum()):,}", "state=stopped")
 
 
-def stopped_after(evidence: Evidence, epochs: str) -> Number:
+def stopped_after(evidence: ReportEvidence, epochs: str) -> Number:
     """The number of trials that the scheduler stopped after so many epochs."""
     trials = evidence.results.trials
     found = (trials["state"] == "stopped") & (trials["epochs"] == int(epochs)) & ~open_trials(evidence)
@@ -133,46 +133,46 @@ def stopped_after(evidence: Evidence, epochs: str) -> Number:
     return Number(f"{int(found.sum()):,} after {after}", "state=stopped")
 
 
-def failures(evidence: Evidence, place: str) -> Number:
+def failures(evidence: ReportEvidence, place: str) -> Number:
     """The number of trials that failed with one error, the commonest one first."""
     found = evidence.results.trials.query("state == 'failed'")["error"].value_counts(sort=True)
     return Number(f"{int(found.iloc[int(place)]):,}", "state=failed")
 
 
-def total(evidence: Evidence, column: str) -> Number:
+def total(evidence: ReportEvidence, column: str) -> Number:
     """The sum of a column over all trials."""
     found = evidence.results.trials[column].sum()
     return Number(duration(float(found)) if column.endswith("seconds") else f"{int(found):,}", ALL)
 
 
-def ranked(evidence: Evidence) -> Number:
+def ranked(evidence: ReportEvidence) -> Number:
     """The number of trials that may be best, since they have a score."""
     return Number(f"{len(evidence.results.ranked):,}", ALL)
 
 
-def versions(evidence: Evidence) -> Number:
+def versions(evidence: ReportEvidence) -> Number:
     """The versions of the packages that trained."""
     used = [f"{package} {version}" for package, version in evidence.results.manifest["versions"].items()]
     return Number(", ".join(used), NONE)
 
 
-def number_of_parameters(evidence: Evidence) -> Number:
+def number_of_parameters(evidence: ReportEvidence) -> Number:
     """The number of parameters that were searched."""
     return Number(f"{len(varied(evidence)):,}", ALL)
 
 
-def varied(evidence: Evidence) -> list[str]:
+def varied(evidence: ReportEvidence) -> list[str]:
     """Return the parameters that have more than one value, or that some trials lack."""
     drawn = list(evidence.results.params.values())
     return [name for name in evidence.results.parameters if len({repr(one.get(name)) for one in drawn}) > 1]
 
 
-def domain(evidence: Evidence, name: str) -> Number:
+def domain(evidence: ReportEvidence, name: str) -> Number:
     """In words what a parameter was drawn from."""
     return Number(domains(evidence.results.study)[name], NONE)
 
 
-def tried(evidence: Evidence, name: str) -> Number:
+def tried(evidence: ReportEvidence, name: str) -> Number:
     """The values of a parameter that were tried: a number's range, or how many names."""
     values = evidence.results.trials[name].dropna()
     if values.empty:
@@ -185,12 +185,12 @@ def tried(evidence: Evidence, name: str) -> Number:
     return Number(", ".join(names[:MOST_NAMES]) + more, ALL)
 
 
-def split(evidence: Evidence, part: str) -> Number:
+def split(evidence: ReportEvidence, part: str) -> Number:
     """The number of samples of a part, as the study's settings cut them off."""
     return Number(f"{split_sizes(evidence)[part]:,}", NONE)
 
 
-def split_sizes(evidence: Evidence) -> dict[str, int]:
+def split_sizes(evidence: ReportEvidence) -> dict[str, int]:
     """Return the sizes of the parts, as far as they follow from the settings: not where groups or times are kept together."""
     dataset, data = evidence.results.manifest.get("dataset", {}), evidence.results.study.get("data", {})
     if "samples" not in dataset:
@@ -207,7 +207,7 @@ def split_sizes(evidence: Evidence) -> dict[str, int]:
     return {**sizes, "train": known - held, "validation": held}
 
 
-def fact(evidence: Evidence, where: str, path: str) -> Number:
+def fact(evidence: ReportEvidence, where: str, path: str) -> Number:
     """A member of the study, of the manifest, or of the journal's first line."""
     value: Any = {"study": evidence.results.study, "manifest": evidence.results.manifest, "journal": evidence.facts}[
         where
@@ -219,12 +219,12 @@ def fact(evidence: Evidence, where: str, path: str) -> Number:
     return Number(str(value) if path.endswith("seed") else written("", value), NONE)
 
 
-def looks(evidence: Evidence) -> Number:
+def looks(evidence: ReportEvidence) -> Number:
     """How often the test part was looked at."""
     return Number(f"{evidence.results.looks:,}", NONE)
 
 
-def answer(evidence: Evidence, word: str, path: str) -> Number:
+def answer(evidence: ReportEvidence, word: str, path: str) -> Number:
     """A member of an answer, such as the winner's corrected score; of a list its length."""
     value: Any = evidence.answers[word]
     for name in path.split("."):
@@ -243,12 +243,12 @@ def measure_of(compared: Mapping[str, Any]) -> str:
     return str(next(name for name in row if name.startswith("val_")))
 
 
-def others(evidence: Evidence) -> Number:
+def others(evidence: ReportEvidence) -> Number:
     """The number of trials that were compared with the winner."""
     return Number(f"{evidence.answers['compare']['trials'] - 1:,}", ALL)
 
 
-def row(evidence: Evidence, word: str, place: str, column: str) -> Number:
+def row(evidence: ReportEvidence, word: str, place: str, column: str) -> Number:
     """A value of an answer's table."""
     found = evidence.answers[word]["rows"][int(place)]
     if word == "compare":
@@ -256,23 +256,23 @@ def row(evidence: Evidence, word: str, place: str, column: str) -> Number:
     return Number(written(column, found[column]), str(found.get("trial", ALL)))
 
 
-def said(evidence: Evidence, word: str, part: str = "sentence", place: str = "") -> Number:
+def said(evidence: ReportEvidence, word: str, part: str = "sentence", place: str = "") -> Number:
     """A sentence of an answer: its sentence itself, or one of its notes."""
     found = evidence.answers[word][part]
     return Number(found[int(place)] if place else found, ALL)
 
 
-def advised(evidence: Evidence, place: str) -> Number:
+def advised(evidence: ReportEvidence, place: str) -> Number:
     """The reason of one piece of advice."""
     return Number(str(evidence.answers["advise"]["rows"][int(place)]["why"]), ALL)
 
 
-def finding(evidence: Evidence, name: str, place: str = "0") -> Number:
+def finding(evidence: ReportEvidence, name: str, place: str = "0") -> Number:
     """The sentence of a figure, or one of its notes, which are counted from 1."""
     return Number(evidence.findings[name][int(place)], ALL)
 
 
-def ending(evidence: Evidence, trial: str) -> Number:
+def ending(evidence: ReportEvidence, trial: str) -> Number:
     """In words how a trial diverged."""
     return Number(evidence.endings[int(trial)], trial)
 
@@ -313,14 +313,14 @@ ARGUMENTS = {"cell": 2, "domain": 1, "tried": 1, "row": 3, "fact": 2, "answer": 
 """How many arguments a function has where the last one may hold colons."""
 
 
-def worked_out(evidence: Evidence, key: str) -> Number:
+def worked_out(evidence: ReportEvidence, key: str) -> Number:
     """Work out the number of a key; a LookupError says that there is none."""
     name, *rest = key.split(":", 1)
     arguments = rest[0].split(":", ARGUMENTS.get(name, 3) - 1) if rest else []
     return NUMBERS[name](evidence, *arguments)
 
 
-def number(evidence: Evidence, *key: object) -> Markup:
+def number(evidence: ReportEvidence, *key: object) -> Markup:
     """Write a number into the prose, with its key and with the trials that it comes from."""
     joined = ":".join(map(str, key))
     found = worked_out(evidence, joined)

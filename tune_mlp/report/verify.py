@@ -11,7 +11,7 @@ import pandas as pd
 
 from tune_mlp.errors import DataError, TuneMlpError
 from tune_mlp.regular_files import read_regular
-from tune_mlp.report.evidence import Evidence
+from tune_mlp.report.evidence import ReportEvidence
 from tune_mlp.report.material import materials
 from tune_mlp.report.numbers import FROM_THE_PAGE, worked_out
 from tune_mlp.report.packed import unpack
@@ -72,7 +72,7 @@ def verify(path: Path) -> Answer:
     if not page.evidence:
         raise DataError(f"{path}: isn't a report of tune-mlp: it holds no evidence")
     try:
-        held = Evidence.unpacked(unpack(page.evidence))
+        held = ReportEvidence.unpacked(unpack(page.evidence))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: its evidence can't be read: {error!s:.200}") from None
     run, note = _run_beside(path, held)
@@ -81,7 +81,7 @@ def verify(path: Path) -> Answer:
     return _answer(path, page, differ, run is not None, note)
 
 
-def _differences(number: tuple[str, str, str], sources: dict[str, Evidence]) -> list[tuple[str, str, str, str]]:
+def _differences(number: tuple[str, str, str], sources: dict[str, ReportEvidence]) -> list[tuple[str, str, str, str]]:
     key, trials, text = number
     for name, evidence in sources.items():
         try:
@@ -95,7 +95,7 @@ def _differences(number: tuple[str, str, str], sources: dict[str, Evidence]) -> 
     return []
 
 
-def _run_beside(path: Path, held: Evidence) -> tuple[Evidence | None, str]:
+def _run_beside(path: Path, held: ReportEvidence) -> tuple[ReportEvidence | None, str]:
     """Return the evidence of the run in whose folder the page lies, or why there is none."""
     if not held.journal:
         return (
