@@ -289,5 +289,7 @@ def _failed(material: Material) -> Inner:
 def the_net_inside(material: Material) -> Inner:
     """Show pictures of the best net."""
     if not material.inside:
+        why = "`tune-mlp explain RUN` draws it" if material.is_run else "a table of trials holds no net"
+        material.left_out.append(("The best net inside", why))
         return None
     return [placed(material, figure) for figure in material.inside]
