@@ -51,8 +51,9 @@ docs: setup  ## write the settings page, the tree in docs/architecture.md, the s
 	$(BIN)/python docs/pages.py
 	$(BIN)/tune-mlp schema > search_spaces/study.schema.json
 
-picture: setup  ## take the README's pictures of a real run of the main job
+picture: setup  ## take the README's pictures of a real run of the main job, and those of its report
 	PYTHONPATH=. $(BIN)/python docs/picture.py
+	PYTHONPATH=. $(BIN)/python docs/report_pictures.py $(RUN)
 
 bench: setup  ## every speed claim, peers side by side, into benchmarks/RECORDS.md; QUICK=1 is under 3 minutes and only prints
 	$(BIN)/python -m benchmarks.bench $(if $(QUICK),--quick) $(ARGS)

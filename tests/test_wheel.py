@@ -25,6 +25,7 @@ def test_a_wheel_in_a_venv_of_its_own_runs_the_main_job_from_any_folder(tmp_path
     (wheel,) = dist.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {"tune_mlp/search_spaces/mnist_asha.yaml", "tune_mlp/py.typed"} < set(names)
+    assert {f"tune_mlp/report/assets/{name}" for name in ("page.js", "style.css", "vega.min.js")} < set(names)
     assert [name for name in names if name.endswith(".dist-info/licenses/LICENSE")]
     assert not any(name.startswith(("tests/", "docs/")) for name in names)
 
@@ -54,3 +55,4 @@ def test_a_wheel_in_a_venv_of_its_own_runs_the_main_job_from_any_folder(tmp_path
     done = subprocess.run(command, env=env, cwd=elsewhere, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert len(pd.read_csv(elsewhere / "t.csv")) == 2
+    assert list(elsewhere.glob("runs/*/report.html"))

@@ -42,21 +42,23 @@ class Study(study.Study):
         from tune_mlp.console.live_view import make_display
         from tune_mlp.console.summary import show_summary
         from tune_mlp.console.terminal import make_console
+        from tune_mlp.report.after_search import ReportAtTheEnd
         from tune_mlp.tuning.run import Request, run_study  # imported here, since these import ray
 
-        console = make_console()
+        console, report = make_console(), ReportAtTheEnd()
         request = Request(
             out=out,
             name=name,
             address=address,
             data_dir=None if data_dir is None else Path(data_dir),
             csv=None if csv is None else Path(csv),
+            report=report,
         )
         results = run_study(self, request, make_display(console, quiet))
         if not quiet:
             from tune_mlp.insight.closing_lines import closing_lines  # scipy takes 0.1 s to import
 
-            show_summary(console, results, request.csv, closing_lines(results))
+            show_summary(console, results, request.csv, closing_lines(report.results or results))
         return results
 
 

@@ -25,7 +25,18 @@ FORMATS = ("csv", "parquet", "json", "xlsx", "markdown", "onnx", "optuna", "tens
 TABLES = ("trials", "epochs", "steps", "changes")
 """The tables of a run that can be exported."""
 
-ANSWERS = ("importance", "compare", "confirm", "why", "audit", "replay", "regret", "advise", "explain")
+ANSWERS = (
+    "importance",
+    "compare",
+    "confirm",
+    "why",
+    "audit",
+    "replay",
+    "regret",
+    "advise",
+    "explain",
+    "report",
+)
 """The words that answer questions about a run, each a module of `tune_mlp.commands`."""
 
 EXAMPLE = """\
@@ -102,12 +113,13 @@ def _resume(args: argparse.Namespace) -> None:
     """Continue a run."""
     from tune_mlp.console.live_view import make_display
     from tune_mlp.console.summary import show_best_so_far, show_summary
+    from tune_mlp.report.after_search import ReportAtTheEnd
     from tune_mlp.results.results import find_run
     from tune_mlp.tuning.run import More, resume_study  # late: ray, pandas
 
-    console = make_console()
+    console, report = make_console(), ReportAtTheEnd()
     run = find_run(args.run)
-    request = replace(request_of(args), csv=args.csv)
+    request = replace(request_of(args), csv=args.csv, report=report)
     display = make_display(console, quiet=False)
     try:
         results = resume_study(run, More(args.trials, args.time_budget), request, display)
@@ -116,7 +128,7 @@ def _resume(args: argparse.Namespace) -> None:
         raise
     from tune_mlp.insight.closing_lines import closing_lines  # scipy takes 0.1 s to import
 
-    show_summary(console, results, args.csv, closing_lines(results))
+    show_summary(console, results, args.csv, closing_lines(report.results or results))
 
 
 def _plan(args: argparse.Namespace) -> None:

@@ -43,6 +43,7 @@ def add_search_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--name", metavar="NAME", help="The name of the run's folder in --out (default: SPACE-YYYYmmdd-HHMMSS).")
     add("--csv", type=Path, metavar="FILE", help="Write the table of trials to this file, too.")
+    add("--no-report", action="store_true", help="Write no report.html at the end.")
     add("--quiet", action="store_true", help="Print one line only: the best trial.")
 
 
@@ -68,11 +69,12 @@ def search(args: argparse.Namespace) -> None:
     with large_imports():
         from tune_mlp.console.live_view import make_display
         from tune_mlp.console.summary import best_line, show_best_so_far, show_summary
+        from tune_mlp.report.after_search import ReportAtTheEnd
         from tune_mlp.tuning.run import Request, run_study
 
-    console = make_console()
+    console, report = make_console(), ReportAtTheEnd()
     display = make_display(console, args.quiet)
-    request = Request(args.out, args.name, args.address, args.data_dir, args.csv, tuple(args.command))
+    request = Request(args.out, args.name, args.address, args.data_dir, args.csv, tuple(args.command), report=report)
     try:
         results = run_study(study, request, display)
     except Interrupted:
@@ -83,7 +85,7 @@ def search(args: argparse.Namespace) -> None:
     else:
         from tune_mlp.insight.closing_lines import closing_lines  # scipy takes 0.1 s to import
 
-        show_summary(console, results, args.csv, closing_lines(results))
+        show_summary(console, results, args.csv, closing_lines(report.results or results))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from textwrap import wrap
 from typing import Any, cast
 
@@ -48,8 +49,24 @@ class Figure:
 
     def specification(self) -> dict[str, Any]:
         """Return the chart as a Vega-Lite specification without colours; a page adds the configuration of a look."""
+        return dict(self._specification)
+
+    @cached_property
+    def _specification(self) -> dict[str, Any]:
         assert self.chart is not None
-        found = self.chart.to_dict(validate=False)  # the tests validate all charts; it takes as long again
+        rows: dict[int, tuple[pd.DataFrame, Any]] = {}
+
+        def once(frame: Any) -> Any:
+            """Turn a table into rows only once, though each layer of a chart has it."""
+            if id(frame) not in rows:
+                rows[id(frame)] = frame, alt.default_data_transformer(frame)  # a frame that lives keeps its number
+            return rows[id(frame)][1]
+
+        alt.data_transformers.register("once", once)
+        with alt.data_transformers.enable("once"):
+            found: dict[str, Any] = self.chart.to_dict(
+                validate=False
+            )  # the tests validate all charts; it takes as long again
         found.pop("config", None)
         return found
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import pandas as pd
+from altair.utils.schemapi import debug_mode
 
 from tune_mlp.charts.best_so_far import best_so_far
 from tune_mlp.charts.configurations import configurations
@@ -191,12 +192,14 @@ def search_figure(results: Results, name: str) -> Figure:
     kind = SEARCH_FIGURES[name]
     answer = kind.rows(results)
     frame = answer.to_frame()
+    with debug_mode(False):  # else Altair checks each part of a chart whenever it copies it, which takes seconds
+        chart = None if frame.empty else kind.draw(frame)
     return Figure(
         name=name,
         title=kind.title,
         finding=answer.sentence,
         caption=kind.caption,
         data=frame,
-        chart=None if frame.empty else kind.draw(frame),
+        chart=chart,
         notes=answer.notes,
     )

@@ -85,6 +85,8 @@ def overrides(args: argparse.Namespace) -> list[Override]:
         value = getattr(args, option.removeprefix("--").replace("-", "_"), None)
         if value is not None:
             found.append((path.split("."), value, " ".join(f"{option} {value}".split())))
+    if getattr(args, "no_report", False):
+        found.append((["report"], False, "--no-report"))
     if args.dataset is not None:
         found.append((["data", "offline"], None, f"--dataset {args.dataset}"))
     if getattr(args, "metric", None) is not None and args.mode is None:

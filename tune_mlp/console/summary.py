@@ -75,7 +75,9 @@ def show_summary(console: Console, results: Results, csv: Path | None, answers: 
         console.print(Text(f"!!! Trained on {dataset}, which STOOD IN for {results.stand_in_for}.", "bold red"))
     run = results.where
     seed = results.manifest.get("seed", 0) + 1
+    page = {"report": f"{inside(run, 'report.html')}"} if (results.path / "report.html").exists() else {}
     lines = {
+        **page,
         "table": f"{csv or inside(run, 'trials.csv')}",
         "winner": f"{inside(run, 'best')} (model.pt, trial.json)",
         "run": f"{run}",

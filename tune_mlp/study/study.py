@@ -117,6 +117,8 @@ class Study(Settings):
     """The trials whose loss is kept for every single step, in steps.parquet."""
     time_budget: Duration | None = None
     """The time after which no trial goes on: seconds, or text like 10m; the start and the end of a search aren't counted."""
+    report: bool = True
+    """Write report.html at the end of a search: a page with the answer, the method, pictures and all trials."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """The seed that all random numbers are derived from."""
 

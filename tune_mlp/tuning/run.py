@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from tune_mlp.command_line import command_line, option
 from tune_mlp.console.board import Display
@@ -24,6 +25,7 @@ from tune_mlp.errors import (
     UsageError,
     one_line,
 )
+from tune_mlp.records import Say
 from tune_mlp.results.journal import Resumed, Started
 from tune_mlp.results.journal_reader import read
 from tune_mlp.results.results import Results
@@ -44,6 +46,19 @@ from tune_mlp.tuning.ray_compat.head_watch import RayLost
 from tune_mlp.tuning.search_loop import OpenRun, test_winner, train_trials
 
 
+class ReportWriter(Protocol):
+    """Writes the report of a run at its end."""
+
+    def begin(self) -> None:
+        """Prepare for it, while the trials train."""
+
+    def draw(self, folder: Path, where: Path | ObjectStore) -> None:
+        """Draw its figures from the run's folder, while Ray ends; `where` is the run as a user names it."""
+
+    def write(self, folder: Path, say: Say) -> None:
+        """Write the report into the run's folder. A fault is said in one line, and never raised."""
+
+
 @dataclass(frozen=True)
 class Request:
     """What the caller of a run asks for beside its study."""
@@ -58,6 +73,8 @@ class Request:
     """The command line, for the manifest."""
     functions: tuple[str, ...] = ()
     """The functions that a resumed run's data may come from: a folder alone never makes code run."""
+    report: ReportWriter | None = None
+    """What writes the run's report at the end, which stands above this layer; None for none."""
 
 
 @dataclass(frozen=True)
@@ -182,10 +199,18 @@ def _carry_out(
                 display.say(f"warning: {line}", "yellow")
             run = open_folder(cluster, slots, until_ray_has_ended)
             phases.over("folder")
+            writer = request.report if study.report else None
+            if writer:
+                writer.begin()
             with _says_how_to_resume(run.where, study, request.csv):
                 results, signal_number = _train_and_test(run, request.csv, display, phases)
+            if writer:
+                writer.draw(run.where.folder, run.where.where)
         phases.over("ray")
-        _close(run, results, signal_number, request.csv, phases)
+        _close(run, signal_number, request.csv, phases)
+        if writer:
+            writer.write(run.where.folder, display.say)
+        _raise_if_it_failed(run, results, signal_number, request.csv)
     return run.where.where
 
 
@@ -232,11 +257,15 @@ def _save_failed(run: OpenRun, csv: Path | None, error: BaseException) -> None:
         run_folder.finish(run.where.folder, csv)
 
 
-def _close(run: OpenRun, results: Results, signal_number: int | None, csv: Path | None, phases: Phases) -> None:
-    """Write how the run ended to the manifest, and raise where it didn't end well."""
+def _close(run: OpenRun, signal_number: int | None, csv: Path | None, phases: Phases) -> None:
+    """Write how the run ended to the manifest."""
     state = "interrupted" if signal_number is not None else "finished"
     with _says_how_to_resume(run.where, run.study, csv):
         run.manifest.note(state=state, seconds=phases.total, phases=phases.seconds)
+
+
+def _raise_if_it_failed(run: OpenRun, results: Results, signal_number: int | None, csv: Path | None) -> None:
+    """Raise an error where the run didn't end well."""
     if signal_number is not None:
         raise Interrupted(
             f"interrupted; the {len(results.trials)} trials so far are saved: {_resume_line(run.where, run.study, csv)}",

@@ -1,0 +1,56 @@
+"""A search writes its report, or not, and no fault of the report fails the search."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.report.pages import a_reported_run
+from tune_mlp.console.study_options import overrides
+from tune_mlp.report import after_search
+from tune_mlp.report.after_search import ReportAtTheEnd
+from tune_mlp.report.verify import verify
+from tune_mlp.search import make_parser
+from tune_mlp.study.study import Study
+
+
+def test_the_report_lies_in_the_runs_folder_under_the_name_that_a_user_gave(tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    a_reported_run(folder)
+    said: list[str] = []
+    report = ReportAtTheEnd()
+    report.begin()
+    report.draw(folder, Path("runs/mine"))
+    report.write(folder, lambda line, style="": said.append(line))
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert said == []
+    assert "tune-mlp audit runs/mine" in page
+    assert str(folder) not in page
+    assert verify(folder / "report.html").facts["differ"] == 0
+    assert report.results is not None
+    assert report.results.where == Path("runs/mine")
+
+
+def test_a_fault_of_the_report_is_one_line_and_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    report = ReportAtTheEnd()
+    report.begin()
+    report.draw(tmp_path, tmp_path)
+    report.write(tmp_path, lambda line, style="": said.append(line))
+    assert len(said) == 1
+    assert said[0].startswith("warning: report.html couldn't be written: ")
+    monkeypatch.setattr(after_search, "WRITER", "no.such.module")
+    report.begin()
+    report.draw(tmp_path, tmp_path)
+    report.write(tmp_path, lambda line, style="": said.append(line))
+    assert len(said) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"), [([], True), (["--no-report"], False), (["--set", "report=false"], False)]
+)
+def test_a_study_and_an_option_say_whether_there_is_a_report(options: list[str], wanted: bool) -> None:
+    args: Any = make_parser().parse_args(["--space", "digits_quick", *options])
+    assert Study.load(args.space, args.set, overrides(args)).report is wanted
