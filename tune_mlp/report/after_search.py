@@ -13,6 +13,8 @@ from tune_mlp.imports import import_ahead
 from tune_mlp.records import Say
 
 if TYPE_CHECKING:  # pandas takes 0.4 s to import
+    from tune_mlp.data.dataset import Problem
+    from tune_mlp.report.net_inside import NetInside
     from tune_mlp.results.results import Results
     from tune_mlp.results.storage import ObjectStore
 
@@ -26,24 +28,27 @@ class ReportAtTheEnd:
     def __init__(self) -> None:
         self.results: Results | None = None
         """The results that were reported. What was worked out of them is remembered with them."""
+        self._inside: NetInside | None = None
         self._fault: Exception | None = None
 
     def begin(self) -> None:
         """Import what is needed, while the trials train."""
         import_ahead(WRITER)
 
-    def draw(self, folder: Path, where: Path | ObjectStore) -> None:
+    def draw(self, folder: Path, where: Path | ObjectStore, problem: Problem) -> None:
         """Draw the figures once the tables are written, while Ray ends; `where` is the run as a user names it."""
-        self._drawing = threading.Thread(target=self._draw, args=(folder, where))
+        self._drawing = threading.Thread(target=self._draw, args=(folder, where, problem))
         self._drawing.start()
 
-    def _draw(self, folder: Path, where: Path | ObjectStore) -> None:
+    def _draw(self, folder: Path, where: Path | ObjectStore, problem: Problem) -> None:
         try:
             import_ahead(WRITER).join()
             found: Results = importlib.import_module("tune_mlp.results.results").Results.load(folder)
             assert found.files is not None
             self.results = replace(found, source=str(where), files=found.files._replace(where=where))
-            importlib.import_module(WRITER).draw_ahead(self.results)
+            writer = importlib.import_module(WRITER)
+            source = importlib.import_module("tune_mlp.explain.trained_net").DataSource(problem=problem)
+            self._inside = writer.draw_ahead(self.results, source)
         except Exception as error:  # noqa: BLE001  # `write` says it
             self._fault = error
 
@@ -56,6 +61,6 @@ class ReportAtTheEnd:
             assert self.results is not None
             writer, files = importlib.import_module(WRITER), importlib.import_module("tune_mlp.results.run_files")
             self.results.manifest.update(files.read_manifest(folder / "run.json"))  # how the run ended, and when
-            writer.write_report(self.results, folder / "report.html")
+            writer.write_report(self.results, folder / "report.html", inside=self._inside)
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001
             say(f"warning: report.html couldn't be written: {one_line(error, 300)}", "yellow")

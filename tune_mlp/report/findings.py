@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tune_mlp.insight.views.drawn_trials import SETTINGS
-from tune_mlp.report.markup import Inner, Markup, listed
+from tune_mlp.report.markup import Inner, Markup, listed, tag
 from tune_mlp.report.material import Material, paragraph, placed, table
 from tune_mlp.report.numbers import measure_of, varied, worked_out
 from tune_mlp.results.answer import counted
@@ -288,8 +288,14 @@ def _failed(material: Material) -> Inner:
 
 def the_net_inside(material: Material) -> Inner:
     """Show pictures of the best net."""
-    if not material.inside:
-        why = "`tune-mlp explain RUN` draws it" if material.is_run else "a table of trials holds no net"
-        material.left_out.append(("The best net inside", why))
+    if not material.inside.figures:
+        material.left_out.append(("The best net inside", material.inside.why_none))
         return None
-    return [placed(material, figure) for figure in material.inside]
+    return [
+        paragraph(
+            "All is measured on the validation part; the command ",
+            tag("code", "tune-mlp explain"),
+            " draws more of this net.",
+        ),
+        *(placed(material, figure) for figure in material.inside.figures),
+    ]

@@ -11,6 +11,7 @@ from tune_mlp.charts.search_figures import SEARCH_FIGURES, search_figure
 from tune_mlp.errors import one_line
 from tune_mlp.report.evidence import ReportEvidence
 from tune_mlp.report.markup import Inner, Markup, join, tag, written
+from tune_mlp.report.net_inside import NO_NET, NetInside
 from tune_mlp.report.numbers import number, worked_out
 from tune_mlp.results.remembered import remembered
 from tune_mlp.results.results import Results
@@ -29,7 +30,7 @@ class Material:
 
     evidence: ReportEvidence
     figures: Mapping[str, Figure]
-    inside: Sequence[Figure] = ()
+    inside: NetInside = NO_NET
     """Pictures of the best net."""
     left_out: list[tuple[str, str]] = field(default_factory=list)
     shown: list[Figure] = field(default_factory=list)
@@ -78,11 +79,11 @@ class Material:
         return placed(self, found)
 
 
-def materials(results: Results, inside: Sequence[Figure] = ()) -> Material:
+def materials(results: Results, inside: NetInside = NO_NET) -> Material:
     """Work out all that a report of some results says."""
     found = figures_of(results)
     evidence = ReportEvidence.of(results)
-    findings = {figure.name: (figure.finding, *figure.notes) for figure in (*found.values(), *inside)}
+    findings = {figure.name: (figure.finding, *figure.notes) for figure in (*found.values(), *inside.figures)}
     said = [(QUESTIONS[word], why) for word, why in evidence.missing.items() if word in QUESTIONS]
     return Material(replace(evidence, findings=findings), found, inside, said)
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple
 
-from tune_mlp.charts.figure import Figure
 from tune_mlp.charts.theme import FONT, LOOKS, config
 from tune_mlp.report import closing, findings, method, validity
 from tune_mlp.report.markup import Inner, Markup, join, script, tag
 from tune_mlp.report.material import Material, materials
+from tune_mlp.report.net_inside import NO_NET, NetInside
 from tune_mlp.report.packed import pack, pack_rows, pack_table
 from tune_mlp.results.results import Results
 from tune_mlp.results.tables import score_column
@@ -52,7 +52,7 @@ CHAPTERS = (
 APPENDIX = (("trials", "Appendix A. All trials"), ("citation", "Appendix B. What to cite"))
 
 
-def report_page(results: Results, inside: Sequence[Figure] = (), live: bool = False) -> str:
+def report_page(results: Results, inside: NetInside = NO_NET, live: bool = False) -> str:
     """Return the report of some results as a page. `inside` are pictures of the best net."""
     material = materials(results, inside)
     parts = [(chapter, join(chapter.write(material))) for chapter in CHAPTERS]

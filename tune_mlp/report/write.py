@@ -5,21 +5,33 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tune_mlp.report.material import materials
+from tune_mlp.report.net_inside import NetInside, net_inside
 from tune_mlp.report.page import report_page
 from tune_mlp.results.export import write_aside
 from tune_mlp.results.results import Results
 from tune_mlp.results.storage import ObjectStore
+
+if TYPE_CHECKING:  # PyTorch takes 2 s to import
+    from tune_mlp.explain.trained_net import DataSource
 
 REPORT = "report.html"
 LIVE_SECONDS = 5.0
 """The pause between two pages of a run that goes on."""
 
 
-def write_report(results: Results, path: Path | None = None, live: bool = False) -> str:
-    """Write the report of some results, and return where it lies. Without a path it goes to the run itself."""
-    page = report_page(results, live=live).encode("utf-8", "backslashreplace")
+def write_report(
+    results: Results, path: Path | None = None, live: bool = False, inside: NetInside | None = None
+) -> str:
+    """Write the report of some results, and return where it lies. Without a path it goes to the run itself.
+
+    The pictures of the best net are drawn now, unless they are given.
+    """
+    page = report_page(results, net_inside(results) if inside is None else inside, live).encode(
+        "utf-8", "backslashreplace"
+    )
     if path is None and isinstance(results.where, ObjectStore):
         results.where.write(REPORT, page)
         return str(results.where.within(REPORT))
@@ -28,11 +40,13 @@ def write_report(results: Results, path: Path | None = None, live: bool = False)
     return str(target)
 
 
-def draw_ahead(results: Results) -> None:
-    """Work out the answers and the figures of some results. They are remembered with the results until the report is written."""
+def draw_ahead(results: Results, source: DataSource) -> NetInside:
+    """Work out the answers and the figures of some results, which are remembered with them until the report is written.
+    Return the pictures of the best net."""
     for figure in materials(results).figures.values():
         if figure.chart is not None:
             figure.specification()
+    return net_inside(results, source)
 
 
 def write_while_it_runs(load: Callable[[], Results], path: Path | None, pause: float = LIVE_SECONDS) -> str:

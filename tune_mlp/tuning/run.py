@@ -14,6 +14,7 @@ from typing import Protocol
 from tune_mlp.command_line import command_line, option
 from tune_mlp.console.board import Display
 from tune_mlp.console.terminal import say_error
+from tune_mlp.data.dataset import Problem
 from tune_mlp.data.sources import calls_code
 from tune_mlp.errors import (
     ENDING,
@@ -52,7 +53,7 @@ class ReportWriter(Protocol):
     def begin(self) -> None:
         """Prepare for it, while the trials train."""
 
-    def draw(self, folder: Path, where: Path | ObjectStore) -> None:
+    def draw(self, folder: Path, where: Path | ObjectStore, problem: Problem) -> None:
         """Draw its figures from the run's folder, while Ray ends; `where` is the run as a user names it."""
 
     def write(self, folder: Path, say: Say) -> None:
@@ -205,7 +206,7 @@ def _carry_out(
             with _says_how_to_resume(run.where, study, request.csv):
                 results, signal_number = _train_and_test(run, request.csv, display, phases)
             if writer:
-                writer.draw(run.where.folder, run.where.where)
+                writer.draw(run.where.folder, run.where.where, prepared.problem)
         phases.over("ray")
         _close(run, signal_number, request.csv, phases)
         if writer:
