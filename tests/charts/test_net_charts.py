@@ -109,7 +109,7 @@ def test_the_table_of_confusion_says_which_class_is_taken_for_which() -> None:
     assert figure is not None
     assert (
         figure.finding
-        == "across is taken for block most often: 3 of 10; 26 of 30 validation samples are answered rightly (86.67%)."
+        == "across is taken for block most often: 3 of 10; 26 of 30 validation samples are answered rightly (86.67 %)."
     )
     assert figure.data["samples"].tolist() == [7, 0, 3, 0, 10, 0, 0, 1, 9]
 

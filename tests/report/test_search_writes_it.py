@@ -7,13 +7,21 @@ from typing import Any
 
 import pytest
 
+from tests.builders import problem
+from tests.followup.in_process import InProcess
 from tests.report.pages import a_reported_run
+from tests.studies import study
+from tune_mlp.console.board import Display
 from tune_mlp.console.study_options import overrides
 from tune_mlp.report import after_search
 from tune_mlp.report.after_search import ReportAtTheEnd
 from tune_mlp.report.verify import verify
+from tune_mlp.report.write import write_report
+from tune_mlp.results.results import Results
 from tune_mlp.search import make_parser
 from tune_mlp.study.study import Study
+from tune_mlp.training.threads import threads
+from tune_mlp.tuning.run import Request, run_study
 
 
 def test_the_report_lies_in_the_runs_folder_under_the_name_that_a_user_gave(tmp_path: Path) -> None:
@@ -22,7 +30,7 @@ def test_the_report_lies_in_the_runs_folder_under_the_name_that_a_user_gave(tmp_
     said: list[str] = []
     report = ReportAtTheEnd()
     report.begin()
-    report.draw(folder, Path("runs/mine"))
+    report.draw(folder, Path("runs/mine"), problem())
     report.write(folder, lambda line, style="": said.append(line))
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert said == []
@@ -37,13 +45,13 @@ def test_a_fault_of_the_report_is_one_line_and_no_error(tmp_path: Path, monkeypa
     said: list[str] = []
     report = ReportAtTheEnd()
     report.begin()
-    report.draw(tmp_path, tmp_path)
+    report.draw(tmp_path, tmp_path, problem())
     report.write(tmp_path, lambda line, style="": said.append(line))
     assert len(said) == 1
     assert said[0].startswith("warning: report.html couldn't be written: ")
     monkeypatch.setattr(after_search, "WRITER", "no.such.module")
     report.begin()
-    report.draw(tmp_path, tmp_path)
+    report.draw(tmp_path, tmp_path, problem())
     report.write(tmp_path, lambda line, style="": said.append(line))
     assert len(said) == 2
 
@@ -54,3 +62,21 @@ def test_a_fault_of_the_report_is_one_line_and_no_error(tmp_path: Path, monkeypa
 def test_a_study_and_an_option_say_whether_there_is_a_report(options: list[str], wanted: bool) -> None:
     args: Any = make_parser().parse_args(["--space", "digits_quick", *options])
     assert Study.load(args.space, args.set, overrides(args)).report is wanted
+
+
+def test_the_report_of_a_search_shows_the_best_net_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    InProcess().use(monkeypatch)
+    with threads(1):
+        asked = study(engine="eager", epochs=2, trials=2)
+        run_study(asked, Request(out=tmp_path, name="run", report=ReportAtTheEnd()), Display())
+        page = tmp_path / "run" / "report.html"
+        said = page.read_text(encoding="utf-8")
+        assert "The best net inside</h2>" in said
+        assert "Which classes are confused" in said
+        assert verify(page).facts["differ"] == 0
+        weights = tmp_path / "run" / "best" / "model.pt"
+        weights.rename(weights.with_suffix(".gone"))
+        write_report(Results.load(tmp_path / "run"))
+    said = page.read_text(encoding="utf-8")
+    assert "The best net inside</h2>" not in said
+    assert "model.pt" in said, "what the report leaves out is named with its reason"

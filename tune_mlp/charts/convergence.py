@@ -9,6 +9,7 @@ from tune_mlp.charts.figure import Chart
 from tune_mlp.charts.group_rows import group_axis, label
 from tune_mlp.charts.scores import rounded
 from tune_mlp.charts.theme import LABEL, MUTED
+from tune_mlp.results.answer import percent
 
 SHAPES = ["circle", "square", "triangle-up"]
 """The marks of the three shares."""
@@ -19,7 +20,7 @@ def convergence(frame: pd.DataFrame) -> Chart:
     rows = pd.DataFrame({name: frame[name] for name in ("parameter", "group", "share", "trials", "reached")})
     rows["epochs"] = rounded(frame["epochs"])
     rows["row"] = [label(*names) for names in zip(rows["parameter"], rows["group"], strict=True)]
-    rows["share"] = [f"{share:.0%}" for share in rows["share"]]
+    rows["share"] = [percent(share) for share in rows["share"]]
     y = group_axis(zip(rows["parameter"], rows["group"], strict=True))
     most = max(frame.attrs["most"], 2)
     x = alt.X(

@@ -10,7 +10,7 @@ from tune_mlp.charts.figure_files import check_folder, file_names, write_figures
 from tune_mlp.charts.net_figures import figures_of
 from tune_mlp.errors import UsageError
 from tune_mlp.explain.trained_net import DataSource, TrainedNet, open_net
-from tune_mlp.results.answer import Answer
+from tune_mlp.results.answer import Answer, percent
 from tune_mlp.results.results import Results
 from tune_mlp.results.storage import ObjectStore
 
@@ -60,7 +60,7 @@ def sentence_of(net: TrainedNet) -> str:
     n = len(net.samples.inputs)
     if net.classes:
         right = int((net.found == net.samples.wanted).sum())
-        return f"Trial {net.trial}'s net of epoch {net.epoch} answers {right:,} of {n:,} validation samples rightly ({right / n:.2%})."
+        return f"Trial {net.trial}'s net of epoch {net.epoch} answers {right:,} of {n:,} validation samples rightly ({percent(right / n, 2)})."
     rmse = float(((net.found - net.samples.wanted) ** 2).mean() ** 0.5)
     return f"Trial {net.trial}'s net of epoch {net.epoch} is wrong by {rmse:.4g} on {n:,} validation samples (root mean square)."
 

@@ -13,6 +13,7 @@ from tune_mlp.charts.theme import ACCENT, LABEL, MUTED, REFERENCE
 from tune_mlp.explain.confusion import calibration, confusion, mistakes, most_confused
 from tune_mlp.explain.inputs_wanted import pixel_range
 from tune_mlp.explain.trained_net import TrainedNet
+from tune_mlp.results.answer import percent
 
 SHOWN_MISTAKES = 6
 SHOWN_CLASSES = 20
@@ -26,7 +27,7 @@ def confusion_figure(net: TrainedNet) -> Figure | None:
     matrix = confusion(net.samples.wanted, net.found, len(net.classes))
     frame = confusion_rows(matrix, net.classes)
     right, n = int(np.trace(matrix)), int(matrix.sum())
-    said = f"{right:,} of {n:,} validation samples are answered rightly ({right / n:.2%})"
+    said = f"{right:,} of {n:,} validation samples are answered rightly ({percent(right / n, 2)})"
     if pair := most_confused(matrix):
         of = int(matrix[pair.wanted].sum())
         one, other = net.classes[pair.wanted], net.classes[pair.found]
@@ -89,8 +90,8 @@ def worst_mistakes(net: TrainedNet) -> Figure | None:
         worst = int(found.worst[0])
         share = net.probabilities[worst].max()
         finding = (
-            f"The surest of {found.times:,} mistake{'s' if found.times > 1 else ''}: {_named(net, worst)}, at {share:.1%}, "
-            f"while its own class gets {net.probabilities[worst, net.samples.wanted[worst]]:.2%}."
+            f"The surest of {found.times:,} mistake{'s' if found.times > 1 else ''}: {_named(net, worst)}, at {percent(share, 1)}, "
+            f"while its own class gets {percent(net.probabilities[worst, net.samples.wanted[worst]], 2)}."
         )
     return _shown(net, "worst_mistakes", "The worst mistakes", finding, found.worst)
 
@@ -104,7 +105,7 @@ def ambiguous_mistakes(net: TrainedNet) -> Figure | None:
     if found.times:
         highest = np.sort(net.probabilities[found.ambiguous], axis=1)[:, ::-1]
         first = int(found.ambiguous[0])
-        finding = f"The nearest miss: {_named(net, first)}, at {highest[0, 0]:.2%} against {highest[0, 1]:.2%} for the second class."
+        finding = f"The nearest miss: {_named(net, first)}, at {percent(highest[0, 0], 2)} against {percent(highest[0, 1], 2)} for the second class."
     return _shown(net, "ambiguous_mistakes", "The most ambiguous mistakes", finding, found.ambiguous)
 
 
@@ -135,7 +136,7 @@ def sample_with_softmax(net: TrainedNet, place: int, words: str = "") -> Image:
     picture = enlarged(grey(as_picture(net.samples.raw[place], net.dataset.shape), low, high))
     said = words or _named(net, place)
     first = ", ".join(
-        f"{net.classes[column]} ({shares[column]:.1%})" for column in np.argsort(-shares, kind="stable")[:3]
+        f"{net.classes[column]} ({percent(shares[column], 1)})" for column in np.argsort(-shares, kind="stable")[:3]
     )
     return Image(
         png(side_by_side([picture, softmax_bars(net.classes, shares, wanted, found)])),
@@ -200,8 +201,8 @@ def calibration_figure(net: TrainedNet) -> Figure | None:
     return Figure(
         name="calibration",
         title="How far its probabilities can be believed",
-        finding=f"The net is right {word}: its mean confidence is {sure:.1%}, its accuracy {right:.1%}; "
-        f"the expected calibration error is {error:.2%}.",
+        finding=f"The net is right {word}: its mean confidence is {percent(sure, 1)}, its accuracy {percent(right, 1)}; "
+        f"the expected calibration error is {percent(error, 2)}.",
         caption="A point gathers the validation samples whose answer has about this probability, in ten steps; the line on it is the "
         "90 % interval of the share that is right, and a larger point has more samples. On the dashed line a net is as often "
         "right as it says.",

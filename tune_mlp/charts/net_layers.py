@@ -15,7 +15,7 @@ from tune_mlp.explain.layers import hidden_layers, shapes
 from tune_mlp.explain.trained_again import initial_nets
 from tune_mlp.explain.trained_net import TrainedNet
 from tune_mlp.explain.weights import WeightsByEpoch, WeightsOfLayers, histograms, weights_of
-from tune_mlp.results.answer import counted
+from tune_mlp.results.answer import counted, percent
 
 SHOWN_LAYERS = 9
 """The largest number of layers whose weights are drawn."""
@@ -157,7 +157,7 @@ def embedding_figure(net: TrainedNet) -> Figure | None:
         frame["class"] = [net.classes[number] for number in wanted]
         frame["answer"] = [net.classes[number] for number in answers]
         frame["wrong"] = wanted != answers
-        finding = f"{found.neighbours:.1%} of the samples lie next to one of their own class."
+        finding = f"{percent(found.neighbours, 1)} of the samples lie next to one of their own class."
     else:
         frame["true"] = wanted[:, 0]
         one, other = np.corrcoef(frame["true"], x)[0, 1], np.corrcoef(frame["true"], y)[0, 1]

@@ -15,6 +15,7 @@ from tune_mlp.charts.pictures import SIDE, Rgba, as_picture, enlarged, grey, mos
 from tune_mlp.explain.inputs_wanted import STEPS, ascend, pixel_range, receptive_fields
 from tune_mlp.explain.layers import LayerOutput, chosen_samples, layer_name, layer_outputs, weight_layers
 from tune_mlp.explain.trained_net import TrainedNet
+from tune_mlp.results.answer import percent
 
 SHOWN_UNITS = 20
 """The largest number of output units whose pictures are shown."""
@@ -204,7 +205,7 @@ def softmax_figure(net: TrainedNet, pair: Sequence[str] = ()) -> Figure | None:
     return Figure(
         name="softmax",
         title="The softmax of three samples",
-        finding=f"The net answers {net.classes[answer]} at {shares[answer]:.1%} to {chosen.words[0]}; its own class gets {shares[own]:.1%}.",
+        finding=f"The net answers {net.classes[answer]} at {percent(shares[answer], 1)} to {chosen.words[0]}; its own class gets {percent(shares[own], 1)}.",
         caption="A bar is the probability of a class: orange for the answer, grey for the right class where it isn't the answer.",
         data=frame,
         images=tuple(

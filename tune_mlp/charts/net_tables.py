@@ -10,6 +10,7 @@ from tune_mlp.charts.figure import Chart, Figure
 from tune_mlp.charts.theme import ACCENT, LABEL, MUTED, REFERENCE
 from tune_mlp.explain.tables import REPEATS, fitted_curve, permutation_importance
 from tune_mlp.explain.trained_net import TrainedNet
+from tune_mlp.results.answer import percent
 
 SHOWN_INPUTS, SHOWN_POINTS = 30, 1000
 """The largest number of inputs, and of samples, in a chart."""
@@ -22,7 +23,7 @@ def permutation_figure(net: TrainedNet) -> Figure | None:
     frame = permutation_importance(net)
     first, least = frame.iloc[0], int((frame["loss"] <= 2 * frame["std"]).sum())
     score = "accuracy" if net.classes else "root mean square error"
-    worth = f"{first['loss']:.1%} of accuracy" if net.classes else f"{first['loss']:.4g} of error"
+    worth = f"{percent(first['loss'], 1)} of accuracy" if net.classes else f"{first['loss']:.4g} of error"
     finding = f"The net needs {first['input']} most: shuffled, it costs {worth}"
     finding += f"; {least} of {len(frame)} inputs cost nothing that stands out from chance." if least else "."
     notes = (f"Shown are the first {SHOWN_INPUTS} of {len(frame)} inputs.",) if len(frame) > SHOWN_INPUTS else ()
@@ -87,7 +88,7 @@ def predicted_figure(net: TrainedNet) -> Figure | None:
     rmse = float(np.sqrt((frame["residual"] ** 2).mean()))
     left = float((frame["residual"] ** 2).sum())
     whole = float(((frame["true"] - frame.groupby("target")["true"].transform("mean")) ** 2).sum())
-    explained = f"; it explains {1 - left / whole:.1%} of the variance" if whole > 0 else ""
+    explained = f"; it explains {percent(1 - left / whole, 1)} of the variance" if whole > 0 else ""
     return Figure(
         name="predicted_against_true",
         title="Predicted against true",

@@ -13,6 +13,7 @@ from tune_mlp.charts.marked_trial import IS_MARKED, MARKED
 from tune_mlp.charts.theme import ACCENT, BAND, MUTED, SECOND, WIDTH
 from tune_mlp.insight.importance import EFFECT
 from tune_mlp.insight.views.scales import MOST_LABELS
+from tune_mlp.results.answer import percent
 
 ACROSS = 3
 HEIGHT = 130
@@ -59,7 +60,7 @@ def _panel(frame: pd.DataFrame, number: int, width: float, titled: bool) -> Char
         trials.transform_filter(IS_MARKED).mark_circle(style=SECOND, size=110, opacity=1),
     ]
     judged = panel["share"] is not None
-    said = f"{panel['share']:.0%} of the variance".replace("%", " %") if judged else ""
+    said = f"{percent(panel['share'])} of the variance" if judged else ""
     subtitle = said if judged and panel["verdict"] == EFFECT else "no evidence of an effect"
     heading = alt.TitleParams(
         panel["name"], subtitle=subtitle, fontSize=12, subtitleFontSize=11, offset=6, frame="group", limit=width + 40

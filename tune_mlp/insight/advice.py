@@ -16,7 +16,7 @@ from tune_mlp.insight.features import Feature
 from tune_mlp.insight.judgement import Assessment, Judged, judged_trials
 from tune_mlp.insight.more_search import more_trials
 from tune_mlp.records import TrialState
-from tune_mlp.results.answer import Answer
+from tune_mlp.results.answer import Answer, percent
 from tune_mlp.results.results import Results
 from tune_mlp.results.tables import score_column
 
@@ -135,9 +135,7 @@ def _of_names(feature: Feature, effect: Effect, tried: Sequence[Any], good: NDAr
 
 def _pin(feature: Feature, effect: Effect, value: Any, is_default: bool) -> Change:
     which = "its default" if is_default else "the winner's value"
-    why = f"no evidence of an effect: at most {effect.share.high:.0%} of the variance; {which} will do".replace(
-        "%", " %"
-    )
+    why = f"no evidence of an effect: at most {percent(effect.share.high)} of the variance; {which} will do"
     return Change("pin", feature.name, value, why)
 
 

@@ -15,7 +15,7 @@ from tune_mlp.insight.effects import CERTAIN, RESAMPLES, Effect
 from tune_mlp.insight.evidence import shuffles_of
 from tune_mlp.insight.features import Feature
 from tune_mlp.insight.judgement import FEWEST, LEVEL, Judged, judge, judged_trials, standardised
-from tune_mlp.results.answer import Answer, listed
+from tune_mlp.results.answer import Answer, listed, percent
 from tune_mlp.results.remembered import remembered
 from tune_mlp.results.results import Results
 
@@ -105,7 +105,7 @@ def leading_line(results: Results) -> str:
     if not leading:
         return f"no parameter has a detectable effect on {results.metric}: {command}"
     said = [
-        f"{judged.found[place].name} ({_percent(judged.own[place].share.share)} of its variance)" for place in leading
+        f"{judged.found[place].name} ({percent(judged.own[place].share.share)} of its variance)" for place in leading
     ]
     return f"{listed(said)} {'decides' if len(said) == 1 else 'decide'} {results.metric}: {command}"
 
@@ -115,7 +115,7 @@ def _shown(feature: Feature, row: dict[str, Any]) -> dict[str, str]:
     sure = row["verdict"] == EFFECT
     return {
         "parameter": feature.name,
-        "share of variance": f"{_percent(row['share'])} ({100 * row['low']:.0f} to {_percent(row['high'])})",
+        "share of variance": f"{percent(row['share'])} ({100 * row['low']:.0f} to {percent(row['high'])})",
         "verdict": row["verdict"],
         "a good choice brings": f"{row['gain']:.3g} ({row['gain_low']:.3g} to {row['gain_high']:.3g})" if sure else "",
         "best": "" if row["best"] is None else _values(row["best"], feature),
@@ -178,8 +178,8 @@ def _pair_rows(judged: Judged) -> list[dict[str, Any]]:
 def _pair_sentence(pair: dict[str, Any]) -> str:
     first, second = pair["parameters"]
     return (
-        f"{first} and {second} work together: their pair has {_percent(pair['share'])} of the variance "
-        f"({_percent(pair['low'])} to {_percent(pair['high'])})"
+        f"{first} and {second} work together: their pair has {percent(pair['share'])} of the variance "
+        f"({percent(pair['low'])} to {percent(pair['high'])})"
     )
 
 
@@ -213,10 +213,10 @@ def _sentence(metric: str, judged: Judged, order: Sequence[int]) -> str:
         return f"Nothing here has a detectable effect on {metric}."
     first = judged.own[leading[0]].share
     said = (
-        f"{judged.found[leading[0]].name} matters most for {metric}, with {_percent(first.share)} of its variance "
-        f"(90 % interval {_percent(first.low)} to {_percent(first.high)})"
+        f"{judged.found[leading[0]].name} matters most for {metric}, with {percent(first.share)} of its variance "
+        f"(90 % interval {percent(first.low)} to {percent(first.high)})"
     )
-    others = [f"{judged.found[place].name} ({_percent(judged.own[place].share.share)})" for place in leading[1:]]
+    others = [f"{judged.found[place].name} ({percent(judged.own[place].share.share)})" for place in leading[1:]]
     if others:
         said += f"; then {listed(others)}"
     rest = len(judged.found) - len(leading)
@@ -239,7 +239,3 @@ def _values(best: Any, feature: Feature) -> str:
         low, high = best
         return f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
     return " or ".join(map(str, best))
-
-
-def _percent(share: float) -> str:
-    return f"{share:.0%}".replace("%", " %")

@@ -60,6 +60,11 @@ def listed(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
+def percent(share: float, digits: int = 0) -> str:
+    """Write a share as a percentage: `12 %`."""
+    return f"{100 * share:.{digits}f} %"
+
+
 def told_apart(one: float, other: float) -> tuple[str, str]:
     """Write two numbers with as many digits as tell them apart, four at least."""
     texts = ((f"{one:.{digits}g}", f"{other:.{digits}g}") for digits in range(4, 18))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tune_mlp.insight.importance import EFFECT, importance
 from tune_mlp.insight.views.scales import Values, label, score_scale, values_of
 from tune_mlp.insight.views.scored_trials import nothing, scores_of
-from tune_mlp.results.answer import Answer, counted
+from tune_mlp.results.answer import Answer, counted, percent
 from tune_mlp.results.results import Results
 
 IN_A_CELL = 4
@@ -83,7 +83,7 @@ def _sentence(results: Results, pair: dict[str, Any], rows: pd.DataFrame) -> str
         f"{best['second']:.40} ({counted(int(best['trials']), 'trial')})"
     )
     if pair["verdict"] == EFFECT:
-        share, low, high = (f"{pair[name]:.0%}".replace("%", " %") for name in ("share", "low", "high"))
+        share, low, high = (percent(pair[name]) for name in ("share", "low", "high"))
         return (
             f"{first} and {second} work together: beside their own effects, their pair has {share} of the variance "
             f"({low} to {high}); {cell}."
