@@ -229,7 +229,7 @@ def test_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
 CONTRACT = [
     *("--space", "--trials", "--epochs", "--scheduler", "--searcher", "--metric", "--mode", "--cpus", "--gpus"),
     *("--concurrent", "--address", "--dataset", "--data-dir", "--engine", "--seed", "--time-budget", "--set"),
-    *("--out", "--name", "--csv", "--quiet"),
+    *("--out", "--name", "--csv", "--quiet", "--no-report"),
 ]
 
 

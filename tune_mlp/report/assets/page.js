@@ -135,6 +135,9 @@
       logLevel: vega.Error, tooltip: { theme: look() === "dark" ? "dark" : "light" },
     });
     box.querySelector("svg").setAttribute("aria-hidden", "true"); // the box has the alternative text
+    // A chart that is wider than its box is scrolled with the keyboard, too.
+    if (box.scrollWidth > box.clientWidth) box.setAttribute("tabindex", "0");
+    else box.removeAttribute("tabindex");
     if (before) before.finalize();
     views.set(name, { view, finalize, width: box.clientWidth });
     view.addEventListener("click", (_, item) => {
