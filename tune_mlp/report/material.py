@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tune_mlp.charts.fast_altair import fast_altair
 from tune_mlp.charts.figure import Figure
 from tune_mlp.charts.search_figures import SEARCH_FIGURES, search_figure
 from tune_mlp.errors import one_line
@@ -90,8 +91,13 @@ def materials(results: Results, inside: NetInside = NO_NET) -> Material:
 
 @remembered
 def figures_of(results: Results) -> dict[str, Figure]:
-    """Return all figures of a search."""
-    return {name: _figure(results, name) for name in SEARCH_FIGURES}
+    """Return all figures of a search, with their specifications worked out."""
+    with fast_altair():
+        found = {name: _figure(results, name) for name in SEARCH_FIGURES}
+        for figure in found.values():
+            if figure.chart is not None:
+                figure.specification()
+    return found
 
 
 def _figure(results: Results, name: str) -> Figure:

@@ -43,9 +43,7 @@ def write_report(
 def draw_ahead(results: Results, source: DataSource) -> NetInside:
     """Work out the answers and the figures of some results, which are remembered with them until the report is written.
     Return the pictures of the best net."""
-    for figure in materials(results).figures.values():
-        if figure.chart is not None:
-            figure.specification()
+    materials(results)
     return net_inside(results, source)
 
 
