@@ -118,7 +118,7 @@ def search_until(said: str, folder: Path, *words: str) -> subprocess.Popen[str]:
     ("number", "status"),
     [
         (signal.SIGINT, 130),
-        (signal.SIGTERM, 143),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
         pytest.param(signal.SIGHUP, 129, marks=pytest.mark.slow),
         pytest.param(signal.SIGQUIT, 131, marks=pytest.mark.slow),
     ],
@@ -176,8 +176,10 @@ def test_a_search_whose_hangups_are_ignored_goes_on(tmp_path: Path) -> None:
     "ending",
     [
         "| head -1",
-        "<&- >&- 2>&-",
-        *(pytest.param(end, marks=pytest.mark.slow) for end in ("| true", ">&-", "> /dev/full", "> /dev/full 2>&1")),
+        *(
+            pytest.param(end, marks=pytest.mark.slow)
+            for end in ("<&- >&- 2>&-", "| true", ">&-", "> /dev/full", "> /dev/full 2>&1")
+        ),
     ],
 )
 def test_a_search_needs_no_screen(ending: str, tmp_path: Path) -> None:
@@ -251,6 +253,7 @@ def test_a_signal_while_ray_starts_is_answered_in_one_line(number: int, status: 
     assert "interrupted" in complaint
 
 
+@pytest.mark.slow
 def test_two_quiet_searches_at_once_in_one_folder_print_the_best_row_only(tmp_path: Path) -> None:
     both = [
         subprocess.Popen(

@@ -21,7 +21,13 @@ import pytest
             marks=pytest.mark.slow,
         ),
         ("torch", "raise SystemExit(3)", "eager", "SystemExit: 3"),
-        ("numba", "raise ImportError('this numba is broken')", "compiled", "this numba is broken"),
+        pytest.param(
+            "numba",
+            "raise ImportError('this numba is broken')",
+            "compiled",
+            "this numba is broken",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_broken_import_is_said_once_and_the_search_has_failed(

@@ -30,7 +30,7 @@ def head_process(driver: subprocess.Popen[str], name: str) -> int:
     ("name", "number"),
     [
         ("raylet", signal.SIGKILL),
-        ("gcs_server", signal.SIGKILL),
+        pytest.param("gcs_server", signal.SIGKILL, marks=pytest.mark.slow),
         pytest.param("gcs_server", signal.SIGTERM, marks=pytest.mark.slow),
     ],
 )

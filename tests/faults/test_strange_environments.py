@@ -61,6 +61,7 @@ def test_a_working_directory_whose_name_is_not_utf_8_is_refused_at_once(tmp_path
     assert not list(os.scandir(os.fsencode(tmp_path) + b"/o\xff"))
 
 
+@pytest.mark.slow
 def test_a_home_that_is_no_folder_is_no_obstacle(tmp_path: Path) -> None:
     done = in_shell(shlex.join([*SEARCH, *QUICK, "--name", "homeless"]), tmp_path, HOME="/dev/null")
     assert (done.returncode, done.stderr) == (0, b"")

@@ -49,6 +49,7 @@ def test_a_resume_inside_a_strangers_run_imports_nothing_from_it(cut: Path) -> N
     assert not sang.exists(), sang.read_text()
 
 
+@pytest.mark.slow
 def test_a_plan_inside_a_strangers_folder_imports_nothing_from_it(tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     sang = drop_canaries(tmp_path / "here", *REPLACED, "tune_mlp")

@@ -124,7 +124,7 @@ def test_a_measure_that_fails_costs_its_own_row_alone(tmp_path: Path) -> None:
     ("absent", "quick", "verdict"),
     [
         ("where: {lr: 0.7}", True, "scaled down"),
-        ("epoch: 3", False, "failed"),
+        pytest.param("epoch: 3", False, "failed", marks=pytest.mark.slow),
         pytest.param("where: {lr: 0.7}", False, "failed", marks=pytest.mark.slow),
         pytest.param("epoch: 3", True, "scaled down", marks=pytest.mark.slow),
     ],
@@ -140,6 +140,7 @@ def test_a_trial_or_epoch_that_only_the_full_run_has_is_no_failure_where_it_was_
     assert bool(result.failed) == (not quick)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("local_ray")
 def test_what_a_stand_in_gives_is_never_met(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The published data are looked for, not found and replaced, as on a machine without internet."""
@@ -155,6 +156,7 @@ def test_what_a_stand_in_gives_is_never_met(tmp_path: Path, monkeypatch: pytest.
     assert "stood in for the published one" in (result.path / "reproduced.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("local_ray")
 def test_on_a_terminal_the_board_is_live_and_a_run_prints_no_lines_of_its_own(tiny: str, tmp_path: Path) -> None:
     file = io.StringIO()

@@ -80,6 +80,7 @@ def local(_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Results:
     return run_study(study(**SETTINGS), Request(out=tmp_path_factory.mktemp("local"), name="whole"), Memory())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("local_ray")
 def test_a_study_arrives_on_the_store_as_it_would_in_a_folder_and_goes_on_from_there(
     local: Results, s3: Bucket, capsys: pytest.CaptureFixture[str], tmp_path: Path

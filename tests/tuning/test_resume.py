@@ -163,6 +163,7 @@ def test_a_finished_run_is_extended_by_the_draws_that_would_have_come(tmp_path: 
     check_outcomes(extended)
 
 
+@pytest.mark.slow
 def test_a_time_budget_that_ran_out_can_be_given_again(reporting: Reporting) -> None:
     _, (folder, *_) = reporting
     results = go_on(folder, More(trials="12", time_budget="0.1s"))

@@ -143,6 +143,7 @@ def test_the_saved_study_has_every_default_and_runs_again(small: Results, tmp_pa
     pd.testing.assert_frame_equal(again.trials.drop(columns=TIMES), small.trials.drop(columns=TIMES))
 
 
+@pytest.mark.slow
 def test_concurrency_changes_no_metric_of_any_trial(small: Results, tmp_path: Path) -> None:
     display = Memory()
     other = run(study(concurrent=3, resources={"cpu": 0.5}), tmp_path, display)

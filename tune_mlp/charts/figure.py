@@ -17,6 +17,13 @@ alt.data_transformers.disable_max_rows()  # charts aggregate by themselves; Alta
 Chart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.HConcatChart | alt.VConcatChart | alt.ConcatChart
 
 
+def without_facts(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of an answer alone."""
+    rows = frame.copy(deep=False)
+    rows.attrs = {}
+    return rows
+
+
 @dataclass(frozen=True)
 class Image:
     """A picture that is no chart, such as a digit or a matrix of weights."""
@@ -59,7 +66,8 @@ class Figure:
         def once(frame: Any) -> Any:
             """Turn a table into rows only once, though each layer of a chart has it."""
             if id(frame) not in rows:
-                rows[id(frame)] = frame, alt.default_data_transformer(frame)  # a frame that lives keeps its number
+                # pandas copies the answer's facts with each step, and Altair takes many. A frame that lives keeps its number.
+                rows[id(frame)] = frame, alt.default_data_transformer(without_facts(frame))
             return rows[id(frame)][1]
 
         alt.data_transformers.register("once", once)

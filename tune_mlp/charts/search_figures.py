@@ -14,7 +14,7 @@ from tune_mlp.charts.confirmed import confirmed
 from tune_mlp.charts.contenders import contenders
 from tune_mlp.charts.convergence import convergence
 from tune_mlp.charts.cost_against_score import cost_against_score
-from tune_mlp.charts.figure import Chart, Figure
+from tune_mlp.charts.figure import Chart, Figure, without_facts
 from tune_mlp.charts.importance import importance
 from tune_mlp.charts.learning_curves import learning_curves
 from tune_mlp.charts.loss_by_step import loss_by_step
@@ -199,7 +199,7 @@ def search_figure(results: Results, name: str) -> Figure:
         title=kind.title,
         finding=answer.sentence,
         caption=kind.caption,
-        data=frame,
+        data=without_facts(frame),
         chart=chart,
         notes=answer.notes,
     )
