@@ -78,6 +78,11 @@ def add_address(parser: OneLineParser) -> None:
         metavar="auto|ADDR",
         help="The address of a running Ray cluster; without it, Ray is started on this machine.",
     )
+    add_data_source(parser)
+
+
+def add_data_source(parser: OneLineParser) -> None:
+    """Add the options of a word that reads a run's data: where they are, and which code may be called for them."""
     parser.add_argument(
         "--data-dir", type=Path, metavar="DIR", help="The folder in which datasets are looked for first."
     )

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tune_mlp.commands.arguments import AddWord, add_answer_format, add_run, refuse_table, show
+from tune_mlp.commands.arguments import AddWord, add_answer_format, add_data_source, add_run, refuse_table, show
 
 
 def add_word(word: AddWord) -> None:
@@ -31,16 +31,7 @@ def add_word(word: AddWord) -> None:
     parser.add_argument(
         "--epochs", action="store_true", help="Draw the weights over the epochs, too; the net is trained again for it."
     )
-    parser.add_argument(
-        "--data-dir", type=Path, metavar="DIR", help="The folder in which datasets are looked for first."
-    )
-    parser.add_argument(
-        "--dataset",
-        action="append",
-        default=[],
-        metavar="PACKAGE.MODULE:FUNCTION",
-        help="The function that the run's data come from, if there is one. It is called only if you name it here.",
-    )
+    add_data_source(parser)
     add_answer_format(parser)
 
 
