@@ -78,3 +78,11 @@ def test_one_class_name_means_one_thing() -> None:
     shared = {name: files for name, files in places.items() if len(files) > 1}
     assert {name: files for name, files in shared.items() if name not in SHARED_NAMES_ALLOWED} == {}
     assert set(SHARED_NAMES_ALLOWED) <= set(shared), "an allowed name is no longer shared: take it off the list"
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    """pytest imports a test file by its name alone, and refuses the second of that name on a fresh checkout only."""
+    places: dict[str, list[str]] = defaultdict(list)
+    for path in (ROOT.parent / "tests").rglob("test_*.py"):
+        places[path.name].append(str(path.relative_to(ROOT.parent)))
+    assert {name: files for name, files in places.items() if len(files) > 1} == {}
