@@ -1,0 +1,151 @@
+"""The messages that the service and its clients exchange, as typed and frozen models; the HTTP API and the Python client share them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tune_mlp.records import Mode
+from tune_mlp.results.journal import Param
+
+MOST_STUDY_CHARACTERS = 256_000
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+"""The names that a study's folder may have."""
+
+
+class Message(BaseModel):
+    """The base class of all messages: frozen, and without members that nobody knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StudyState(StrEnum):
+    """Where a study in the service stands."""
+
+    QUEUED = "queued"
+    """The study waits for its turn."""
+    RUNNING = "running"
+    STOPPING = "stopping"
+    """Somebody asked it to stop, and it saves what it has."""
+    STOPPED = "stopped"
+    """Somebody stopped it; it can be resumed."""
+    FINISHED = "finished"
+    INTERRUPTED = "interrupted"
+    """Its process was lost; it can be resumed."""
+    FAILED = "failed"
+
+
+Job = Literal["search", "resume", "confirm", "replay"]
+"""What a study's process does, or did last."""
+
+
+class Submission(Message):
+    """A study that somebody submits or wants to be checked."""
+
+    study: Annotated[str, Field(max_length=MOST_STUDY_CHARACTERS)] | Mapping[str, Any]
+    """The name of a shipped space, a study's YAML text, or the same as a JSON object."""
+    name: Annotated[str, Field(pattern=NAME_PATTERN)] | None = None
+    """The name of the study's folder; left out, it is the study's own name and the time."""
+    changes: Annotated[tuple[Annotated[str, Field(max_length=1000)], ...], Field(max_length=100)] = ()
+    """Changed settings, each as PATH=VALUE, such as `trials=10`."""
+
+
+class Extension(Message):
+    """How much longer a study is to go on."""
+
+    trials: Annotated[int, Field(ge=1, le=1_000_000)]
+    """The number of trials to add."""
+    time_budget: Annotated[str, Field(max_length=40)] | None = None
+    """The time after which no trial goes on, such as 10m."""
+
+
+class Confirmation(Message):
+    """Which configurations are to be trained again, and how often."""
+
+    top: Annotated[int, Field(ge=1, le=100)] = 5
+    seeds: Annotated[int, Field(ge=1, le=100)] = 5
+
+
+class Fault(Message):
+    """What was wrong with a request, in one line."""
+
+    error: str
+    line: int | None = None
+    """The line of the study's text."""
+    path: str | None = None
+    """The setting of the study, such as `space.lr`."""
+
+
+class BestTrial(Message):
+    """The best trial of a study so far."""
+
+    trial: int
+    value: float
+    low: float | None = None
+    """The lower end of the 95 % interval of the value, where it is an accuracy."""
+    high: float | None = None
+    params: Mapping[str, Param]
+
+
+class StudySummary(Message):
+    """A study in a list."""
+
+    name: str
+    space: str
+    """The name that the study's file gives."""
+    description: str = ""
+    state: StudyState
+    job: Job
+    owner: str
+    """Who submitted it; empty for a run that was begun without the service."""
+    submitted: float | None = None
+    """When it was submitted, in seconds since 1970."""
+    started: float | None = None
+    ended: float | None = None
+    position: int | None = None
+    """The place in the queue, from 1, while it waits."""
+    detail: str = ""
+    """What it waits for, or why it failed, in one line."""
+    restarts: int = 0
+    """How often the service resumed it after its process was lost."""
+    trials: int | None = None
+    """The number of trials asked for."""
+    ended_trials: int = 0
+    running_trials: int = 0
+    states: Mapping[str, int] = {}
+    """How many trials ended in each state."""
+    epochs_trained: int = 0
+    metric: str = ""
+    mode: Mode | None = None
+    best: BestTrial | None = None
+    seconds_left: float | None = None
+    dataset: str = ""
+    stand_in_for: str = ""
+    """The dataset that was asked for and couldn't be had."""
+    offset: int = 0
+    """How many bytes of the journal this summary knows of; following goes on from here."""
+
+
+class StudyList(Message):
+    """A page of the list of studies."""
+
+    total: int
+    """The number of studies that the filter leaves."""
+    studies: tuple[StudySummary, ...]
+
+
+class Forecast(Message):
+    """What a study would take, made before it is run."""
+
+    study: str
+    """The study's YAML as it would be run."""
+    trials: int
+    seconds: float | None = None
+    memory_bytes: int | None = None
+    disk_bytes: int | None = None
+    concurrent: int | None = None
+    lines: tuple[str, ...] = ()
+    """The forecast in words."""
