@@ -108,6 +108,33 @@ def test_the_table_sorts_filters_and_marks(reader: Reader, path: Path) -> None:
     page.locator("#filter").fill("")
 
 
+MARKS_OF_A_TRIAL = """([chart, trial]) => [...document.querySelectorAll(`#chart-${chart} svg path`)]
+    .filter((path) => path.__data__?.datum?.trial === trial && ["symbol", "rect"].includes(path.__data__.mark.marktype))
+    .map((path) => path.getBoundingClientRect()).map((box) => [box.x + box.width / 2, box.y + box.height / 2])"""
+"""The middles of the marks that one trial has in a chart; Vega keeps the datum of each mark with its element."""
+MARKING = ["contenders", "parameters", "best_so_far", "learning_curves", "time_against_score", "weights_against_score"]
+"""The charts of the run that draw its best trial by itself, where it can be clicked."""
+
+
+@pytest.mark.parametrize("clicked", MARKING)
+def test_a_click_on_a_trial_marks_it_in_every_chart_and_in_the_table(reader: Reader, path: Path, clicked: str) -> None:
+    page, best = reader.page, int(Results.load(path.parent).best["trial"])
+    marked = page.locator("#trials-table tr[aria-selected=true] td:first-child")
+    pictures = {name: page.locator(f"#chart-{name}") for name in MARKING}
+    before = {name: picture.inner_html() for name, picture in pictures.items()}
+    pictures[clicked].scroll_into_view_if_needed()
+    x, y = page.evaluate(MARKS_OF_A_TRIAL, [clicked, best])[0]
+    page.mouse.click(x, y)
+    marked.wait_for()
+    assert marked.inner_text() == str(best)
+    page.wait_for_timeout(300)  # each chart draws itself anew on its own
+    assert [name for name in MARKING if pictures[name].inner_html() == before[name]] == []
+    page.locator("#trials-table tr[aria-selected=true]").click()
+    page.wait_for_timeout(300)
+    assert marked.count() == 0
+    assert [name for name in MARKING if pictures[name].inner_html() != before[name]] == []
+
+
 def test_the_table_is_downloaded_as_csv(reader: Reader, path: Path) -> None:
     with reader.page.expect_download() as download:
         reader.page.locator("#download").click()

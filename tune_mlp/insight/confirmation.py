@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit  # scipy.stats takes a second to import
 
 from tune_mlp.errors import UsageError
 from tune_mlp.records import Mode, TrialState
@@ -55,7 +55,7 @@ def t_interval(values: NDArray[np.float64], level: float, resolution: float = 0.
     if len(values) < 2:
         return Interval(mean, math.nan, math.nan)
     deviation = math.sqrt(float(np.var(values, ddof=1)) + resolution**2 / 12)
-    half = float(stats.t.ppf((1 + level) / 2, len(values) - 1)) * deviation / math.sqrt(len(values))
+    half = float(stdtrit(len(values) - 1, (1 + level) / 2)) * deviation / math.sqrt(len(values))
     return Interval(mean, mean - half, mean + half)
 
 

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from tune_mlp.results.results import Results
 
@@ -32,7 +31,7 @@ def strongest(results: Results, trials: Sequence[int], response: Any) -> list[Gr
     What is compared is the share of the ranks' variance that lies between groups, less what chance alone would give.
     """
     table = results.trials.set_index("trial").loc[list(trials)]
-    ranks = stats.rankdata(response)
+    ranks = pd.Series(response).rank().to_numpy()
     found = [grouping for name in results.parameters if len((grouping := _grouping(name, table[name])).names) > 1]
     strength = [_between(grouping.of, ranks) for grouping in found]
     order = np.argsort([-share for share in strength], kind="stable")[:MOST_PARAMETERS]
