@@ -1,4 +1,4 @@
-"""Importance and advice on tables that other tools really wrote."""
+"""Importance, advice and the report on tables that other tools really wrote."""
 
 from __future__ import annotations
 
@@ -9,7 +9,18 @@ import numpy as np
 import optuna
 import pytest
 
+from tune_mlp.report.verify import verify
+from tune_mlp.report.write import write_report
 from tune_mlp.results.results import Results
+
+
+def check_the_report(results: Results, page: Path) -> None:
+    """Write the report of a table, which says what it lacks, and work all of its numbers out again."""
+    write_report(results, page)
+    assert f"This report was made from the table {results.source} alone" in page.read_text(encoding="utf-8")
+    answer = verify(page)
+    assert (answer.facts["differ"], answer.table.empty) == (0, True)
+    assert answer.facts["numbers"] > 20
 
 
 def test_a_study_of_optuna_with_pruned_and_failed_trials(tmp_path: Path) -> None:
@@ -38,6 +49,7 @@ def test_a_study_of_optuna_with_pruned_and_failed_trials(tmp_path: Path) -> None
     found = results.importance()
     assert (found["parameter"][0], found["verdict"][0]) == ("x", "effect")
     assert ("extend", "x") in set(zip(results.advice()["advice"], results.advice()["parameter"], strict=True))
+    check_the_report(results, tmp_path / "optuna.html")
 
 
 @pytest.mark.slow
@@ -66,6 +78,8 @@ def test_a_study_of_ray_tune_under_asha(tmp_path: Path) -> None:
         ray.shutdown()
     file = tmp_path / "ray.csv"
     grid.get_dataframe().to_csv(file, index=False)
-    found = Results.from_table(file, metric="accuracy").importance()
+    results = Results.from_table(file, metric="accuracy")
+    found = results.importance()
     assert (found["parameter"][0], found["verdict"][0]) == ("x", "effect")
     assert set(found["verdict"][1:]) == {"no evidence"}
+    check_the_report(results, tmp_path / "ray.html")

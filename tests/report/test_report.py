@@ -285,7 +285,7 @@ AWKWARD: tuple[tuple[Callable[[Path], Results], str], ...] = (
     (running, "1 is under way"),
     (stand_in, "These data stand in for mnist, which couldn't be had"),
     (optuna_table, "a table of trials doesn't say it"),
-    (ray_table, "This report was made from the table a table alone"),
+    (ray_table, "This report was made from a data frame alone"),
 )
 
 

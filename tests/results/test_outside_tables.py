@@ -210,7 +210,7 @@ def test_what_needs_a_folder_asks_for_one() -> None:
     assert results.changes.empty
     assert results.stand_in_for == ""
     for read in (lambda: results.path, lambda: results.where, lambda: results.steps):
-        with pytest.raises(RunFolderError, match="a table is a table alone: this needs a run's folder"):
+        with pytest.raises(RunFolderError, match="a data frame is a table alone: this needs a run's folder"):
             read()
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from tune_mlp.command_line import command_line
 from tune_mlp.report.citations import citations
 from tune_mlp.report.markup import Inner, prose, tag
 from tune_mlp.report.material import Material, paragraph, table
+from tune_mlp.results.results import DATA_FRAME
 
 RUN = "RUN"
 
@@ -49,17 +51,15 @@ def how_to_reproduce(material: Material) -> Inner:
     source, best = results.source, material.best
     if not material.is_run:
         material.left_out.append(("How to train it again", "a table of trials has no study, no data and no seeds"))
+        if source == DATA_FRAME:
+            return paragraph("The table was a data frame in Python, so no command makes the page again.")
         report = command_line("report", source, "--metric", results.metric, "--mode", results.mode)
         return [paragraph("The page itself is made again by this command:"), _shell(report)]
     lines: list[Inner] = []
     if command := manifest.get("command"):
-        import shlex
-
         lines.append([paragraph("The search was started by this command:"), _shell(shlex.join(command))])
     for resumed in manifest.get("resumed", []):
         if again := resumed.get("command"):
-            import shlex
-
             lines.append(
                 [paragraph(f"It was resumed at {resumed.get('at', 'a later time')}:"), _shell(shlex.join(again))]
             )

@@ -9,6 +9,7 @@ from tune_mlp.report.domain_words import domains
 from tune_mlp.report.markup import Inner, Markup
 from tune_mlp.report.material import Material, paragraph, table
 from tune_mlp.report.numbers import split_sizes
+from tune_mlp.results.results import DATA_FRAME
 
 SCALED = {
     "unit": "scaled to lie between 0 and 1",
@@ -38,7 +39,7 @@ def _of_a_table(material: Material) -> Inner:
         material.left_out.append((f"The {what}", "a table of trials doesn't say it"))
     source, metric, mode = material.results.source, material.results.metric, material.results.mode
     said = paragraph(
-        f"This report was made from the table {source} alone. It holds ",
+        f"This report was made from {source if source == DATA_FRAME else f'the table {source}'} alone. It holds ",
         material.counted("trial", "count"),
         " with ",
         material.counted("parameter", "parameters"),

@@ -31,6 +31,8 @@ RUNS = Path("runs")
 STEPS = "steps.parquet"
 SHOWN = 10
 """Trials in a notebook's table."""
+DATA_FRAME = "a data frame"
+"""The source of results that come from a data frame, and from no file."""
 
 
 def find_run(run: str | Path | ObjectStore) -> Path | ObjectStore:
@@ -75,7 +77,7 @@ class Results:
     """The tables of a search, with what names their metric and parameters. They come from a run, or from a table alone."""
 
     source: str
-    """What the results are shown by: the run, or the table's file."""
+    """What the results are shown by: the run, the table's file, or DATA_FRAME."""
     trials: pd.DataFrame
     """A row for each trial."""
     epochs: pd.DataFrame
@@ -145,7 +147,9 @@ class Results:
         """
         from tune_mlp.results.outside_tables import read_table, to_trials  # late: few need it
 
-        source, frame = ("a table", table) if isinstance(table, pd.DataFrame) else (str(table), read_table(Path(table)))
+        source, frame = (
+            (DATA_FRAME, table) if isinstance(table, pd.DataFrame) else (str(table), read_table(Path(table)))
+        )
         try:
             found = to_trials(frame, metric, mode, params)
         except (DataError, UsageError) as error:
