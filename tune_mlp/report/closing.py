@@ -58,11 +58,11 @@ def how_to_reproduce(material: Material) -> Inner:
     lines: list[Inner] = []
     if command := manifest.get("command"):
         lines.append([paragraph("The search was started by this command:"), _shell(shlex.join(command))])
-    for resumed in manifest.get("resumed", []):
-        if again := resumed.get("command"):
-            lines.append(
-                [paragraph(f"It was resumed at {resumed.get('at', 'a later time')}:"), _shell(shlex.join(again))]
-            )
+    lines.extend(
+        [paragraph(f"It was resumed at {resumed.get('at', 'a later time')}:"), _shell(shlex.join(again))]
+        for resumed in manifest.get("resumed", [])
+        if (again := resumed.get("command"))
+    )
     study = f"{source.rstrip('/')}/study.yaml"
     commands = [command_line("search", "--space", study)]
     if best is not None:
