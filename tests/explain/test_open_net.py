@@ -15,7 +15,8 @@ from tests.explain.nets import searched
 from tune_mlp.cli import main
 from tune_mlp.errors import DataError, RunFolderError, TuneMlpError, UsageError
 from tune_mlp.explain.confusion import confusion
-from tune_mlp.explain.trained_net import DataSource, load_problem, open_net
+from tune_mlp.explain.data_source import DataSource
+from tune_mlp.explain.trained_net import load_problem, open_net
 from tune_mlp.results.results import Results
 
 

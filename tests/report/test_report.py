@@ -343,6 +343,8 @@ def test_a_live_page_ends_with_its_run_and_reloads_until_then(tmp_path: Path) ->
         (["trials.html"], "with --verify its numbers are worked out again"),
         (["--verify", "trials.html"], "there is no such report"),
         (["--verify", "page.html"], "isn't a report of tune-mlp"),
+        (["--verify", "page.html", "--data-dir", "."], "--data-dir: doesn't go with --verify"),
+        (["table.csv", "--dataset", "a.b:c"], "--dataset: doesn't go with a table, which holds no net"),
         (["--verify", "page.html", "--live"], "--live: doesn't go with --verify"),
         (["--verify", "broken.html"], "its evidence can't be read"),
         (["table.csv", "--live", "--metric", "x"], "is a table, which doesn't go on"),

@@ -9,7 +9,8 @@ import pandas as pd
 from tune_mlp.charts.figure_files import check_folder, file_names, write_figures
 from tune_mlp.charts.net_figures import figures_of
 from tune_mlp.errors import UsageError
-from tune_mlp.explain.trained_net import DataSource, TrainedNet, open_net
+from tune_mlp.explain.data_source import AS_THE_RUN_SAYS, DataSource
+from tune_mlp.explain.trained_net import TrainedNet, open_net
 from tune_mlp.results.answer import Answer, percent
 from tune_mlp.results.results import Results
 from tune_mlp.results.storage import ObjectStore
@@ -23,7 +24,7 @@ def explain(
     trial: int | None = None,
     output: Path | None = None,
     by_epoch: bool = False,
-    source: DataSource | None = None,
+    source: DataSource = AS_THE_RUN_SAYS,
 ) -> Answer:
     """Draw a net from the inside, write the figures, and return a row for each with its finding and its files."""
     folder = output or _folder(results, trial)

@@ -17,7 +17,8 @@ from tune_mlp.charts.net_pictures import (
     softmax_figure,
 )
 from tune_mlp.charts.net_tables import curve_figure, permutation_figure, predicted_figure, residual_figure
-from tune_mlp.explain.trained_net import DataSource, TrainedNet, open_net
+from tune_mlp.explain.data_source import AS_THE_RUN_SAYS, DataSource
+from tune_mlp.explain.trained_net import TrainedNet, open_net
 from tune_mlp.explain.weights import weights_by_epoch
 from tune_mlp.results.results import Results
 from tune_mlp.training.threads import threads
@@ -62,7 +63,7 @@ def explain_figures(
     few: bool = False,
     trial: int | None = None,
     by_epoch: bool = False,
-    source: DataSource | None = None,
+    source: DataSource = AS_THE_RUN_SAYS,
 ) -> list[Figure]:
     """Return the figures of the winner's net, or of another trial's, which is then trained again.
 

@@ -8,18 +8,19 @@ from torch import nn
 
 from tune_mlp.charts.figure import Figure
 from tune_mlp.charts.net_layers import histogram_chart
+from tune_mlp.explain.data_source import AS_THE_RUN_SAYS, DataSource
 from tune_mlp.explain.trained_again import recipe_of, train_again
-from tune_mlp.explain.trained_net import DataSource, load_problem
+from tune_mlp.explain.trained_net import load_problem
 from tune_mlp.explain.weights import WeightsOfLayers, histograms, weights_of
 from tune_mlp.insight.views.configurations import MOST, labels
 from tune_mlp.results.results import Results
 
 
-def configuration_weights(results: Results, source: DataSource | None = None) -> Figure:
+def configuration_weights(results: Results, source: DataSource = AS_THE_RUN_SAYS) -> Figure:
     """Train the best configurations again, each from its first seed, and draw the spread of their weights by layer."""
     trials = [int(trial) for trial in results.ranked["trial"][:MOST]]
     names = labels(results, trials)
-    study, problem = load_problem(results, source or DataSource())
+    study, problem = load_problem(results, source)
     stages: dict[str, WeightsOfLayers] = {}
     seconds = 0.0
     for trial in trials:

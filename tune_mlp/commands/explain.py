@@ -38,7 +38,7 @@ def add_word(word: AddWord) -> None:
 def _explain(args: argparse.Namespace) -> None:
     refuse_table(args.run, "which holds no net")
     from tune_mlp.charts.explained import explain  # late: torch, pandas, altair
-    from tune_mlp.explain.trained_net import DataSource
+    from tune_mlp.explain.data_source import DataSource
     from tune_mlp.results.results import Results
 
     source = DataSource(args.data_dir, tuple(args.dataset), say=lambda line: print(line, file=sys.stderr))

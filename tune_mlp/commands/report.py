@@ -6,7 +6,15 @@ import argparse
 import os
 from pathlib import Path
 
-from tune_mlp.commands.arguments import TABLE_ENDINGS, AddWord, add_answer_format, add_run_or_table, results_of, show
+from tune_mlp.commands.arguments import (
+    TABLE_ENDINGS,
+    AddWord,
+    add_answer_format,
+    add_data_source,
+    add_run_or_table,
+    results_of,
+    show,
+)
 from tune_mlp.errors import RunError, UsageError
 
 PAGE_ENDINGS = (".html", ".htm")
@@ -45,6 +53,7 @@ def add_word(word: AddWord) -> None:
         action="store_true",
         help="Write the page anew every few seconds until the run has ended, or until Ctrl-C.",
     )
+    add_data_source(parser)
     add_answer_format(parser)
 
 
@@ -53,32 +62,35 @@ def _report(args: argparse.Namespace) -> None:
     is_page = args.run.lower().endswith(PAGE_ENDINGS)
     is_table = args.run.lower().endswith(TABLE_ENDINGS)
     if args.verify:
-        _refuse(args, "--verify", ("output", "live", "metric", "mode", "params"))
+        _refuse(args, "--verify", ("output", "live", "metric", "mode", "params", "data_dir", "dataset"))
         _verify(args, is_page, is_table)
         return
     if is_page:
         raise UsageError(f"{args.run}: is a page; with --verify its numbers are worked out again")
     if args.to != "text":
         raise UsageError("--to: goes with --verify alone; a report is an HTML page")
+    if is_table:
+        _refuse(args, "a table, which holds no net", ("data_dir", "dataset"))
     if args.live and is_table:
         raise UsageError(f"--live: {args.run} is a table, which doesn't go on; name a run")
     _check_output(args.output)
-    from tune_mlp.report.write import write_report, write_while_it_runs  # late: pandas, altair
+    from tune_mlp.explain.data_source import DataSource  # late: pandas, altair
+    from tune_mlp.report.write import write_report, write_while_it_runs
 
-    output = args.output
+    output, source = args.output, DataSource(args.data_dir, tuple(args.dataset))
     if is_table and output is None:
         output = Path(args.run).with_suffix(".report.html")
     if args.live:
-        where = write_while_it_runs(lambda: results_of(args), output)
+        where = write_while_it_runs(lambda: results_of(args), output, source=source)
     else:
-        where = write_report(results_of(args), output)
+        where = write_report(results_of(args), output, source=source)
     print(f"wrote {where}")
 
 
 def _refuse(args: argparse.Namespace, option: str, others: tuple[str, ...]) -> None:
     given = next((name for name in others if getattr(args, name)), None)
     if given:
-        raise UsageError(f"--{given}: doesn't go with {option}")
+        raise UsageError(f"--{given.replace('_', '-')}: doesn't go with {option}")
 
 
 def _check_output(output: Path | None) -> None:

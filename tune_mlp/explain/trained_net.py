@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +17,7 @@ from tune_mlp.data.dataset import Dataset, Fold, Problem
 from tune_mlp.data.sources import calls_code, load_dataset
 from tune_mlp.data.split import make_problem
 from tune_mlp.errors import DataError, RunFolderError, UsageError, no_such_trial
+from tune_mlp.explain.data_source import AS_THE_RUN_SAYS, DataSource
 from tune_mlp.explain.trained_again import Recipe, recipe_of, train_again
 from tune_mlp.models.average import Average
 from tune_mlp.prediction.fitted_model import FittedModel
@@ -29,19 +28,6 @@ from tune_mlp.training.description import describe_model
 
 TOGETHER = 512
 """The number of samples that go through a net together: the outputs of convolutions are many times their inputs."""
-
-
-class DataSource(NamedTuple):
-    """Where the samples of a run are found."""
-
-    data_dir: Path | None = None
-    """The folder in which datasets are looked for first."""
-    functions: tuple[str, ...] = ()
-    """The functions of a user that may be called for the data."""
-    problem: Problem | None = None
-    """The data themselves, if the caller has them in memory."""
-    say: Callable[[str], None] = lambda line: None
-    """What shows a line to a person while the data are read, or a trial is trained again."""
 
 
 class Samples(NamedTuple):
@@ -145,9 +131,8 @@ def outputs_of(module: nn.Module, inputs: NDArray[np.float32]) -> NDArray[np.flo
     return found
 
 
-def open_net(results: Results, trial: int | None = None, source: DataSource | None = None) -> TrainedNet:
+def open_net(results: Results, trial: int | None = None, source: DataSource = AS_THE_RUN_SAYS) -> TrainedNet:
     """Return the winner's net from the run's folder `best/`, or that of another trial, which is then trained again."""
-    source = source or DataSource()
     saved: FittedModel | None = None
     if trial is None or (results.path / "best" / "trial.json").exists():
         saved = FittedModel.load(results.path / "best")

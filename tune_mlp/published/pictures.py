@@ -14,7 +14,8 @@ from tune_mlp.charts.net_pictures import activations_figure, softmax_figure
 from tune_mlp.charts.search_figures import search_figure
 from tune_mlp.charts.weights_compared import configuration_weights
 from tune_mlp.errors import RunError
-from tune_mlp.explain.trained_net import DataSource, TrainedNet, open_net
+from tune_mlp.explain.data_source import DataSource
+from tune_mlp.explain.trained_net import TrainedNet, open_net
 from tune_mlp.results.results import Results
 from tune_mlp.training.threads import threads
 

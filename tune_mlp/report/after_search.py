@@ -47,7 +47,7 @@ class ReportAtTheEnd:
             assert found.files is not None
             self.results = replace(found, source=str(where), files=found.files._replace(where=where))
             writer = importlib.import_module(WRITER)
-            source = importlib.import_module("tune_mlp.explain.trained_net").DataSource(problem=problem)
+            source = importlib.import_module("tune_mlp.explain.data_source").DataSource(problem=problem)
             self._inside = writer.draw_ahead(self.results, source)
         except Exception as error:  # noqa: BLE001  # `write` says it
             self._fault = error

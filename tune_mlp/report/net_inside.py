@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from tune_mlp.charts.figure import Figure
 from tune_mlp.errors import TuneMlpError, one_line
+from tune_mlp.explain.data_source import AS_THE_RUN_SAYS, DataSource
 from tune_mlp.results.results import Results
-
-if TYPE_CHECKING:  # PyTorch takes 2 s to import, and a table or a run without a winner needs none of it
-    from tune_mlp.explain.trained_net import DataSource
 
 
 class NetInside(NamedTuple):
@@ -23,12 +21,13 @@ class NetInside(NamedTuple):
 NO_NET = NetInside()
 
 
-def net_inside(results: Results, source: DataSource | None = None) -> NetInside:
+def net_inside(results: Results, source: DataSource = AS_THE_RUN_SAYS) -> NetInside:
     """Return the figures that are drawn quickly, measured on the validation part."""
     if results.files is None:
         return NO_NET
     if not (results.path / "best" / "trial.json").exists():
         return NetInside(why_none="the run has no winner's net, or none yet")
+    # PyTorch takes 2 s to import, and a table or a run without a winner needs none of it.
     explain_figures = importlib.import_module("tune_mlp.charts.net_figures").explain_figures
     try:
         return NetInside(tuple(explain_figures(results, few=True, source=source)))

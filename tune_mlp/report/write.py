@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from tune_mlp.explain.data_source import AS_THE_RUN_SAYS, DataSource
 from tune_mlp.report.material import materials
 from tune_mlp.report.net_inside import NetInside, net_inside
 from tune_mlp.report.page import report_page
@@ -14,22 +14,23 @@ from tune_mlp.results.export import write_aside
 from tune_mlp.results.results import Results
 from tune_mlp.results.storage import ObjectStore
 
-if TYPE_CHECKING:  # PyTorch takes 2 s to import
-    from tune_mlp.explain.trained_net import DataSource
-
 REPORT = "report.html"
 LIVE_SECONDS = 5.0
 """The pause between two pages of a run that goes on."""
 
 
 def write_report(
-    results: Results, path: Path | None = None, live: bool = False, inside: NetInside | None = None
+    results: Results,
+    path: Path | None = None,
+    live: bool = False,
+    inside: NetInside | None = None,
+    source: DataSource = AS_THE_RUN_SAYS,
 ) -> str:
     """Write the report of some results, and return where it lies. Without a path it goes to the run itself.
 
-    The pictures of the best net are drawn now, unless they are given.
+    The pictures of the best net are drawn now, on the samples of `source`, unless they are given.
     """
-    page = report_page(results, net_inside(results) if inside is None else inside, live).encode(
+    page = report_page(results, net_inside(results, source) if inside is None else inside, live).encode(
         "utf-8", "backslashreplace"
     )
     if path is None and isinstance(results.where, ObjectStore):
@@ -47,11 +48,16 @@ def draw_ahead(results: Results, source: DataSource) -> NetInside:
     return net_inside(results, source)
 
 
-def write_while_it_runs(load: Callable[[], Results], path: Path | None, pause: float = LIVE_SECONDS) -> str:
+def write_while_it_runs(
+    load: Callable[[], Results],
+    path: Path | None,
+    pause: float = LIVE_SECONDS,
+    source: DataSource = AS_THE_RUN_SAYS,
+) -> str:
     """Write the report anew every few seconds until the run has ended; return where it lies."""
     while True:
         results = load()
-        where = write_report(results, path, live=True)
+        where = write_report(results, path, live=True, source=source)
         if results.manifest.get("state") != "running":
             return where
         time.sleep(pause)
