@@ -47,9 +47,13 @@ NEEDED = ("tune_mlp.tuning.schedulers", "tune_mlp.tuning.trainable", "tune_mlp.t
 FAST_START = {
     "RAY_raylet_client_connect_timeout_milliseconds": "20",
     "RAY_raylet_client_num_connect_attempts": "500",
+    "RAY_idle_worker_killing_time_threshold_ms": "600000",
 }
 """Settings of a Ray that is started here: its processes look for one another's sockets every 20 ms. Ray's default is once a
-second. They still give up after ten seconds."""
+second. They still give up after ten seconds.
+
+Ray 2.60 ends workers that were idle for a second and that are more than the free CPUs. An actor takes its CPU a moment before it
+takes its worker, and a worker that was made ready for it may be ended in this moment; the next one takes seconds to start."""
 
 PRELOAD = {"RAY_preload_python_modules": "tune_mlp.tuning.ray_compat.preload"}
 """The setting of a Ray in which every worker gets a trial: workers import what a trial needs as soon as they start."""
