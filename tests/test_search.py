@@ -18,6 +18,7 @@ import pytest
 from tests.terminal import Terminal
 from tune_mlp.engines.choose import load_engine, must_compile
 from tune_mlp.engines.compiled.cache import cache_folder
+from tune_mlp.report.verify import verify
 
 SEARCH = [sys.executable, "-m", "tune_mlp.search"]
 QUICK = ["--space", "digits_quick", "--trials", "4", "--epochs", "2"]
@@ -132,6 +133,7 @@ def test_a_signal_ends_a_search_with_all_saved(number: int, status: int, tmp_pat
     assert "interrupted; the" in complaint
     assert said.splitlines()[-1].startswith("best so far: trial ")
     assert len(pd.read_csv(tmp_path / "runs" / "cut" / "trials.csv")) >= 10
+    assert verify(tmp_path / "runs" / "cut" / "report.html").facts["differ"] == 0
 
 
 def test_a_hung_up_terminal_leaves_a_run_that_is_resumed(tmp_path: Path) -> None:

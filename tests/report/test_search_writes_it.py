@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.builders import problem
-from tests.followup.in_process import InProcess
+from tests.followup.in_process import Ended, InProcess
 from tests.report.pages import a_reported_run
+from tests.s3 import SECRET, Bucket
 from tests.studies import study
 from tune_mlp.console.board import Display
 from tune_mlp.console.study_options import overrides
@@ -21,7 +23,7 @@ from tune_mlp.results.results import Results
 from tune_mlp.search import make_parser
 from tune_mlp.study.study import Study
 from tune_mlp.training.threads import threads
-from tune_mlp.tuning.run import Request, run_study
+from tune_mlp.tuning.run import More, Request, resume_study, run_study
 
 
 def test_the_report_lies_in_the_runs_folder_under_the_name_that_a_user_gave(tmp_path: Path) -> None:
@@ -80,3 +82,31 @@ def test_the_report_of_a_search_shows_the_best_net_inside(tmp_path: Path, monkey
     said = page.read_text(encoding="utf-8")
     assert "The best net inside</h2>" not in said
     assert "model.pt" in said, "what the report leaves out is named with its reason"
+
+
+def test_a_resumed_search_and_one_on_an_object_store_leave_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3: Bucket
+) -> None:
+    driver = InProcess()
+    driver.use(monkeypatch)
+    out = s3.uri("reported")
+    with threads(1):
+        driver.results_left = 3
+        with contextlib.suppress(Ended):
+            run_study(
+                study(engine="eager", epochs=2, trials=3),
+                Request(out=out, name="run", report=ReportAtTheEnd()),
+                Display(),
+            )
+        store = s3.store("reported/run")
+        assert "report.html" not in s3.files("reported/run")
+        driver.results_left = float("inf")
+        command = ("tune-mlp", "resume", str(store))
+        resume_study(store, More(), Request(report=ReportAtTheEnd(), command=command), Display())
+    page = tmp_path / "report.html"
+    page.write_bytes(s3.files("reported/run")["report.html"])
+    said = page.read_text(encoding="utf-8")
+    assert verify(page).facts["differ"] == 0
+    assert "It was resumed at" in said
+    assert SECRET not in said
+    assert "The best net inside</h2>" in said
