@@ -54,9 +54,10 @@ def test_a_run_with_a_ray_of_its_own_whose_driver_is_killed_twice_is_derived(
     asked = study(trials=16, epochs=9, patience=6, engine="eager", concurrent=None, scheduler=SCHEDULERS[scheduler])
     (tmp_path / "s.yaml").write_text(yaml.safe_dump(asked.model_dump(mode="json", exclude_unset=True)))
     run, resume = tmp_path / "runs" / "cut", [*RESUME, "runs/cut"]
-    killed_at(12, [*SEARCH, "--space", "s.yaml", "--quiet", "--name", "cut"], tmp_path)
+    more = 4 if scheduler == "fifo" else 12  # where nothing is decided, a trial reports all its epochs at once
+    killed_at(more, [*SEARCH, "--space", "s.yaml", "--quiet", "--name", "cut"], tmp_path)
     assert audited(run).facts["differ"] == 0
-    killed_at(reports(run) + 12, resume, tmp_path)
+    killed_at(reports(run) + more, resume, tmp_path)
     assert audited(run).facts["differ"] == 0
     done = subprocess.run(resume, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

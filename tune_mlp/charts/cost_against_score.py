@@ -10,18 +10,18 @@ import pandas as pd
 from tune_mlp.charts.figure import Chart
 from tune_mlp.charts.marked_trial import IS_MARKED, MARKED
 from tune_mlp.charts.parameters import score_axis
+from tune_mlp.charts.scores import number_scale
 from tune_mlp.charts.theme import ACCENT, HALO, LABEL, MUTED, SECOND
 
 
 def cost_against_score(frame: pd.DataFrame) -> Chart:
     """Draw each trial, and in the accent those of the front, which are named by their numbers."""
     facts = frame.attrs
-    kind: Any = "log" if facts["log"] else "linear"
     best_up = facts["mode"] == "max"
     x = alt.X(
         "cost:Q",
         title=facts["title"],
-        scale=alt.Scale(type=kind, zero=False, nice=False, padding=20),
+        scale=number_scale(frame["cost"].min(), frame["cost"].max(), facts["log"], nice=False, padding=20),
         axis=alt.Axis(format="~s" if frame["cost"].max() >= 1000 else ".3~g", tickCount=6, labelOverlap=True),
     )
     tooltip = [

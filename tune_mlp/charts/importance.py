@@ -8,6 +8,7 @@ import altair as alt
 import pandas as pd
 
 from tune_mlp.charts.figure import Chart
+from tune_mlp.charts.scores import number_scale
 from tune_mlp.charts.theme import ACCENT, LABEL, MUTED, QUIET, REFERENCE, WIDTH
 from tune_mlp.insight.importance import EFFECT
 
@@ -58,7 +59,13 @@ def _shares(base: alt.Chart, order: list[str]) -> Chart:
 def _strengths(base: alt.Chart, order: list[str], placebo: dict[str, Any]) -> Chart:
     y = alt.Y("parameter:N", sort=order, title=None, axis=None)
     reached = alt.Chart(pd.DataFrame([{"from": 0, "to": max(0.0, placebo["strength"])}]))
-    x = alt.X("strength:Q", title="strength beside placebos", axis=alt.Axis(tickCount=5))
+    values = [0.0, placebo["strength"], *base.data["strength"].dropna()]
+    x = alt.X(
+        "strength:Q",
+        title="strength beside placebos",
+        axis=alt.Axis(tickCount=5),
+        scale=number_scale(min(values), max(values), log=False, nice=True),
+    )
     dots = base.encode(x=x, y=y)
     return alt.layer(
         reached.mark_rect(style=MUTED, opacity=0.18).encode(x=alt.X("from:Q"), x2="to:Q"),

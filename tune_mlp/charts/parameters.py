@@ -10,6 +10,7 @@ import pandas as pd
 
 from tune_mlp.charts.figure import Chart
 from tune_mlp.charts.marked_trial import IS_MARKED, MARKED
+from tune_mlp.charts.scores import number_scale
 from tune_mlp.charts.theme import ACCENT, BAND, MUTED, SECOND, WIDTH
 from tune_mlp.insight.importance import EFFECT
 from tune_mlp.insight.views.scales import MOST_LABELS
@@ -34,9 +35,8 @@ def parameters(frame: pd.DataFrame) -> Chart:
 def score_axis(frame: pd.DataFrame, field: str, title: str | None) -> alt.Y:
     """Return the axis of the scores, whose scale is the frame's fact `scale`; worse scores stand at its end."""
     scale = frame.attrs["scale"]
-    kind: Any = "log" if scale["by_logarithm"] else "linear"
-    domain = [scale["low"], scale["high"]] if scale["high"] > scale["low"] else alt.Undefined
-    return alt.Y(field, title=title, scale=alt.Scale(type=kind, domain=domain, clamp=True, zero=False, nice=True))
+    low, high = scale["low"], scale["high"]
+    return alt.Y(field, title=title, scale=number_scale(low, high, scale["by_logarithm"], clamp=True, nice=True))
 
 
 def _panel(frame: pd.DataFrame, number: int, width: float, titled: bool) -> Chart:
@@ -71,9 +71,9 @@ def _panel(frame: pd.DataFrame, number: int, width: float, titled: bool) -> Char
 def _x(field: str, panel: dict[str, Any], width: float) -> alt.X:
     names = panel["names"]
     if not names:
-        kind: Any = "log" if panel["log"] else "linear"
         axis = alt.Axis(tickCount=4, format="~g", grid=False, labelOverlap=True, labelSeparation=6)
-        return alt.X(f"{field}:Q", title=None, axis=axis, scale=alt.Scale(type=kind, zero=False, nice=False, padding=8))
+        scale = number_scale(panel["low"], panel["high"], panel["log"], nice=False, padding=8)
+        return alt.X(f"{field}:Q", title=None, axis=axis, scale=scale)
     last, shown = len(names) - 1, len(names) if len(names) <= MOST_LABELS else MOST_LABELS // 2
     narrow = max(map(len, names)) * 7 > width / len(names)
     axis = alt.Axis(

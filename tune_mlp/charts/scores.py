@@ -12,11 +12,20 @@ import numpy as np
 def score_scale(axis: Mapping[str, Any]) -> alt.Scale:
     """Return the scale of a score's axis: of this range, logarithmic or not. What lies beyond is drawn at its edge."""
     low, high = axis["low"], axis["high"]
+    if low != high and not axis["log"]:
+        low, high = low - 0.03 * (high - low), high + 0.03 * (high - low)
+    return number_scale(low, high, axis["log"], nice=False, clamp=True)
+
+
+def number_scale(low: float, high: float, log: bool, **settings: Any) -> alt.Scale:
+    """Return a scale of this range, which is widened where it is a single value.
+
+    Vega would warn if it had to look for the range in a layer without rows, or if zero were spoken of beside logarithms.
+    """
     if low == high:
         low, high = low - 0.05 * (abs(low) or 1), high + 0.05 * (abs(high) or 1)
-    elif not axis["log"]:
-        low, high = low - 0.03 * (high - low), high + 0.03 * (high - low)
-    return alt.Scale(domain=[low, high], type="log" if axis["log"] else "linear", zero=False, nice=False, clamp=True)
+    kind: dict[str, Any] = {"type": "log"} if log else {"type": "linear", "zero": False}
+    return alt.Scale(domain=[float(low), float(high)], **kind, **settings)
 
 
 def rounded(values: Any) -> list[float | None]:

@@ -56,6 +56,8 @@ def parameters(results: Results) -> Answer:
                 "share": judged.loc[values.name, "share"],
                 "log": values.by_logarithm and not values.names,
                 "names": values.names,
+                "low": float(np.nanmin(values.numbers)),
+                "high": float(np.nanmax(values.numbers)),
                 "spread": _spread(values, own),
             }
         )
