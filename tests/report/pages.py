@@ -18,6 +18,7 @@ from tune_mlp.results.journal import Event
 from tune_mlp.results.outcomes import OUTCOMES, Outcomes, to_line
 from tune_mlp.results.results import Results
 
+AXE = Path(__file__).parent / "assets" / "axe.min.js"
 CHROMIUM = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
 EVIL = "</script><img src=x onerror=alert(1)>"
 """What an attacker would write wherever a run has a text."""
@@ -145,6 +146,14 @@ class Reader:
     def faults(self, path: Path) -> list[str]:
         """Return what a page mustn't do: messages on the console, and requests for anything but itself."""
         return [*self.said, *(url for url in self.asked if url != path.absolute().as_uri())]
+
+    def hindrances(self) -> list[Any]:
+        """Return what axe-core finds to be serious for people who can't see or can't use a mouse."""
+        self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        found = self.page.evaluate(
+            "axe.run().then((found) => found.violations.map((one) => [one.impact, one.id, one.nodes[0].html]))"
+        )
+        return [one for one in found if one[0] in ("serious", "critical")]
 
 
 @contextmanager
