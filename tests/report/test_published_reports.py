@@ -46,8 +46,8 @@ def check_page(run: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(published_studies()))
 def test_the_report_of_a_published_study_can_be_read_by_everybody(name: str, tmp_path: Path) -> None:
-    first = next(iter(load(name).experiments))
-    done = reproduce([name], Options(quick=True, only=(first.name,), out=tmp_path))
+    first = next(key for key, experiment in load(name).published.experiments.items() if not experiment.check)
+    done = reproduce([name], Options(quick=True, only=(first,), out=tmp_path))
     assert done.failed == 0, done.first_failure
     runs = [path.parent for path in done.path.glob("*/journal.jsonl")]
     assert len(runs) == 1

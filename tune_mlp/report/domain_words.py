@@ -20,13 +20,21 @@ def _add(found: dict[str, str], path: str, raw: Any) -> None:
     if not isinstance(raw, Mapping):
         found[path] = f"fixed at {_items(raw)}"
         return
-    word = next((word for word in WORDS if word in raw), "")
-    found[path] = WORDS[word](raw) if word else _items(list(raw.values()))
+    # `{uniform: [0, 1]}` is a domain, and `{uniform: {bound: 1}}` one fixed law of the initial weights with its setting.
+    word = next((word for word in WORDS if word in raw and not (word in RANGES and isinstance(raw[word], Mapping))), "")
+    found[path] = WORDS[word](raw) if word else f"fixed at {_settings(raw)}"
     branches = raw.get("choice")
     if isinstance(branches, Mapping):
         for branch, owned in branches.items():
             for name, inner in (owned or {}).items():
                 _add(found, f"{path}.{branch}.{name}", inner)
+
+
+def _settings(raw: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{name} ({_settings(value)})" if isinstance(value, Mapping) else f"{name} {_items(value)}"
+        for name, value in raw.items()
+    )
 
 
 def _range(how: str) -> Any:
@@ -59,6 +67,7 @@ def _list(raw: Mapping[str, Any]) -> str:
     return f"a list: each item {inner['item']}; its length {inner['length']}"
 
 
+RANGES = ("log", "uniform", "int", "log_int", "normal")
 WORDS: dict[str, Any] = {
     "log": _range("uniform in the logarithm"),
     "uniform": _range("uniform"),
