@@ -172,7 +172,7 @@ class Driver:
                 # No state is saved with a trial's last epoch: if its end wasn't written, what came after the state is trained again.
                 known = min(int(config.get("known", 0)), self.world.saved.get(int(config["trial"]), 0))
                 trial = PlayedTrial(config, self.study.patience, known)
-                for epoch, value in sorted(self.history.curves.get(trial.number, {}).items()):
+                for epoch, value in self.history.curve_since_taken_over(trial.number).items():
                     if epoch <= known:
                         trial.patience = trial.patience.after(value)
                 self.trials.append(trial)

@@ -42,6 +42,8 @@ class History:
     came: tuple[Came, ...] = ()
     curves: dict[int, dict[int, float]] = field(default_factory=dict)
     """The metric by epoch, as far as it is finite."""
+    taken_over: dict[int, int] = field(default_factory=dict)
+    """The last epoch of each trial under other settings, which population-based training has replaced; 0 where it has none."""
     seconds: dict[int, float] = field(default_factory=dict)
     """The seconds that each trial was trained for so far."""
     bests: dict[int, float] = field(default_factory=dict)
@@ -55,10 +57,15 @@ class History:
     def at_its_end(self, trial: int, epochs: int, patience: Patience) -> bool:
         """True if an open trial's last result was its own end. If it is trained again, it comes to the same end."""
         last = max((one.epoch for one in self.came if one.trial == trial), default=0)
-        curve = self.curves.get(trial, {})
-        for epoch in sorted(curve):
-            patience = patience.after(curve[epoch])
-        return last >= epochs or (last > 0 and last not in curve) or patience.over
+        curve = self.curve_since_taken_over(trial)
+        for value in curve.values():
+            patience = patience.after(value)
+        return last >= epochs or (last > self.taken_over.get(trial, 0) and last not in curve) or patience.over
+
+    def curve_since_taken_over(self, trial: int) -> dict[int, float]:
+        """Return the metric by epoch under the settings that a trial has now: its patience begins anew with them."""
+        begun = self.taken_over.get(trial, 0)
+        return {epoch: value for epoch, value in sorted(self.curves.get(trial, {}).items()) if epoch > begun}
 
     def before_their_ends(self, trials: Collection[int]) -> History:
         """Return the history without the last results of these trials."""
@@ -89,6 +96,7 @@ def history_of(events: Sequence[Event]) -> History:
         ended={number: trial.ended for number, trial in state.trials.items() if trial.ended},
         came=tuple(_results(events, metric)),
         curves={number: _curve(trial, metric) for number, trial in state.trials.items()},
+        taken_over={number: trial.taken_over for number, trial in state.trials.items()},
         seconds={number: trial.seconds for number, trial in state.trials.items()},
         bests={number: best for number in state.trials if (best := state.best_value(number)) is not None},
     )
