@@ -29,6 +29,27 @@ def local_ray(_ray: None, recwarn: pytest.WarningsRecorder) -> None:
     warnings.simplefilter("ignore", category=DeprecationWarning)  # Ray calls what Python deprecates
 
 
+@pytest.fixture(scope="module", params=["in process", pytest.param("on Ray", marks=pytest.mark.slow)])
+def _trained_by(request: pytest.FixtureRequest) -> Iterator[str]:
+    if request.param == "on Ray":
+        request.getfixturevalue("_ray")
+        yield request.param
+        return
+    from tests.in_process import InProcess  # it imports Ray Tune and PyTorch
+    from tune_mlp.training.threads import threads
+
+    with pytest.MonkeyPatch.context() as patch, threads(1):
+        InProcess().use(patch)
+        yield request.param
+
+
+@pytest.fixture
+def in_process_and_on_ray(_trained_by: str, request: pytest.FixtureRequest) -> None:
+    """Train studies in this process, and in `make test-slow` through a real Ray, too: for what is claimed of either way."""
+    if _trained_by == "on Ray":
+        request.getfixturevalue("local_ray")
+
+
 @pytest.fixture(scope="session")
 def s3() -> Iterator[Bucket]:
     """Start an object store on loopback with a bucket."""

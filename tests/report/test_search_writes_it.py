@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.builders import problem
-from tests.followup.in_process import InProcess
+from tests.in_process import InProcess
 from tests.report.pages import a_reported_run
 from tests.studies import study
 from tune_mlp.console.board import Display

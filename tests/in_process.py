@@ -1,4 +1,4 @@
-"""A search and its follow-ups without Ray: one trial after the other in this process, by the same worker, recorder and searcher."""
+"""A study and its follow-ups without Ray: one trial after the other in this process, by the same worker, recorder and searcher."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class InProcess:
             open_run.journal,
             display,
             open_run.where.files,
-            KeptFiles(weights=study.tested == "all"),
+            KeptFiles(weights=study.tested == "all", steps=study.step_losses != "winner"),
             on_start=lambda: None,
             on_last_starts=lambda: None,
             trials=study.number_of_trials,
@@ -70,12 +70,14 @@ class InProcess:
             while not done:
                 self.trained.append(trial.config["trial"])
                 result = actor.step()
-                searcher.on_trial_result(str(count), result)
-                recorder.on_trial_result(0, [], trial, result)
                 stopped = ends is not None and ends.on_trial_result(None, trial, result) == "STOP"
-                if stopped and not result["done"]:
-                    recorder.on_trial_complete(0, [], trial)
                 done = stopped or result["done"]
+                if not done:  # as Ray, which hands the searcher the last result with the trial's end
+                    searcher.on_trial_result(str(count), result)
+                recorder.on_trial_result(0, [], trial, result)
+                if done:
+                    searcher.on_trial_complete(str(count), result)
+                    recorder.on_trial_complete(0, [], trial)
                 self.results_left -= 1
                 if self.results_left <= 0:
                     raise Ended
