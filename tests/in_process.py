@@ -11,6 +11,7 @@ import pytest
 
 from tune_mlp.console.board import Display
 from tune_mlp.engines.choose import engine
+from tune_mlp.published import reproduce
 from tune_mlp.runs.phases import Phases
 from tune_mlp.tuning import again, run
 from tune_mlp.tuning.cluster import Cluster
@@ -26,7 +27,7 @@ class Ended(Exception):
 
 
 class InProcess:
-    """Stands for Ray in `run_study` and in follow-ups."""
+    """Stands for Ray in `run_study`, in follow-ups and in `reproduce`. Its scheduler is always fifo."""
 
     def __init__(self) -> None:
         self.trained: list[int] = []
@@ -39,6 +40,7 @@ class InProcess:
             monkeypatch.setattr(module, "cluster_for", self._cluster)
             monkeypatch.setattr(module, "train_trials", self._train)
             monkeypatch.setattr(module, "check_ray_can_start", lambda: None)
+        monkeypatch.setattr(reproduce, "connected", lambda *args: contextlib.nullcontext())
 
     @contextlib.contextmanager
     def _cluster(self, *args: Any) -> Iterator[Cluster]:

@@ -75,13 +75,13 @@ def assert_same(ours: Results, theirs: Results) -> None:
 
 
 @pytest.fixture(scope="module")
-def local(_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Results:
+def local(_trained_by: str, tmp_path_factory: pytest.TempPathFactory) -> Results:
     """Run the same study in a local folder."""
     return run_study(study(**SETTINGS), Request(out=tmp_path_factory.mktemp("local"), name="whole"), Memory())
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("local_ray")
+@pytest.mark.usefixtures("in_process_and_on_ray")
 def test_a_study_arrives_on_the_store_as_it_would_in_a_folder_and_goes_on_from_there(
     local: Results, s3: Bucket, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -133,14 +133,14 @@ def test_a_study_arrives_on_the_store_as_it_would_in_a_folder_and_goes_on_from_t
 
 @pytest.mark.usefixtures("local_ray")
 def test_a_scheduler_that_sets_trials_aside_keeps_them_on_the_store(s3: Bucket, tmp_path: Path) -> None:
-    settings = {"engine": "eager", "scheduler": "hyperband", "trials": 5, "epochs": 4, "resources": {"cpu": 2}}
+    settings = {"engine": "eager", "scheduler": "hyperband", "trials": 3, "epochs": 3, "resources": {"cpu": 2}}
     results = run_study(study(**settings), Request(out=s3.uri("aside"), name="hyperband"), Memory())
     assert len(results.trials) == 5
     assert results.best is not None
     assert not [name for name in s3.files("aside/hyperband") if name.startswith("checkpoints/")]
 
 
-@pytest.mark.usefixtures("local_ray")
+@pytest.mark.usefixtures("in_process_and_on_ray")
 def test_a_store_that_is_lost_in_the_middle_costs_nothing(local: Results, s3: Bucket) -> None:
     display = Watch(2, s3.stop)
     with pytest.raises(RunError) as error, s3.started_again():

@@ -20,7 +20,7 @@ from tune_mlp.results.storage import FolderStorage
 from tune_mlp.tuning.run import Request, run_study
 from tune_mlp.tuning.winner import Examiner
 
-pytestmark = pytest.mark.usefixtures("local_ray")
+pytestmark = pytest.mark.usefixtures("in_process_and_on_ray")
 
 KINDS = {
     "mlp": {"widths": [16]},
@@ -38,7 +38,7 @@ STUDY = study(
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory, _ray: None) -> Results:
+def searched(tmp_path_factory: pytest.TempPathFactory, _trained_by: str) -> Results:
     return run_study(STUDY, Request(out=tmp_path_factory.mktemp("average"), name="run"), Memory())
 
 
