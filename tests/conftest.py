@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.s3 import Bucket
+
+Training = Callable[[], contextlib.AbstractContextManager[None]]
 
 
 @pytest.fixture(scope="session")
@@ -30,24 +33,26 @@ def local_ray(_ray: None, recwarn: pytest.WarningsRecorder) -> None:
 
 
 @pytest.fixture(scope="module", params=["in process", pytest.param("on Ray", marks=pytest.mark.slow)])
-def _trained_by(request: pytest.FixtureRequest) -> Iterator[str]:
+def training(request: pytest.FixtureRequest) -> Training:
+    """Return a context in which studies are trained in this process, and in `make test-slow` by a real Ray, too.
+
+    Fixtures use it that several tests share; a test uses `in_process_and_on_ray`.
+    """
     if request.param == "on Ray":
         request.getfixturevalue("_ray")
-        yield request.param
-        return
-    from tests.in_process import InProcess  # it imports Ray Tune and PyTorch
-    from tune_mlp.training.threads import threads
+        return contextlib.nullcontext
+    from tests.in_process import in_one_process  # it imports Ray Tune and PyTorch
 
-    with pytest.MonkeyPatch.context() as patch, threads(1):
-        InProcess().use(patch)
-        yield request.param
+    return in_one_process
 
 
 @pytest.fixture
-def in_process_and_on_ray(_trained_by: str, request: pytest.FixtureRequest) -> None:
-    """Train studies in this process, and in `make test-slow` through a real Ray, too: for what is claimed of either way."""
-    if _trained_by == "on Ray":
+def in_process_and_on_ray(training: Training, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Train the test's studies in this process, and in `make test-slow` by a real Ray, too: for what is claimed of either."""
+    if training is contextlib.nullcontext:
         request.getfixturevalue("local_ray")
+    with training():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from tune_mlp.console.board import Display
 from tune_mlp.engines.choose import engine
 from tune_mlp.published import reproduce
 from tune_mlp.runs.phases import Phases
+from tune_mlp.training.threads import threads
 from tune_mlp.tuning import again, run
 from tune_mlp.tuning.cluster import Cluster
 from tune_mlp.tuning.recorder import KeptFiles, Recorder
@@ -83,3 +84,11 @@ class InProcess:
                 self.results_left -= 1
                 if self.results_left <= 0:
                     raise Ended
+
+
+@contextlib.contextmanager
+def in_one_process() -> Iterator[None]:
+    """Train what is run meanwhile in this process, with the one thread that a trial has."""
+    with pytest.MonkeyPatch.context() as patch, threads(1):
+        InProcess().use(patch)
+        yield

@@ -20,7 +20,7 @@ import pytest
 import torch
 
 from tests.faults.folders import Canary, contents, left_behind, refused_by_resume
-from tests.in_process import InProcess
+from tests.in_process import in_one_process
 from tests.results.journals import as_line, drawn, ended, record, started, trained
 from tests.snapshots import REPORTING, comparable, go_on, snapshots
 from tests.studies import Memory
@@ -34,7 +34,6 @@ from tune_mlp.space.files import read_file
 from tune_mlp.study.study import Study
 from tune_mlp.training import checkpoint
 from tune_mlp.training.checkpoint import load_model
-from tune_mlp.training.threads import threads
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ray calls what Python deprecates
 
@@ -150,8 +149,7 @@ def test_no_file_of_a_run_is_unpickled(
 def test_a_resume_goes_on_among_canaries_and_reads_nothing_of_rays(tmp_path: Path, canary: Canary) -> None:
     """Ray Tune unpickles what lies in its own folder; we have it begin with an empty one. Weights and states are lost
     with it, of trials under way and of the winner: they are trained anew, and come to the same."""
-    with pytest.MonkeyPatch.context() as patch, threads(1):
-        InProcess().use(patch)
+    with in_one_process():
         whole, folders = snapshots(tmp_path, every=2, concurrent=1, **REPORTING)
     under_way = next(folder for folder in folders if list((folder / "checkpoints").glob("state-*.pt")))
     for run, said in (

@@ -10,11 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.in_process import InProcess
+from tests.in_process import in_one_process
 from tests.studies import Memory
 from tests.test_search import SEARCH, environment
 from tune_mlp.study.study import Study
-from tune_mlp.training.threads import threads
 from tune_mlp.tuning.run import Request, run_study
 
 TUNE_MLP = str(Path(sys.executable).with_name("tune-mlp"))
@@ -40,8 +39,7 @@ def drop_canaries(folder: Path, *names: str) -> Path:
 @pytest.fixture(scope="module")
 def cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a run that can be given more trials."""
-    with pytest.MonkeyPatch.context() as patch, threads(1):
-        InProcess().use(patch)
+    with in_one_process():
         asked = Study.load("digits_quick", trials=3, epochs=1, concurrent=1)
         return run_study(asked, Request(out=tmp_path_factory.mktemp("cut") / "runs", name="cut"), Memory()).path
 

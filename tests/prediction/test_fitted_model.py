@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 
+from tests.conftest import Training
 from tests.studies import Memory, study
 from tune_mlp import Results
 from tune_mlp.cli import main
@@ -52,19 +53,21 @@ def searched(folder: Path, target: str, **settings: Any) -> Results:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, _trained_by: str) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, training: Training) -> Path:  # a folder for either way
     return tmp_path_factory.mktemp("runs")
 
 
 @pytest.fixture(scope="module")
-def classifier(folder: Path) -> Results:
-    return searched(folder, "kind")
+def classifier(folder: Path, training: Training) -> Results:
+    with training():
+        return searched(folder, "kind")
 
 
 @pytest.fixture(scope="module")
-def regressor(folder: Path) -> Results:
+def regressor(folder: Path, training: Training) -> Results:
     """Return a search whose winner is an average of three nets."""
-    return searched(folder, "price")
+    with training():
+        return searched(folder, "price")
 
 
 def test_the_classifier_answers_with_names_and_probabilities(classifier: Results, in_process_and_on_ray: None) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from tests.conftest import Training
 from tests.s3 import KEY, SECRET, Bucket
 from tests.snapshots import check_outcomes
 from tests.studies import Memory, study
@@ -75,9 +76,10 @@ def assert_same(ours: Results, theirs: Results) -> None:
 
 
 @pytest.fixture(scope="module")
-def local(_trained_by: str, tmp_path_factory: pytest.TempPathFactory) -> Results:
+def local(training: Training, tmp_path_factory: pytest.TempPathFactory) -> Results:
     """Run the same study in a local folder."""
-    return run_study(study(**SETTINGS), Request(out=tmp_path_factory.mktemp("local"), name="whole"), Memory())
+    with training():
+        return run_study(study(**SETTINGS), Request(out=tmp_path_factory.mktemp("local"), name="whole"), Memory())
 
 
 @pytest.mark.slow
@@ -133,7 +135,7 @@ def test_a_study_arrives_on_the_store_as_it_would_in_a_folder_and_goes_on_from_t
 
 @pytest.mark.usefixtures("local_ray")
 def test_a_scheduler_that_sets_trials_aside_keeps_them_on_the_store(s3: Bucket, tmp_path: Path) -> None:
-    settings = {"engine": "eager", "scheduler": "hyperband", "trials": 3, "epochs": 3, "resources": {"cpu": 2}}
+    settings = {"engine": "eager", "scheduler": "hyperband", "trials": 5, "epochs": 4, "resources": {"cpu": 2}}
     results = run_study(study(**settings), Request(out=s3.uri("aside"), name="hyperband"), Memory())
     assert len(results.trials) == 5
     assert results.best is not None

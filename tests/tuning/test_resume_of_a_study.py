@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.conftest import Training
 from tests.snapshots import REPORTING, check_outcomes, comparable, go_on, snapshots
 from tests.studies import Memory, study
 from tune_mlp import cli
@@ -27,8 +28,9 @@ Reporting = tuple[Results, list[Path]]
 
 
 @pytest.fixture(scope="module")
-def _reporting(_trained_by: str, tmp_path_factory: pytest.TempPathFactory) -> Reporting:
-    return snapshots(tmp_path_factory.mktemp("reporting"), **REPORTING)
+def _reporting(training: Training, tmp_path_factory: pytest.TempPathFactory) -> Reporting:
+    with training():
+        return snapshots(tmp_path_factory.mktemp("reporting"), **REPORTING)
 
 
 @pytest.fixture

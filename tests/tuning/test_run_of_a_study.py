@@ -16,6 +16,7 @@ import pytest
 import torch
 import yaml
 
+from tests.conftest import Training
 from tests.snapshots import VARYING
 from tests.studies import Memory, study
 from tune_mlp.config import ACTIVATION_NAMES, LOSS_NAMES, OPTIMISER_NAMES
@@ -35,8 +36,9 @@ def run(a_study: Study, out: Path, display: Memory | None = None, **request: Any
 
 
 @pytest.fixture(scope="module")
-def small(_trained_by: str, tmp_path_factory: pytest.TempPathFactory) -> Results:
-    return run(study(), tmp_path_factory.mktemp("runs"), name="small")
+def small(training: Training, tmp_path_factory: pytest.TempPathFactory) -> Results:
+    with training():
+        return run(study(), tmp_path_factory.mktemp("runs"), name="small")
 
 
 def test_the_saved_study_has_every_default_and_runs_again(small: Results, tmp_path: Path) -> None:
