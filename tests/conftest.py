@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 
@@ -11,6 +12,12 @@ import pytest
 from tests.s3 import Bucket
 
 Training = Callable[[], contextlib.AbstractContextManager[None]]
+
+
+def pytest_collection_finish() -> None:
+    """Limit PyTorch to the one thread that a trial has, since two threads on a busy machine mostly wait for each other."""
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -199,7 +199,7 @@ def test_every_scheduler_carries_a_study_to_its_end(
 
 
 def test_asha_stops_trials_exactly_at_its_milestones(tmp_path: Path) -> None:
-    results = run(study(scheduler={"asha": {"grace_period": 2}}, trials=10, epochs=10), tmp_path)
+    results = run(study(scheduler={"asha": {"grace_period": 2}}, trials=10, epochs=10, resources={"cpu": 2}), tmp_path)
     stopped = results.trials[results.trials["state"] == "stopped"]
     assert len(stopped) > 0
     assert set(stopped["epochs"]) <= {2, 4, 8}
