@@ -149,3 +149,17 @@ class Forecast(Message):
     concurrent: int | None = None
     lines: tuple[str, ...] = ()
     """The forecast in words."""
+
+
+class Health(Message):
+    """That the service answers."""
+
+    status: Literal["ok"]
+    version: str
+
+
+class Me(Message):
+    """Who sent the request."""
+
+    name: str
+    admin: bool
