@@ -219,12 +219,17 @@ def dump_yaml(tree: Any) -> str:
 
 def read_file(path: Path) -> Located:
     """Parse the study file at `path`."""
+    return read_yaml(file_text(path), path.name)
+
+
+def file_text(path: Path) -> str:
+    """Return the text of the study file at `path`."""
     try:
         text = read_regular(path.expanduser(), MAX_BYTES)
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no such ~user
         reason = error.strerror if isinstance(error, OSError) else error
         raise StudyError(f"can't read the study file: {reason or error}", source=str(path)) from None
-    return read_yaml(text, path.name)
+    return _decode(text, path.name)
 
 
 def shipped_folder() -> Path:
