@@ -180,9 +180,7 @@ class Client:
 
     def extend(self, name: str, trials: int, time_budget: str | None = None, key: str | None = None) -> StudySummary:
         """Add trials to a study that has ended."""
-        return self._change(
-            "POST", _path(name, "extend"), key, Extension(trials=trials, time_budget=time_budget)
-        )
+        return self._change("POST", _path(name, "extend"), key, Extension(trials=trials, time_budget=time_budget))
 
     def confirm(self, name: str, top: int = 5, seeds: int = 5, key: str | None = None) -> StudySummary:
         """Train a study's best configurations again from fresh seeds."""
@@ -261,7 +259,9 @@ def submission(
     """Return what is sent to submit a study. A text with one line is a file's name, if it ends in .yaml, or a shipped study's."""
     if isinstance(study, Study):
         content: str | Mapping[str, Any] = study.dump()
-    elif isinstance(study, Path) or (isinstance(study, str) and "\n" not in study and study.endswith((".yaml", ".yml"))):
+    elif isinstance(study, Path) or (
+        isinstance(study, str) and "\n" not in study and study.endswith((".yaml", ".yml"))
+    ):
         content = file_text(Path(study))
     elif isinstance(study, Mapping):
         content = plain_tree(study)
