@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import ValidationError
 
 from tune_mlp.errors import UsageError
-from tune_mlp.service.connection import Connection, httpx
+from tune_mlp.service.connection import Connection
 from tune_mlp.service.messages import (
     NAME_PATTERN,
     Confirmation,
@@ -22,6 +22,7 @@ from tune_mlp.service.messages import (
     Forecast,
     Health,
     Me,
+    Replay,
     StudyList,
     StudyState,
     StudySummary,
@@ -32,6 +33,7 @@ from tune_mlp.space.files import file_text, plain_tree
 from tune_mlp.study.study import Study
 
 if TYPE_CHECKING:  # pandas takes 0.4 s to import
+    import httpx
     import pandas as pd
 
     from tune_mlp.results.results import Results
