@@ -96,7 +96,7 @@ class Client:
     ) -> Forecast:
         """Check a study, and return what it would take. Nothing is run."""
         body = submission(study, changes, name)
-        return self._connection.read(Forecast, "POST", "/api/studies/validate", body=body)
+        return self._connection.read(Forecast, "POST", "/api/studies/validate", body=body, harmless=True)
 
     def submit(
         self,

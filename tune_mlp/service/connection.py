@@ -83,13 +83,18 @@ class Connection:
         query: Mapping[str, Any] | None = None,
         body: BaseModel | None = None,
         key: str | None = None,
+        harmless: bool = False,
     ) -> httpx.Response:
-        """Send a request, and return its answer. The server does a request once, however often it comes with the same key."""
+        """Send a request, and return its answer.
+
+        A request whose connection is lost is sent again if it is a question (`harmless`, as each GET is), or has a key: the server
+        does what has one key once.
+        """
         headers = {} if key is None else {"Idempotency-Key": key}
         content = None
         if body is not None:
             content, headers["Content-Type"] = body.model_dump_json(exclude_unset=True).encode(), "application/json"
-        pauses = self._pauses() if method == "GET" or key is not None else iter(())
+        pauses = self._pauses() if harmless or method == "GET" or key is not None else iter(())
         while True:
             try:
                 response = self._client.request(method, path, params=_given(query), content=content, headers=headers)
