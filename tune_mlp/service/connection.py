@@ -148,10 +148,10 @@ class Connection:
                 if over():
                     return
                 self._wait(httpx.RemoteProtocolError("it closes the stream again and again"), pauses)
-            except httpx.TransportError as error:
-                self._wait(error, pauses)
             except httpx_sse.SSEError:
                 raise ServiceFault(f"{self.url}{path} is no stream of events: is it a tune-mlp service?") from None
+            except httpx.TransportError as error:
+                self._wait(error, pauses)
 
     def _wait(self, error: httpx.TransportError, pauses: Iterator[float]) -> None:
         """Wait before the next attempt. There is none where the service was never reached, or where patience is at its end."""
