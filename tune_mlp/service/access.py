@@ -7,7 +7,10 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tune_mlp.service.users import LOCAL, User
+from tune_mlp.service.users import User
+
+LOCAL = User("local", admin=True)
+"""The one user of a service on loopback without tokens: whoever is at this machine."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,3 @@ class User:
         """Say whether the user may change a study of this owner. A run that was made without the service has no owner, and is an
         admin's to change."""
         return self.admin or (owner != "" and owner == self.name)
-
-
-LOCAL = User("local", admin=True)
-"""The one user of a service on loopback without tokens: whoever is at this machine."""
