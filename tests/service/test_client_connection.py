@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
+from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.service.answers import client, lost, message, ok, stream, summary
-from tune_mlp.errors import RunError, TuneMlpError, UsageError
+from tune_mlp.errors import RunError, StudyError, TuneMlpError, UsageError
 from tune_mlp.service.client import Client
 from tune_mlp.service.connection import Connection, ServiceUnreachable
 from tune_mlp.service.faults import (
@@ -93,10 +95,25 @@ def test_a_service_that_was_there_is_waited_for_while_it_restarts() -> None:
     ],
 )
 def test_a_fault_of_the_server_is_an_error_with_the_servers_line(status: int, kind: type[TuneMlpError]) -> None:
-    asked, _ = client(ok(Fault(error="space.lr: low must be below high", line=3), status))
-    with pytest.raises(TuneMlpError, match=r"^space\.lr: low must be below high$") as raised:
+    asked, _ = client(ok(Fault(error="this can't be done"), status))
+    with pytest.raises(TuneMlpError, match=r"^this can't be done$") as raised:
         asked.submit("digits_quick")
     assert type(raised.value) is kind
+
+
+def test_a_fault_in_a_study_names_the_line_of_the_text_or_of_the_file_that_was_sent(tmp_path: Path) -> None:
+    fault = ok(Fault(error="low must be below high", line=3, path="space.lr"), 422)
+    text = "data: {name: digits}\nspace:\n  lr: {log: [1, 0.1]}\n"
+    (tmp_path / "mine.yaml").write_text(text)
+    asked, answers = client(*[fault] * 4)
+    with pytest.raises(StudyError, match=r"^line 3 space\.lr: low must be below high$"):
+        asked.submit(text)
+    for study in (tmp_path / "mine.yaml", str(tmp_path / "mine.yaml")):
+        with pytest.raises(StudyError, match=r"^mine\.yaml:3 space\.lr: low must be below high$"):
+            asked.submit(study)
+    with pytest.raises(StudyError, match=r"^mine\.yaml:3 space\.lr"):
+        asked.validate(tmp_path / "mine.yaml")
+    assert {json.loads(request.content)["study"] for request in answers.requests} == {text}
 
 
 def test_another_server_than_ours_is_said() -> None:

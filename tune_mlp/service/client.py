@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from tune_mlp.errors import UsageError
 from tune_mlp.service.connection import Connection
@@ -28,6 +28,7 @@ from tune_mlp.service.messages import (
     StudySummary,
     Submission,
 )
+from tune_mlp.service.result_messages import AnswerMessage, Comparison, Predictions, Question, TrialDetail
 from tune_mlp.service.study_events import STUDY_EVENTS, StudyEvent, StudyGone
 from tune_mlp.space.files import file_text, plain_tree
 from tune_mlp.study.study import Study
@@ -38,6 +39,8 @@ if TYPE_CHECKING:  # pandas takes 0.4 s to import
 
     from tune_mlp.results.results import Results
 
+AnyStudy = Study | Mapping[str, Any] | str | Path
+"""A study, a dict with the keys of a study file, a file's path, the name of a shipped study, or YAML text."""
 DEFAULT_URL = "http://127.0.0.1:8642"
 """Where a service listens that was started without options."""
 AT_REST = (StudyState.STOPPED, StudyState.FINISHED, StudyState.INTERRUPTED, StudyState.FAILED)
@@ -91,16 +94,20 @@ class Client:
 
     # Studies
 
-    def validate(
-        self, study: Study | Mapping[str, Any] | str | Path, changes: Sequence[str] = (), name: str | None = None
-    ) -> Forecast:
+    def validate(self, study: AnyStudy, changes: Sequence[str] = (), name: str | None = None) -> Forecast:
         """Check a study, and return what it would take. Nothing is run."""
-        body = submission(study, changes, name)
-        return self._connection.read(Forecast, "POST", "/api/studies/validate", body=body, harmless=True)
+        return self._connection.read(
+            Forecast,
+            "POST",
+            "/api/studies/validate",
+            body=submission(study, changes, name),
+            harmless=True,
+            source=_file_name(study),
+        )
 
     def submit(
         self,
-        study: Study | Mapping[str, Any] | str | Path,
+        study: AnyStudy,
         changes: Sequence[str] = (),
         name: str | None = None,
         key: str | None = None,
@@ -109,7 +116,7 @@ class Client:
 
         `changes` are settings such as `trials=10`. The same `key` is the same study for ever; without one, each call is a new study.
         """
-        return self._change("POST", "/api/studies", key, submission(study, changes, name))
+        return self._change("POST", "/api/studies", key, submission(study, changes, name), _file_name(study))
 
     def list(
         self,
@@ -218,14 +225,23 @@ class Client:
         found = Results.from_table(self.trials(name), summary.metric or None, summary.mode)
         return replace(found, source=f"{self.url}/studies/{name}", epochs=self.epochs(name))
 
-    def compare(self, *names: str) -> dict[str, Any]:
-        """Return what differs between studies: their settings and how they went."""
-        answer: dict[str, Any] = self._connection.request("GET", "/api/compare", query={"study": list(names)}).json()
-        return answer
+    def importance(self, name: str) -> AnswerMessage:
+        """Return which parameters of a study matter."""
+        return self._connection.read(AnswerMessage, "GET", _path(name, "importance"))
 
-    def predict(self, name: str, rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-        """Return the best model's answers for the rows of a table, with the probability of each class."""
-        raise NotImplementedError
+    def trial(self, name: str, number: int) -> TrialDetail:
+        """Return a trial: its row, its curve, what its settings have other than the best trial's, and why it ended."""
+        return self._connection.read(TrialDetail, "GET", _path(name, "trials", str(int(number))))
+
+    def compare(self, *names: str) -> Comparison:
+        """Return studies side by side: the settings that differ, their courses and their best trials."""
+        return self._connection.read(Comparison, "GET", "/api/compare", query={"study": list(names)})
+
+    def predict(self, name: str, samples: Any, gradient: bool = False) -> Predictions:
+        """Return the best model's answers: for rows of a table, as a data frame or as dicts, or for an array with a row of numbers
+        for each sample."""
+        body = question(samples, gradient)
+        return self._connection.read(Predictions, "POST", _path(name, "predict"), body=body, harmless=True)
 
     def report(self, name: str) -> str:
         """Return a study's report, one page of HTML that needs no other file."""
@@ -245,9 +261,11 @@ class Client:
             partial.unlink(missing_ok=True)
         return path
 
-    def _change(self, method: str, path: str, key: str | None, body: Any = None) -> StudySummary:
+    def _change(
+        self, method: str, path: str, key: str | None, body: BaseModel | None = None, source: str = ""
+    ) -> StudySummary:
         """Ask for a change. Its key makes sure that it is done once, even if the answer is lost and it is asked for again."""
-        return self._connection.read(StudySummary, method, path, body=body, key=key or uuid.uuid4().hex)
+        return self._connection.read(StudySummary, method, path, body=body, key=key or uuid.uuid4().hex, source=source)
 
     def _frame(self, path: str, query: Mapping[str, Any]) -> pd.DataFrame:
         import pandas as pd
@@ -255,20 +273,14 @@ class Client:
         return pd.read_parquet(io.BytesIO(self._connection.request("GET", path, query=query).content))
 
 
-def submission(
-    study: Study | Mapping[str, Any] | str | Path, changes: Sequence[str] = (), name: str | None = None
-) -> Submission:
-    """Return what is sent to submit a study. A text with one line is a file's name, if it ends in .yaml, or a shipped study's."""
+def submission(study: AnyStudy, changes: Sequence[str] = (), name: str | None = None) -> Submission:
+    """Return what is sent to submit a study."""
     if isinstance(study, Study):
         content: str | Mapping[str, Any] = study.dump()
-    elif isinstance(study, Path) or (
-        isinstance(study, str) and "\n" not in study and study.endswith((".yaml", ".yml"))
-    ):
-        content = file_text(Path(study))
     elif isinstance(study, Mapping):
         content = plain_tree(study)
     else:
-        content = study
+        content = file_text(Path(study)) if _file_name(study) else str(study)
     try:
         return Submission(study=content, changes=tuple(changes), name=name)
     except ValidationError as error:
@@ -276,8 +288,28 @@ def submission(
         raise UsageError(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
 
 
+def _file_name(study: AnyStudy) -> str:
+    """Return the name of a study file; empty for what is none: a shipped study's name, YAML text, or a study itself."""
+    named = isinstance(study, str) and "\n" not in study and study.endswith((".yaml", ".yml"))
+    return Path(study).name if isinstance(study, Path) or (named and isinstance(study, str)) else ""
+
+
 def _path(name: str, *parts: str) -> str:
     """Return the path of a study's resource."""
     if not re.fullmatch(NAME_PATTERN, name):
         raise UsageError(f"no study can have the name {name!r:.80}")
     return "/".join(("/api/studies", name, *parts))
+
+
+def question(samples: Any, gradient: bool) -> Question:
+    """Return what is sent to ask for predictions: rows by the names of their columns, or the numbers of each sample."""
+    if hasattr(samples, "to_dict"):  # a data frame, without pandas being imported for it
+        samples = samples.to_dict("records")
+    elif hasattr(samples, "reshape"):  # an array: pictures are sent row by row
+        samples = samples.reshape(len(samples), -1).tolist()
+    named = all(isinstance(sample, Mapping) for sample in samples)
+    try:
+        return Question(**{"rows" if named else "pixels": plain_tree(list(samples))}, gradient=gradient)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise UsageError(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-from tune_mlp.errors import RunError, TuneMlpError, UsageError
+from tune_mlp.errors import RunError, StudyError, TuneMlpError, UsageError
 from tune_mlp.service.faults import Conflict, NoSpaceLeft, NotAllowed, Refused, ServiceFault, TooMany, UnknownStudy
 from tune_mlp.service.messages import Fault
 from tune_mlp.version import __version__
@@ -84,11 +84,12 @@ class Connection:
         body: BaseModel | None = None,
         key: str | None = None,
         harmless: bool = False,
+        source: str = "",
     ) -> httpx.Response:
         """Send a request, and return its answer.
 
         A request whose connection is lost is sent again if it is a question (`harmless`, as each GET is), or has a key: the server
-        does what has one key once.
+        does what has one key once. `source` is the file of the study that is sent, for its errors.
         """
         headers = {} if key is None else {"Idempotency-Key": key}
         content = None
@@ -102,7 +103,7 @@ class Connection:
                 self._wait(error, pauses)
             else:
                 self._reached = True
-                _refuse_faults(response)
+                _refuse_faults(response, source)
                 return response
 
     def read(self, kind: type[_Read], method: str, path: str, **request: Any) -> _Read:
@@ -180,14 +181,19 @@ def _given(query: Mapping[str, Any] | None) -> dict[str, Any]:
     return {name: value for name, value in (query or {}).items() if value is not None}
 
 
-def _refuse_faults(response: httpx.Response) -> None:
+def _refuse_faults(response: httpx.Response, source: str = "") -> None:
     """Raise the fault that an answer tells of, in the server's own line."""
     if response.is_success:
         return
     response.read()
     kind = FAULTS.get(response.status_code, ServiceFault if response.is_client_error else RunError)
     try:
-        raise kind(Fault.model_validate_json(response.content).error)
+        fault = Fault.model_validate_json(response.content)
     except ValidationError:
         said = f"{response.status_code} {response.reason_phrase}".strip()
         raise kind(f"{response.url.copy_with(query=None)} answered {said}: is it a tune-mlp service?") from None
+    of_study = fault.line is not None or (fault.path or "") not in fault.error
+    if kind is not Refused or not of_study:
+        raise kind(fault.error)
+    line = "" if fault.line is None else f"{source}:{fault.line}" if source else f"line {fault.line}"
+    raise StudyError(fault.error, tuple((fault.path or "").split(".")) if fault.path else (), line or source)

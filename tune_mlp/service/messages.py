@@ -69,12 +69,6 @@ class Confirmation(Message):
     seeds: Annotated[int, Field(ge=1, le=100)] = 5
 
 
-class Replay(Message):
-    """Which trials are to be trained again from their recorded seeds, and compared with the record."""
-
-    trials: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, max_length=1000)]
-
-
 class Fault(Message):
     """What was wrong with a request, in one line."""
 
