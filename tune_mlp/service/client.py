@@ -30,8 +30,8 @@ from tune_mlp.service.messages import (
 )
 from tune_mlp.service.result_messages import AnswerMessage, Comparison, Predictions, Question, TrialDetail
 from tune_mlp.service.study_events import STUDY_EVENTS, StudyEvent, StudyGone
-from tune_mlp.space.files import file_text, plain_tree
-from tune_mlp.study.study import Study
+from tune_mlp.space.files import file_text, names_file, plain_tree, read_yaml
+from tune_mlp.study.study import Study, name_of_file
 
 if TYPE_CHECKING:  # pandas takes 0.4 s to import
     import httpx
@@ -280,7 +280,11 @@ def submission(study: AnyStudy, changes: Sequence[str] = (), name: str | None = 
     elif isinstance(study, Mapping):
         content = plain_tree(study)
     else:
-        content = file_text(Path(study)) if _file_name(study) else str(study)
+        content = str(study)
+        if file := _file_name(study):
+            content = file_text(Path(study))
+            if "name" not in read_yaml(content, file).tree:
+                changes = (f"name={name_of_file(Path(file))}", *changes)
     try:
         return Submission(study=content, changes=tuple(changes), name=name)
     except ValidationError as error:
@@ -290,8 +294,9 @@ def submission(study: AnyStudy, changes: Sequence[str] = (), name: str | None = 
 
 def _file_name(study: AnyStudy) -> str:
     """Return the name of a study file; empty for what is none: a shipped study's name, YAML text, or a study itself."""
-    named = isinstance(study, str) and "\n" not in study and study.endswith((".yaml", ".yml"))
-    return Path(study).name if isinstance(study, Path) or (named and isinstance(study, str)) else ""
+    if isinstance(study, str):
+        return Path(study).name if "\n" not in study and names_file(study) else ""
+    return study.name if isinstance(study, Path) else ""
 
 
 def _path(name: str, *parts: str) -> str:

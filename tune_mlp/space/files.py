@@ -246,7 +246,12 @@ def shipped() -> dict[str, Path]:
 
 def find(space: str) -> Path:
     """Return the file that `--space` means, which is a path or the name of a shipped study."""
-    return Path(space) if space.endswith((".yaml", ".yml")) or "/" in space else shipped_file(space)
+    return Path(space) if names_file(space) else shipped_file(space)
+
+
+def names_file(space: str) -> bool:
+    """Say whether `--space` means a file, and no shipped study."""
+    return space.endswith((".yaml", ".yml")) or "/" in space
 
 
 def shipped_file(name: str) -> Path:
