@@ -10,15 +10,19 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tune_mlp.service.access import Access
-from tune_mlp.service.app_options import Rate
 from tune_mlp.service.guards.rates import Buckets, address_of, too_many
 from tune_mlp.service.guards.refusal import refusal
 
 PUBLIC = ("/api/health", "/login")
 """The paths that need no token."""
 PUBLIC_BELOW = "/static/"
-COOKIE = "tune_mlp_token"
 BEARER = {"WWW-Authenticate": "Bearer"}
+
+
+def cookie_name(scope: Scope) -> str:
+    """Return the name of the cookie. Cookies know no ports, so that of a second service on the same machine needs another name."""
+    server = scope.get("server")
+    return f"tune_mlp_{server[1]}" if server and server[1] else "tune_mlp"
 
 
 def token_of(connection: HTTPConnection) -> str | None:
@@ -27,16 +31,16 @@ def token_of(connection: HTTPConnection) -> str | None:
     if given is not None:
         kind, _, token = given.partition(" ")
         return token.strip() if kind.lower() == "bearer" else ""
-    return connection.cookies.get(COOKIE)
+    return connection.cookies.get(cookie_name(connection.scope))
 
 
 class SignInGuard:
     """Puts the user into `request.state.user`, and refuses requests that have no user where one is needed."""
 
-    def __init__(self, app: ASGIApp, access: Access, failures: Rate) -> None:
+    def __init__(self, app: ASGIApp, access: Access, failures: Buckets) -> None:
         self._app = app
         self._access = access
-        self._failures = Buckets(failures)
+        self._failures = failures
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
