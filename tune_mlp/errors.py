@@ -55,6 +55,7 @@ class StudyError(UsageError):
     def __init__(self, rule: str, path: tuple[str | int, ...] = (), source: str = "") -> None:
         self.rule = rule
         self.path = path
+        self.source = source
         where = " ".join(part for part in (source, ".".join(clipped(str(part)) for part in path)) if part)
         super().__init__(f"{where}: {rule}" if where else rule)
 
