@@ -149,3 +149,61 @@ class Forecast(Message):
     concurrent: int | None = None
     lines: tuple[str, ...] = ()
     """The forecast in words."""
+
+
+class Health(Message):
+    """That the service answers."""
+
+    status: Literal["ok"]
+    version: str
+
+
+class Me(Message):
+    """Who sent the request."""
+
+    name: str
+    admin: bool
+
+
+class Replay(Message):
+    """Which trials are to be trained again from their recorded seeds."""
+
+    trials: Annotated[tuple[Annotated[int, Field(ge=0, le=1_000_000_000)], ...], Field(min_length=1, max_length=100)]
+
+
+class Space(Message):
+    """A study that ships with the service."""
+
+    name: str
+    description: str
+
+
+class SpaceText(Message):
+    """The file of a study that ships with the service."""
+
+    name: str
+    text: str
+    """Its YAML."""
+
+
+class AuditEntry(Message):
+    """A change that somebody asked for."""
+
+    at: float
+    """When, in seconds since 1970."""
+    user: str
+    address: str
+    """Where the request came from."""
+    action: str
+    study: str
+    detail: str
+
+
+class TrashEntry(Message):
+    """A study in the trash, which can be restored."""
+
+    name: str
+    owner: str
+    deleted: float
+    """When it was deleted, in seconds since 1970."""
+    by: str
