@@ -134,10 +134,12 @@ class LocalLauncher:
             return None, False
 
     def _last_line(self, token: str) -> str:
-        lines = [
-            line for kind in SAID for line in _end(self._said_file(token, kind), 4000).splitlines() if line.strip()
-        ]
-        return clipped(lines[-1].strip(), 500) if lines else ""
+        """Return the last line that a driver wrote to its standard error, or else to its standard output."""
+        for kind in SAID:
+            lines = [line for line in _end(self._said_file(token, kind), 4000).splitlines() if line.strip()]
+            if lines:
+                return clipped(lines[-1].strip(), 500)
+        return ""
 
     def _lock_file(self, token: str) -> Path:
         return self.folder / f"{token}.driver"
