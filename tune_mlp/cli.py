@@ -39,6 +39,9 @@ ANSWERS = (
 )
 """The words that answer questions about a run, each a module of `tune_mlp.commands`."""
 
+SERVICE = ("submit", "list", "watch", "stop")
+"""The words that talk to a service, each a module of `tune_mlp.commands`."""
+
 EXAMPLE = """\
 examples:
   tune-mlp spaces
@@ -278,7 +281,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     predict.add_argument("--proba", action="store_true", help="Add the probability of each class.")
     add_answer_format(predict)
-    for module in ANSWERS:
+    for module in (*ANSWERS, *SERVICE):
         importlib.import_module(f"tune_mlp.commands.{module}").add_word(word)
     reproduce = word(
         "reproduce",

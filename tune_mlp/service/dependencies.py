@@ -48,29 +48,31 @@ class AppState:
     """Set when the server ends, so that open streams end with it."""
 
 
-# These are coroutines, since FastAPI would send plain functions to a thread for each request.
-
-
-async def state_of(request: Request) -> AppState:
+def state_of(request: Request) -> AppState:
     """Return what the application holds."""
     state: AppState = request.app.state.ours
     return state
 
 
-async def service_of(request: Request) -> StudyService:
-    """Return the service behind the application."""
-    return (await state_of(request)).service
+# These are coroutines, since FastAPI would send plain functions to a thread for each request.
 
 
-async def user_of(request: Request) -> User:
-    """Return who sent the request; the guard before the routes has found it out."""
-    user: User = request.state.user
+async def _state(request: Request) -> AppState:
+    return state_of(request)
+
+
+async def _service(request: Request) -> StudyService:
+    return state_of(request).service
+
+
+async def _user(request: Request) -> User:
+    user: User = request.state.user  # the guard before the routes has found it out
     return user
 
 
-State = Annotated[AppState, Depends(state_of)]
-Service = Annotated[StudyService, Depends(service_of)]
-Who = Annotated[User, Depends(user_of)]
+State = Annotated[AppState, Depends(_state)]
+Service = Annotated[StudyService, Depends(_service)]
+Who = Annotated[User, Depends(_user)]
 Key = Annotated[
     str | None,
     Header(

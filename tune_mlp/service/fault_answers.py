@@ -36,7 +36,8 @@ WORDS = {
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the description of these faults for a route, with those that any route may answer."""
     return {
-        status: {"model": Fault, "description": WORDS[status]} for status in sorted({400, 401, 403, 422, 429, *statuses})
+        status: {"model": Fault, "description": WORDS[status]}
+        for status in sorted({400, 401, 403, 422, 429, *statuses})
     }
 
 

@@ -1,36 +1,49 @@
-"""A followed run: one reader of a study's journal, however many look at it."""
+"""A followed run: one reader of a study's journal, however many look at it. It keeps what summaries, curves and tables need."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+import math
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from tune_mlp.errors import RunFolderError, TuneMlpError, no_such_trial, one_line
+from tune_mlp.records import metric_names
+from tune_mlp.regular_files import open_regular
+from tune_mlp.results.journal import Drawn, Ended, Event, Param, Started, Tested, Trained, from_line
+from tune_mlp.results.journal_reader import MOST_BYTES, LineReader
+from tune_mlp.results.run_cache import JOURNAL
+from tune_mlp.results.state import RunState
+from tune_mlp.results.tables import trial_row, trials_table
+from tune_mlp.service.epoch_store import EpochStore
+from tune_mlp.service.faults import Refused, UnknownStudy
 from tune_mlp.service.messages import StudySummary
+from tune_mlp.service.run_summaries import RunSummary
+from tune_mlp.service.stream import Batch, Stream, StreamEvent, Waiter, batch_of
 
-EventName = Literal["trial", "epochs", "decided", "ended", "summary", "gone"]
-
-
-class StreamEvent(NamedTuple):
-    """One event of a study's stream."""
-
-    name: EventName
-    data: str
-    """The event as JSON, written once for all who look."""
-    offset: int
-    """The journal's offset after the event; a stream that is cut goes on from here."""
+CHUNK = 1 << 20
+"""The bytes of a journal that are read at once, so that a long one doesn't hold up the others."""
+BEHIND = 1 << 18
+"""The bytes that a reader who is behind gets at once."""
+SUMMARY_SECONDS = 1.0
+"""A stream has a summary at most so often."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """The metrics of a trial by epoch, of the epochs that all seeds and folds have trained."""
+    """The metric of a trial by epoch, of the epochs that all seeds and folds have trained."""
 
     trial: int
-    params: Mapping[str, Any]
+    params: Mapping[str, Param]
     state: str
     """`running`, or the state in which the trial ended."""
     epochs: NDArray[np.int64]
@@ -38,23 +51,296 @@ class Curve:
 
 
 class FollowedRun:
-    """What a study's journal says so far, kept small, and who waits for more of it."""
+    """What a study's journal says so far. One thread at a time reads more of it; all may look."""
 
-    name: str
-    folder: Path
-    offset: int
+    def __init__(self, name: str, folder: Path, summary: Callable[[], StudySummary]) -> None:
+        self.name, self.folder = name, folder
+        self.gone = False
+        """The study was deleted."""
+        self._path = folder / JOURNAL
+        self._summary = summary
+        self._lock = threading.RLock()
+        self._stream = Stream()
+        self._said = (-math.inf, "")
+        self._forget()
+
+    def _forget(self) -> None:
+        self._inode = 0
+        self.offset = 0
+        """How many bytes of the journal are known."""
+        self._lines = LineReader(self._path)
+        self._state = RunState()
+        self._epochs: EpochStore | None = None
+        self._trained = 0
+        self._rows: dict[int, dict[str, Any]] = {}
+        """The rows of the trials that have ended."""
+        self._first: float | None = None
+        self._last: float | None = None
+        self._fault = ""
+        self._tables: dict[str, tuple[int, pd.DataFrame]] = {}
+
+    # What is known.
 
     @property
     def summary(self) -> StudySummary:
-        """The study's summary, as of the offset."""
-        raise NotImplementedError
+        """The study's summary as it stands now."""
+        return self._summary()
 
-    def curves(self, metric: str | None = None, best: int | None = None) -> list[Curve]:
-        """Return the curves of all trials in one metric (default: the study's), or those of the best and of the open ones."""
-        raise NotImplementedError
+    def run_summary(self) -> RunSummary:
+        """Return what the journal says, in few figures."""
+        with self._lock:
+            found = RunSummary.of(self._state, self._trained, self.offset, self._first, self._last)
+            return found if not self._fault else RunSummary(**{**vars(found), "fault": self._fault})
 
-    def events(self, offset: int | None = None) -> AsyncIterator[StreamEvent]:
-        """Yield the events after an offset (default: from now on), and wait for more until the study is gone or at rest.
+    @property
+    def started(self) -> Started | None:
+        """The journal's first line, or None while there is none."""
+        return self._state.started
 
-        The first event is a `summary`. A reader that falls behind gets what it missed from the file."""
-        raise NotImplementedError
+    @property
+    def watched(self) -> bool:
+        """Say whether anybody follows the stream."""
+        return self._stream.readers > 0
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of the metrics of every epoch."""
+        return self._epochs.metrics if self._epochs else ()
+
+    def curves(self, metric: str | None = None, most: int | None = None) -> list[Curve]:
+        """Return the curves of one metric (default: the study's) in the order of the trials. With `most`, only the open trials and the
+        best of the others, so many in all."""
+        with self._lock:
+            started, store = self._state.started, self._epochs
+            if started is None or store is None:
+                return []
+            name = metric or started.metric
+            if name not in store.metrics:
+                raise Refused(f"metric: must be one of {', '.join(store.metrics)}, got {name!r:.40}")
+            numbers = sorted(self._state.trials)
+            if most is not None and len(numbers) > most:
+                best_first = sorted(numbers, key=lambda n: (n not in self._state.open, self._state.known_order(n)))
+                numbers = sorted(best_first[:most])
+            runs = self._state.folds * self._state.repeats
+            return [
+                Curve(
+                    number,
+                    self._state.trials[number].drawn.params,
+                    ended.state.value if (ended := self._state.trials[number].ended) else "running",
+                    *store.curve(number, name, runs),
+                )
+                for number in numbers
+            ]
+
+    def curve(self, trial: int, metric: str | None = None) -> Curve:
+        """Return one trial's curve."""
+        with self._lock:
+            if trial not in self._state.trials:
+                raise UnknownStudy(f"{self.name}: {no_such_trial(trial, self._state.trials)}")
+        return next(curve for curve in self.curves(metric) if curve.trial == trial)
+
+    def trials(self) -> tuple[int, pd.DataFrame]:
+        """Return the table of trials, and the offset as of which it is made. Nobody may change it."""
+        return self._table("trials", self._trials_table)
+
+    def epochs(self) -> tuple[int, pd.DataFrame]:
+        """Return the table of epochs, and the offset as of which it is made. Nobody may change it."""
+        return self._table("epochs", self._epochs_table)
+
+    def _table(self, name: str, make: Callable[[], pd.DataFrame]) -> tuple[int, pd.DataFrame]:
+        with self._lock:
+            if self._fault:
+                raise RunFolderError(self._fault)
+            if self._state.started is None:
+                raise UnknownStudy(f"{self.name}: there is no table yet: the study has written nothing so far")
+            known = self._tables.get(name)
+            if known is None or known[0] != self.offset:
+                known = self._tables[name] = (self.offset, make())
+            return known
+
+    def _trials_table(self) -> pd.DataFrame:
+        rows = [self._rows.get(number) or trial_row(self._state, number) for number in sorted(self._state.trials)]
+        return trials_table(self._state, rows)
+
+    def _epochs_table(self) -> pd.DataFrame:
+        assert self._epochs is not None
+        return self._epochs.table(self._state.folds > 1, self._state.repeats > 1)
+
+    # Reading on.
+
+    def catch_up(self, wait: bool = True) -> bool:
+        """Read what was added to the journal; return whether there was anything. Without `wait`, only a part is read, and nothing
+        while another thread reads."""
+        if not self._lock.acquire(blocking=wait):
+            return False
+        try:
+            found = False
+            while self._read_part():
+                found = True
+                if not wait:
+                    break
+            return found
+        finally:
+            self._lock.release()
+
+    def _read_part(self) -> bool:
+        if self._fault:
+            return self._replaced() and self._read_part()
+        try:
+            with open_regular(self._path, MOST_BYTES) as file:
+                facts = os.fstat(file.fileno())
+                if facts.st_ino != self._inode or facts.st_size < self.offset:
+                    self._begin_again(facts.st_ino)
+                if facts.st_size == self.offset:
+                    return False
+                file.seek(self.offset)
+                content = file.read(CHUNK)
+                while b"\n" not in content and (more := file.read(CHUNK)):
+                    content += more
+        except OSError as error:
+            if not self._path.exists():
+                return False
+            self._fault = f"{self._path}: can't read the journal: {error.strerror or error}"
+            return True
+        whole = content[: content.rfind(b"\n") + 1]
+        if not whole:
+            return False
+        try:
+            lines = self._lines.take(whole)
+        except RunFolderError as error:
+            self._fault = one_line(error)
+            return True
+        for line in lines:
+            self._take(line.event)
+        times = [line.at for line in lines if line.at is not None]
+        if times:
+            self._first = self._first or times[0]
+            self._last = times[-1]
+        start, self.offset = self.offset, self.offset + len(whole)
+        runs = self._state.folds * self._state.repeats
+        self._stream.put(batch_of((line.event for line in lines), runs, start, self.offset))
+        return True
+
+    def _replaced(self) -> bool:
+        """Begin again where another file has taken a damaged journal's place."""
+        try:
+            facts = os.stat(self._path)
+        except OSError:
+            return False
+        if facts.st_ino == self._inode:
+            return False
+        self._begin_again(facts.st_ino)
+        return True
+
+    def _begin_again(self, inode: int) -> None:
+        self._forget()
+        self._inode = inode
+
+    def _take(self, event: Event) -> None:
+        state = self._state
+        trial = None if isinstance(event, Started) else state.trials.get(getattr(event, "trial", -1))
+        if isinstance(event, Trained) and trial is not None and trial.ended and not trial.epochs and self._epochs:
+            # An ended trial goes on: what was dropped is needed again.
+            state.remember_epochs(event.trial, self._epochs.records(event.trial))
+        state.apply(event)
+        if isinstance(event, Started):
+            names = (*metric_names(event.task, "train"), *metric_names(event.task, "val", event.further))
+            self._epochs = EpochStore(event, names)
+        elif isinstance(event, Trained) and self._epochs:
+            self._trained += self._epochs.add(event.trial, event.epochs)
+        if isinstance(event, Ended | Trained) and state.trials[event.trial].ended:
+            self._rows[event.trial] = trial_row(state, event.trial)
+            state.forget_epochs(event.trial)
+        elif isinstance(event, Tested) and event.trial in self._rows:
+            self._rows[event.trial] |= event.metrics
+        elif isinstance(event, Drawn) and event.trial in self._rows:
+            self._rows[event.trial]["seed"] = event.seed
+
+    # The stream.
+
+    async def events(self, offset: int | None = None) -> AsyncIterator[StreamEvent]:
+        """Yield the events after an offset (default: from now on), and wait for more until the study is gone.
+
+        The first event is a `summary`, and there is another one at most once a second while something changes. A reader who is
+        behind gets what was missed from the file.
+        """
+        waiter = Waiter(asyncio.get_running_loop(), asyncio.Event())
+        self._stream.join(waiter)
+        try:
+            at = self.offset if offset is None else await asyncio.to_thread(self._checked, offset)
+            said = ""
+            last = -SUMMARY_SECONDS
+            while not self.gone:
+                waiter.woken.clear()
+                while at < self.offset:
+                    batch = self._stream.after(at)
+                    if batch is None:
+                        batch = await asyncio.to_thread(self._from_file, at)
+                    for event in batch.events:
+                        yield event
+                    at = batch.end
+                if waiter.loop.time() - last >= SUMMARY_SECONDS:
+                    summary = self._summary_json()
+                    last = waiter.loop.time()
+                    if summary != said:
+                        said = summary
+                        yield StreamEvent("summary", summary, at)
+                    timeout = None
+                else:
+                    timeout = SUMMARY_SECONDS
+                try:
+                    await asyncio.wait_for(waiter.woken.wait(), timeout)
+                except TimeoutError:
+                    continue
+            yield StreamEvent("gone", "{}", at)
+        finally:
+            self._stream.leave(waiter)
+
+    def wake(self) -> None:
+        """Let all readers of the stream look again: the study's state has changed, beside its journal."""
+        self._said = (-math.inf, "")
+        self._stream.wake()
+
+    def _summary_json(self) -> str:
+        """Return the summary as JSON, written once for all who look."""
+        now = time.monotonic()
+        at, said = self._said
+        if now - at > SUMMARY_SECONDS / 2:
+            said = self.summary.model_dump_json()
+            self._said = now, said
+        return said
+
+    def end(self) -> None:
+        """Tell all readers of the stream that the study is gone."""
+        self.gone = True
+        self._stream.wake()
+
+    def _checked(self, offset: int) -> int:
+        """Return an offset at which a line begins; refuse any other. One beyond the end is of a journal that was replaced."""
+        if offset <= 0 or offset > self.offset:
+            return 0
+        try:
+            with open_regular(self._path, MOST_BYTES) as file:
+                file.seek(offset - 1)
+                if file.read(1) == b"\n":
+                    return offset
+        except OSError:
+            return 0
+        raise Refused(f"offset: no line of the journal begins at {offset}; leave it out to begin anew")
+
+    def _from_file(self, start: int) -> Batch:
+        """Read events of the journal again, for a reader who is behind."""
+        end = self.offset
+        try:
+            with open_regular(self._path, MOST_BYTES) as file:
+                file.seek(start)
+                content = file.read(min(BEHIND, end - start))
+                while b"\n" not in content and len(content) < end - start and (more := file.read(BEHIND)):
+                    content += more
+            whole = content[: content.rfind(b"\n") + 1]
+            events = [from_line(line).event for line in whole.split(b"\n")[:-1]]
+        except (OSError, ValueError, TuneMlpError):
+            return Batch(start, end, ())  # the file has just been replaced: the summary says what is wrong
+        if not whole:
+            return Batch(start, end, ())
+        return batch_of(events, self._state.folds * self._state.repeats, start, start + len(whole))

@@ -177,7 +177,7 @@ class Study(Settings):
         """
         path = find(str(space))
         located = read_file(path)
-        located.tree.setdefault("name", re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:48] or "study")
+        located.tree.setdefault("name", name_of_file(path))
         assigned = [parse_assignment(text, cls.model_fields) for text in sets]
         named = [parse_keyword(name, value, cls.model_fields) for name, value in settings.items()]
         for parts, value, said in (*assigned, *options, *named):
@@ -311,6 +311,11 @@ class Study(Settings):
         for name in ("search", "scheduler"):
             tree[name] = {key: value for key, value in tree[name].items() if value is not None}
         return dump_yaml(tree)
+
+
+def name_of_file(path: Path) -> str:
+    """Return the name of the study in a file that gives it none."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:48] or "study"
 
 
 class BoundStudy(Study):

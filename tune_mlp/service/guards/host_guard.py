@@ -56,7 +56,9 @@ class HostGuard:
             hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
             if len(hosts) != 1 or not self._is_own(hosts[0]):
                 said = escaped(clipped(hosts[0])) if hosts else "nothing"
-                answer = refusal(403, f"the Host header names {said}, which isn't a name of this service; see --allow-host")
+                answer = refusal(
+                    403, f"the Host header names {said}, which isn't a name of this service; see --allow-host"
+                )
                 await answer(scope, receive, send)
                 return
         await self._app(scope, receive, send)

@@ -33,7 +33,9 @@ def environment() -> Environment:
     )
     made.filters.update(FILTERS)
     made.globals.update(FUNCTIONS)
-    made.globals.update(asset=address_of, version=__version__, state_words=STATE_WORDS, under_way=UNDER_WAY, query=query)
+    made.globals.update(
+        asset=address_of, version=__version__, state_words=STATE_WORDS, under_way=UNDER_WAY, query=query
+    )
     return made
 
 
@@ -41,8 +43,10 @@ def page(request: Request, template: str, status: int = 200, **shown: Any) -> Re
     """Return a template as a page. It is never kept by the browser, since it shows what may have changed."""
     state: AppState = request.app.state.ours
     user = getattr(request.state, "user", None)
-    text = environment().get_template(template).render(
-        request=request, user=user, asks_token=state.access.needs_token, new_key=new_key, **shown
+    text = (
+        environment()
+        .get_template(template)
+        .render(request=request, user=user, asks_token=state.access.needs_token, new_key=new_key, **shown)
     )
     return HTMLResponse(text, status, headers={"Cache-Control": "no-store", "Vary": "HX-Request"})
 
@@ -62,7 +66,11 @@ def query(known: Mapping[str, Any], **changed: Any) -> str:
     values: list[tuple[str, str]] = []
     for name, given in {**known, **changed}.items():
         several = given if isinstance(given, list | tuple) else [given]
-        values += [(name, str(one).lower() if isinstance(one, bool) else str(one)) for one in several if one not in (None, "", False)]
+        values += [
+            (name, str(one).lower() if isinstance(one, bool) else str(one))
+            for one in several
+            if one not in (None, "", False)
+        ]
     return "?" + urlencode(values) if values else "?"
 
 

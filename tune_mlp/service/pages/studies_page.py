@@ -20,11 +20,20 @@ Text = Annotated[str, Query(max_length=200)]
 Offset = Annotated[int, Query(ge=0, le=10_000_000)]
 
 
-def _shown(service: StudyService, search: str, state: str, owner: str, sort: Order, descending: bool, offset: int) -> dict[str, object]:
+def _shown(
+    service: StudyService, search: str, state: str, owner: str, sort: Order, descending: bool, offset: int
+) -> dict[str, object]:
     """Return what the list's templates show."""
     states = {one.value: one for one in StudyState}
     which = StudyFilter(search, states.get(state), owner or None, sort, descending, offset, PAGE)
-    asked = {"search": search, "state": state, "owner": owner, "sort": sort if sort != "submitted" else "", "descending": "" if descending else "false", "offset": offset or ""}
+    asked = {
+        "search": search,
+        "state": state,
+        "owner": owner,
+        "sort": sort if sort != "submitted" else "",
+        "descending": "" if descending else "false",
+        "offset": offset or "",
+    }
     return {"list": service.list(which), "which": which, "asked": asked, "size": PAGE, "digest": digest_of}
 
 

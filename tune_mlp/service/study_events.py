@@ -60,9 +60,9 @@ class StudyGone(Message):
     name: str
 
 
-StreamEvent = TrialDrawn | EpochsTrained | TrialDecided | TrialEnded | StudySummary | StudyGone
+StudyEvent = TrialDrawn | EpochsTrained | TrialDecided | TrialEnded | StudySummary | StudyGone
 
-STREAM_EVENTS: dict[str, type[StreamEvent]] = {
+STUDY_EVENTS: dict[str, type[StudyEvent]] = {
     "trial": TrialDrawn,
     "epochs": EpochsTrained,
     "decided": TrialDecided,

@@ -1,0 +1,124 @@
+"""The root: the folder that holds all runs, the service's own files in .service/, and deleted studies in .trash/."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import time
+from pathlib import Path
+
+from tune_mlp.errors import StorageError, UsageError
+from tune_mlp.results.run_cache import JOURNAL
+from tune_mlp.service.faults import UnknownStudy
+from tune_mlp.service.messages import NAME_PATTERN
+
+LOCK_SECONDS = 5.0
+"""A process that was just being begun by a service that was killed may hold its lock for a moment."""
+MOST_NAME = 64
+
+
+class RootFolder:
+    """The paths below a root. Each name is checked, and no link leads out of the root."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.own = self.path / ".service"
+        self.trash = self.path / ".trash"
+        self.studies = self.own / "studies"
+        """The study files that drivers read."""
+        self.drivers = self.own / "drivers"
+        self.ledger = self.own / "service.sqlite"
+        self._lock = -1
+
+    def take(self) -> None:
+        """Make the folders, and hold the root for this service: another one on the same root is refused."""
+        try:
+            for folder in (self.path, self.own, self.trash, self.studies, self.drivers):
+                folder.mkdir(parents=True, exist_ok=True)
+            self.own.chmod(0o700)  # study texts and what users asked for are for the service alone
+            self.path = self.path.resolve()
+            descriptor = os.open(self.own / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise UsageError(f"--root {error.filename or self.path}: {error.strerror or error}") from None
+        end = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    os.close(descriptor)
+                    raise UsageError(f"--root {self.path}: another service has this root already") from None
+                time.sleep(0.05)
+        self._lock = descriptor
+
+    def give_back(self) -> None:
+        """Let another service have the root."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def run(self, name: str) -> Path:
+        """Return the folder of a study's run, which may not be there yet. A link is no run's folder."""
+        if not re.fullmatch(NAME_PATTERN, name):
+            raise UnknownStudy(f"no study is named {name!r:.80}")
+        folder = self.path / name
+        if folder.is_symlink():
+            raise UnknownStudy(f"{name} is a link, not a study's folder")
+        return folder
+
+    def names(self) -> list[str]:
+        """Return the names of all folders that may be runs."""
+        with os.scandir(self.path) as entries:
+            return [
+                entry.name
+                for entry in entries
+                if re.fullmatch(NAME_PATTERN, entry.name) and entry.is_dir(follow_symlinks=False)
+            ]
+
+    def journal(self, name: str) -> os.stat_result | None:
+        """Return the facts of a run's journal file; None if there is none."""
+        try:
+            return os.stat(self.path / name / JOURNAL, follow_symlinks=False)
+        except OSError:
+            return None
+
+    def free_name(self, study: str, taken: set[str]) -> str:
+        """Return a name for a new run: the study's and the time, with a number where that is taken."""
+        stamp = time.strftime("-%Y%m%d-%H%M%S")
+        attempt = 1
+        while True:
+            ending = stamp if attempt == 1 else f"{stamp}-{attempt}"
+            name = study[: MOST_NAME - len(ending)] + ending
+            if name not in taken and not os.path.lexists(self.path / name):
+                return name
+            attempt += 1
+
+    def write_study(self, name: str, text: str) -> Path:
+        """Write the study file that a driver reads, whole or not at all."""
+        path = self.studies / f"{name}.yaml"
+        aside = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
+        try:
+            with aside.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(aside, path)
+        except OSError as error:
+            aside.unlink(missing_ok=True)
+            raise StorageError(f"{path}: can't be written: {error.strerror or error}") from None
+        return path
+
+    def set_aside(self, name: str) -> None:
+        """Remove what a driver left that was killed before it had anything to go on with: a folder without a journal's first line."""
+        folder = self.run(name)
+        if not folder.exists():
+            return
+        aside = self.own / f"left-{name}-{os.urandom(4).hex()}"
+        try:
+            os.rename(folder, aside)
+        except OSError as error:
+            raise StorageError(f"{folder}: can't be moved: {error.strerror or error}") from None
+        shutil.rmtree(aside, ignore_errors=True)
