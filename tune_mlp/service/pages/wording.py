@@ -7,7 +7,10 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from markupsafe import Markup
+
 from tune_mlp.console.formatting import clock, score
+from tune_mlp.report.markup import prose as report_prose
 from tune_mlp.service.messages import BestTrial, StudyState, StudySummary
 from tune_mlp.service.result_messages import ComparedStudy
 
@@ -118,7 +121,13 @@ def shown_columns(one: ComparedStudy) -> list[str]:
 NOT_A_SETTING = ("trial", "state", "error", "data")
 """Columns of the table of trials that a trial's page says in its head."""
 
+def prose(text: str) -> Markup:
+    """Write a sentence in which words between backquotes are code; all of it is escaped."""
+    return Markup(report_prose(text))  # the report's markup escapes
+
+
 FILTERS = {
+    "prose": prose,
     "ago": ago,
     "left": left,
     "moment": moment,

@@ -27,7 +27,7 @@ addEventListener("DOMContentLoaded", async () => {
   if (numbers.length > 1) entries.push([3, `trial ${best}, the best`, 1, "val"]);
   const lines = entries.map(([kind, label, place, part]) => ({ kind, label, values: xs.map((x) => mean(sums[place].get(x)?.[part])) }))
     .filter((line) => line.values.some((value) => value !== null));
-  new LineChart(box, { x: "epoch", y: metric, mode, whole: true }).show({ xs, lines, band: null });
+  new LineChart(box, { x: "epoch", y: metric.replace(/^val_/, ""), mode, whole: true }).show({ xs, lines, band: null });
   lineLegend(document.getElementById("curve-legend"), lines.map((line) => [line.kind, line.label]));
   box.dataset.lines = lines.length;
 });
