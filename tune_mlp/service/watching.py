@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass
 
 from tune_mlp.console.board import Board, Display
-from tune_mlp.records import better
 from tune_mlp.service.client import AT_REST, Client
 from tune_mlp.service.faults import UnknownStudy
 from tune_mlp.service.messages import StudySummary
@@ -35,8 +34,6 @@ class Watch:
         self._said = ""
         self._epochs: dict[int, int] = {}
         """The last epoch of each trial."""
-        self._best: dict[int, float] = {}
-        """The best value of each trial so far."""
         self._ended: set[int] = set()
 
     def until_rest(self) -> StudySummary:
@@ -58,7 +55,6 @@ class Watch:
             return
         elif isinstance(event, TrialDrawn):
             self._begun()
-            self._best.pop(event.trial, None)  # it begins, or goes on with other settings
             self._display.trial_started(event.trial, event.params)
         elif isinstance(event, EpochsTrained):
             self._train(event)
@@ -82,13 +78,10 @@ class Watch:
 
     def _train(self, event: EpochsTrained) -> None:
         board, trial, last = self._begun(), event.trial, event.epochs[-1]
-        values = [value for one in event.epochs if (value := one.metrics.get(board.metric)) is not None]
-        for value in values:
-            if better(value, self._best.get(trial), board.mode):
-                self._best[trial] = value
         new = max(0, last.epoch - self._epochs.get(trial, 0))
         self._epochs[trial] = last.epoch
-        self._display.trial_trained(trial, last.epoch, new, values[-1] if values else math.nan, self._best.get(trial))
+        value = last.metrics.get(board.metric)
+        self._display.trial_trained(trial, last.epoch, new, math.nan if value is None else value, event.best)
 
     def _begun(self) -> WatchedBoard:
         """Return the board; it begins with the study's first trial, when its metric is known."""
