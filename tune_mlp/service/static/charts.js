@@ -51,7 +51,9 @@
       box.hidden = false;
       const inner = make("div");
       const before = state.view;
-      const result = await vegaEmbed(inner, fitChart(said.specification, chart, box.clientWidth), {
+      const spec = fitChart(said.specification, chart, box.clientWidth);
+      if (spec.width === "container") Object.assign(spec, { width: box.clientWidth, autosize: { type: "fit-x", contains: "padding" } });
+      const result = await vegaEmbed(inner, spec, {
         mode: "vega-lite", renderer: "svg", actions: false, ast: true, defaultStyle: false, tooltip, logLevel: vegaErrorsOnly(),
       });
       box.replaceChildren(inner);

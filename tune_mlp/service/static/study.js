@@ -128,18 +128,5 @@
     if (!live.hasAttribute("sse-connect") || document.documentElement.dataset.live === "ended") setTimeout(() => location.reload(), 600);
   });
 
-  /* The choices of the table stand in the page's address. */
-  document.body.addEventListener("htmx:configRequest", (event) => {
-    if (event.detail.elt.id !== "trials-form") return;
-    const parameters = new URLSearchParams(new FormData(event.detail.elt));
-    const boxes = [...event.detail.elt.querySelectorAll("input[name=columns]")];
-    if (event.detail.triggeringEvent?.target?.name !== "columns" && !new URLSearchParams(location.search).has("columns")) {
-      boxes.forEach(() => parameters.delete("columns"));
-      event.detail.parameters.delete?.("columns");
-    }
-    if (!parameters.get("filter")) parameters.delete("filter");
-    const query = parameters.toString();
-    history.pushState({ htmx: true }, "", event.detail.elt.dataset.page + (query ? "?" + query : ""));
-  });
   addEventListener("DOMContentLoaded", () => { if (!live.hasAttribute("sse-connect")) fetchCurves(); });
 })();
