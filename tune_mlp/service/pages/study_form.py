@@ -91,17 +91,23 @@ def form_of_study(tree: Mapping[Any, Any]) -> StudyForm:
     fields = {field.path: field for field in _fields(tree)}
     groups = []
     for key, title, names in GROUPS:
-        shown = tuple(field for path, field in fields.items() if path in names or (key in CHOICES and path.startswith(f"{key}.")))
+        shown = tuple(
+            field for path, field in fields.items() if path in names or (key in CHOICES and path.startswith(f"{key}."))
+        )
         order = {name: place for place, name in enumerate(names)}
         groups.append(Group(key, title, tuple(sorted(shown, key=lambda field: order.get(field.path, 99)))))
     placed = {field.path for group in groups for field in group.fields}
     rest = tuple(field for path, field in fields.items() if path not in placed)
     groups.append(Group("more", "More settings", rest, is_open=False))
     space = tree.get("space")
-    parameters = tuple(_parameter(str(name), value) for name, value in (space if isinstance(space, dict) else {}).items())
+    parameters = tuple(
+        _parameter(str(name), value) for name, value in (space if isinstance(space, dict) else {}).items()
+    )
     known = {parameter.name for parameter in parameters}
     helps = parameter_helps()
-    return StudyForm(tuple(groups), parameters, tuple((name, text) for name, text in helps.items() if name not in known))
+    return StudyForm(
+        tuple(groups), parameters, tuple((name, text) for name, text in helps.items() if name not in known)
+    )
 
 
 @cache
@@ -193,7 +199,11 @@ def _with_field(text: str, field: Field, said: str) -> str:
             text = edited(text, path[:1], {now: {}})
     if not said:
         return edited(text, path, REMOVED)
-    return edited(text, path, said if field.text or (field.options and field.options != ("true", "false")) else _value(said, field.path))
+    return edited(
+        text,
+        path,
+        said if field.text or (field.options and field.options != ("true", "false")) else _value(said, field.path),
+    )
 
 
 def _with_parameters(text: str, tree: Mapping[Any, Any], form: Mapping[str, Sequence[str]]) -> str:
@@ -217,7 +227,13 @@ def _first_values(name: str) -> list[Any]:
     names = next((one["enum"] for one in given if "enum" in one), None)
     if names:
         return list(names)[:3]
-    numbers = {"lr": [0.001, 0.01], "batch_size": [16, 32, 64], "depth": [1, 2, 3], "width": [32, 64, 128], "dropout": [0.0, 0.2]}
+    numbers = {
+        "lr": [0.001, 0.01],
+        "batch_size": [16, 32, 64],
+        "depth": [1, 2, 3],
+        "width": [32, 64, 128],
+        "dropout": [0.0, 0.2],
+    }
     return numbers.get(name, [False, True] if any(one.get("type") == "boolean" for one in given) else [0.0, 0.01])
 
 

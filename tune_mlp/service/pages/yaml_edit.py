@@ -125,4 +125,8 @@ def _text(value: Any) -> str:
     plain = str(value)
     quoted = dump_yaml({"v": plain}).rstrip("\n")[3:]
     # Within brackets commas and braces must be quoted, which the dumper doesn't know here; JSON's quotes are YAML's, too.
-    return json.dumps(plain, ensure_ascii=False) if "\n" in quoted or any(sign in plain for sign in ",[]{}:#\"'") else quoted
+    return (
+        json.dumps(plain, ensure_ascii=False)
+        if "\n" in quoted or any(sign in plain for sign in ",[]{}:#\"'")
+        else quoted
+    )
