@@ -84,8 +84,7 @@ async def text_follows(request: Request) -> Response:
     """Send the text after a change in the form, and the form too where it has other fields now."""
     form = await form_of(request)
     text = apply_form(one(form, "text"), form)
-    changed = request.headers.get("hx-trigger-name", "")
-    reshapes = changed in RESHAPES or "add" in form or "remove" in form
+    reshapes = one(form, "changed") in RESHAPES or "add" in form or "remove" in form
     tree = _tree(text)
     shown: StudyForm | None = form_of_study(tree) if reshapes and tree is not None else None
     return page(request, "new_text.html", text=text, form=shown, kinds=KINDS)
