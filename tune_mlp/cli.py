@@ -39,8 +39,8 @@ ANSWERS = (
 )
 """The words that answer questions about a run, each a module of `tune_mlp.commands`."""
 
-SERVICE = ("submit", "list", "watch", "stop")
-"""The words that talk to a service, each a module of `tune_mlp.commands`."""
+SERVICE = ("serve", "submit", "list", "watch", "stop")
+"""The words that run a service or talk to one, each a module of `tune_mlp.commands`."""
 
 EXAMPLE = """\
 examples:

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
-from fastapi.concurrency import run_in_threadpool
 
 from tune_mlp.service.access import Access
 from tune_mlp.service.api_page import describe_api
@@ -31,19 +30,15 @@ DESCRIPTION = "Submit, watch, stop, compare and use hyperparameter studies. Erro
 
 
 def make_app(service: StudyService, access: Access, options: AppOptions | None = None) -> FastAPI:
-    """Make the application that answers for a service; the service is opened and closed with it."""
+    """Make the application that answers for a service, which whoever calls this has opened and will close."""
     options = options or AppOptions()
     failures = Buckets(options.failures)
     heavy = HeavyWork(options.heavy_threads)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await run_in_threadpool(service.open)
-        try:
-            yield
-        finally:
-            heavy.close()
-            await run_in_threadpool(service.close)
+        yield
+        heavy.close()
 
     app = FastAPI(
         title="tune_mlp",

@@ -7,7 +7,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from tune_mlp.service.epoch_store import EpochStore
 from tune_mlp.service.faults import Refused, UnknownStudy
 from tune_mlp.service.messages import StudySummary
 from tune_mlp.service.run_summaries import RunSummary
-from tune_mlp.service.stream import Batch, Stream, StreamEvent, Waiter, batch_of
+from tune_mlp.service.stream import Batch, Stream, StreamEvent, Waiter, batch_of, to_json
 
 CHUNK = 1 << 20
 """The bytes of a journal that are read at once, so that a long one doesn't hold up the others."""
@@ -96,6 +96,16 @@ class FollowedRun:
     def started(self) -> Started | None:
         """The journal's first line, or None while there is none."""
         return self._state.started
+
+    @property
+    def looks(self) -> int:
+        """How often the run's test part was looked at."""
+        return self._state.looks
+
+    def params(self) -> dict[int, dict[str, Param]]:
+        """Return each trial's parameters, as it had them last."""
+        with self._lock:
+            return {number: dict(trial.drawn.params) for number, trial in self._state.trials.items()}
 
     @property
     def watched(self) -> bool:
@@ -217,9 +227,19 @@ class FollowedRun:
             self._first = self._first or times[0]
             self._last = times[-1]
         start, self.offset = self.offset, self.offset + len(whole)
-        runs = self._state.folds * self._state.repeats
-        self._stream.put(batch_of((line.event for line in lines), runs, start, self.offset))
+        self._stream.put(self._batch([line.event for line in lines], start, self.offset))
         return True
+
+    def _batch(self, events: Sequence[Event], start: int, end: int) -> Batch:
+        return batch_of(events, self._state.folds * self._state.repeats, self._best_value, start, end)
+
+    def _best_value(self, trial: int) -> float | None:
+        """Return a trial's best value so far; None where it can't be best."""
+        state = self._state
+        ranked = state.known_order(trial)[0] if trial in state.trials else math.inf
+        if state.started is None or not math.isfinite(ranked):
+            return None
+        return -ranked if state.started.mode == "max" else ranked
 
     def _replaced(self) -> bool:
         """Begin again where another file has taken a damaged journal's place."""
@@ -292,7 +312,7 @@ class FollowedRun:
                     await asyncio.wait_for(waiter.woken.wait(), timeout)
                 except TimeoutError:
                     continue
-            yield StreamEvent("gone", "{}", at)
+            yield StreamEvent("gone", to_json({"name": self.name}), at)
         finally:
             self._stream.leave(waiter)
 
@@ -343,4 +363,5 @@ class FollowedRun:
             return Batch(start, end, ())  # the file has just been replaced: the summary says what is wrong
         if not whole:
             return Batch(start, end, ())
-        return batch_of(events, self._state.folds * self._state.repeats, start, start + len(whole))
+        with self._lock:
+            return self._batch(events, start, start + len(whole))

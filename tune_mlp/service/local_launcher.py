@@ -70,7 +70,7 @@ class LocalLauncher:
             return DriverReport(DriverState.STARTING if pid is None else DriverState.RUNNING)
         self._children.pop(token, None)
         if status is None:
-            return DriverReport(DriverState.LOST, detail="its process was lost")
+            return DriverReport(DriverState.LOST, detail="its process ended without a word")
         if status - 128 in KILLED:
             return DriverReport(DriverState.LOST, status, f"its process was ended by {_signal_name(status - 128)}")
         return DriverReport(DriverState.ENDED, status, self._last_line(token))

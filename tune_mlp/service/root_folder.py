@@ -5,11 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import shutil
 import time
 from pathlib import Path
 
 from tune_mlp.errors import StorageError, UsageError
+from tune_mlp.regular_files import open_regular
+from tune_mlp.results.journal_reader import MOST_BYTES
 from tune_mlp.results.run_cache import JOURNAL
 from tune_mlp.service.faults import UnknownStudy
 from tune_mlp.service.messages import NAME_PATTERN
@@ -78,12 +79,19 @@ class RootFolder:
                 if re.fullmatch(NAME_PATTERN, entry.name) and entry.is_dir(follow_symlinks=False)
             ]
 
-    def journal(self, name: str) -> os.stat_result | None:
-        """Return the facts of a run's journal file; None if there is none."""
+    def stamp(self, name: str) -> str:
+        """Return a text that changes whenever a run's journal, manifest or study does; empty if the folder holds no run."""
+        parts = [_facts(self.path / name / file) for file in (JOURNAL, "run.json", "study.yaml")]
+        return " ".join(parts) if parts[0] or parts[1] else ""
+
+    def can_go_on(self, name: str) -> bool:
+        """Say whether a run has something to go on with: a manifest, and a journal with a first line."""
+        folder = self.run(name)
         try:
-            return os.stat(self.path / name / JOURNAL, follow_symlinks=False)
+            with open_regular(folder / JOURNAL, MOST_BYTES) as file:
+                return b"\n" in file.read(1_000_000) and (folder / "run.json").is_file()
         except OSError:
-            return None
+            return False
 
     def free_name(self, study: str, taken: set[str]) -> str:
         """Return a name for a new run: the study's and the time, with a number where that is taken."""
@@ -112,13 +120,31 @@ class RootFolder:
         return path
 
     def set_aside(self, name: str) -> None:
-        """Remove what a driver left that was killed before it had anything to go on with: a folder without a journal's first line."""
+        """Move what a driver left that was killed before it had anything to go on with: a folder without a journal's first line.
+
+        It is kept among the service's own files, since nothing here can be sure that it is a driver's."""
         folder = self.run(name)
-        if not folder.exists():
-            return
-        aside = self.own / f"left-{name}-{os.urandom(4).hex()}"
-        try:
-            os.rename(folder, aside)
-        except OSError as error:
-            raise StorageError(f"{folder}: can't be moved: {error.strerror or error}") from None
-        shutil.rmtree(aside, ignore_errors=True)
+        if folder.exists():
+            move(folder, self.own / f"left-{name}-{os.urandom(4).hex()}")
+
+    def trashed(self, study: int) -> Path:
+        """Return where a study's folder lies while it is in the trash."""
+        return self.trash / str(study)
+
+
+def move(old: Path, new: Path) -> None:
+    """Rename a folder; nothing may have the new name."""
+    if os.path.lexists(new):
+        raise StorageError(f"{old}: can't be moved: {new} exists already")
+    try:
+        os.rename(old, new)
+    except OSError as error:
+        raise StorageError(f"{old}: can't be moved: {error.strerror or error}") from None
+
+
+def _facts(path: Path) -> str:
+    try:
+        facts = os.stat(path, follow_symlinks=False)
+    except OSError:
+        return ""
+    return f"{facts.st_ino}:{facts.st_size}:{facts.st_mtime_ns}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ class RunFacts:
     @classmethod
     def read(cls, folder: Path) -> RunFacts:
         """Read what can be read; a file that is missing or damaged tells nothing."""
-        study, manifest = _tolerant(read_study, folder / "study.yaml"), _tolerant(read_manifest, folder / "run.json")
+        study, manifest = tolerant(read_study, folder / "study.yaml"), tolerant(read_manifest, folder / "run.json")
         dataset = manifest.get("dataset", {})
         trials = study.get("trials")
         return cls(
@@ -105,10 +105,12 @@ class RunSummary:
         )
 
     def to_json(self) -> str:
+        """Write it for the ledger."""
         return json.dumps(asdict(self), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> RunSummary:
+        """Read what `to_json` wrote."""
         return cls(**json.loads(text))
 
     def seconds_left(self, trials: int | None) -> float | None:
@@ -126,6 +128,16 @@ class RunSummary:
         if samples and self.metric.endswith("_accuracy") and "balanced" not in self.metric:
             low, high = wilson(self.best_value, samples)
         return BestTrial(trial=self.best_trial, value=self.best_value, low=low, high=high, params=self.best_params)
+
+
+def facts_to_json(facts: RunFacts) -> str:
+    """Write a run's facts for the ledger."""
+    return json.dumps(asdict(facts), ensure_ascii=False)
+
+
+def facts_from_json(text: str) -> RunFacts:
+    """Read what `facts_to_json` wrote."""
+    return RunFacts(**json.loads(text))
 
 
 def wilson(share: float, samples: int) -> tuple[float, float]:
@@ -154,10 +166,10 @@ def _value(state: RunState, trial: int, mode: Mode) -> float:
     return -ranked if mode == "max" else ranked
 
 
-def _tolerant(read: Any, path: Path) -> dict[str, Any]:
+def tolerant(read: Callable[[Path], dict[str, Any]], path: Path) -> dict[str, Any]:
+    """Return what a file of a run says; nothing if it is missing or damaged."""
     try:
-        found: dict[str, Any] = read(path)
-        return found
+        return read(path)
     except RunFolderError:
         return {}
 

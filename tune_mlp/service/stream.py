@@ -8,7 +8,7 @@ import json
 import math
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -38,10 +38,11 @@ class Batch(NamedTuple):
     events: tuple[StreamEvent, ...]
 
 
-def batch_of(events: Iterable[Event], runs: int, start: int, end: int) -> Batch:
-    """Translate the journal's events between two offsets. `runs` is the number of seeds times folds of each trial.
+def batch_of(events: Iterable[Event], runs: int, best: Callable[[int], float | None], start: int, end: int) -> Batch:
+    """Translate the journal's events between two offsets, each into a message of `study_events`.
 
-    The epochs of a trial come in one event, since a page draws them together.
+    `runs` is the number of seeds times folds of each trial, and `best` returns a trial's best value so far. The epochs of a trial come
+    in one event, since a page draws them together.
     """
     made: list[tuple[EventName, dict[str, Any]]] = []
     open_epochs: dict[int, list[dict[str, Any]]] = {}
@@ -52,28 +53,17 @@ def batch_of(events: Iterable[Event], runs: int, start: int, end: int) -> Batch:
                 open_epochs[event.trial] += epochs
             elif epochs:
                 open_epochs[event.trial] = epochs
-                made.append(("epochs", {"trial": event.trial, "epochs": epochs}))
+                made.append(("epochs", {"trial": event.trial, "epochs": epochs, "best": best(event.trial)}))
         elif isinstance(event, Drawn):
             open_epochs.pop(event.trial, None)
-            made.append(("trial", {"trial": event.trial, "params": dict(event.params), "again": event.again}))
+            made.append(("trial", {"trial": event.trial, "params": dict(event.params)}))
         elif isinstance(event, Decided):
-            made.append(
-                (
-                    "decided",
-                    {
-                        "trial": event.trial,
-                        "epoch": event.epoch,
-                        "decision": event.decision,
-                        "rung": event.rung,
-                        "value": event.value,
-                        "cutoff": event.cutoff,
-                    },
-                )
-            )
+            names = ("trial", "epoch", "decision", "rung", "value", "cutoff")
+            made.append(("decided", {name: getattr(event, name) for name in names}))
         elif isinstance(event, Ended):
             open_epochs.pop(event.trial, None)
-            facts = {"state": event.state.value, "reason": event.reason, "error": event.error, "seconds": event.seconds}
-            made.append(("ended", {"trial": event.trial, **facts}))
+            facts = {"trial": event.trial, "state": event.state.value, "error": event.error}
+            made.append(("ended", {**facts, "best": best(event.trial)}))
     last = len(made) - 1
     return Batch(
         start,
@@ -87,7 +77,9 @@ def _whole_epochs(event: Trained, runs: int) -> list[dict[str, Any]]:
     for record in event.epochs:
         by_epoch.setdefault(record.epoch, []).append(record)
     return [
-        {"epoch": epoch, **mean_metrics(records)} for epoch, records in sorted(by_epoch.items()) if len(records) == runs
+        {"epoch": epoch, "metrics": mean_metrics(records)}
+        for epoch, records in sorted(by_epoch.items())
+        if len(records) == runs
     ]
 
 

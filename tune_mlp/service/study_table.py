@@ -15,7 +15,27 @@ from tune_mlp.service.messages import StudyState, StudySummary
 
 PAGE = 100
 """The number of studies that are asked for at once."""
-COLUMNS = ["study", "state", "space", "owner", "trials", "ended_trials", "metric", "best", "best_low", "best_high", "best_trial", "seconds_left", "position", "submitted", "started", "ended", "dataset", "stand_in_for", "detail"]
+COLUMNS = [
+    "study",
+    "state",
+    "space",
+    "owner",
+    "trials",
+    "ended_trials",
+    "metric",
+    "best",
+    "best_low",
+    "best_high",
+    "best_trial",
+    "seconds_left",
+    "position",
+    "submitted",
+    "started",
+    "ended",
+    "dataset",
+    "stand_in_for",
+    "detail",
+]
 
 
 def study_table(client: Client, search: str | None = None, state: str | None = None) -> Answer:

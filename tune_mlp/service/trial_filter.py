@@ -108,7 +108,8 @@ def _meets(column: pd.Series[Any], comparison: Comparison) -> pd.Series[Any]:
         met = compare(values, number)
     else:
         met = compare(column.astype(str), comparison.value)
-    return met.fillna(False).astype(bool) & present
+    kept: pd.Series[Any] = met.fillna(False).astype(bool) & present
+    return kept
 
 
 def _number(comparison: Comparison) -> float:

@@ -45,7 +45,10 @@ def _replay(service: StudyService, user: User, name: str, form: Form, key: str |
 
 Change = Callable[[StudyService, User, str, Form, str | None], StudySummary]
 CHANGES: dict[str, tuple[Change, str]] = {
-    "stop": (lambda service, user, name, form, key: service.stop(user, name, key), "{name} saves what it has and stops."),
+    "stop": (
+        lambda service, user, name, form, key: service.stop(user, name, key),
+        "{name} saves what it has and stops.",
+    ),
     "resume": (lambda service, user, name, form, key: service.resume(user, name, key), "{name} goes on."),
     "extend": (_extend, "{name} goes on with more trials."),
     "confirm": (_confirm, "The best configurations of {name} are trained again."),

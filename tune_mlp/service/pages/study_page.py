@@ -17,7 +17,9 @@ router = APIRouter(include_in_schema=False)
 
 LIVE_CHARTS = ("best_so_far", "rungs", "workers", "importance")
 """The charts that stand on the page from its start."""
-CHOSEN_CHARTS = {name: figure.title for name, figure in SEARCH_FIGURES.items() if name not in (*LIVE_CHARTS, "learning_curves")}
+CHOSEN_CHARTS = {
+    name: figure.title for name, figure in SEARCH_FIGURES.items() if name not in (*LIVE_CHARTS, "learning_curves")
+}
 _CURVES = CurveCache()
 
 

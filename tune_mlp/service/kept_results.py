@@ -1,0 +1,136 @@
+"""The tables and results that the service keeps: of few studies, until their journals grow."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from tune_mlp.regular_files import open_regular, read_regular
+from tune_mlp.results.journal_reader import MOST_BYTES
+from tune_mlp.results.run_cache import JOURNAL
+from tune_mlp.results.run_files import read_manifest, read_study
+from tune_mlp.service.faults import Conflict
+from tune_mlp.service.followers import Followers
+from tune_mlp.service.root_folder import RootFolder
+from tune_mlp.service.run_summaries import tolerant
+
+if TYPE_CHECKING:
+    from tune_mlp.results.results import Results
+
+KEPT = 8
+"""The number of studies whose results are kept."""
+LARGE_JOURNAL = 30_000_000
+"""From so many bytes on, results are made of the tables alone: their lines would take ten times the memory."""
+MOST_STUDY_BYTES = 1_000_000
+
+
+class KeptTables:
+    """The tables of studies. Those of a study that has ended are read from the files that its driver wrote, in a moment."""
+
+    def __init__(self, root: RootFolder, followers: Followers) -> None:
+        self._root, self._followers = root, followers
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[str, str], tuple[str, int, pd.DataFrame]] = OrderedDict()
+
+    def trials(self, name: str) -> tuple[int, pd.DataFrame]:
+        """Return the table of trials and the journal's offset as of which it is made. Nobody may change it."""
+        return self._written(name, "trials") or self._followers.run(name).trials()
+
+    def epochs(self, name: str) -> tuple[int, pd.DataFrame]:
+        """Return the table of epochs and the journal's offset as of which it is made. Nobody may change it."""
+        return self._written(name, "epochs") or self._followers.run(name).epochs()
+
+    def results(self, name: str) -> Results:
+        """Return the results of a long study, made of its tables: they have no lines of the journal."""
+        from tune_mlp.results.changes import changes_table  # late: pandas
+        from tune_mlp.results.results import Results, RunFiles
+
+        run = self._followers.run(name)
+        started = run.started
+        if started is None:
+            raise Conflict(f"{name} has no trial so far")
+        folder = self._root.run(name)
+        return Results(
+            source=str(folder),
+            trials=run.trials()[1],
+            epochs=run.epochs()[1],
+            metric=started.metric,
+            mode=started.mode,
+            params=run.params(),
+            changes=changes_table(()),
+            study=tolerant(read_study, folder / "study.yaml"),
+            manifest=tolerant(read_manifest, folder / "run.json"),
+            files=RunFiles(folder, folder),
+            looks=run.looks,
+        )
+
+    def _written(self, name: str, table: str) -> tuple[int, pd.DataFrame] | None:
+        """Return a table from the file that the driver wrote at the end; None if there is none or the journal went on since."""
+        folder = self._root.run(name)
+        path, journal = folder / f"{table}.parquet", folder / JOURNAL
+        try:
+            facts, of_journal = path.stat(), journal.stat()
+            if facts.st_mtime_ns < of_journal.st_mtime_ns:
+                return None
+            stamp = f"{facts.st_ino}:{facts.st_mtime_ns}:{of_journal.st_size}"
+            with self._lock:
+                known = self._kept.get((name, table))
+                if known is not None and known[0] == stamp:
+                    self._kept.move_to_end((name, table))
+                    return known[1], known[2]
+            with open_regular(path, MOST_BYTES) as file:
+                frame = pd.read_parquet(file)
+        except (OSError, ValueError):
+            return None
+        if not {"trial"} <= set(frame.columns):
+            return None
+        with self._lock:
+            self._kept[name, table] = (stamp, of_journal.st_size, frame)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return of_journal.st_size, frame
+
+
+class KeptResults:
+    """The results of the studies that were asked for last."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Path, tuple[str, Results]] = OrderedDict()
+        self._loading: dict[Path, threading.Lock] = {}
+
+    def of(self, folder: Path, stamp: str, of_tables: Callable[[], Results]) -> Results:
+        """Return a run's results as of its files' stamp."""
+        from tune_mlp.results.results import Results  # late: pandas
+
+        with self._lock:
+            one_at_a_time = self._loading.setdefault(folder, threading.Lock())
+        with one_at_a_time:
+            with self._lock:
+                known = self._kept.get(folder)
+                if known is not None and known[0] == stamp:
+                    self._kept.move_to_end(folder)
+                    return known[1]
+            try:
+                size = (folder / JOURNAL).stat().st_size
+            except OSError:
+                raise Conflict(f"{folder.name} has no trial so far") from None
+            results = Results.load(folder) if size < LARGE_JOURNAL else of_tables()
+            with self._lock:
+                self._kept[folder] = (stamp, results)
+                while len(self._kept) > KEPT:
+                    self._loading.pop(self._kept.popitem(last=False)[0], None)
+            return results
+
+
+def study_text(folder: Path) -> str:
+    """Return the text of a run's study.yaml; empty if there is none."""
+    try:
+        return read_regular(folder / "study.yaml", MOST_STUDY_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""
