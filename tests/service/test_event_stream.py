@@ -7,7 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from tune_mlp.service.event_stream import KEEP_ALIVE, RETRY, encoded, stream
-from tune_mlp.service.followed import StreamEvent
+from tune_mlp.service.stream import StreamEvent
 
 
 class Source:

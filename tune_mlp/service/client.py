@@ -152,25 +152,19 @@ class Client:
         return Study.from_text(self.study_text(name))
 
     def follow(self, name: str, offset: int | None = 0) -> Iterator[StudyEvent]:
-        """Yield the events of a study until it is at rest or gone: those since an offset of its journal, then each as it happens.
+        """Yield the events of a study until it is at rest or gone: those since an offset of its journal (None: from now on), and then
+        each as it happens. Where it stands, a `StudySummary`, comes after the events that it knows of.
 
-        A connection that is lost goes on where it was lost, so that no event is missing or there twice.
+        A connection that is lost goes on where it was lost: no event is missing. The last few may come again, and say the same.
         """
-        latest: StudyEvent | None = None
-
-        def over() -> bool:
-            return isinstance(latest, StudyGone) or (isinstance(latest, StudySummary) and latest.state in AT_REST)
-
         after = "" if offset is None else str(offset)
-        for message in self._connection.messages(_path(name, "events"), after, over):
+        for message in self._connection.messages(_path(name, "events"), after):
             kind = STUDY_EVENTS.get(message.name)
             if kind is None:  # of a newer service
                 continue
             event = self._connection.parse(kind, message.data)
-            if isinstance(event, StudySummary | StudyGone):
-                latest = event
             yield event
-            if isinstance(event, StudyGone):
+            if isinstance(event, StudyGone) or (isinstance(event, StudySummary) and event.state in AT_REST):
                 return
 
     def wait(self, name: str) -> StudySummary:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from tune_mlp.service.followed import StreamEvent
+from tune_mlp.service.stream import StreamEvent
 
 KEEP_ALIVE_SECONDS = 15.0
 """A stream that says nothing for longer may be cut by a proxy, and its reader's leaving isn't noticed."""

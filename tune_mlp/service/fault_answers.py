@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from tune_mlp.errors import StudyError, TuneMlpError, clipped, escaped, one_line
 from tune_mlp.service.faults import TooMany, http_status
@@ -33,10 +34,14 @@ WORDS = {
 """What each status means in the description of the API."""
 
 
+FAULT = "#/components/schemas/Fault"
+"""Where the description of the API has the message; `model` would give it the type of a route's answer, such as text/csv."""
+
+
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the description of these faults for a route, with those that any route may answer."""
     return {
-        status: {"model": Fault, "description": WORDS[status]}
+        status: {"description": WORDS[status], "content": {"application/json": {"schema": {"$ref": FAULT}}}}
         for status in sorted({400, 401, 403, 422, 429, *statuses})
     }
 
@@ -91,8 +96,18 @@ def _invalid(request: Request, error: Exception) -> Response:
 
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    headers = dict(error.headers) if error.headers else None
+    headers = dict(error.headers) if error.headers else {}
+    if error.status_code == 405:
+        # Each route knows its own methods alone, and another route may answer the same path for others.
+        headers["Allow"] = ", ".join(_methods(request)) or headers.get("Allow", "")
     return _answer(request, error.status_code, Fault(error=escaped(str(error.detail))), headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """Return the methods that the API describes for a request's path."""
+    paths, asked = request.app.openapi()["paths"], request.url.path
+    own = [asked] if asked in paths else [path for path in paths if compile_path(path)[0].fullmatch(asked)]
+    return sorted({method.upper() for path in own for method in paths[path]})
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

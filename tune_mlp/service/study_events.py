@@ -1,11 +1,14 @@
-"""The events of a study that its stream tells of, as typed and frozen messages; the server writes them, and the client reads them."""
+"""The events of a study, as a client reads them from its stream: typed and frozen."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
+
+from pydantic import model_validator
 
 from tune_mlp.records import TrialState
-from tune_mlp.results.journal import Decision, Param
+from tune_mlp.results.journal import Decision, Param, Reason
 from tune_mlp.service.messages import Message, StudySummary
 
 
@@ -14,6 +17,8 @@ class TrialDrawn(Message):
 
     trial: int
     params: Mapping[str, Param]
+    again: int | None = None
+    """The trial of the study that a confirmation or a replay trains again."""
 
 
 class EpochMetrics(Message):
@@ -23,14 +28,20 @@ class EpochMetrics(Message):
     metrics: Mapping[str, float | None]
     """None stands for a value that isn't finite."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_one_object(cls, raw: Any) -> Any:
+        """Read the form of the stream, in which the metrics stand beside the epoch."""
+        if isinstance(raw, Mapping) and "metrics" not in raw:
+            return {"epoch": raw.get("epoch"), "metrics": {name: raw[name] for name in raw if name != "epoch"}}
+        return raw
+
 
 class EpochsTrained(Message):
     """A trial trained some epochs."""
 
     trial: int
     epochs: tuple[EpochMetrics, ...]
-    best: float | None = None
-    """The trial's best value so far of the metric that the study ranks by."""
 
 
 class TrialDecided(Message):
@@ -40,8 +51,10 @@ class TrialDecided(Message):
     epoch: int
     decision: Decision
     rung: str
-    value: float | None = None
-    cutoff: float | None = None
+    """Where the decision was made, such as `bracket 0, epoch 3`."""
+    value: float | None
+    cutoff: float | None
+    """The value that the trial had to reach."""
 
 
 class TrialEnded(Message):
@@ -49,15 +62,14 @@ class TrialEnded(Message):
 
     trial: int
     state: TrialState
+    reason: Reason = ""
+    """What ended it early."""
     error: str = ""
-    best: float | None = None
-    """The trial's best value of the metric that the study ranks by; None where it can't be best."""
+    seconds: float
 
 
 class StudyGone(Message):
     """The study was deleted, and its stream ends."""
-
-    name: str
 
 
 StudyEvent = TrialDrawn | EpochsTrained | TrialDecided | TrialEnded | StudySummary | StudyGone

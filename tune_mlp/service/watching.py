@@ -7,13 +7,12 @@ import time
 from dataclasses import dataclass
 
 from tune_mlp.console.board import Board, Display
+from tune_mlp.records import better
 from tune_mlp.service.client import AT_REST, Client
 from tune_mlp.service.faults import UnknownStudy
-from tune_mlp.service.messages import StudyState, StudySummary
+from tune_mlp.service.messages import StudySummary
 from tune_mlp.service.study_events import EpochsTrained, StudyEvent, StudyGone, TrialDrawn, TrialEnded
 from tune_mlp.study.study import Study
-
-WAITING = (StudyState.QUEUED,)
 
 
 @dataclass
@@ -28,14 +27,17 @@ class WatchedBoard(Board):
 
 
 class Watch:
-    """Tells a display what the events of a study say."""
+    """Tells a display what the events of a study say. An event that comes twice, as after a lost connection, counts once."""
 
     def __init__(self, client: Client, name: str, display: Display) -> None:
         self._client, self._name, self._display = client, name, display
         self._board: WatchedBoard | None = None
         self._said = ""
-        self._trained: dict[int, int] = {}
+        self._epochs: dict[int, int] = {}
         """The last epoch of each trial."""
+        self._best: dict[int, float] = {}
+        """The best value of each trial so far."""
+        self._ended: set[int] = set()
 
     def until_rest(self) -> StudySummary:
         """Show the study until it is at rest, and return where it stands then."""
@@ -49,38 +51,44 @@ class Watch:
 
     def _take(self, event: StudyEvent) -> None:
         if isinstance(event, StudyGone):
-            raise UnknownStudy(f"{event.name} was deleted while it was watched; the service can restore it")
+            raise UnknownStudy(f"{self._name} was deleted while it was watched; it can be restored from the trash")
         if isinstance(event, StudySummary):
             self._stands(event)
+        elif event.trial in self._ended:
+            return
         elif isinstance(event, TrialDrawn):
             self._begun()
-            self._trained.pop(event.trial, None)
+            self._best.pop(event.trial, None)  # it begins, or goes on with other settings
             self._display.trial_started(event.trial, event.params)
         elif isinstance(event, EpochsTrained):
             self._train(event)
         elif isinstance(event, TrialEnded):
             self._begun()
+            self._ended.add(event.trial)
             self._display.trial_ended(event.trial, event.state, event.error)
 
     def _stands(self, summary: StudySummary) -> None:
         """Note where the study stands: its place in the queue before it begins, and what is left while it runs."""
-        if self._board is None:
-            said = f"{summary.name} is {summary.state}"
-            said += f", at place {summary.position}" if summary.position is not None else ""
-            said += f": {summary.detail}" if summary.detail else ""
-            if said != self._said and summary.state not in AT_REST:
-                self._display.say(said, "dim")
-            self._said = said
+        if self._board is not None:
+            self._board.left = summary.seconds_left
+            self._board.trials = summary.trials or self._board.trials
             return
-        self._board.left = summary.seconds_left
-        self._board.trials = summary.trials or self._board.trials
+        said = f"{summary.name} is {summary.state}"
+        said += f", at place {summary.position}" if summary.position is not None else ""
+        said += f": {summary.detail}" if summary.detail else ""
+        if said != self._said and summary.state not in AT_REST:
+            self._display.say(said, "dim")
+        self._said = said
 
     def _train(self, event: EpochsTrained) -> None:
-        board, last = self._begun(), event.epochs[-1]
-        value = last.metrics.get(board.metric)
-        epochs = max(0, last.epoch - self._trained.get(event.trial, 0))
-        self._trained[event.trial] = last.epoch
-        self._display.trial_trained(event.trial, last.epoch, epochs, math.nan if value is None else value, event.best)
+        board, trial, last = self._begun(), event.trial, event.epochs[-1]
+        values = [value for one in event.epochs if (value := one.metrics.get(board.metric)) is not None]
+        for value in values:
+            if better(value, self._best.get(trial), board.mode):
+                self._best[trial] = value
+        new = max(0, last.epoch - self._epochs.get(trial, 0))
+        self._epochs[trial] = last.epoch
+        self._display.trial_trained(trial, last.epoch, new, values[-1] if values else math.nan, self._best.get(trial))
 
     def _begun(self) -> WatchedBoard:
         """Return the board; it begins with the study's first trial, when its metric is known."""
