@@ -84,8 +84,7 @@ async def text_follows(request: Request) -> Response:
     """Send the text after a change in the form, and the form too where it has other fields now."""
     form = await form_of(request)
     text = apply_form(one(form, "text"), form)
-    changed = request.headers.get("hx-trigger-name", "")
-    reshapes = changed in RESHAPES or "add" in form or "remove" in form
+    reshapes = one(form, "changed") in RESHAPES or "add" in form or "remove" in form
     tree = _tree(text)
     shown: StudyForm | None = form_of_study(tree) if reshapes and tree is not None else None
     return page(request, "new_text.html", text=text, form=shown, kinds=KINDS)
@@ -93,22 +92,27 @@ async def text_follows(request: Request) -> Response:
 
 @router.post("/new/check")
 async def check(request: Request, service: Service) -> Response:
-    """Say what is wrong with a study, or what it would take."""
-    form = await form_of(request)
-    text = one(form, "text")
+    """Say what is wrong with a study, or what follows from its settings alone."""
+    return await _checked(request, service, measure=False)
+
+
+@router.post("/new/forecast")
+async def forecast(request: Request, service: Service) -> Response:
+    """Say what a study would take, as measured on this machine, which takes some seconds."""
+    return await _checked(request, service, measure=True)
+
+
+async def _checked(request: Request, service: StudyService, measure: bool) -> Response:
+    text = one(await form_of(request), "text")
     forecast: Forecast | None = None
     wrong: Wrong | None = None
     try:
-        forecast = await run_in_threadpool(_forecast, service, text)
+        if len(text) > MOST_STUDY_CHARACTERS:
+            raise Refused(f"a study may have at most {MOST_STUDY_CHARACTERS:,} characters")
+        forecast = await run_in_threadpool(service.validate, Submission(study=text + "\n"), measure)
     except TuneMlpError as error:
         wrong = _wrong(error)
-    return page(request, "forecast.html", forecast=forecast, wrong=wrong)
-
-
-def _forecast(service: StudyService, text: str) -> Forecast:
-    if len(text) > MOST_STUDY_CHARACTERS:
-        raise Refused(f"a study may have at most {MOST_STUDY_CHARACTERS:,} characters")
-    return service.validate(Submission(study=text + "\n"))
+    return page(request, "forecast.html", forecast=forecast, wrong=wrong, measured=measure)
 
 
 def _wrong(error: TuneMlpError) -> Wrong:
@@ -156,6 +160,7 @@ def _page(
         key=key or new_key(),
         wrong=wrong,
         forecast=None,
+        measured=False,
         form=form_of_study(_tree(text) or {}),
         kinds=KINDS,
         spaces=list(shipped()),

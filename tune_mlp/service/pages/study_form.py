@@ -15,17 +15,7 @@ from tune_mlp.study.schema import study_schema
 
 Json = Mapping[str, Any]
 FIXED, OTHER = "fixed", "other"
-KINDS = {
-    FIXED: "is",
-    "choice": "one of",
-    "uniform": "between",
-    "log": "between, log scale",
-    "int": "whole, between",
-    "log_int": "whole, log scale",
-    "normal": "normal (mean, deviation)",
-    "grid": "each of",
-    OTHER: "YAML",
-}
+KINDS = {FIXED: "fixed", **{word: word for word in DOMAINS}, OTHER: "other (YAML)"}
 """The ways to give a parameter, as the form names them."""
 GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("data", "Data", ("data.name", "data.target", "data.validation", "data.test", "data.normalize", "data.samples")),

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Query
 
-from tune_mlp.service.faults import Refused
+from tune_mlp.service.faults import Conflict, Refused, UnknownStudy
 from tune_mlp.service.messages import StudySummary
 from tune_mlp.service.studies import StudyService, TableRequest
 
@@ -72,7 +72,10 @@ class TrialsTable:
 
 def trials_table(service: StudyService, study: StudySummary, chosen: Wanted) -> TrialsTable:
     """Return the page of the table that a reader chose. A filter that can't be read is said above an empty table."""
-    known = service.trials(study.name, TableRequest(limit=1)).columns
+    try:
+        known = service.trials(study.name, TableRequest(limit=1)).columns
+    except (Conflict, UnknownStudy):  # it waits for its turn, or has only begun
+        return TrialsTable(chosen)
     usual = shown_first(known, study)
     if list(chosen.columns) == usual:
         chosen = replace(chosen, columns=())

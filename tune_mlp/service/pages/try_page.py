@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from tune_mlp.errors import TuneMlpError
-from tune_mlp.service.dependencies import Name, State
+from tune_mlp.service.dependencies import Name, Service, State
 from tune_mlp.service.pages.rendering import page
 from tune_mlp.service.result_messages import ModelFacts
 
@@ -15,19 +15,25 @@ DRAWN = ((28, 28), (8, 8))
 
 
 @router.get("/studies/{name}/try")
-async def try_model(request: Request, name: Name, state: State) -> Response:
-    """Show what the best model takes, and let the reader ask it."""
+def try_model(request: Request, name: Name, service: Service) -> Response:
+    """Show the page at once; it then asks for the model, which may take seconds to load."""
+    return page(request, "try.html", study=service.get(name), here="try")
+
+
+@router.get("/studies/{name}/parts/model")
+async def model_part(request: Request, name: Name, state: State) -> Response:
+    """Send what the best model takes, so that a reader can ask it."""
 
     def work() -> ModelFacts:
+        best = state.models.load(name)
         from tune_mlp.service.predictions import facts_of
 
-        return facts_of(state.models.load(name))
+        return facts_of(best)
 
-    study = state.service.get(name)
     model, fault = None, ""
     try:
         model = await state.heavy.each_time(work)
     except TuneMlpError as error:
         fault = str(error)
     drawn = model is not None and model.shape in DRAWN
-    return page(request, "try.html", study=study, model=model, drawn=drawn, fault=fault, here="try")
+    return page(request, "try_model.html", model=model, drawn=drawn, fault=fault)

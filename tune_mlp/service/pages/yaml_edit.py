@@ -116,17 +116,5 @@ def _text(value: Any) -> str:
         return "{" + ", ".join(f"{_text(key)}: {_text(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_text, value)) + "]"
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return dump_yaml({"v": value}).strip()[3:]
-    plain = str(value)
-    quoted = dump_yaml({"v": plain}).rstrip("\n")[3:]
-    # Within brackets commas and braces must be quoted, which the dumper doesn't know here; JSON's quotes are YAML's, too.
-    return (
-        json.dumps(plain, ensure_ascii=False)
-        if "\n" in quoted or any(sign in plain for sign in ",[]{}:#\"'")
-        else quoted
-    )
+    plain = dump_yaml([value]).strip()[1:-1]  # within brackets the dumper quotes what would end a value
+    return plain if "\n" not in plain else json.dumps(value, ensure_ascii=False)  # JSON's quotes are YAML's, too

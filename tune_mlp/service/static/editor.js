@@ -49,9 +49,10 @@ addEventListener("DOMContentLoaded", () => {
       const name = elt.value;
       parameters.delete("add-choice");
       if (name) parameters.append("add", name); else event.preventDefault();
+    } else if (elt.id === "form") {
+      parameters.set("changed", event.detail.triggeringEvent.target.name);
     } else if (elt.name === "remove") parameters.set("remove", elt.value);
   });
-  document.addEventListener("change", (event) => { if (event.target.dataset.add) event.stopPropagation(); });
 
   $("space").addEventListener("change", () => { if ($("space").value) $("choose-space").requestSubmit(); });
   number();

@@ -101,6 +101,7 @@
       const summary = JSON.parse(event.data);
       if (!study.metric && summary.metric) { fetchCurves(); return; }
       study.best = summary.best ? summary.best.trial : null;
+      document.getElementById("head").dataset.ended = summary.ended_trials;
       show();
       if (study.large && Date.now() - asked > AGAIN) {
         const begun = Date.now();

@@ -14,8 +14,12 @@ addEventListener("DOMContentLoaded", () => {
   }
   const percent = (share) => (100 * share).toFixed(share > 0.995 || share < 0.005 ? 1 : 0) + " %";
 
-  if ($("drawing")) drawing();
-  if ($("rows-form")) rows();
+  document.addEventListener("htmx:afterSettle", (event) => {
+    if (event.detail.elt.id !== "model") return;
+    if ($("drawing")) drawing();
+    if ($("rows-form")) rows();
+    document.documentElement.dataset.model = "loaded";
+  });
 
   function drawing() {
     const { height, width, low, high } = $("drawing").dataset;
