@@ -24,7 +24,7 @@ from tune_mlp.service.faults import (
     UnknownStudy,
 )
 from tune_mlp.service.messages import Fault, StudyState
-from tune_mlp.service.study_events import TrialDrawn, TrialEnded
+from tune_mlp.service.study_events import StudyGone, TrialDrawn, TrialEnded
 
 
 def test_a_submission_whose_answer_is_lost_is_sent_again_with_the_same_key() -> None:
@@ -129,7 +129,7 @@ def test_another_server_than_ours_is_said() -> None:
 
 def test_a_stream_that_is_lost_goes_on_after_its_last_message() -> None:
     drawn = {"trial": 0, "params": {"lr": 0.01}}
-    ended = {"trial": 0, "state": "finished", "best": 0.9}
+    ended = {"trial": 0, "state": "finished", "error": "", "best": 0.9}
     done = summary(state=StudyState.FINISHED).model_dump_json()
     asked, answers = client(
         stream(message("trial", drawn, 100), lost=lost),
@@ -143,16 +143,22 @@ def test_a_stream_that_is_lost_goes_on_after_its_last_message() -> None:
     assert answers.headers("Last-Event-ID") == ["0", "100", "100"]
 
 
-def test_a_stream_that_the_server_closes_ends_only_where_the_study_is_at_rest() -> None:
+def test_a_stream_that_the_server_closes_goes_on_until_the_study_is_at_rest() -> None:
     running, done = (summary(state=state).model_dump_json() for state in (StudyState.RUNNING, StudyState.STOPPED))
-    asked, answers = client(stream(message("summary", running, 1)), stream(message("summary", done, 2)))
+    asked, answers = client(stream(message("summary", running, 1)), stream(message("summary", done, 2), lost=lost))
     assert [event.state for event in asked.follow("first")] == ["running", "stopped"]
     assert answers.headers("Last-Event-ID") == ["0", "1"]
 
 
 def test_a_stream_ends_where_its_study_is_gone() -> None:
     asked, _ = client(stream(message("gone", {"name": "first"}, 9), lost=lost))
-    assert [event.name for event in asked.follow("first")] == ["first"]
+    assert list(asked.follow("first")) == [StudyGone(name="first")]
+
+
+def test_a_server_that_closes_every_stream_at_once_is_given_up() -> None:
+    asked, _ = client(*(stream() for _ in range(20)), patience=0.2)
+    with pytest.raises(ServiceUnreachable, match="closes every stream at once"):
+        next(asked.follow("first"))
 
 
 def test_an_event_of_a_newer_service_is_left_out() -> None:

@@ -107,7 +107,7 @@ def _serve(args: argparse.Namespace) -> None:
     access = _access(args, users)
     settings = {} if args.studies is None else {"concurrent_studies": args.studies}
     options = ServiceOptions(data_dir=args.data_dir, address=args.address, **settings)
-    web = AppOptions(args.host, tuple(args.allow_host))
+    web = AppOptions(host=args.host, allowed_hosts=tuple(args.allow_host))
     with (
         listen(args.host, args.port) as listening,
         StudyService(args.root, LocalLauncher(args.root / OWN / DRIVERS), options) as service,

@@ -21,7 +21,7 @@ from tune_mlp.version import __version__
 
 EVIDENCE, FIGURES = "evidence", "figures"
 """The islands of data of a page."""
-LIBRARIES = ("vega.min.js", "vega-lite.min.js", "vega-embed.min.js")
+LIBRARIES = ("vega.min.js", "vega-lite.min.js", "vega-embed.min.js", "chart_fit.js")
 RELOAD_SECONDS = 10
 """A page of a running search that is written anew asks its reader's browser to read it again so often."""
 MOST_DATA_ROWS = 1000

@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from tune_mlp.report.markup import Inner, Markup, tag
 from tune_mlp.service.access import Access
 from tune_mlp.service.guards.sign_in import PUBLIC
+from tune_mlp.service.messages import Fault
 from tune_mlp.service.responses import PageResponse
 
 Json = Mapping[str, Any]
@@ -24,8 +25,9 @@ def describe_api(app: FastAPI, access: Access) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+            schema["components"]["schemas"]["Fault"] = Fault.model_json_schema()
             if access.needs_token:
-                schema.setdefault("components", {})["securitySchemes"] = {"token": SECURITY}
+                schema["components"]["securitySchemes"] = {"token": SECURITY}
                 schema["security"] = [{"token": []}]
                 for path in PUBLIC:
                     for operation in schema["paths"].get(path, {}).values():

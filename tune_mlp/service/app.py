@@ -20,6 +20,7 @@ from tune_mlp.service.guards.rates import Buckets, RateGuard
 from tune_mlp.service.guards.response_headers import ResponseHeaders
 from tune_mlp.service.guards.sign_in import SignInGuard
 from tune_mlp.service.heavy_work import HeavyWork
+from tune_mlp.service.pages import error_page
 from tune_mlp.service.pages import router as pages
 from tune_mlp.service.routes import about, answers, events, model, session, studies, tables
 from tune_mlp.service.studies import StudyService
@@ -50,7 +51,7 @@ def make_app(service: StudyService, access: Access, options: AppOptions | None =
         redirect_slashes=False,
     )
     app.state.ours = AppState(service, access, options, heavy, BestModels(service), failures)
-    answer_faults(app)
+    answer_faults(app, error_page)
     api = APIRouter(prefix="/api")
     for part in (about, studies, events, tables, answers, model):
         api.include_router(part.router)

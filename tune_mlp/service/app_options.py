@@ -17,7 +17,6 @@ class Rate:
 class AppOptions:
     """The limits of the web application."""
 
-    port: int = 8642
     host: str = "127.0.0.1"
     """The address that the server listens on."""
     allowed_hosts: tuple[str, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -130,10 +130,9 @@ class Connection:
         except httpx.TransportError as error:
             raise self._unreachable(error) from None
 
-    def messages(self, path: str, after: str, over: Callable[[], bool]) -> Iterator[StreamedMessage]:
-        """Yield the messages of a stream after the one whose id is given. A stream that is lost goes on after its last message.
-
-        `over` is asked where the server closes the stream: was that its end?
+    def messages(self, path: str, after: str) -> Iterator[StreamedMessage]:
+        """Yield the messages of a stream after the one whose id is given. A stream that is lost or closed, as by a restart of the
+        server, goes on after its last message. It never ends by itself.
         """
         last, pauses = after, self._pauses()
         while True:
@@ -146,9 +145,7 @@ class Connection:
                     for message in source.iter_sse():
                         last, pauses = message.id or last, self._pauses()
                         yield StreamedMessage(message.event, message.data, last)
-                if over():
-                    return
-                self._wait(httpx.RemoteProtocolError("it closes the stream again and again"), pauses)
+                self._wait(httpx.RemoteProtocolError("it closes every stream at once"), pauses)
             except httpx_sse.SSEError:
                 raise ServiceFault(f"{self.url}{path} is no stream of events: is it a tune-mlp service?") from None
             except httpx.TransportError as error:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from tune_mlp.errors import StudyError, TuneMlpError, clipped, escaped, one_line
 from tune_mlp.service.faults import TooMany, http_status
@@ -32,10 +34,14 @@ WORDS = {
 """What each status means in the description of the API."""
 
 
+FAULT = "#/components/schemas/Fault"
+"""Where the description of the API has the message; `model` would give it the type of a route's answer, such as text/csv."""
+
+
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the description of these faults for a route, with those that any route may answer."""
     return {
-        status: {"model": Fault, "description": WORDS[status]}
+        status: {"description": WORDS[status], "content": {"application/json": {"schema": {"$ref": FAULT}}}}
         for status in sorted({400, 401, 403, 422, 429, *statuses})
     }
 
@@ -51,15 +57,24 @@ def fault_of(error: TuneMlpError) -> Fault:
     )
 
 
-def answer_faults(app: FastAPI) -> None:
+AsPage = Callable[[Request, int, Fault], Response | None]
+"""Returns a fault as a page for a reader's browser; None for a program, which gets it as JSON."""
+
+
+def answer_faults(app: FastAPI, as_page: AsPage) -> None:
     """Let an application answer every error with a Fault."""
+    app.state.fault_as_page = as_page
     app.add_exception_handler(TuneMlpError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unexpected)
 
 
-def _answer(status: int, fault: Fault, headers: dict[str, str] | None = None) -> Response:
+def _answer(request: Request, status: int, fault: Fault, headers: dict[str, str] | None = None) -> Response:
+    page: Response | None = request.app.state.fault_as_page(request, status, fault)
+    if page is not None:
+        page.headers.update(headers or {})
+        return page
     return JSONResponse(fault.model_dump(), status, headers)
 
 
@@ -68,7 +83,7 @@ def _ours(request: Request, error: Exception) -> Response:
     status = http_status(error)
     if status >= 500:
         LOG.error("%s %s: %s", request.method, request.url.path, one_line(error))
-    return _answer(status, fault_of(error), {"Retry-After": "5"} if isinstance(error, TooMany) else None)
+    return _answer(request, status, fault_of(error), {"Retry-After": "5"} if isinstance(error, TooMany) else None)
 
 
 def _invalid(request: Request, error: Exception) -> Response:
@@ -76,15 +91,25 @@ def _invalid(request: Request, error: Exception) -> Response:
     first = error.errors()[0]
     place = [clipped(escaped(str(part))) for part in first["loc"]]
     said = clipped(escaped(str(first["msg"])), 500)
-    return _answer(422, Fault(error=f"{'.'.join(place)}: {said}", path=".".join(place[1:]) or None))
+    return _answer(request, 422, Fault(error=f"{'.'.join(place)}: {said}", path=".".join(place[1:]) or None))
 
 
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    headers = dict(error.headers) if error.headers else None
-    return _answer(error.status_code, Fault(error=escaped(str(error.detail))), headers)
+    headers = dict(error.headers) if error.headers else {}
+    if error.status_code == 405:
+        # Each route knows its own methods alone, and another route may answer the same path for others.
+        headers["Allow"] = ", ".join(_methods(request)) or headers.get("Allow", "")
+    return _answer(request, error.status_code, Fault(error=escaped(str(error.detail))), headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """Return the methods that the API describes for a request's path."""
+    paths, asked = request.app.openapi()["paths"], request.url.path
+    own = [asked] if asked in paths else [path for path in paths if compile_path(path)[0].fullmatch(asked)]
+    return sorted({method.upper() for path in own for method in paths[path]})
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
     LOG.error("%s %s: unexpected %s", request.method, request.url.path, one_line(error), exc_info=error)
-    return _answer(500, Fault(error="an unexpected fault, which the service's log tells of"))
+    return _answer(request, 500, Fault(error="an unexpected fault, which the service's log tells of"))

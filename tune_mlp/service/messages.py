@@ -151,11 +151,32 @@ class Forecast(Message):
     """The forecast in words."""
 
 
+class ServiceFacts(Message):
+    """How a service does, for `tune-mlp doctor --server`."""
+
+    now: float
+    """The clock of its machine, in seconds since 1970."""
+    root: str
+    unwritable: str = ""
+    """Why the root can't be written; empty where it can."""
+    free_bytes: int
+    queued: int
+    running: int
+    concurrent: int
+    """How many studies may run at once."""
+    queue_seconds: float | None = None
+    """How long ago the queue was last looked at; None where nothing looks at it."""
+    lost: tuple[str, ...] = ()
+    """The studies that should be running and whose processes aren't found."""
+
+
 class Health(Message):
     """That the service answers."""
 
     status: Literal["ok"]
     version: str
+    facts: ServiceFacts | None = None
+    """How it does; None for somebody without a token, where one is needed."""
 
 
 class Me(Message):

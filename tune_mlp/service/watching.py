@@ -7,13 +7,14 @@ import time
 from dataclasses import dataclass
 
 from tune_mlp.console.board import Board, Display
+from tune_mlp.records import Mode
 from tune_mlp.service.client import AT_REST, Client
 from tune_mlp.service.faults import UnknownStudy
-from tune_mlp.service.messages import StudyState, StudySummary
-from tune_mlp.service.study_events import EpochsTrained, StudyEvent, StudyGone, TrialDrawn, TrialEnded
+from tune_mlp.service.messages import StudySummary
+from tune_mlp.service.study_events import EpochsTrained, StudyGone, TrialDecided, TrialDrawn, TrialEnded
 from tune_mlp.study.study import Study
 
-WAITING = (StudyState.QUEUED,)
+TrialEvent = TrialDrawn | EpochsTrained | TrialDecided | TrialEnded
 
 
 @dataclass
@@ -28,77 +29,79 @@ class WatchedBoard(Board):
 
 
 class Watch:
-    """Tells a display what the events of a study say."""
+    """Tells a display what the events of a study say. An event that comes twice, as after a lost connection, counts once."""
 
     def __init__(self, client: Client, name: str, display: Display) -> None:
         self._client, self._name, self._display = client, name, display
         self._board: WatchedBoard | None = None
+        self._early: list[TrialEvent] = []
+        """The events that came before a summary that names the study's metric."""
         self._said = ""
-        self._trained: dict[int, int] = {}
+        self._epochs: dict[int, int] = {}
         """The last epoch of each trial."""
+        self._ended: set[int] = set()
 
     def until_rest(self) -> StudySummary:
         """Show the study until it is at rest, and return where it stands then."""
         try:
             for event in self._client.follow(self._name):
-                self._take(event)
+                if isinstance(event, StudyGone):
+                    raise UnknownStudy(
+                        f"{self._name} was deleted while it was watched; it can be restored from the trash"
+                    )
+                if isinstance(event, StudySummary):
+                    self._stands(event)
+                elif self._board is None:
+                    self._early.append(event)
+                else:
+                    self._show(self._board, event)
         finally:
             if self._board is not None:
                 self._display.finish()
         return self._client.get(self._name)
 
-    def _take(self, event: StudyEvent) -> None:
-        if isinstance(event, StudyGone):
-            raise UnknownStudy(f"{event.name} was deleted while it was watched; the service can restore it")
-        if isinstance(event, StudySummary):
-            self._stands(event)
-        elif isinstance(event, TrialDrawn):
-            self._begun()
-            self._trained.pop(event.trial, None)
-            self._display.trial_started(event.trial, event.params)
-        elif isinstance(event, EpochsTrained):
-            self._train(event)
-        elif isinstance(event, TrialEnded):
-            self._begun()
-            self._display.trial_ended(event.trial, event.state, event.error)
-
     def _stands(self, summary: StudySummary) -> None:
         """Note where the study stands: its place in the queue before it begins, and what is left while it runs."""
-        if self._board is None:
-            said = f"{summary.name} is {summary.state}"
-            said += f", at place {summary.position}" if summary.position is not None else ""
-            said += f": {summary.detail}" if summary.detail else ""
-            if said != self._said and summary.state not in AT_REST:
-                self._display.say(said, "dim")
-            self._said = said
-            return
-        self._board.left = summary.seconds_left
-        self._board.trials = summary.trials or self._board.trials
-
-    def _train(self, event: EpochsTrained) -> None:
-        board, last = self._begun(), event.epochs[-1]
-        value = last.metrics.get(board.metric)
-        epochs = max(0, last.epoch - self._trained.get(event.trial, 0))
-        self._trained[event.trial] = last.epoch
-        self._display.trial_trained(event.trial, last.epoch, epochs, math.nan if value is None else value, event.best)
-
-    def _begun(self) -> WatchedBoard:
-        """Return the board; it begins with the study's first trial, when its metric is known."""
-        if self._board is None:
-            summary, study = self._client.get(self._name), self._client.study(self._name)
-            self._board = _board(summary, study)
+        if self._board is None and summary.mode is not None:
+            self._board = _board(summary, summary.mode, self._client.study(self._name))
             self._display.begin(self._board)
-        return self._board
+            for event in self._early:
+                self._show(self._board, event)
+        if self._board is not None:
+            self._board.left = summary.seconds_left
+            self._board.trials = summary.trials or self._board.trials
+            return
+        said = f"{summary.name} is {summary.state}"
+        said += f", at place {summary.position}" if summary.position is not None else ""
+        said += f": {summary.detail}" if summary.detail else ""
+        if said != self._said and summary.state not in AT_REST:
+            self._display.say(said, "dim")
+        self._said = said
+
+    def _show(self, board: Board, event: TrialEvent) -> None:
+        """Show an event of a trial that hasn't ended."""
+        if event.trial in self._ended:
+            return
+        if isinstance(event, TrialDrawn):
+            self._display.trial_started(event.trial, event.params)
+        elif isinstance(event, EpochsTrained):
+            last = event.epochs[-1]
+            new = max(0, last.epoch - self._epochs.get(event.trial, 0))
+            self._epochs[event.trial] = last.epoch
+            value = last.metrics.get(board.metric)
+            self._display.trial_trained(event.trial, last.epoch, new, math.nan if value is None else value, event.best)
+        elif isinstance(event, TrialEnded):
+            self._ended.add(event.trial)
+            self._display.trial_ended(event.trial, event.state, event.error)
 
 
-def _board(summary: StudySummary, study: Study) -> WatchedBoard:
+def _board(summary: StudySummary, mode: Mode, study: Study) -> WatchedBoard:
     """Return the board of a study that has begun."""
-    assert summary.mode is not None, "known since its first trial was drawn"
     running = 0.0 if summary.started is None else max(0.0, (summary.ended or time.time()) - summary.started)
     return WatchedBoard(
         title=f"{summary.name}: {summary.space} on {summary.dataset}; {study.search.name} search, {study.scheduler.name}",
         metric=summary.metric,
-        mode=summary.mode,
+        mode=mode,
         trials=summary.trials or study.number_of_trials,
         epochs=study.epochs,
         started=time.monotonic() - running,

@@ -18,7 +18,7 @@ router = APIRouter(include_in_schema=False)
 
 THEME = "theme.css"
 """The colours of the charts as CSS; it is made from the charts' theme, not a file."""
-SHARED = ("vega.min.js", "vega-lite.min.js", "vega-embed.min.js")
+SHARED = ("vega.min.js", "vega-lite.min.js", "vega-embed.min.js", "chart_fit.js")
 """The files that the report holds, too; there is one copy of them, beside the report."""
 KINDS = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 FOR_EVER = "public, max-age=31536000, immutable"

@@ -12,7 +12,7 @@ from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from tune_mlp.service.dependencies import state_of
+from tune_mlp.service.dependencies import AppState
 from tune_mlp.service.faults import Refused
 from tune_mlp.service.pages.assets import address_of
 from tune_mlp.service.pages.wording import FILTERS, FUNCTIONS, STATE_WORDS, UNDER_WAY
@@ -41,7 +41,7 @@ def environment() -> Environment:
 
 def page(request: Request, template: str, status: int = 200, **shown: Any) -> Response:
     """Return a template as a page. It is never kept by the browser, since it shows what may have changed."""
-    state = state_of(request)
+    state: AppState = request.app.state.ours
     user = getattr(request.state, "user", None)
     text = (
         environment()

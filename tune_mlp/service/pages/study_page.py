@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from tune_mlp.charts.search_figures import SEARCH_FIGURES
 from tune_mlp.service.dependencies import Service
 from tune_mlp.service.pages.curves import CurveCache
-from tune_mlp.service.pages.rendering import page
+from tune_mlp.service.pages.rendering import page, query
 from tune_mlp.service.pages.trials_table import WantedTable, trials_table
 
 router = APIRouter(include_in_schema=False)
@@ -55,7 +55,11 @@ def head(request: Request, service: Service, name: str) -> Response:
 def table_of_trials(request: Request, service: Service, name: str, table: WantedTable) -> Response:
     """Send a page of the table of trials."""
     found = service.get(name)
-    return page(request, "trials_table.html", study=found, table=trials_table(service, found, table))
+    shown = trials_table(service, found, table)
+    answer = page(request, "trials_table.html", study=found, table=shown)
+    if request.headers.get("hx-trigger") != "trials":  # a reader chose it, so it gets an address
+        answer.headers["HX-Push-Url"] = f"/studies/{name}{query(shown.wanted.query)}"
+    return answer
 
 
 @router.get("/studies/{name}/curves")

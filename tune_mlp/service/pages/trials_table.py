@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from fastapi import Depends, Query
 
-from tune_mlp.service.faults import Refused
+from tune_mlp.service.faults import Conflict, Refused, UnknownStudy
 from tune_mlp.service.messages import StudySummary
-from tune_mlp.service.studies import StudyService, TablePage, TableRequest
+from tune_mlp.service.studies import StudyService, TableRequest
 
 PAGE = 50
 FIRST = ("trial", "state", "epochs", "seconds")
@@ -32,7 +32,7 @@ class Wanted:
     def query(self) -> dict[str, Any]:
         """The choices as they stand in an address; the API takes the same ones for the download."""
         return {
-            "columns": list(self.columns),
+            "columns": ",".join(self.columns),
             "sort": self.sort,
             "descending": self.descending,
             "filter": self.filter,
@@ -48,7 +48,8 @@ def wanted(
     offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
 ) -> Wanted:
     """Read a reader's choices from the address."""
-    return Wanted(tuple(columns or ()), sort, descending, filter, offset)
+    names = [name.strip() for given in columns or () for name in given.split(",")]
+    return Wanted(tuple(dict.fromkeys(name for name in names if name)), sort, descending, filter, offset)
 
 
 WantedTable = Annotated[Wanted, Depends(wanted)]
@@ -72,21 +73,24 @@ class TrialsTable:
 def trials_table(service: StudyService, study: StudySummary, chosen: Wanted) -> TrialsTable:
     """Return the page of the table that a reader chose. A filter that can't be read is said above an empty table."""
     try:
-        found = _ask(service, study, chosen)
+        known = service.trials(study.name, TableRequest(limit=1)).columns
+    except (Conflict, UnknownStudy):  # it waits for its turn, or has only begun
+        return TrialsTable(chosen)
+    usual = shown_first(known, study)
+    if list(chosen.columns) == usual:
+        chosen = replace(chosen, columns=())
+    columns = list(chosen.columns) or usual
+    try:
+        found = service.trials(
+            study.name,
+            TableRequest(columns, chosen.sort or None, chosen.descending, chosen.filter, chosen.offset, PAGE),
+        )
     except Refused as refused:
-        return TrialsTable(chosen, fault=str(refused), known=service.trials(study.name, TableRequest(limit=1)).columns)
+        return TrialsTable(chosen, fault=str(refused), known=known, columns=columns)
     frame = found.frame
     numeric = frozenset(name for name in frame.columns if frame[name].dtype.kind in "iuf")
     rows = [list(row) for row in frame.itertuples(index=False, name=None)]
     return TrialsTable(chosen, found.total, list(frame.columns), found.columns, rows, numeric)
-
-
-def _ask(service: StudyService, study: StudySummary, chosen: Wanted) -> TablePage:
-    known = service.trials(study.name, TableRequest(limit=1)).columns
-    columns = chosen.columns or shown_first(known, study)
-    sort, descending = chosen.sort or None, chosen.descending
-    request = TableRequest(list(columns), sort, descending, chosen.filter, chosen.offset, PAGE)
-    return service.trials(study.name, request)
 
 
 def shown_first(known: Sequence[str], study: StudySummary) -> list[str]:

@@ -7,8 +7,12 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from markupsafe import Markup
+
 from tune_mlp.console.formatting import clock, score
+from tune_mlp.report.markup import prose as report_prose
 from tune_mlp.service.messages import BestTrial, StudyState, StudySummary
+from tune_mlp.service.result_messages import ComparedStudy
 
 STATE_WORDS = {
     StudyState.QUEUED: "Queued",
@@ -106,7 +110,25 @@ def in_bytes(count: float | None) -> str:
     return f"{count:.3g} TB"
 
 
+def shown_columns(one: ComparedStudy) -> list[str]:
+    """Return the columns of a study's best trials that are shown beside others': the score, and a few parameters."""
+    if not one.top or one.summary.best is None:
+        return []
+    names = ["trial", f"best_{one.summary.metric}", *list(one.summary.best.params)[:5]]
+    return [name for name in names if name in one.top[0]]
+
+
+NOT_A_SETTING = ("trial", "state", "error", "data")
+"""Columns of the table of trials that a trial's page says in its head."""
+
+
+def prose(text: str) -> Markup:
+    """Write a sentence in which words between backquotes are code; all of it is escaped."""
+    return Markup(report_prose(text))  # the report's markup escapes
+
+
 FILTERS = {
+    "prose": prose,
     "ago": ago,
     "left": left,
     "moment": moment,
@@ -115,4 +137,4 @@ FILTERS = {
     "value": value,
     "in_bytes": in_bytes,
 }
-FUNCTIONS = {"score": score, "interval": interval, "done": done, "is_number": is_number}
+FUNCTIONS = {"score": score, "interval": interval, "done": done, "is_number": is_number, "shown_columns": shown_columns}

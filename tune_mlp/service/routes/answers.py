@@ -13,7 +13,7 @@ from tune_mlp.results.answer import Answer
 from tune_mlp.results.results import Results
 from tune_mlp.service.dependencies import AppState, Name, State
 from tune_mlp.service.fault_answers import refusals
-from tune_mlp.service.faults import Conflict, Refused, ServiceFault
+from tune_mlp.service.faults import Conflict, ServiceFault
 from tune_mlp.service.guards.response_headers import FRAMED
 from tune_mlp.service.messages import NAME_PATTERN
 from tune_mlp.service.responses import PageResponse
@@ -146,9 +146,7 @@ async def compare(
     state: State,
 ) -> Comparison:
     """Put several studies side by side: settings that differ, the best score over trials and over time, and their best trials."""
-    if len(set(study)) < len(study):
-        raise Refused("study: name each study once")
-    summaries = [await run_in_threadpool(state.service.get, name) for name in study]
+    summaries = [await run_in_threadpool(state.service.get, name) for name in dict.fromkeys(study)]
 
     def work() -> Comparison:
         from tune_mlp.service.compared_studies import compare_studies

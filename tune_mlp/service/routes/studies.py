@@ -61,7 +61,11 @@ def study(name: Name, service: Service) -> StudySummary:
     return service.get(name)
 
 
-@router.get("/studies/{name}/study", response_class=YamlResponse, responses=refusals(404, 409))
+@router.get(
+    "/studies/{name}/study",
+    response_class=YamlResponse,
+    responses={**refusals(404, 409), 200: {"content": {"application/yaml": {"schema": {"type": "object"}}}}},
+)
 def study_text(name: Name, service: Service) -> YamlResponse:
     """Return a study's YAML, with every default written out."""
     return YamlResponse(service.study_text(name))

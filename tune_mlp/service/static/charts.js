@@ -28,7 +28,11 @@
     tip.style.top = Math.max(8, event.clientY - tip.offsetHeight - 12) + "px";
   }
 
+  /* A study without a trial that ended has nothing to draw. */
+  const begun = () => Number(document.getElementById("head")?.dataset.ended || 0) > 0;
+
   async function draw(figure) {
+    if (!begun()) return;
     const { chart, study } = figure.dataset;
     const box = figure.querySelector(".chart");
     const state = shown.get(figure) || {};
@@ -51,7 +55,9 @@
       box.hidden = false;
       const inner = make("div");
       const before = state.view;
-      const result = await vegaEmbed(inner, fitChart(said.specification, chart, box.clientWidth), {
+      const spec = fitChart(said.specification, chart, box.clientWidth);
+      if (spec.width === "container") Object.assign(spec, { width: box.clientWidth, autosize: { type: "fit-x", contains: "padding" } });
+      const result = await vegaEmbed(inner, spec, {
         mode: "vega-lite", renderer: "svg", actions: false, ast: true, defaultStyle: false, tooltip, logLevel: vegaErrorsOnly(),
       });
       box.replaceChildren(inner);
@@ -88,8 +94,8 @@
   /* A study that grew: what is in view is drawn again, at most as often as its drawing allows. */
   addEventListener("grown", (event) => {
     for (const figure of figures()) {
-      const state = shown.get(figure);
-      if (!state || !figure.dataset.chart) continue;
+      const state = shown.get(figure) || {};
+      if (!figure.dataset.chart) continue;
       const rest = Math.max(LEAST, 5 * (state.took || 0));
       if (!event.detail.last && Date.now() - (state.at || 0) < rest) continue;
       if (figure.dataset.inView) draw(figure); else state.stale = true;

@@ -81,7 +81,7 @@
         cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
         scales: { x: { time: false }, y: { range: () => options.range || range([...this.data.lines, ...this.bandLines()], options.mode) } },
         axes: [
-          { ...axis, label: options.x, grid: { show: false }, incrs: options.whole ? [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 100000] : undefined, values: (_, ticks) => ticks.map(written) },
+          { ...axis, label: options.x, size: 34, labelGap: 0, grid: { show: false }, incrs: options.whole ? [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 100000] : undefined, values: (_, ticks) => ticks.map(written) },
           { ...axis, label: options.y, size: 62, values: (_, ticks) => ticks.map(written) },
         ],
         series: [{}, { show: true, points: { show: false } }],

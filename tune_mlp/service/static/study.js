@@ -101,6 +101,7 @@
       const summary = JSON.parse(event.data);
       if (!study.metric && summary.metric) { fetchCurves(); return; }
       study.best = summary.best ? summary.best.trial : null;
+      document.getElementById("head").dataset.ended = summary.ended_trials;
       show();
       if (study.large && Date.now() - asked > AGAIN) {
         const begun = Date.now();
@@ -128,18 +129,5 @@
     if (!live.hasAttribute("sse-connect") || document.documentElement.dataset.live === "ended") setTimeout(() => location.reload(), 600);
   });
 
-  /* The choices of the table stand in the page's address. */
-  document.body.addEventListener("htmx:configRequest", (event) => {
-    if (event.detail.elt.id !== "trials-form") return;
-    const parameters = new URLSearchParams(new FormData(event.detail.elt));
-    const boxes = [...event.detail.elt.querySelectorAll("input[name=columns]")];
-    if (event.detail.triggeringEvent?.target?.name !== "columns" && !new URLSearchParams(location.search).has("columns")) {
-      boxes.forEach(() => parameters.delete("columns"));
-      event.detail.parameters.delete?.("columns");
-    }
-    if (!parameters.get("filter")) parameters.delete("filter");
-    const query = parameters.toString();
-    history.pushState({ htmx: true }, "", event.detail.elt.dataset.page + (query ? "?" + query : ""));
-  });
   addEventListener("DOMContentLoaded", () => { if (!live.hasAttribute("sse-connect")) fetchCurves(); });
 })();
