@@ -37,9 +37,11 @@ class RunFacts:
     validation_samples: int | None = None
 
     @classmethod
-    def read(cls, folder: Path) -> RunFacts:
-        """Read what can be read; a file that is missing or damaged tells nothing."""
-        study, manifest = tolerant(read_study, folder / "study.yaml"), tolerant(read_manifest, folder / "run.json")
+    def read(cls, folder: Path, whole: bool = True) -> RunFacts:
+        """Read what can be read; a file that is missing or damaged tells nothing. Unless `whole`, the manifest alone is read, since
+        YAML takes ten times as long."""
+        study = tolerant(read_study, folder / "study.yaml") if whole else {}
+        manifest = tolerant(read_manifest, folder / "run.json")
         dataset = manifest.get("dataset", {})
         trials = study.get("trials")
         return cls(
@@ -181,4 +183,4 @@ def _validation_samples(data: Any, samples: Any) -> int | None:
     how = data.get("validation", 0.2)
     if isinstance(how, dict):
         return samples - how["head"] if type(how.get("head")) is int else samples
-    return round(samples * how) if isinstance(how, float) else None
+    return round(samples * how) if isinstance(how, float) and 0 < how < 1 else None
