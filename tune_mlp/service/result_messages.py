@@ -114,7 +114,7 @@ class Question(Message):
 
     pixels: (
         Annotated[
-            tuple[Annotated[tuple[float, ...], Field(max_length=100_000)], ...],
+            tuple[Annotated[tuple[Annotated[float, Field(strict=True)], ...], Field(max_length=100_000)], ...],
             Field(min_length=1, max_length=MOST_SAMPLES),
         ]
         | None
@@ -124,7 +124,7 @@ class Question(Message):
     """Rows of a table, each with its columns by name."""
     csv: Annotated[str, Field(min_length=1, max_length=MOST_TABLE_CHARACTERS)] | None = None
     """A table as CSV, its first line naming the columns."""
-    gradient: bool = False
+    gradient: Annotated[bool, Field(strict=True)] = False
     """Also answer which inputs move the answer: the gradient of its score."""
 
 
