@@ -196,7 +196,7 @@ class Replay(Message):
     ]
 
 
-class Space(Message):
+class ShippedSpace(Message):
     """A study that ships with the service."""
 
     name: str

@@ -45,7 +45,7 @@ class AnswerMessage(Message):
     facts: Mapping[str, Any]
 
 
-class Setting(Message):
+class OtherSetting(Message):
     """A parameter that differs between two trials."""
 
     name: str
@@ -59,7 +59,7 @@ class TrialDetail(Message):
     row: Mapping[str, Cell]
     epochs: tuple[Mapping[str, Cell], ...]
     best_trial: int | None
-    differs: tuple[Setting, ...]
+    differs: tuple[OtherSetting, ...]
     """The settings in which it differs from the best trial."""
     why: AnswerMessage
 
@@ -174,7 +174,7 @@ class DifferentSetting(Message):
     """Its value in each study as YAML, in the order of the studies; None where a study doesn't have it."""
 
 
-class Comparison(Message):
+class StudiesCompared(Message):
     """Several studies side by side."""
 
     metric: str | None

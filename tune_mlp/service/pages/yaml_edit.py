@@ -99,7 +99,7 @@ def _written(tree: dict[Any, Any], indent: int) -> list[str]:
     lines: list[str] = []
     for key, value in tree.items():
         flow = f"{_text(key)}: {_text(value)}"
-        if isinstance(value, dict) and value and (len(flow) > 100 or indent == 0 and key == "space"):
+        if isinstance(value, dict) and value and (len(flow) > 100 or (indent == 0 and key == "space")):
             lines += [f"{_text(key)}:", *_written(value, 2)]
         else:
             lines.append(flow)
