@@ -32,15 +32,14 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Serve an empty root whose studies are real ones."""
     root = tmp_path_factory.mktemp("root")
     launcher = LocalLauncher(root / ".service" / "drivers")
-    with StudyService(root, launcher, ServiceOptions(plan=False)) as opened:
-        with serving(make_app(opened, Access(), FREELY)) as found:
-            yield found
-            with Client(found) as client:
-                for study in client.list().studies:
-                    if study.state in (StudyState.QUEUED, StudyState.RUNNING, StudyState.STOPPING):
-                        with contextlib.suppress(Exception):
-                            client.stop(study.name)
-                        client.wait(study.name)
+    options = ServiceOptions(plan=False)
+    with StudyService(root, launcher, options) as opened, serving(make_app(opened, Access(), FREELY)) as found:
+        yield found
+        with Client(found) as client:
+            for study in client.list().studies:
+                if study.state in (StudyState.QUEUED, StudyState.RUNNING, StudyState.STOPPING):
+                    client.stop(study.name)
+                    client.wait(study.name)
 
 
 def blocks(language: str) -> list[str]:
