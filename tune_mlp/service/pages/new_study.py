@@ -128,7 +128,9 @@ def _shipped(name: str) -> str:
     """Return a shipped study's text with its name in it."""
     if name not in shipped():
         name = FIRST
-    text = "\n".join(line for line in shipped_text(name).splitlines() if "yaml-language-server" not in line).strip() + "\n"
+    text = (
+        "\n".join(line for line in shipped_text(name).splitlines() if "yaml-language-server" not in line).strip() + "\n"
+    )
     named = _tree(text) or {}
     return text if "name" in named else f"name: {name[:48]}\n{text}"
 
@@ -164,5 +166,3 @@ def _page(
         spaces=list(shipped()),
         space=space,
     )
-
-

@@ -17,5 +17,15 @@ from tune_mlp.service.pages import (
 )
 
 router = APIRouter(include_in_schema=False)
-for part in (assets, login_page, studies_page, new_study, compare_page, study_page, trial_page, try_page, study_changes):
+for part in (
+    assets,
+    login_page,
+    studies_page,
+    new_study,
+    compare_page,
+    study_page,
+    trial_page,
+    try_page,
+    study_changes,
+):
     router.include_router(part.router)

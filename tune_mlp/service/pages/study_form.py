@@ -7,10 +7,10 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from tune_mlp.errors import StudyError
-from tune_mlp.space.domains import DOMAINS
-from tune_mlp.space.files import read_yaml
 from tune_mlp.service.faults import Refused
 from tune_mlp.service.pages.yaml_edit import REMOVED, SOURCE, as_text, edited
+from tune_mlp.space.domains import DOMAINS
+from tune_mlp.space.files import read_yaml
 from tune_mlp.study.schema import study_schema
 
 Json = Mapping[str, Any]
@@ -81,17 +81,23 @@ def form_of_study(tree: Mapping[Any, Any]) -> StudyForm:
     fields = {field.path: field for field in _fields(tree)}
     groups = []
     for key, title, names in GROUPS:
-        shown = tuple(field for path, field in fields.items() if path in names or (key in CHOICES and path.startswith(f"{key}.")))
+        shown = tuple(
+            field for path, field in fields.items() if path in names or (key in CHOICES and path.startswith(f"{key}."))
+        )
         order = {name: place for place, name in enumerate(names)}
         groups.append(Group(key, title, tuple(sorted(shown, key=lambda field: order.get(field.path, 99)))))
     placed = {field.path for group in groups for field in group.fields}
     rest = tuple(field for path, field in fields.items() if path not in placed)
     groups.append(Group("more", "More settings", rest, is_open=False))
     space = tree.get("space")
-    parameters = tuple(_parameter(str(name), value) for name, value in (space if isinstance(space, dict) else {}).items())
+    parameters = tuple(
+        _parameter(str(name), value) for name, value in (space if isinstance(space, dict) else {}).items()
+    )
     known = {parameter.name for parameter in parameters}
     helps = parameter_helps()
-    return StudyForm(tuple(groups), parameters, tuple((name, text) for name, text in helps.items() if name not in known))
+    return StudyForm(
+        tuple(groups), parameters, tuple((name, text) for name, text in helps.items() if name not in known)
+    )
 
 
 @cache
@@ -147,7 +153,8 @@ def _field(path: str, given: Json, value: Any) -> Field:
     default = given.get("default")
     said = "" if value is None else str(value) if isinstance(value, str) else as_text(value)
     shown = "" if default in (None, "", [], {}) else str(default) if isinstance(default, str) else as_text(default)
-    return Field(path, path.rpartition(".")[2], str(given.get("description", "")), said, options, shown, text)
+    sentence = str(given.get("description") or _resolved(given).get("description", ""))
+    return Field(path, path.rpartition(".")[2], sentence, said, options, shown, text)
 
 
 def _parameter(name: str, value: Any) -> Parameter:
@@ -183,7 +190,11 @@ def _with_field(text: str, field: Field, said: str) -> str:
             text = edited(text, path[:1], {now: {}})
     if not said:
         return edited(text, path, REMOVED)
-    return edited(text, path, said if field.text or (field.options and field.options != ("true", "false")) else _value(said, field.path))
+    return edited(
+        text,
+        path,
+        said if field.text or (field.options and field.options != ("true", "false")) else _value(said, field.path),
+    )
 
 
 def _with_parameters(text: str, tree: Mapping[Any, Any], form: Mapping[str, Sequence[str]]) -> str:
@@ -207,7 +218,14 @@ def _first_values(name: str) -> list[Any]:
     names = next((one["enum"] for one in given if "enum" in one), None)
     if names:
         return list(names)[:3]
-    numbers = {"lr": [0.001, 0.01], "batch_size": [16, 32, 64], "depth": [1, 2, 3], "width": [32, 64, 128], "dropout": [0.0, 0.2]}
+    numbers: dict[str, list[Any]] = {
+        "widths": [[64], [64, 32]],
+        "lr": [0.001, 0.01],
+        "batch_size": [16, 32, 64],
+        "depth": [1, 2, 3],
+        "width": [32, 64, 128],
+        "dropout": [0.0, 0.2],
+    }
     return numbers.get(name, [False, True] if any(one.get("type") == "boolean" for one in given) else [0.0, 0.01])
 
 

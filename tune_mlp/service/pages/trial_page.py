@@ -30,8 +30,20 @@ async def trial(
         return trial_detail(results, number), results.parameters, len(results.trials)
 
     detail, parameters, total = await state.heavy.once(("trial page", name, number, stamp_of(study)), work)
-    facts = {key: value for key, value in detail.row.items() if key not in (*parameters, *NOT_A_SETTING) and value not in (None, "")}
+    facts = {
+        key: value
+        for key, value in detail.row.items()
+        if key not in (*parameters, *NOT_A_SETTING) and value not in (None, "")
+    }
     settings = {key: detail.row[key] for key in parameters if detail.row.get(key) is not None}
     return page(
-        request, "trial.html", study=study, number=number, detail=detail, facts=facts, settings=settings, total=total, here="trial"
+        request,
+        "trial.html",
+        study=study,
+        number=number,
+        detail=detail,
+        facts=facts,
+        settings=settings,
+        total=total,
+        here="trial",
     )

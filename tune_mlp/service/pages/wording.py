@@ -121,6 +121,7 @@ def shown_columns(one: ComparedStudy) -> list[str]:
 NOT_A_SETTING = ("trial", "state", "error", "data")
 """Columns of the table of trials that a trial's page says in its head."""
 
+
 def prose(text: str) -> Markup:
     """Write a sentence in which words between backquotes are code; all of it is escaped."""
     return Markup(report_prose(text))  # the report's markup escapes
