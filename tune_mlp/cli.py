@@ -167,7 +167,8 @@ def _doctor(args: argparse.Namespace) -> None:
     if args.server is not None:
         from tune_mlp.service.server_checks import check_server  # late: ray, pandas, httpx
 
-        check_server(client_of(args), make_console())
+        with client_of(args) as client:
+            check_server(client, make_console())
         return
     from tune_mlp.console.study_options import overrides
     from tune_mlp.doctor.doctor_view import doctor  # late: ray, pandas

@@ -18,10 +18,10 @@ FREELY = AppOptions(reads=UNLIMITED, changes=UNLIMITED, failures=UNLIMITED)
 
 
 @contextmanager
-def serving(app: FastAPI) -> Iterator[str]:
-    """Serve an application until the end of the block; yields its address, without a slash at the end."""
+def serving(app: FastAPI, port: int = 0) -> Iterator[str]:
+    """Serve an application until the end of the block; yields its address, without a slash at the end. Port 0 is any."""
     ready = threading.Event()
-    with listen("127.0.0.1", 0) as listening:
+    with listen("127.0.0.1", port) as listening:
         server = WebServer(app, listening, ready.set)
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         thread = threading.Thread(target=server.serve_until_stopped)

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -98,3 +99,16 @@ def at_rest(opened: StudyService, name: str) -> StudySummary:
     """Wait until a study has ended, and return how."""
     eventually(lambda: opened.get(name).state in AT_REST)
     return opened.get(name)
+
+
+OPTIONS = ServiceOptions(concurrent_studies=3, poll_seconds=0.05, grace_seconds=5.0, plan=False)
+
+
+def serve(root: Path, names: list[str], said: Connection) -> None:
+    """Open a service, submit studies, say each that was accepted, and wait to be killed; for a process of its own."""
+    said.send("begun")
+    with StudyService(root, launcher(root), OPTIONS) as opened:
+        for name in names:
+            opened.submit(ADA, submission(name, 2), f"key of {name}")
+            said.send(name)
+        time.sleep(60)

@@ -129,7 +129,7 @@ def test_another_server_than_ours_is_said() -> None:
 
 def test_a_stream_that_is_lost_goes_on_after_its_last_message() -> None:
     drawn = {"trial": 0, "params": {"lr": 0.01}}
-    ended = {"trial": 0, "state": "finished", "seconds": 1.0}
+    ended = {"trial": 0, "state": "finished", "error": "", "best": 0.9}
     done = summary(state=StudyState.FINISHED).model_dump_json()
     asked, answers = client(
         stream(message("trial", drawn, 100), lost=lost),
@@ -151,8 +151,8 @@ def test_a_stream_that_the_server_closes_goes_on_until_the_study_is_at_rest() ->
 
 
 def test_a_stream_ends_where_its_study_is_gone() -> None:
-    asked, _ = client(stream(message("gone", {}, 9), lost=lost))
-    assert list(asked.follow("first")) == [StudyGone()]
+    asked, _ = client(stream(message("gone", {"name": "first"}, 9), lost=lost))
+    assert list(asked.follow("first")) == [StudyGone(name="first")]
 
 
 def test_a_server_that_closes_every_stream_at_once_is_given_up() -> None:
@@ -162,7 +162,7 @@ def test_a_server_that_closes_every_stream_at_once_is_given_up() -> None:
 
 
 def test_an_event_of_a_newer_service_is_left_out() -> None:
-    asked, _ = client(stream(message("news", {}, 1), message("gone", {}, 2)))
+    asked, _ = client(stream(message("news", {}, 1), message("gone", {"name": "first"}, 2)))
     assert len(list(asked.follow("first"))) == 1
 
 

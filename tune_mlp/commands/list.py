@@ -37,7 +37,9 @@ def _list(args: argparse.Namespace) -> None:
     from tune_mlp.service.messages import StudyState
     from tune_mlp.service.study_table import study_table
 
-    if args.state is not None and args.state not in [*StudyState]:
-        raise UsageError(f"--state: no study is ever {args.state!r:.40}{did_you_mean(args.state, StudyState)}")
-    answer = study_table(client_of(args), args.search, args.state)
+    states = [state.value for state in StudyState]
+    if args.state is not None and args.state not in states:
+        raise UsageError(f"--state: no study is ever {args.state!r:.40}{did_you_mean(args.state, states)}")
+    with client_of(args) as client:
+        answer = study_table(client, args.search, args.state)
     show(args, answer.top(SHOWN) if args.to == "text" else answer)

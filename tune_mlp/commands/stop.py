@@ -23,13 +23,13 @@ def add_word(word: AddWord) -> None:
 
 def _stop(args: argparse.Namespace) -> None:
     """Stop each study; one that can't be stopped doesn't keep the others running."""
-    client = client_of(args)
     failed: list[TuneMlpError] = []
-    for name in args.names:
-        try:
-            print(f"{name}: {client.stop(name).state}", flush=True)
-        except TuneMlpError as error:
-            failed.append(error)
+    with client_of(args) as client:
+        for name in args.names:
+            try:
+                print(f"{name}: {client.stop(name).state}", flush=True)
+            except TuneMlpError as error:
+                failed.append(error)
     if len(failed) == 1:
         raise failed[0]
     if failed:

@@ -48,9 +48,9 @@ def _submit(args: argparse.Namespace) -> None:
     from tune_mlp.space.files import names_file
 
     named_study(args)  # a mistake is answered here, with the file's own name and line
-    client = client_of(args)
     study = Path(args.space) if names_file(args.space) else args.space
-    submitted = client.submit(study, changes(args), args.name, args.key)
-    print(f"{client.url}/studies/{submitted.name}", flush=True)
-    if args.watch:
-        show_until_rest(client, submitted.name)
+    with client_of(args) as client:
+        submitted = client.submit(study, changes(args), args.name, args.key)
+        print(f"{client.url}/studies/{submitted.name}", flush=True)
+        if args.watch:
+            show_until_rest(client, submitted.name)

@@ -31,7 +31,8 @@ def add_word(word: AddWord) -> None:
 
 def _watch(args: argparse.Namespace) -> None:
     """Watch the study."""
-    show_until_rest(client_of(args), args.name)
+    with client_of(args) as client:
+        show_until_rest(client, args.name)
 
 
 def show_until_rest(client: Client, name: str) -> None:

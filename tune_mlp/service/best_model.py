@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tune_mlp.errors import TuneMlpError, one_line
 from tune_mlp.results.state import RunState
-from tune_mlp.service.faults import Conflict
+from tune_mlp.service.faults import Conflict, ServiceFault
 from tune_mlp.service.messages import StudyState, StudySummary
 from tune_mlp.service.studies import StudyService
 
@@ -55,9 +55,14 @@ class BestModels:
         summary = self._service.get(name)
         folder = self._service.folder(name)
         with self._lock:
-            if summary.state not in GOING_ON and (folder / "best" / "trial.json").is_file():
-                return self._winner(name, folder, summary)
-            return self._so_far(name, folder, summary)
+            try:
+                if summary.state not in GOING_ON and (folder / "best" / "trial.json").is_file():
+                    return self._winner(name, folder, summary)
+                return self._so_far(name, folder, summary)
+            except ServiceFault:
+                raise
+            except (TuneMlpError, OSError, KeyError, ValueError, RuntimeError) as error:
+                raise Conflict(f"{name}: the best model can't be read: {one_line(error, 300)}") from None
 
     def _winner(self, name: str, folder: Path, summary: StudySummary) -> BestModel:
         from tune_mlp.prediction.fitted_model import FittedModel
@@ -93,15 +98,12 @@ class BestModels:
         from tune_mlp.training import checkpoint
         from tune_mlp.training.description import describe_model
 
-        try:
-            study, problem = self._problem(name)
-            config = to_config({path: as_value(value) for path, value in results.params[trial].items()})
-            description = describe_model(config, problem.dataset, problem.folds[0], study.data)
-            shape = tuple(problem.dataset.shape)
-            module = build_model(description["inputs"], shape, description["outputs"], config, seed=0)
-            module.load_state_dict(checkpoint.load(found[-1])["folds"][0])
-        except (TuneMlpError, KeyError, RuntimeError) as error:
-            raise Conflict(f"{name}: the best model so far can't be read: {one_line(error, 200)}") from None
+        study, problem = self._problem(name)
+        config = to_config({path: as_value(value) for path, value in results.params[trial].items()})
+        description = describe_model(config, problem.dataset, problem.folds[0], study.data)
+        shape = tuple(problem.dataset.shape)
+        module = build_model(description["inputs"], shape, description["outputs"], config, seed=0)
+        module.load_state_dict(checkpoint.load(found[-1])["folds"][0])
         model = FittedModel(module.eval(), description | {"trial": trial, "epoch": epoch})
         low, high = self._pixels(name, model)
         return self._keep(key, BestModel(model, trial, epoch, False, low, high))

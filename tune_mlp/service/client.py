@@ -203,13 +203,29 @@ class Client:
 
     # What a study found
 
-    def trials(self, name: str, **query: Any) -> pd.DataFrame:
-        """Return a study's table of trials, a row for each; `filter="lr<0.01"`, `sort="val_loss"` and the like choose some."""
-        return self._frame(_path(name, "trials.parquet"), query)
+    def trials(
+        self,
+        name: str,
+        *,
+        columns: Sequence[str] | None = None,
+        sort: str | None = None,
+        descending: bool = False,
+        filter: str = "",
+    ) -> pd.DataFrame:
+        """Return a study's table, a row for each trial: all of them, or those that a filter such as `lr<0.01` leaves."""
+        return self._frame(_path(name, "trials.parquet"), columns, sort, descending, filter)
 
-    def epochs(self, name: str, **query: Any) -> pd.DataFrame:
+    def epochs(
+        self,
+        name: str,
+        *,
+        columns: Sequence[str] | None = None,
+        sort: str | None = None,
+        descending: bool = False,
+        filter: str = "",
+    ) -> pd.DataFrame:
         """Return a study's table of epochs, a row for each epoch of each trial."""
-        return self._frame(_path(name, "epochs.parquet"), query)
+        return self._frame(_path(name, "epochs.parquet"), columns, sort, descending, filter)
 
     def results(self, name: str) -> Results:
         """Return a study's tables as Results, which rank them and answer what needs no run's folder."""
@@ -261,9 +277,17 @@ class Client:
         """Ask for a change. Its key makes sure that it is done once, even if the answer is lost and it is asked for again."""
         return self._connection.read(StudySummary, method, path, body=body, key=key or uuid.uuid4().hex, source=source)
 
-    def _frame(self, path: str, query: Mapping[str, Any]) -> pd.DataFrame:
+    def _frame(
+        self, path: str, columns: Sequence[str] | None, sort: str | None, descending: bool, filter: str
+    ) -> pd.DataFrame:
         import pandas as pd
 
+        query = {
+            "columns": None if columns is None else ",".join(columns),
+            "sort": sort,
+            "descending": descending or None,
+            "filter": filter or None,
+        }
         return pd.read_parquet(io.BytesIO(self._connection.request("GET", path, query=query).content))
 
 

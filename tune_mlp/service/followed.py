@@ -258,23 +258,21 @@ class FollowedRun:
 
     def _take(self, event: Event) -> None:
         state = self._state
-        trial = None if isinstance(event, Started) else state.trials.get(getattr(event, "trial", -1))
-        if isinstance(event, Trained) and trial is not None and trial.ended and not trial.epochs and self._epochs:
+        known = state.trials.get(event.trial) if isinstance(event, Drawn | Trained | Ended) else None
+        if known is not None and known.ended and not known.epochs and self._epochs:
             # An ended trial goes on: what was dropped is needed again.
-            state.remember_epochs(event.trial, self._epochs.records(event.trial))
+            state.remember_epochs(known.drawn.trial, self._epochs.records(known.drawn.trial))
         state.apply(event)
         if isinstance(event, Started):
             names = (*metric_names(event.task, "train"), *metric_names(event.task, "val", event.further))
             self._epochs = EpochStore(event, names)
         elif isinstance(event, Trained) and self._epochs:
             self._trained += self._epochs.add(event.trial, event.epochs)
-        if isinstance(event, Ended | Trained) and state.trials[event.trial].ended:
+        if isinstance(event, Drawn | Trained | Ended) and state.trials[event.trial].ended:
             self._rows[event.trial] = trial_row(state, event.trial)
             state.forget_epochs(event.trial)
         elif isinstance(event, Tested) and event.trial in self._rows:
             self._rows[event.trial] |= event.metrics
-        elif isinstance(event, Drawn) and event.trial in self._rows:
-            self._rows[event.trial]["seed"] = event.seed
 
     # The stream.
 

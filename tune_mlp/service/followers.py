@@ -23,6 +23,8 @@ KEPT_SECONDS = 60.0
 SUMMARY_SECONDS = 0.5
 """How often a run that grows is summed up."""
 WRITTEN_AT_ONCE = 50
+READ_AT_ONCE = 20_000_000
+"""A journal of fewer bytes is read while somebody waits for it."""
 AT_WORK = (StudyState.RUNNING, StudyState.STOPPING)
 
 
@@ -85,11 +87,24 @@ class Followers:
             self._sum_up(name, run)
         return run
 
-    def changed(self, name: str) -> None:
-        """Look at a study at once: it begins, is to stop, or has ended."""
+    def read_on(self, name: str) -> None:
+        """Read what a study has written by now: its driver has ended, and what the list says of it is to be whole."""
         with self._lock:
             run = self._runs.get(name)
-        self._learn(name)
+        if run is None and self._root.size(name) < READ_AT_ONCE and self._root.stamp(name):
+            self.run(name)
+        elif run is not None:
+            run.catch_up()
+            self._sum_up(name, run)
+
+    def changed(self, name: str) -> None:
+        """Look at a study at once: it begins, is to stop, has ended, or is back from the trash."""
+        with self._lock:
+            run = self._runs.get(name)
+        if run is None and self._standings.run(name) is None:
+            self.read_on(name)
+        else:
+            self._learn(name)
         if run is not None:
             run.wake()
         self._scan_now.set()

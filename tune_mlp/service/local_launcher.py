@@ -13,7 +13,6 @@ import fcntl
 import os
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +25,8 @@ from tune_mlp.service.launcher import DriverOrder, DriverReport, DriverState
 SHELL = """sh -c 'echo "pid $$" >> "$0" && exec "$@"' "$0" "$@"; echo "status $?" >> "$0" """
 KILLED = (signal.SIGKILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
 """The signals after which a driver has saved nothing by itself: it was lost."""
+LOCK = 3
+"""The lock's descriptor in a driver, the first one behind its input and outputs."""
 PROGRAM = (sys.executable, "-P", "-m", "tune_mlp")
 MOST_BYTES = 1_000_000_000
 """The largest file that is read for its end."""
@@ -37,7 +38,7 @@ class LocalLauncher:
 
     def __init__(self, folder: Path, program: Sequence[str] = PROGRAM) -> None:
         self.folder, self.program = folder.absolute(), tuple(program)
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._children: dict[str, int] = {}
 
     def launch(self, order: DriverOrder) -> None:
         """Begin a driver, unless this token's was begun."""
@@ -60,15 +61,13 @@ class LocalLauncher:
 
     def report(self, token: str) -> DriverReport:
         """Say where a driver stands."""
-        if child := self._children.get(token):
-            child.poll()  # else it would stay a zombie
+        self._reap(token)
         content, held = self._look(token)
         if content is None or (not held and not content):
             return DriverReport(DriverState.ABSENT)
         pid, status = _number("pid", content), _number("status", content)
         if held:
             return DriverReport(DriverState.STARTING if pid is None else DriverState.RUNNING)
-        self._children.pop(token, None)
         if status is None:
             return DriverReport(DriverState.LOST, detail="its process ended without a word")
         if status - 128 in KILLED:
@@ -103,26 +102,42 @@ class LocalLauncher:
             path.unlink(missing_ok=True)
 
     def _begin(self, order: DriverOrder, descriptor: int) -> None:
-        outputs = {}
+        outputs: list[int] = []
         try:
             for kind in SAID:
-                outputs[kind] = os.open(
-                    self._said_file(order.token, kind), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600
-                )
-            self._children[order.token] = subprocess.Popen(
-                ["/bin/sh", "-c", SHELL, str(self._lock_file(order.token)), *self.program, *order.words],
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=outputs["out"],
-                stderr=outputs["err"],
-                pass_fds=(descriptor,),
-                start_new_session=True,
+                path = self._said_file(order.token, kind)
+                outputs.append(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+            words = ["/bin/sh", "-c", SHELL, str(self._lock_file(order.token)), *self.program, *order.words]
+            # Not by subprocess, whose processes belong to the one who began them: this one stays when the service ends.
+            self._children[order.token] = os.posix_spawn(
+                words[0],
+                words,
+                os.environ,
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, outputs[1], 1),
+                    (os.POSIX_SPAWN_DUP2, outputs[0], 2),
+                    (os.POSIX_SPAWN_DUP2, descriptor, LOCK),
+                ],
+                setsid=True,
+                setsigmask=(),
+                setsigdef=(signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE),
             )
         except OSError as error:
             raise StorageError(f"the study's process can't be begun: {error.strerror or error}") from None
         finally:
-            for output in outputs.values():
+            for output in outputs:
                 os.close(output)
+
+    def _reap(self, token: str) -> None:
+        """Let a driver that has ended go, which would be a zombie until the service ends."""
+        if token in self._children:
+            try:
+                over, _ = os.waitpid(self._children[token], os.WNOHANG)
+            except ChildProcessError:
+                over = self._children[token]
+            if over:
+                del self._children[token]
 
     def _look(self, token: str) -> tuple[bytes | None, bool]:
         """Return what a driver's file says, and whether its lock is held."""
@@ -134,10 +149,12 @@ class LocalLauncher:
             return None, False
 
     def _last_line(self, token: str) -> str:
-        lines = [
-            line for kind in SAID for line in _end(self._said_file(token, kind), 4000).splitlines() if line.strip()
-        ]
-        return clipped(lines[-1].strip(), 500) if lines else ""
+        """Return the last line that a driver wrote to its standard error, or else to its standard output."""
+        for kind in SAID:
+            lines = [line for line in _end(self._said_file(token, kind), 4000).splitlines() if line.strip()]
+            if lines:
+                return clipped(lines[-1].strip(), 500)
+        return ""
 
     def _lock_file(self, token: str) -> Path:
         return self.folder / f"{token}.driver"

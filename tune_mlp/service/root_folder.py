@@ -84,6 +84,13 @@ class RootFolder:
         parts = [_facts(self.path / name / file) for file in (JOURNAL, "run.json", "study.yaml")]
         return " ".join(parts) if parts[0] or parts[1] else ""
 
+    def size(self, name: str) -> int:
+        """Return the bytes of a run's journal; 0 if there is none."""
+        try:
+            return os.stat(self.path / name / JOURNAL, follow_symlinks=False).st_size
+        except OSError:
+            return 0
+
     def can_go_on(self, name: str) -> bool:
         """Say whether a run has something to go on with: a manifest, and a journal with a first line."""
         folder = self.run(name)

@@ -85,7 +85,9 @@ class StudyService:
                     self._root, self._ledger, self._standings, self.get, self.options.poll_seconds
                 )
                 self._tables = KeptTables(self._root, self._followers)
-                self._supervisor = Supervisor(self._ledger, self._root, self.launcher, self.options, self._moved_on)
+                self._supervisor = Supervisor(
+                    self._ledger, self._root, self.launcher, self.options, self._moved_on, self._followers.read_on
+                )
                 self._followers.start()
                 self._supervisor.start()
             except BaseException:

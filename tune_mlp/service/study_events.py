@@ -1,14 +1,11 @@
-"""The events of a study, as a client reads them from its stream: typed and frozen."""
+"""The events of a study that its stream tells of, as typed and frozen messages; the server writes them, and the client reads them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-
-from pydantic import model_validator
 
 from tune_mlp.records import TrialState
-from tune_mlp.results.journal import Decision, Param, Reason
+from tune_mlp.results.journal import Decision, Param
 from tune_mlp.service.messages import Message, StudySummary
 
 
@@ -17,8 +14,6 @@ class TrialDrawn(Message):
 
     trial: int
     params: Mapping[str, Param]
-    again: int | None = None
-    """The trial of the study that a confirmation or a replay trains again."""
 
 
 class EpochMetrics(Message):
@@ -28,20 +23,14 @@ class EpochMetrics(Message):
     metrics: Mapping[str, float | None]
     """None stands for a value that isn't finite."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _of_one_object(cls, raw: Any) -> Any:
-        """Read the form of the stream, in which the metrics stand beside the epoch."""
-        if isinstance(raw, Mapping) and "metrics" not in raw:
-            return {"epoch": raw.get("epoch"), "metrics": {name: raw[name] for name in raw if name != "epoch"}}
-        return raw
-
 
 class EpochsTrained(Message):
     """A trial trained some epochs."""
 
     trial: int
     epochs: tuple[EpochMetrics, ...]
+    best: float | None = None
+    """The trial's best value so far of the metric that the study ranks by."""
 
 
 class TrialDecided(Message):
@@ -51,10 +40,8 @@ class TrialDecided(Message):
     epoch: int
     decision: Decision
     rung: str
-    """Where the decision was made, such as `bracket 0, epoch 3`."""
-    value: float | None
-    cutoff: float | None
-    """The value that the trial had to reach."""
+    value: float | None = None
+    cutoff: float | None = None
 
 
 class TrialEnded(Message):
@@ -62,14 +49,15 @@ class TrialEnded(Message):
 
     trial: int
     state: TrialState
-    reason: Reason = ""
-    """What ended it early."""
     error: str = ""
-    seconds: float
+    best: float | None = None
+    """The trial's best value of the metric that the study ranks by; None where it can't be best."""
 
 
 class StudyGone(Message):
     """The study was deleted, and its stream ends."""
+
+    name: str
 
 
 StudyEvent = TrialDrawn | EpochsTrained | TrialDecided | TrialEnded | StudySummary | StudyGone

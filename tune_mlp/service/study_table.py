@@ -50,9 +50,11 @@ def study_table(client: Client, search: str | None = None, state: str | None = N
     studies = list(found.values())
     states = Counter(study.state for study in studies)
     counts = [f"{states[one]} {one}" for one in StudyState if one in states]
-    chosen = " that match" if search or state else ""
+    many = f"1 study{' that matches' if search or state else ''}"
+    if len(studies) != 1:
+        many = f"{len(studies):,} studies{' that match' if search or state else ''}"
     return Answer(
-        sentence=f"{len(studies)} {'study' if len(studies) == 1 else 'studies'}{chosen}{': ' if counts else ''}{', '.join(counts)}",
+        sentence=f"{many}{': ' if counts else ''}{', '.join(counts)}",
         table=pd.DataFrame([_row(study) for study in studies], columns=COLUMNS),
         method=(),
         facts={"server": client.url, "total": len(studies)},

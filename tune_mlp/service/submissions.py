@@ -127,7 +127,7 @@ def _table(file: str, path: tuple[str, str], data_dir: Path | None) -> Path:
     folders = [folder.resolve() for folder in (data_dir, shipped_folder()) if folder is not None]
     try:
         found = next((whole for folder in folders if (whole := (folder / file).resolve()).is_relative_to(folder)), None)
-        if found is None:
+        if found is None or found in folders:
             said = (
                 rule
                 if data_dir is not None

@@ -40,9 +40,10 @@ class Supervisor:
         launcher: Launcher,
         options: ServiceOptions,
         changed: Callable[[str], None],
+        read_on: Callable[[str], None],
     ) -> None:
         self._ledger, self._root, self._launcher, self._options = ledger, root, launcher, options
-        self._changed = changed
+        self._changed, self._read_on = changed, read_on
         self._over, self._woken = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="supervisor", daemon=True)
         self.fault = ""
@@ -184,6 +185,7 @@ class Supervisor:
         )
 
     def _close(self, study: StudyRow, job: JobRow, outcome: StudyState, detail: str) -> None:
+        self._read_on(study.name)  # first, so that whoever sees that it has ended sees all that it has written
         with self._ledger.writing() as transaction:
             transaction.change("jobs", job.id, state=ENDED, outcome=outcome.value, ended=time.time(), detail=detail)
             if job.searches:

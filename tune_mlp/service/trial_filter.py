@@ -14,7 +14,8 @@ from tune_mlp.service.faults import Refused
 
 MOST_CHARACTERS, MOST_PARTS = 2000, 20
 TOKEN = re.compile(
-    r"""\s*(?:(?P<operator>==|!=|<=|>=|=|<|>|~)|(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<word>[^\s"'=!<>~]+))"""
+    r"""\s*(?:(?P<operator>==|!=|<=|>=|=|<|>|~)|(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<word>[^\s"'=!<>~]+))""",
+    re.DOTALL,
 )
 EXAMPLE = "such as lr<0.01 and activation==relu"
 
@@ -79,7 +80,7 @@ def _tokens(text: str) -> list[tuple[str, str]]:
             raise Refused(f"filter: can't be read from {clipped(text[at:].strip())!r} on, write {EXAMPLE}")
         kind = str(match.lastgroup)
         said = match[kind]
-        found.append((re.sub(r"\\(.)", r"\1", said[1:-1]) if kind == "text" else said, kind))
+        found.append((re.sub(r"\\(.)", r"\1", said[1:-1], flags=re.DOTALL) if kind == "text" else said, kind))
         at = match.end()
     return found
 

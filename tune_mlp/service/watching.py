@@ -7,12 +7,14 @@ import time
 from dataclasses import dataclass
 
 from tune_mlp.console.board import Board, Display
-from tune_mlp.records import better
+from tune_mlp.records import Mode
 from tune_mlp.service.client import AT_REST, Client
 from tune_mlp.service.faults import UnknownStudy
 from tune_mlp.service.messages import StudySummary
-from tune_mlp.service.study_events import EpochsTrained, StudyEvent, StudyGone, TrialDrawn, TrialEnded
+from tune_mlp.service.study_events import EpochsTrained, StudyGone, TrialDecided, TrialDrawn, TrialEnded
 from tune_mlp.study.study import Study
+
+TrialEvent = TrialDrawn | EpochsTrained | TrialDecided | TrialEnded
 
 
 @dataclass
@@ -32,43 +34,39 @@ class Watch:
     def __init__(self, client: Client, name: str, display: Display) -> None:
         self._client, self._name, self._display = client, name, display
         self._board: WatchedBoard | None = None
+        self._early: list[TrialEvent] = []
+        """The events that came before a summary that names the study's metric."""
         self._said = ""
         self._epochs: dict[int, int] = {}
         """The last epoch of each trial."""
-        self._best: dict[int, float] = {}
-        """The best value of each trial so far."""
         self._ended: set[int] = set()
 
     def until_rest(self) -> StudySummary:
         """Show the study until it is at rest, and return where it stands then."""
         try:
             for event in self._client.follow(self._name):
-                self._take(event)
+                if isinstance(event, StudyGone):
+                    raise UnknownStudy(
+                        f"{self._name} was deleted while it was watched; it can be restored from the trash"
+                    )
+                if isinstance(event, StudySummary):
+                    self._stands(event)
+                elif self._board is None:
+                    self._early.append(event)
+                else:
+                    self._show(self._board, event)
         finally:
             if self._board is not None:
                 self._display.finish()
         return self._client.get(self._name)
 
-    def _take(self, event: StudyEvent) -> None:
-        if isinstance(event, StudyGone):
-            raise UnknownStudy(f"{self._name} was deleted while it was watched; it can be restored from the trash")
-        if isinstance(event, StudySummary):
-            self._stands(event)
-        elif event.trial in self._ended:
-            return
-        elif isinstance(event, TrialDrawn):
-            self._begun()
-            self._best.pop(event.trial, None)  # it begins, or goes on with other settings
-            self._display.trial_started(event.trial, event.params)
-        elif isinstance(event, EpochsTrained):
-            self._train(event)
-        elif isinstance(event, TrialEnded):
-            self._begun()
-            self._ended.add(event.trial)
-            self._display.trial_ended(event.trial, event.state, event.error)
-
     def _stands(self, summary: StudySummary) -> None:
         """Note where the study stands: its place in the queue before it begins, and what is left while it runs."""
+        if self._board is None and summary.mode is not None:
+            self._board = _board(summary, summary.mode, self._client.study(self._name))
+            self._display.begin(self._board)
+            for event in self._early:
+                self._show(self._board, event)
         if self._board is not None:
             self._board.left = summary.seconds_left
             self._board.trials = summary.trials or self._board.trials
@@ -80,33 +78,30 @@ class Watch:
             self._display.say(said, "dim")
         self._said = said
 
-    def _train(self, event: EpochsTrained) -> None:
-        board, trial, last = self._begun(), event.trial, event.epochs[-1]
-        values = [value for one in event.epochs if (value := one.metrics.get(board.metric)) is not None]
-        for value in values:
-            if better(value, self._best.get(trial), board.mode):
-                self._best[trial] = value
-        new = max(0, last.epoch - self._epochs.get(trial, 0))
-        self._epochs[trial] = last.epoch
-        self._display.trial_trained(trial, last.epoch, new, values[-1] if values else math.nan, self._best.get(trial))
-
-    def _begun(self) -> WatchedBoard:
-        """Return the board; it begins with the study's first trial, when its metric is known."""
-        if self._board is None:
-            summary, study = self._client.get(self._name), self._client.study(self._name)
-            self._board = _board(summary, study)
-            self._display.begin(self._board)
-        return self._board
+    def _show(self, board: Board, event: TrialEvent) -> None:
+        """Show an event of a trial that hasn't ended."""
+        if event.trial in self._ended:
+            return
+        if isinstance(event, TrialDrawn):
+            self._display.trial_started(event.trial, event.params)
+        elif isinstance(event, EpochsTrained):
+            last = event.epochs[-1]
+            new = max(0, last.epoch - self._epochs.get(event.trial, 0))
+            self._epochs[event.trial] = last.epoch
+            value = last.metrics.get(board.metric)
+            self._display.trial_trained(event.trial, last.epoch, new, math.nan if value is None else value, event.best)
+        elif isinstance(event, TrialEnded):
+            self._ended.add(event.trial)
+            self._display.trial_ended(event.trial, event.state, event.error)
 
 
-def _board(summary: StudySummary, study: Study) -> WatchedBoard:
+def _board(summary: StudySummary, mode: Mode, study: Study) -> WatchedBoard:
     """Return the board of a study that has begun."""
-    assert summary.mode is not None, "known since its first trial was drawn"
     running = 0.0 if summary.started is None else max(0.0, (summary.ended or time.time()) - summary.started)
     return WatchedBoard(
         title=f"{summary.name}: {summary.space} on {summary.dataset}; {study.search.name} search, {study.scheduler.name}",
         metric=summary.metric,
-        mode=summary.mode,
+        mode=mode,
         trials=summary.trials or study.number_of_trials,
         epochs=study.epochs,
         started=time.monotonic() - running,
