@@ -165,9 +165,11 @@ class ServiceFacts(Message):
     concurrent: int
     """How many studies may run at once."""
     queue_seconds: float | None = None
-    """How long ago the queue was last looked at; None where nothing looks at it."""
-    lost: tuple[str, ...] = ()
-    """The studies that should be running and whose processes aren't found."""
+    """How long ago the queue was last looked at; None where nothing has looked at it yet."""
+    fault: str = ""
+    """Why no study can be begun at the moment; empty if all is well."""
+    unknown: Mapping[str, str] = {}
+    """The running studies whose processes can't be asked about, and why."""
 
 
 class Health(Message):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse
 
 from tune_mlp.errors import StudyError
@@ -20,9 +20,10 @@ router = APIRouter(tags=["service"])
 
 
 @router.get("/health", responses=refusals())
-async def health() -> Health:
-    """Say that the service answers. This needs no token."""
-    return Health(status="ok", version=__version__)
+def health(request: Request, service: Service) -> Health:
+    """Say that the service answers, and to somebody with a token how it does."""
+    known = getattr(request.state, "user", None) is not None
+    return Health(status="ok", version=__version__, facts=service.facts() if known else None)
 
 
 @router.get("/me", responses=refusals())
