@@ -14,6 +14,7 @@ from tune_mlp.errors import UsageError
 
 if TYPE_CHECKING:
     from tune_mlp.service.access import Access
+    from tune_mlp.service.launcher import Launcher
 
 EXAMPLE = """\
 examples:
@@ -23,9 +24,12 @@ examples:
   tune-mlp serve --host 0.0.0.0 --token-file token --allow-host tune.example.org
 """
 PORT = 8642
+PACKAGES = ("fastapi", "httpx", "jinja2", "starlette", "uvicorn")
+"""The packages of the extra that the service needs."""
 TOKEN = "token"
 USERS = "users"
 DRIVERS = "drivers"
+JOBS = "jobs"
 OWN = ".service"
 """The service's own folder in the root."""
 
@@ -54,8 +58,9 @@ def _add_options(parser: OneLineParser) -> None:
     add("--port", type=_port, default=PORT, metavar="N", help=f"The port to listen on (default: {PORT}; 0 is any).")
     add(
         "--address",
-        metavar="auto|ADDR",
-        help="The address of a running Ray cluster on which the studies run; without it, they run on this machine.",
+        metavar="auto|ADDR|URL",
+        help="The address of a running Ray cluster on whose nodes the trials run. The URL of its dashboard, such as http://head:8265, runs "
+        "whole studies there, as jobs of Ray; its token is taken from where Ray looks for it. Without the option, all runs here.",
     )
     add(
         "--data-dir",
@@ -85,32 +90,30 @@ def _add_options(parser: OneLineParser) -> None:
 
 
 def _serve(args: argparse.Namespace) -> None:
-    try:
-        import fastapi
-        import jinja2
-        import uvicorn
-    except ImportError as error:
-        raise UsageError(f"tune-mlp serve needs the package {error.name}: pip install 'tune-mlp[service]'") from None
-    del fastapi, jinja2, uvicorn
     _check(args)
     users = args.root / OWN / USERS
     if args.add_user is not None or args.remove_user is not None:
         _change_users(args, users)
         return
-    from tune_mlp.service.app import make_app
+    try:
+        from tune_mlp.service.app import make_app
+        from tune_mlp.service.web_server import WebServer, listen, url_of
+    except ImportError as error:
+        if error.name is None or error.name.partition(".")[0] not in PACKAGES:
+            raise
+        raise UsageError(f"tune-mlp serve needs the package {error.name}: pip install 'tune-mlp[service]'") from None
     from tune_mlp.service.app_options import AppOptions
-    from tune_mlp.service.local_launcher import LocalLauncher
     from tune_mlp.service.options import ServiceOptions
     from tune_mlp.service.studies import StudyService
-    from tune_mlp.service.web_server import WebServer, listen, url_of
 
     access = _access(args, users)
     settings = {} if args.studies is None else {"concurrent_studies": args.studies}
-    options = ServiceOptions(data_dir=args.data_dir, address=args.address, **settings)
+    launcher, address = _launcher(args)
+    options = ServiceOptions(data_dir=args.data_dir, address=address, **settings)
     web = AppOptions(host=args.host, allowed_hosts=tuple(args.allow_host))
     with (
         listen(args.host, args.port) as listening,
-        StudyService(args.root, LocalLauncher(args.root / OWN / DRIVERS), options) as service,
+        StudyService(args.root, launcher, options) as service,
     ):
         url = url_of(listening, web)
 
@@ -134,6 +137,17 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(f"--data-dir {args.data_dir}: there is no such folder")
     if args.admin and args.add_user is None:
         raise UsageError("--admin: goes with --add-user alone")
+
+
+def _launcher(args: argparse.Namespace) -> tuple[Launcher, str | None]:
+    """Return what runs the studies, and the address that it tells them."""
+    if args.address is not None and args.address.startswith(("http://", "https://")):
+        from tune_mlp.service.cluster_launcher import ClusterLauncher, ray_token
+
+        return ClusterLauncher(args.address, args.root.absolute() / OWN / JOBS, ray_token()), "auto"
+    from tune_mlp.service.local_launcher import LocalLauncher
+
+    return LocalLauncher(args.root / OWN / DRIVERS), args.address
 
 
 def _access(args: argparse.Namespace, users: Path) -> Access:

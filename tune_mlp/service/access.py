@@ -13,7 +13,7 @@ import re
 import secrets
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tune_mlp.errors import RunFolderError, StorageError, UsageError
@@ -35,19 +35,19 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 @dataclass(frozen=True)
 class Access:
-    """Who may use the service. Without users it is whoever can reach it, which loopback alone may allow."""
+    """Who may use the service."""
 
-    users: Mapping[str, User] = field(default_factory=dict)
-    """Each user by the SHA-256 of their token."""
+    users: Mapping[str, User] | None = None
+    """Each user by the SHA-256 of their token. None lets in whoever can reach the service, which loopback alone may allow."""
 
     @property
     def needs_token(self) -> bool:
         """Whether a request has to prove whose it is."""
-        return bool(self.users)
+        return self.users is not None
 
     def user_of(self, token: str | None) -> User | None:
         """Return whose token it is, in a time that doesn't depend on how much of it is right."""
-        if not self.users:
+        if self.users is None:
             return LOCAL
         digest = digest_of(token or "")
         found = [user for known, user in self.users.items() if hmac.compare_digest(known, digest)]
@@ -55,7 +55,10 @@ class Access:
 
 
 def load_access(token_file: Path | None, users_file: Path) -> Access:
-    """Return who may use the service by these files. A token file that isn't there is made; the users' need not be there."""
+    """Return who may use the service by these files. A token file that isn't there is made. Tokens are needed once there is either,
+    also after the last user was removed."""
+    if token_file is None and not users_file.exists():
+        return Access()
     users = _read_users(users_file)
     if token_file is not None:
         users[digest_of(_token_in(token_file))] = ADMIN

@@ -14,6 +14,7 @@ from tune_mlp.service.best_model import BestModels
 from tune_mlp.service.dependencies import AppState
 from tune_mlp.service.fault_answers import answer_faults
 from tune_mlp.service.guards.body_guard import BodyGuard
+from tune_mlp.service.guards.head_guard import HeadGuard
 from tune_mlp.service.guards.host_guard import HostGuard
 from tune_mlp.service.guards.origin_guard import OriginGuard
 from tune_mlp.service.guards.rates import Buckets, RateGuard
@@ -65,5 +66,6 @@ def make_app(service: StudyService, access: Access, options: AppOptions | None =
     app.add_middleware(SignInGuard, access=access, failures=failures)
     app.add_middleware(OriginGuard)
     app.add_middleware(HostGuard, host=options.host, allowed=options.allowed_hosts)
+    app.add_middleware(HeadGuard)
     app.add_middleware(ResponseHeaders)
     return app

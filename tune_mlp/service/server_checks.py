@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from tune_mlp.console.formatting import count
 from tune_mlp.doctor.cluster_checks import NOTED_BYTES, NOTED_SECONDS, WRONG_BYTES, WRONG_SECONDS
 from tune_mlp.doctor.doctor_view import conclude
 from tune_mlp.doctor.facts import Clock
@@ -118,6 +117,10 @@ def _disk(facts: ServiceFacts) -> Finding:
 
 def _queue(facts: ServiceFacts) -> Finding:
     stands = f"{facts.running} of at most {facts.concurrent} run, {facts.queued} wait"
+    if facts.fault:
+        return Finding(
+            "queue", "", "problem", f"{facts.fault}; {stands}", "mend that; the service tries again by itself"
+        )
     if facts.queue_seconds is None or facts.queue_seconds > IDLE_SECONDS:
         since = "" if facts.queue_seconds is None else f" for {facts.queue_seconds:,.0f} s"
         return Finding(
@@ -127,11 +130,16 @@ def _queue(facts: ServiceFacts) -> Finding:
 
 
 def _drivers(facts: ServiceFacts) -> Finding:
-    if facts.lost:
-        what = f"the processes of {', '.join(facts.lost[:6])}{' and more' if len(facts.lost) > 6 else ''} aren't found"
-        return Finding("drivers", "", "problem", what, "the service's log says why")
-    what = f"found for {count(facts.running, 'running study') if facts.running == 1 else f'all {facts.running} running studies'}"
-    return Finding("drivers", "", "ok", what if facts.running else "none, since no study runs")
+    if facts.unknown:
+        study, why = next(iter(facts.unknown.items()))
+        more = f" and {len(facts.unknown) - 1} more" if len(facts.unknown) > 1 else ""
+        return Finding(
+            "drivers", "", "problem", f"{study}{more} can't be asked about: {why}", "the study goes on where it runs"
+        )
+    what = (
+        "none, since no study runs" if not facts.running else f"found, one for each of {facts.running} running studies"
+    )
+    return Finding("drivers", "", "ok", what)
 
 
 CHECKS: tuple[Callable[[ServiceFacts], Finding], ...] = (_root, _disk, _queue, _drivers)

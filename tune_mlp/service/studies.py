@@ -12,6 +12,7 @@ from tune_mlp.service.faults import Conflict, Refused, UnknownStudy
 from tune_mlp.service.followed import Curve, FollowedRun
 from tune_mlp.service.followers import Followers
 from tune_mlp.service.forecasting import Forecasts
+from tune_mlp.service.health import facts_of
 from tune_mlp.service.kept_results import KeptResults, results_of_tables, study_text
 from tune_mlp.service.launcher import Launcher
 from tune_mlp.service.ledger import Ledger, Transaction
@@ -20,6 +21,7 @@ from tune_mlp.service.messages import (
     Extension,
     Forecast,
     Job,
+    ServiceFacts,
     StudyList,
     StudySummary,
     Submission,
@@ -115,6 +117,10 @@ class StudyService:
     def fault(self) -> str:
         """Why no study can be begun at the moment, in one line, such as a full disk; empty if all is well."""
         return self._supervisor.fault
+
+    def facts(self) -> ServiceFacts:
+        """Say how the service does."""
+        return facts_of(self._root.path, self._ledger, self._supervisor, self.options)
 
     # What changes something.
 

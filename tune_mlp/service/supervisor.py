@@ -48,6 +48,10 @@ class Supervisor:
         self._thread = threading.Thread(target=self._work, name="supervisor", daemon=True)
         self.fault = ""
         """Why nothing can be begun at the moment, such as a full disk."""
+        self.looked: float | None = None
+        """When the last look ended, on the monotonic clock."""
+        self.unknown: dict[str, str] = {}
+        """The studies whose drivers can't be asked about at the moment, and why."""
 
     def start(self) -> None:
         """Begin to work."""
@@ -69,7 +73,7 @@ class Supervisor:
             self._woken.clear()
             try:
                 self.look()
-                self.fault = ""
+                self.fault, self.looked = "", time.monotonic()
             except (
                 TuneMlpError
             ) as error:  # a full disk, or a cluster that can't be reached: the next look may do better
@@ -106,6 +110,7 @@ class Supervisor:
 
     def _look_after(self, study: StudyRow, job: JobRow) -> None:
         report = self._launcher.report(job.token)
+        self._say_unknown(study, job, report)
         if report.state is DriverState.ABSENT:
             self._launch(study, job)
         elif report.state is DriverState.ENDED:
@@ -114,6 +119,19 @@ class Supervisor:
             self._lost(study, job, report)
         elif job.stop_asked is not None and report.state is DriverState.RUNNING:
             self._stop(job, job.stop_asked)
+
+    def _say_unknown(self, study: StudyRow, job: JobRow, report: DriverReport) -> None:
+        """Say in the study's detail that its driver can't be asked about, until it can."""
+        said = self.unknown.get(study.name)
+        if report.state is DriverState.UNKNOWN and said != report.detail:
+            self.unknown[study.name] = report.detail
+        elif report.state is not DriverState.UNKNOWN and said is not None:
+            del self.unknown[study.name]
+        else:
+            return
+        with self._ledger.writing() as transaction:
+            transaction.change("jobs", job.id, detail=self.unknown.get(study.name, ""))
+        self._changed(study.name)
 
     def _launch(self, study: StudyRow, job: JobRow) -> None:
         if job.stop_asked is not None:

@@ -15,12 +15,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tune_mlp.errors import UsageError
 from tune_mlp.service.app_options import AppOptions
+from tune_mlp.service.guards.head_guard import MOST_HEAD_BYTES
 
 HEAD_SECONDS = 20.0
 """The time that a request's head may take to arrive."""
 GRACE_SECONDS = 5
 """The time that requests may take to end once the server is asked to end."""
-MOST_HEAD_BYTES = 32_768
 MOST_CONNECTIONS = 2000
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse
 
 from tune_mlp.errors import StudyError
 from tune_mlp.service.dependencies import Service, Who
 from tune_mlp.service.fault_answers import refusals
 from tune_mlp.service.faults import NotAllowed, UnknownStudy
-from tune_mlp.service.messages import AuditEntry, Health, Me, Space, SpaceText
+from tune_mlp.service.messages import AuditEntry, Health, Me, ShippedSpace, SpaceText
 from tune_mlp.space.files import read_file, shipped, shipped_text
 from tune_mlp.study.schema import study_schema
 from tune_mlp.version import __version__
@@ -20,9 +20,10 @@ router = APIRouter(tags=["service"])
 
 
 @router.get("/health", responses=refusals())
-async def health() -> Health:
-    """Say that the service answers. This needs no token."""
-    return Health(status="ok", version=__version__)
+def health(request: Request, service: Service) -> Health:
+    """Say that the service answers, and to somebody with a token how it does."""
+    known = getattr(request.state, "user", None) is not None
+    return Health(status="ok", version=__version__, facts=service.facts() if known else None)
 
 
 @router.get("/me", responses=refusals())
@@ -32,9 +33,9 @@ async def me(user: Who) -> Me:
 
 
 @router.get("/spaces", responses=refusals())
-def spaces() -> list[Space]:
+def spaces() -> list[ShippedSpace]:
     """List the studies that ship with the service."""
-    return [Space(name=name, description=_description(name)) for name in shipped()]
+    return [ShippedSpace(name=name, description=_description(name)) for name in shipped()]
 
 
 @router.get("/spaces/{name}", responses=refusals(404))
