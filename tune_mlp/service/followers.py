@@ -192,10 +192,12 @@ class Followers:
             if known.lives != lives:
                 self._standings.learn(name, KnownRun(stamp, known.facts, known.summary, lives))
             return None
-        with self._lock:
+        with self._lock:  # one that is read now is kept for a while, so that nobody reads it a second time
             run = self._runs.get(name)
-        if run is None:
-            run = FollowedRun(name, folder, lambda: self._summary(name))
+            if run is None:
+                run = self._made(name)
+                if self._root.size(name) > READ_AT_ONCE:
+                    self._runs[name] = run
         run.catch_up()
         made = KnownRun(stamp, RunFacts.read(folder), run.run_summary(), lives)
         self._standings.learn(name, made)

@@ -13,7 +13,7 @@ from tune_mlp.service.followed import Curve, FollowedRun
 from tune_mlp.service.followers import Followers
 from tune_mlp.service.forecasting import Forecasts
 from tune_mlp.service.health import facts_of
-from tune_mlp.service.kept_results import KeptResults, KeptTables, study_text
+from tune_mlp.service.kept_results import KeptResults, results_of_tables, study_text
 from tune_mlp.service.launcher import Launcher
 from tune_mlp.service.ledger import Ledger, Transaction
 from tune_mlp.service.messages import (
@@ -86,7 +86,6 @@ class StudyService:
                 self._followers = Followers(
                     self._root, self._ledger, self._standings, self.get, self.options.poll_seconds
                 )
-                self._tables = KeptTables(self._root, self._followers)
                 self._supervisor = Supervisor(
                     self._ledger, self._root, self.launcher, self.options, self._moved_on, self._followers.read_on
                 )
@@ -230,20 +229,21 @@ class StudyService:
 
     def trials(self, name: str, request: TableRequest = TableRequest()) -> TablePage:  # noqa: B008  # frozen
         """Return a page of a study's table of trials."""
-        self._standing(name)
-        at, frame = self._tables.trials(name)
+        at, frame = self.followed(name).trials()
         return page_of(frame, request, at)
 
     def epochs(self, name: str, request: TableRequest = TableRequest()) -> TablePage:  # noqa: B008  # frozen
         """Return a page of a study's table of epochs."""
-        self._standing(name)
-        at, frame = self._tables.epochs(name)
+        at, frame = self.followed(name).epochs()
         return page_of(frame, request, at)
 
     def results(self, name: str) -> Results:
         """Return a study's results so far; they are kept until its journal grows."""
         self._standing(name)
-        return self._kept_results.of(self._root.run(name), self._root.stamp(name), lambda: self._tables.results(name))
+        folder = self._root.run(name)
+        return self._kept_results.of(
+            folder, self._root.stamp(name), lambda: results_of_tables(folder, self._followers.run(name))
+        )
 
     def audit(self, offset: int = 0, limit: int = 100) -> Sequence[AuditLine]:
         """Return the changes that were asked for, the last first."""
