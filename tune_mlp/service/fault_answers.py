@@ -29,6 +29,7 @@ WORDS = {
     415: "The body isn't JSON.",
     422: "A value of the request, or of the study, breaks a rule.",
     429: "Too many requests, or too much waits already.",
+    431: "The head of the request is too large.",
     507: "The disk is full; nothing of the request was kept.",
 }
 """What each status means in the description of the API."""
@@ -42,7 +43,7 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the description of these faults for a route, with those that any route may answer."""
     return {
         status: {"description": WORDS[status], "content": {"application/json": {"schema": {"$ref": FAULT}}}}
-        for status in sorted({400, 401, 403, 422, 429, *statuses})
+        for status in sorted({400, 401, 403, 422, 429, 431, *statuses})
     }
 
 

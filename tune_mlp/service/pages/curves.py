@@ -6,6 +6,7 @@ import math
 import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -33,19 +34,19 @@ class CurveCache:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._kept: OrderedDict[str, tuple[int, Json]] = OrderedDict()
+        self._kept: OrderedDict[Path, tuple[int, Json]] = OrderedDict()
 
     def of(self, run: FollowedRun) -> Json:
         """Return the curves of a study as of now."""
         offset = run.offset
         with self._lock:
-            kept = self._kept.get(run.name)
+            kept = self._kept.get(run.folder)
             if kept is not None and kept[0] == offset:
                 return kept[1]
         found = curves_of(run)
         with self._lock:
-            self._kept[run.name] = offset, found
-            self._kept.move_to_end(run.name)
+            self._kept[run.folder] = offset, found
+            self._kept.move_to_end(run.folder)
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         return found

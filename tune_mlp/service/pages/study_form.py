@@ -7,10 +7,10 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from tune_mlp.errors import StudyError
-from tune_mlp.space.domains import DOMAINS
-from tune_mlp.space.files import read_yaml
 from tune_mlp.service.faults import Refused
 from tune_mlp.service.pages.yaml_edit import REMOVED, SOURCE, as_text, edited
+from tune_mlp.space.domains import DOMAINS
+from tune_mlp.space.files import read_yaml
 from tune_mlp.study.schema import study_schema
 
 Json = Mapping[str, Any]
@@ -153,7 +153,8 @@ def _field(path: str, given: Json, value: Any) -> Field:
     default = given.get("default")
     said = "" if value is None else str(value) if isinstance(value, str) else as_text(value)
     shown = "" if default in (None, "", [], {}) else str(default) if isinstance(default, str) else as_text(default)
-    return Field(path, path.rpartition(".")[2], str(given.get("description", "")), said, options, shown, text)
+    sentence = str(given.get("description") or _resolved(given).get("description", ""))
+    return Field(path, path.rpartition(".")[2], sentence, said, options, shown, text)
 
 
 def _parameter(name: str, value: Any) -> Parameter:
@@ -217,7 +218,8 @@ def _first_values(name: str) -> list[Any]:
     names = next((one["enum"] for one in given if "enum" in one), None)
     if names:
         return list(names)[:3]
-    numbers = {
+    numbers: dict[str, list[Any]] = {
+        "widths": [[64], [64, 32]],
         "lr": [0.001, 0.01],
         "batch_size": [16, 32, 64],
         "depth": [1, 2, 3],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +11,8 @@ import yaml
 
 from tune_mlp.space.files import dump_yaml, read_yaml
 
+BREAKS = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+"""Where YAML says that a line ends."""
 SOURCE = "study"
 """What errors call the text."""
 
@@ -33,7 +36,9 @@ class _Place(NamedTuple):
 def edited(text: str, path: Sequence[str], value: Any) -> str:
     """Return the text with the setting at a path changed, added or removed."""
     root = yaml.compose(text, Loader=yaml.SafeLoader) if text.strip() else None
-    lines = text.splitlines()
+    lines = BREAKS.split(text)
+    if lines[-1] == "":
+        lines.pop()
     if root is None:
         return text if value is REMOVED else "\n".join([*lines, *_written(_nested(path, value), 0)]) + "\n"
     if not isinstance(root, yaml.MappingNode) or root.flow_style:
@@ -85,8 +90,6 @@ def _changed(tree: Any, path: Sequence[str], value: Any) -> dict[Any, Any]:
     key = next((key for key in made if str(key) == path[0]), path[0])
     if len(path) > 1:
         made[key] = _changed(made.get(key), path[1:], value)
-        if value is REMOVED and not made[key]:
-            del made[key]
     elif value is REMOVED:
         made.pop(key, None)
     else:
@@ -99,7 +102,7 @@ def _written(tree: dict[Any, Any], indent: int) -> list[str]:
     lines: list[str] = []
     for key, value in tree.items():
         flow = f"{_text(key)}: {_text(value)}"
-        if isinstance(value, dict) and value and (len(flow) > 100 or indent == 0 and key == "space"):
+        if isinstance(value, dict) and value and (len(flow) > 100 or (indent == 0 and key == "space")):
             lines += [f"{_text(key)}:", *_written(value, 2)]
         else:
             lines.append(flow)
@@ -116,5 +119,7 @@ def _text(value: Any) -> str:
         return "{" + ", ".join(f"{_text(key)}: {_text(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_text, value)) + "]"
+    if isinstance(value, str) and not value.isprintable():
+        return json.dumps(value)  # JSON's quotes are YAML's, too
     plain = dump_yaml([value]).strip()[1:-1]  # within brackets the dumper quotes what would end a value
-    return plain if "\n" not in plain else json.dumps(value, ensure_ascii=False)  # JSON's quotes are YAML's, too
+    return plain if "\n" not in plain else json.dumps(value, ensure_ascii=False)

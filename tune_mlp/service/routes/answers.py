@@ -17,7 +17,7 @@ from tune_mlp.service.faults import Conflict, ServiceFault
 from tune_mlp.service.guards.response_headers import FRAMED
 from tune_mlp.service.messages import NAME_PATTERN
 from tune_mlp.service.responses import PageResponse
-from tune_mlp.service.result_messages import AnswerMessage, ChartMessage, ChartName, Comparison
+from tune_mlp.service.result_messages import AnswerMessage, ChartMessage, ChartName, StudiesCompared
 from tune_mlp.service.stamps import stamp_of
 
 router = APIRouter(tags=["results"])
@@ -144,11 +144,11 @@ async def compare(
         Query(min_length=2, max_length=MOST_COMPARED, description="The names of the studies."),
     ],
     state: State,
-) -> Comparison:
+) -> StudiesCompared:
     """Put several studies side by side: settings that differ, the best score over trials and over time, and their best trials."""
     summaries = [await run_in_threadpool(state.service.get, name) for name in dict.fromkeys(study)]
 
-    def work() -> Comparison:
+    def work() -> StudiesCompared:
         from tune_mlp.service.compared_studies import compare_studies
 
         return compare_studies([(summary, state.service.results(summary.name)) for summary in summaries])

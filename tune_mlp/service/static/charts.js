@@ -29,10 +29,10 @@
   }
 
   /* A study without a trial that ended has nothing to draw. */
-  const begun = () => Number(document.getElementById("head")?.dataset.ended || 0) > 0;
+  const hasTrials = () => Number(document.getElementById("head")?.dataset.ended || 0) > 0;
 
   async function draw(figure) {
-    if (!begun()) return;
+    if (!hasTrials()) return;
     const { chart, study } = figure.dataset;
     const box = figure.querySelector(".chart");
     const state = shown.get(figure) || {};
