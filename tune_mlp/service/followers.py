@@ -13,7 +13,7 @@ from tune_mlp.service.followed import FollowedRun
 from tune_mlp.service.ledger import Ledger
 from tune_mlp.service.messages import StudyState, StudySummary
 from tune_mlp.service.root_folder import RootFolder
-from tune_mlp.service.run_summaries import RunFacts, RunSummary, facts_from_json, facts_to_json, writer_lives
+from tune_mlp.service.run_summaries import FolderFacts, RunSummary, facts_from_json, facts_to_json, writer_lives
 from tune_mlp.service.standings import KnownRun, Standings
 
 SCAN_SECONDS = 2.0
@@ -65,7 +65,7 @@ class Followers:
         for name in names:  # those that are new are known by name at once, and are read one after the other
             if self._root.stamp(name) and self._standings.run(name) is None:
                 self._standings.learn(
-                    name, KnownRun("", RunFacts.read(self._root.run(name), whole=False), RunSummary())
+                    name, KnownRun("", FolderFacts.read(self._root.run(name), whole=False), RunSummary())
                 )
         for thread in self._threads:
             thread.start()
@@ -161,7 +161,9 @@ class Followers:
         folder = self._root.run(name)
         stamp = self._root.stamp(name)
         facts = (
-            known.facts if known and _of_small_files(known.stamp) == _of_small_files(stamp) else RunFacts.read(folder)
+            known.facts
+            if known and _of_small_files(known.stamp) == _of_small_files(stamp)
+            else FolderFacts.read(folder)
         )
         self._standings.learn(name, KnownRun(stamp, facts, run.run_summary(), writer_lives(folder)))
         run.wake()
@@ -170,7 +172,7 @@ class Followers:
         """Read a run's small files again."""
         known, folder = self._standings.run(name), self._root.run(name)
         if known is not None:
-            facts = RunFacts.read(folder)
+            facts = FolderFacts.read(folder)
             self._standings.learn(name, KnownRun("", facts, known.summary, writer_lives(folder)))
 
     def _look_through(self) -> None:
@@ -192,7 +194,7 @@ class Followers:
             except Exception as error:  # noqa: BLE001  # one folder of a stranger's must not hide all others
                 summary = RunSummary(fault=one_line(error))
                 found = None
-                self._standings.learn(name, KnownRun(self._root.stamp(name), RunFacts(), summary))
+                self._standings.learn(name, KnownRun(self._root.stamp(name), FolderFacts(), summary))
             if found is not None:
                 written[name] = found
             if len(written) >= WRITTEN_AT_ONCE:
@@ -219,7 +221,7 @@ class Followers:
                 if self._root.size(name) > READ_AT_ONCE:
                     self._runs[name] = run
         run.catch_up()
-        made = KnownRun(stamp, RunFacts.read(folder), run.run_summary(), lives)
+        made = KnownRun(stamp, FolderFacts.read(folder), run.run_summary(), lives)
         self._standings.learn(name, made)
         time.sleep(0.001)  # lets the threads go on that answer requests
         return None if lives else made
