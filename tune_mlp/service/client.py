@@ -30,8 +30,8 @@ from tune_mlp.service.messages import (
 )
 from tune_mlp.service.result_messages import AnswerMessage, Predictions, Question, StudiesCompared, TrialDetail
 from tune_mlp.service.study_events import STUDY_EVENTS, StudyEvent, StudyGone
-from tune_mlp.space.files import file_text, names_file, plain_tree, read_yaml
-from tune_mlp.study.study import Study, name_of_file
+from tune_mlp.space.files import file_text, name_of_file, names_file, plain_tree, read_yaml
+from tune_mlp.study.study import Study
 
 if TYPE_CHECKING:  # pandas takes 0.4 s to import
     import httpx

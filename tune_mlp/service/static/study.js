@@ -129,5 +129,9 @@
     if (!live.hasAttribute("sse-connect") || document.documentElement.dataset.live === "ended") setTimeout(() => location.reload(), 600);
   });
 
+  /* A panel that is open isn't closed by news. */
+  document.body.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.target.id === "head" && event.detail.target.querySelector("details[open]")) event.detail.shouldSwap = false;
+  });
   addEventListener("DOMContentLoaded", () => { if (!live.hasAttribute("sse-connect")) fetchCurves(); });
 })();
