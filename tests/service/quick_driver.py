@@ -120,7 +120,25 @@ def write(path: Path, text: str) -> None:
 
 
 def manifest(run: Path, state: str) -> None:
-    facts = {"state": state, "dataset": {"name": "digits", "samples": 1000}}
+    dataset = {
+        "name": "digits",
+        "stand_in_for": "",
+        "fingerprint": "f" * 32,
+        "samples": 1000,
+        "test_samples": 0,
+        "features": 64,
+    }
+    facts = {
+        "state": state,
+        "name": run.name,
+        "started": "2026-01-01T12:00:00+0000",
+        "command": ["tune-mlp", "search"],
+        "dataset": {**dataset, "classes": list("0123456789"), "notes": []},
+        "engine": {"name": "eager", "why": "a test asked for it"},
+        "resources": {"cpu": 1.0, "gpu": 0.0, "concurrent": 1, "nodes": [{"CPU": 2.0}]},
+        "machine": {"host": "here", "system": "Linux", "processor": "", "cores": 2},
+        "versions": {"tune_mlp": "0.1.0"},
+    }
     write(run / "run.json", json.dumps(facts))
 
 

@@ -17,7 +17,7 @@ from tests.service.apps import client_of, submitted
 from tests.service.services import eventually, text
 from tune_mlp.results.results import Results
 from tune_mlp.service.messages import Health, StudyList, StudySummary
-from tune_mlp.service.result_messages import AnswerMessage, ChartMessage, Comparison, TableRows, TrialDetail
+from tune_mlp.service.result_messages import AnswerMessage, ChartMessage, StudiesCompared, TableRows, TrialDetail
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ def test_charts_are_vega_lite_in_the_colours_of_a_look(client: httpx.Client) -> 
 
 
 def test_studies_are_compared_by_what_differs(client: httpx.Client) -> None:
-    found = Comparison.model_validate(get(client, "/api/compare?study=made&study=other"))
+    found = StudiesCompared.model_validate(get(client, "/api/compare?study=made&study=other"))
     assert (found.metric, found.mode) == ("val_accuracy", "max")
     assert [(one.path, one.values) for one in found.settings] == [("trials", ("30", "12"))]
     for one in found.studies:

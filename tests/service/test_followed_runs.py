@@ -11,17 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.results.journals import a_study, decided, drawn, ended, lines_of, record, started, trained, trial, winner
-from tune_mlp.results.journal import Event
+from tune_mlp.results.journal import Event, Trained, to_line
+from tune_mlp.results.journal_reader import read_lines
 from tune_mlp.results.results import Results
 from tune_mlp.results.state import RunState
 from tune_mlp.results.tables import tables_of
+from tune_mlp.runs.run_folder import finish
 from tune_mlp.service.faults import Refused
 from tune_mlp.service.followed import FollowedRun
+from tune_mlp.service.kept_results import KeptResults, results_of_tables
 from tune_mlp.service.messages import StudyState, StudySummary
 from tune_mlp.service.run_summaries import RunSummary
 from tune_mlp.service.stream import StreamEvent
@@ -114,7 +118,7 @@ def test_its_tables_and_summary_equal_those_of_the_whole_journal_however_it_grow
     assert RunSummary.from_json(expected.to_json()) == expected
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.data())
 def test_a_random_journal_gives_the_same_tables(data: st.DataObject) -> None:
     events: list[Event] = [started()]
@@ -222,21 +226,22 @@ def test_all_readers_get_all_deltas_whenever_they_come(tmp_path: Path) -> None:
     run_async(job)
 
 
-def test_a_stream_that_is_cut_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_a_stream_that_is_cut_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     events = [started(), *(event for n in range(8) for event in trial(n, 0.5, 0.6))]
     lines = lines_of(events)
+    monkeypatch.setattr("tune_mlp.service.run_stream.BEHIND", 1500)  # a few lines
     run = followed(tmp_path)
-    with journal(tmp_path).open("ab", buffering=0) as file:
-        for line in lines:  # each look brings one line
-            file.write(line)
-            run.catch_up()
+    journal(tmp_path).write_bytes(b"".join(lines))
+    run.catch_up()
 
     async def job() -> None:
-        whole = await collected(run, 0, 32)
-        assert len(whole) == 32
-        for cut in (0, 5, 17, 31):
-            rest = await collected(run, whole[cut].offset, 31 - cut) if cut < 31 else []
-            assert rest == whole[cut + 1 :]
+        whole = await collected(run, 0, end=7)
+        assert told(whole) == [(kind, n, epoch) for n in range(8) for kind, epoch in KINDS]
+        assert len({event.offset for event in whole}) > 3
+        for cut in range(len(whole) - 1):
+            rest = told(await collected(run, whole[cut].offset, end=7))
+            missed = told(whole[cut + 1 :])
+            assert rest[-len(missed) :] == missed, "nothing is lost, and what comes twice comes first"
 
     run_async(job)
 
@@ -245,7 +250,7 @@ def test_a_reader_who_is_far_behind_gets_what_was_missed_from_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tune_mlp.service.stream.MOST_KEPT", 500)
-    monkeypatch.setattr("tune_mlp.service.followed.BEHIND", 1000)
+    monkeypatch.setattr("tune_mlp.service.run_stream.BEHIND", 1000)
     lines = lines_of([started(), *(event for n in range(30) for event in trial(n, 0.5))])
     run = followed(tmp_path)
     with journal(tmp_path).open("ab", buffering=0) as file:
@@ -254,8 +259,8 @@ def test_a_reader_who_is_far_behind_gets_what_was_missed_from_the_file(
             run.catch_up()
 
     async def job() -> None:
-        found = await collected(run, 0, 90)
-        assert [json.loads(event.data)["trial"] for event in found if event.name == "ended"] == list(range(30))
+        found = told(await collected(run, 0, end=29))
+        assert found == [(kind, n, epoch) for n in range(30) for kind, epoch in KINDS if epoch < 2]
 
     run_async(job)
 
@@ -322,3 +327,54 @@ def test_values_that_arent_finite_are_null_in_a_stream(tmp_path: Path) -> None:
         assert json.loads(choice.data)["value"] is None
 
     run_async(job)
+
+
+@pytest.mark.parametrize("study", ["a study", "folds"])
+def test_the_tables_of_a_run_that_has_ended_tell_all_that_its_journal_does(study: str, tmp_path: Path) -> None:
+    journal(tmp_path).write_bytes(b"".join(lines_of(STUDIES[study]())))
+    read = followed(tmp_path)
+    read.catch_up()
+    finish(tmp_path, None)
+    quick = followed(tmp_path)
+    quick.catch_up()
+    assert quick._written is not None
+    assert read._written is None
+    assert quick.offset == read.offset
+    for name in ("trials", "epochs"):
+        pd.testing.assert_frame_equal(getattr(quick, name)()[1], getattr(read, name)()[1])
+    assert quick.run_summary() == replace(read.run_summary(), epochs=quick.run_summary().epochs)
+    assert quick.params() == read.params()
+    for ours, theirs in zip(quick.curves("val_loss"), read.curves("val_loss"), strict=True):
+        assert (ours.trial, ours.params, ours.state) == (theirs.trial, theirs.params, theirs.state)
+        np.testing.assert_array_equal(ours.epochs, theirs.epochs)
+        np.testing.assert_allclose(ours.values, theirs.values)
+    assert [curve.trial for curve in quick.curves(most=1)] == [curve.trial for curve in read.curves(most=1)]
+
+    async def job() -> None:
+        assert told(await collected(quick, 0, 3)) == told(await collected(read, 0, 3))
+
+    run_async(job)
+    with journal(tmp_path).open("ab") as file:  # it goes on
+        file.write(to_line(drawn(9), len(read_lines(journal(tmp_path))) + 1, 1.5e9))
+    for run in (quick, read):
+        run.catch_up()
+    assert quick._written is None
+    assert quick.run_summary() == read.run_summary()
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_the_results_of_a_long_study_lack_only_the_lines_of_epochs(
+    study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal(tmp_path).write_bytes(b"".join(lines_of(STUDIES[study]())))
+    run = followed(tmp_path)
+    run.catch_up()
+    whole = Results.load(tmp_path)
+    monkeypatch.setattr("tune_mlp.service.kept_results.LARGE_JOURNAL", 0)
+    kept = KeptResults()
+    found = kept.of(tmp_path, "stamp", lambda: results_of_tables(tmp_path, run))
+    for name in ("trials", "epochs", "changes"):
+        pd.testing.assert_frame_equal(getattr(found, name), getattr(whole, name))
+    assert (found.params, found.looks, found.metric) == (whole.params, whole.looks, whole.metric)
+    assert found.lines == tuple(line for line in whole.lines if not isinstance(line.event, Trained))
+    assert kept.of(tmp_path, "stamp", lambda: pytest.fail("they are kept")) is found

@@ -48,7 +48,7 @@ pytestmark = [
 STUDY = """\
 name: jobs
 data: {name: digits}
-space: {lr: {log: [1.0e-3, 1.0e-1]}, batch_size: {choice: [1, 2]}, depth: {int: [1, 2]}, width: {choice: [16, 32]}}
+space: {lr: {log: [1.0e-3, 1.0e-1]}, batch_size: {choice: [8, 16]}, depth: {int: [1, 2]}, width: {choice: [16, 32]}}
 trials: 6
 epochs: 12
 engine: eager

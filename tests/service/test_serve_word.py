@@ -95,6 +95,9 @@ def test_a_root_or_a_data_folder_that_can_t_be_is_one_line(tmp_path: Path, capsy
 def test_a_missing_package_names_the_extra(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in [*sys.modules]:
+        if name.partition(".")[0] == "uvicorn" or name == "tune_mlp.service.web_server":
+            monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     assert "tune-mlp[service]" in refused(capsys, "--root", str(tmp_path))
 

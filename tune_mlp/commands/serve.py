@@ -24,6 +24,8 @@ examples:
   tune-mlp serve --host 0.0.0.0 --token-file token --allow-host tune.example.org
 """
 PORT = 8642
+PACKAGES = ("fastapi", "httpx", "jinja2", "starlette", "uvicorn")
+"""The packages of the extra that the service needs."""
 TOKEN = "token"
 USERS = "users"
 DRIVERS = "drivers"
@@ -88,23 +90,21 @@ def _add_options(parser: OneLineParser) -> None:
 
 
 def _serve(args: argparse.Namespace) -> None:
-    try:
-        import fastapi
-        import jinja2
-        import uvicorn
-    except ImportError as error:
-        raise UsageError(f"tune-mlp serve needs the package {error.name}: pip install 'tune-mlp[service]'") from None
-    del fastapi, jinja2, uvicorn
     _check(args)
     users = args.root / OWN / USERS
     if args.add_user is not None or args.remove_user is not None:
         _change_users(args, users)
         return
-    from tune_mlp.service.app import make_app
+    try:
+        from tune_mlp.service.app import make_app
+        from tune_mlp.service.web_server import WebServer, listen, url_of
+    except ImportError as error:
+        if error.name is None or error.name.partition(".")[0] not in PACKAGES:
+            raise
+        raise UsageError(f"tune-mlp serve needs the package {error.name}: pip install 'tune-mlp[service]'") from None
     from tune_mlp.service.app_options import AppOptions
     from tune_mlp.service.options import ServiceOptions
     from tune_mlp.service.studies import StudyService
-    from tune_mlp.service.web_server import WebServer, listen, url_of
 
     access = _access(args, users)
     settings = {} if args.studies is None else {"concurrent_studies": args.studies}

@@ -28,10 +28,10 @@ from tune_mlp.service.messages import (
     StudySummary,
     Submission,
 )
-from tune_mlp.service.result_messages import AnswerMessage, Comparison, Predictions, Question, TrialDetail
+from tune_mlp.service.result_messages import AnswerMessage, Predictions, Question, StudiesCompared, TrialDetail
 from tune_mlp.service.study_events import STUDY_EVENTS, StudyEvent, StudyGone
-from tune_mlp.space.files import file_text, names_file, plain_tree, read_yaml
-from tune_mlp.study.study import Study, name_of_file
+from tune_mlp.space.files import file_text, name_of_file, names_file, plain_tree, read_yaml
+from tune_mlp.study.study import Study
 
 if TYPE_CHECKING:  # pandas takes 0.4 s to import
     import httpx
@@ -243,9 +243,9 @@ class Client:
         """Return a trial: its row, its curve, what its settings have other than the best trial's, and why it ended."""
         return self._connection.read(TrialDetail, "GET", _path(name, "trials", str(int(number))))
 
-    def compare(self, *names: str) -> Comparison:
+    def compare(self, *names: str) -> StudiesCompared:
         """Return studies side by side: the settings that differ, their courses and their best trials."""
-        return self._connection.read(Comparison, "GET", "/api/compare", query={"study": list(names)})
+        return self._connection.read(StudiesCompared, "GET", "/api/compare", query={"study": list(names)})
 
     def predict(self, name: str, samples: Any, gradient: bool = False) -> Predictions:
         """Return the best model's answers: for rows of a table, as a data frame or as dicts, or for an array with a row of numbers

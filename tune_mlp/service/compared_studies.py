@@ -11,18 +11,18 @@ from tune_mlp.results.journal import Ended
 from tune_mlp.results.results import Results
 from tune_mlp.results.tables import score_column
 from tune_mlp.service.messages import StudySummary
-from tune_mlp.service.result_messages import BestSoFar, ComparedStudy, Comparison, DifferentSetting
+from tune_mlp.service.result_messages import BestSoFar, ComparedStudy, DifferentSetting, StudiesCompared
 from tune_mlp.service.table_cells import records_of
 
 TOP = 10
 """The number of best trials of each study."""
 
 
-def compare_studies(studies: Sequence[tuple[StudySummary, Results]]) -> Comparison:
+def compare_studies(studies: Sequence[tuple[StudySummary, Results]]) -> StudiesCompared:
     """Compare studies, in the order in which they are given."""
     ways = {(results.metric, results.mode) for _, results in studies}
     metric, mode = next(iter(ways)) if len(ways) == 1 else (None, None)
-    return Comparison(
+    return StudiesCompared(
         metric=metric,
         mode=mode,
         settings=different_settings([results.study for _, results in studies]),

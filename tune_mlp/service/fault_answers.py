@@ -14,6 +14,7 @@ from starlette.routing import compile_path
 
 from tune_mlp.errors import StudyError, TuneMlpError, clipped, escaped, one_line
 from tune_mlp.service.faults import TooMany, http_status
+from tune_mlp.service.guards.response_headers import HEADERS
 from tune_mlp.service.messages import Fault
 
 LOG = logging.getLogger("tune_mlp.service")
@@ -29,6 +30,7 @@ WORDS = {
     415: "The body isn't JSON.",
     422: "A value of the request, or of the study, breaks a rule.",
     429: "Too many requests, or too much waits already.",
+    431: "The head of the request is too large.",
     507: "The disk is full; nothing of the request was kept.",
 }
 """What each status means in the description of the API."""
@@ -42,7 +44,7 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the description of these faults for a route, with those that any route may answer."""
     return {
         status: {"description": WORDS[status], "content": {"application/json": {"schema": {"$ref": FAULT}}}}
-        for status in sorted({400, 401, 403, 422, 429, *statuses})
+        for status in sorted({400, 401, 403, 422, 429, 431, *statuses})
     }
 
 
@@ -112,4 +114,6 @@ def _methods(request: Request) -> list[str]:
 
 def _unexpected(request: Request, error: Exception) -> Response:
     LOG.error("%s %s: unexpected %s", request.method, request.url.path, one_line(error), exc_info=error)
-    return _answer(request, 500, Fault(error="an unexpected fault, which the service's log tells of"))
+    answer = _answer(request, 500, Fault(error="an unexpected fault, which the service's log tells of"))
+    answer.headers.update(HEADERS)  # what failed is answered outside of all guards
+    return answer

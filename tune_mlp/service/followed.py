@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import os
 import threading
@@ -16,26 +15,24 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tune_mlp.errors import RunFolderError, TuneMlpError, no_such_trial, one_line
+from tune_mlp.errors import RunFolderError, no_such_trial, one_line
 from tune_mlp.records import metric_names
 from tune_mlp.regular_files import open_regular
-from tune_mlp.results.journal import Drawn, Ended, Event, Param, Started, Tested, Trained, from_line
+from tune_mlp.results.journal import Drawn, Ended, Event, Param, Started, Tested, Trained
 from tune_mlp.results.journal_reader import MOST_BYTES, LineReader
 from tune_mlp.results.run_cache import JOURNAL
 from tune_mlp.results.state import RunState
-from tune_mlp.results.tables import trial_row, trials_table
+from tune_mlp.results.tables import rank, trial_row, trials_table
 from tune_mlp.service.epoch_store import EpochStore
 from tune_mlp.service.faults import Refused, UnknownStudy
 from tune_mlp.service.messages import StudySummary
+from tune_mlp.service.run_stream import SUMMARY_SECONDS, events_of
 from tune_mlp.service.run_summaries import RunSummary
-from tune_mlp.service.stream import Batch, Stream, StreamEvent, Waiter, batch_of, to_json
+from tune_mlp.service.stream import Batch, Stream, StreamEvent, batch_of
+from tune_mlp.service.written_tables import WrittenTables
 
 CHUNK = 1 << 20
 """The bytes of a journal that are read at once, so that a long one doesn't hold up the others."""
-BEHIND = 1 << 18
-"""The bytes that a reader who is behind gets at once."""
-SUMMARY_SECONDS = 1.0
-"""A stream has a summary at most so often."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +54,10 @@ class FollowedRun:
         self.name, self.folder = name, folder
         self.gone = False
         """The study was deleted."""
-        self._path = folder / JOURNAL
+        self.path = folder / JOURNAL
         self._summary = summary
         self._lock = threading.RLock()
-        self._stream = Stream()
+        self.stream = Stream()
         self._said = (-math.inf, "")
         self._forget()
 
@@ -68,7 +65,7 @@ class FollowedRun:
         self._inode = 0
         self.offset = 0
         """How many bytes of the journal are known."""
-        self._lines = LineReader(self._path)
+        self._lines = LineReader(self.path)
         self._state = RunState()
         self._epochs: EpochStore | None = None
         self._trained = 0
@@ -78,6 +75,8 @@ class FollowedRun:
         self._last: float | None = None
         self._fault = ""
         self._tables: dict[str, tuple[int, pd.DataFrame]] = {}
+        self._written: WrittenTables | None = None
+        """The tables of a run that has ended, in place of all that would be read of its journal."""
 
     # What is known.
 
@@ -89,65 +88,89 @@ class FollowedRun:
     def run_summary(self) -> RunSummary:
         """Return what the journal says, in few figures."""
         with self._lock:
+            if self._written is not None:
+                return self._written.summary()
             found = RunSummary.of(self._state, self._trained, self.offset, self._first, self._last)
             return found if not self._fault else RunSummary(**{**vars(found), "fault": self._fault})
 
     @property
     def started(self) -> Started | None:
         """The journal's first line, or None while there is none."""
-        return self._state.started
+        return self._written.started if self._written else self._state.started
 
     @property
     def looks(self) -> int:
         """How often the run's test part was looked at."""
-        return self._state.looks
+        return int(self._written.trials["test_loss"].notna().sum()) if self._written else self._state.looks
 
     def params(self) -> dict[int, dict[str, Param]]:
         """Return each trial's parameters, as it had them last."""
         with self._lock:
+            if self._written is not None:
+                return self._written.params()
             return {number: dict(trial.drawn.params) for number, trial in self._state.trials.items()}
 
     @property
     def watched(self) -> bool:
         """Say whether anybody follows the stream."""
-        return self._stream.readers > 0
+        return self.stream.readers > 0
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """The names of the metrics of every epoch."""
-        return self._epochs.metrics if self._epochs else ()
+        return _metrics(self.started) if self.started else ()
 
     def curves(self, metric: str | None = None, most: int | None = None) -> list[Curve]:
         """Return the curves of one metric (default: the study's) in the order of the trials. With `most`, only the open trials and the
         best of the others, so many in all."""
         with self._lock:
-            started, store = self._state.started, self._epochs
-            if started is None or store is None:
+            started = self.started
+            if started is None:
                 return []
             name = metric or started.metric
-            if name not in store.metrics:
-                raise Refused(f"metric: must be one of {', '.join(store.metrics)}, got {name!r:.40}")
-            numbers = sorted(self._state.trials)
-            if most is not None and len(numbers) > most:
-                best_first = sorted(numbers, key=lambda n: (n not in self._state.open, self._state.known_order(n)))
-                numbers = sorted(best_first[:most])
-            runs = self._state.folds * self._state.repeats
-            return [
-                Curve(
-                    number,
-                    self._state.trials[number].drawn.params,
-                    ended.state.value if (ended := self._state.trials[number].ended) else "running",
-                    *store.curve(number, name, runs),
-                )
-                for number in numbers
-            ]
+            if name not in self.metrics:
+                raise Refused(f"metric: must be one of {', '.join(self.metrics)}, got {name!r:.40}")
+            return self._written_curves(name, most) if self._written else self._read_curves(name, most)
+
+    def _read_curves(self, metric: str, most: int | None) -> list[Curve]:
+        state, store = self._state, self._epochs
+        assert store is not None
+        numbers = sorted(state.trials)
+        if most is not None and len(numbers) > most:
+            still_open = set(state.open)
+            numbers = sorted(sorted(numbers, key=lambda n: (n not in still_open, state.known_order(n)))[:most])
+        runs = state.folds * state.repeats
+        return [
+            Curve(
+                number,
+                state.trials[number].drawn.params,
+                ended.state.value if (ended := state.trials[number].ended) else "running",
+                *store.curve(number, metric, runs),
+            )
+            for number in numbers
+        ]
+
+    def _written_curves(self, metric: str, most: int | None) -> list[Curve]:
+        written = self._written
+        assert written is not None
+        numbers = [int(number) for number in written.trials["trial"]]
+        if most is not None and len(numbers) > most:
+            best_first = rank(written.trials, written.started.metric, written.started.mode)["trial"]
+            numbers = sorted(list(dict.fromkeys([*map(int, best_first), *numbers]))[:most])
+        states = dict(zip(map(int, written.trials["trial"]), map(str, written.trials["state"]), strict=True))
+        params = written.params()
+        return [
+            Curve(number, params[number], states[number], *curve)
+            for number, curve in zip(numbers, written.curves(metric, numbers), strict=True)
+        ]
 
     def curve(self, trial: int, metric: str | None = None) -> Curve:
         """Return one trial's curve."""
-        with self._lock:
-            if trial not in self._state.trials:
-                raise UnknownStudy(f"{self.name}: {no_such_trial(trial, self._state.trials)}")
-        return next(curve for curve in self.curves(metric) if curve.trial == trial)
+        found = self.curves(metric)
+        one = next((curve for curve in found if curve.trial == trial), None)
+        if one is None:
+            raise UnknownStudy(f"{self.name}: {no_such_trial(trial, [curve.trial for curve in found])}")
+        return one
 
     def trials(self) -> tuple[int, pd.DataFrame]:
         """Return the table of trials, and the offset as of which it is made. Nobody may change it."""
@@ -161,6 +184,8 @@ class FollowedRun:
         with self._lock:
             if self._fault:
                 raise RunFolderError(self._fault)
+            if self._written is not None:
+                return self.offset, self._written.trials if name == "trials" else self._written.epochs
             if self._state.started is None:
                 raise UnknownStudy(f"{self.name}: there is no table yet: the study has written nothing so far")
             known = self._tables.get(name)
@@ -197,54 +222,49 @@ class FollowedRun:
         if self._fault:
             return self._replaced() and self._read_part()
         try:
-            with open_regular(self._path, MOST_BYTES) as file:
+            with open_regular(self.path, MOST_BYTES) as file:
                 facts = os.fstat(file.fileno())
                 if facts.st_ino != self._inode or facts.st_size < self.offset:
                     self._begin_again(facts.st_ino)
                 if facts.st_size == self.offset:
                     return False
+                if self._written is not None:
+                    self._begin_again(facts.st_ino)  # the run goes on, so all that was before is needed
+                elif self.offset == 0 and (written := WrittenTables.of(self.folder)) is not None:
+                    self._written, self.offset = written, written.offset
+                    return True
                 file.seek(self.offset)
                 content = file.read(CHUNK)
                 while b"\n" not in content and (more := file.read(CHUNK)):
                     content += more
         except OSError as error:
-            if not self._path.exists():
+            if not self.path.exists():
                 return False
-            self._fault = f"{self._path}: can't read the journal: {error.strerror or error}"
+            self._fault = f"{self.path}: can't read the journal: {error.strerror or error}"
             return True
         whole = content[: content.rfind(b"\n") + 1]
         if not whole:
             return False
         try:
             lines = self._lines.take(whole)
+            for line in lines:
+                self._take(line.event)
         except RunFolderError as error:
             self._fault = one_line(error)
             return True
-        for line in lines:
-            self._take(line.event)
         times = [line.at for line in lines if line.at is not None]
         if times:
             self._first = self._first or times[0]
             self._last = times[-1]
         start, self.offset = self.offset, self.offset + len(whole)
-        self._stream.put(self._batch([line.event for line in lines], start, self.offset))
+        if self.stream.readers:  # others find what they need in the file
+            self.stream.put(self.batch([line.event for line in lines], start, self.offset))
         return True
-
-    def _batch(self, events: Sequence[Event], start: int, end: int) -> Batch:
-        return batch_of(events, self._state.folds * self._state.repeats, self._best_value, start, end)
-
-    def _best_value(self, trial: int) -> float | None:
-        """Return a trial's best value so far; None where it can't be best."""
-        state = self._state
-        ranked = state.known_order(trial)[0] if trial in state.trials else math.inf
-        if state.started is None or not math.isfinite(ranked):
-            return None
-        return -ranked if state.started.mode == "max" else ranked
 
     def _replaced(self) -> bool:
         """Begin again where another file has taken a damaged journal's place."""
         try:
-            facts = os.stat(self._path)
+            facts = os.stat(self.path)
         except OSError:
             return False
         if facts.st_ino == self._inode:
@@ -264,8 +284,7 @@ class FollowedRun:
             state.remember_epochs(known.drawn.trial, self._epochs.records(known.drawn.trial))
         state.apply(event)
         if isinstance(event, Started):
-            names = (*metric_names(event.task, "train"), *metric_names(event.task, "val", event.further))
-            self._epochs = EpochStore(event, names)
+            self._epochs = EpochStore(event, _metrics(event))
         elif isinstance(event, Trained) and self._epochs:
             self._trained += self._epochs.add(event.trial, event.epochs)
         if isinstance(event, Drawn | Trained | Ended) and state.trials[event.trial].ended:
@@ -276,50 +295,25 @@ class FollowedRun:
 
     # The stream.
 
-    async def events(self, offset: int | None = None) -> AsyncIterator[StreamEvent]:
+    def events(self, offset: int | None = None) -> AsyncIterator[StreamEvent]:
         """Yield the events after an offset (default: from now on), and wait for more until the study is gone.
 
         The first event is a `summary`, and there is another one at most once a second while something changes. A reader who is
         behind gets what was missed from the file.
         """
-        waiter = Waiter(asyncio.get_running_loop(), asyncio.Event())
-        self._stream.join(waiter)
-        try:
-            at = self.offset if offset is None else await asyncio.to_thread(self._checked, offset)
-            said = ""
-            last = -SUMMARY_SECONDS
-            while not self.gone:
-                waiter.woken.clear()
-                while at < self.offset:
-                    batch = self._stream.after(at)
-                    if batch is None:
-                        batch = await asyncio.to_thread(self._from_file, at)
-                    for event in batch.events:
-                        yield event
-                    at = batch.end
-                if waiter.loop.time() - last >= SUMMARY_SECONDS:
-                    summary = self._summary_json()
-                    last = waiter.loop.time()
-                    if summary != said:
-                        said = summary
-                        yield StreamEvent("summary", summary, at)
-                    timeout = None
-                else:
-                    timeout = SUMMARY_SECONDS
-                try:
-                    await asyncio.wait_for(waiter.woken.wait(), timeout)
-                except TimeoutError:
-                    continue
-            yield StreamEvent("gone", to_json({"name": self.name}), at)
-        finally:
-            self._stream.leave(waiter)
+        return events_of(self, offset)
 
     def wake(self) -> None:
         """Let all readers of the stream look again: the study's state has changed, beside its journal."""
         self._said = (-math.inf, "")
-        self._stream.wake()
+        self.stream.wake()
 
-    def _summary_json(self) -> str:
+    def end(self) -> None:
+        """Tell all readers of the stream that the study is gone."""
+        self.gone = True
+        self.stream.wake()
+
+    def summary_json(self) -> str:
         """Return the summary as JSON, written once for all who look."""
         now = time.monotonic()
         at, said = self._said
@@ -328,38 +322,23 @@ class FollowedRun:
             self._said = now, said
         return said
 
-    def end(self) -> None:
-        """Tell all readers of the stream that the study is gone."""
-        self.gone = True
-        self._stream.wake()
-
-    def _checked(self, offset: int) -> int:
-        """Return an offset at which a line begins; refuse any other. One beyond the end is of a journal that was replaced."""
-        if offset <= 0 or offset > self.offset:
-            return 0
-        try:
-            with open_regular(self._path, MOST_BYTES) as file:
-                file.seek(offset - 1)
-                if file.read(1) == b"\n":
-                    return offset
-        except OSError:
-            return 0
-        raise Refused(f"offset: no line of the journal begins at {offset}; leave it out to begin anew")
-
-    def _from_file(self, start: int) -> Batch:
-        """Read events of the journal again, for a reader who is behind."""
-        end = self.offset
-        try:
-            with open_regular(self._path, MOST_BYTES) as file:
-                file.seek(start)
-                content = file.read(min(BEHIND, end - start))
-                while b"\n" not in content and len(content) < end - start and (more := file.read(BEHIND)):
-                    content += more
-            whole = content[: content.rfind(b"\n") + 1]
-            events = [from_line(line).event for line in whole.split(b"\n")[:-1]]
-        except (OSError, ValueError, TuneMlpError):
-            return Batch(start, end, ())  # the file has just been replaced: the summary says what is wrong
-        if not whole:
-            return Batch(start, end, ())
+    def batch(self, events: Sequence[Event], start: int, end: int) -> Batch:
+        """Return the journal's events between two offsets as the stream tells them."""
         with self._lock:
-            return self._batch(events, start, start + len(whole))
+            runs = self._written.runs if self._written else self._state.folds * self._state.repeats
+            return batch_of(events, runs, self._best_value, start, end)
+
+    def _best_value(self, trial: int) -> float | None:
+        """Return a trial's best value so far; None where it can't be best."""
+        if self._written is not None:
+            return self._written.best_values.get(trial)
+        state = self._state
+        ranked = state.known_order(trial)[0] if trial in state.trials else math.inf
+        if state.started is None or not math.isfinite(ranked):
+            return None
+        return -ranked if state.started.mode == "max" else ranked
+
+
+def _metrics(started: Started) -> tuple[str, ...]:
+    """Return the names of the metrics of every epoch."""
+    return (*metric_names(started.task, "train"), *metric_names(started.task, "val", started.further))

@@ -1,4 +1,4 @@
-"""The tables and results that the service keeps: of few studies, until their journals grow."""
+"""The results that the service keeps: of few studies, until their journals grow."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
+from tune_mlp.errors import RunFolderError
 from tune_mlp.regular_files import open_regular, read_regular
+from tune_mlp.results.journal import Line, from_line
 from tune_mlp.results.journal_reader import MOST_BYTES
 from tune_mlp.results.run_cache import JOURNAL
 from tune_mlp.results.run_files import read_manifest, read_study
 from tune_mlp.service.faults import Conflict
-from tune_mlp.service.followers import Followers
-from tune_mlp.service.root_folder import RootFolder
+from tune_mlp.service.followed import FollowedRun
 from tune_mlp.service.run_summaries import tolerant
 
 if TYPE_CHECKING:
@@ -26,74 +25,8 @@ KEPT = 8
 """The number of studies whose results are kept."""
 LARGE_JOURNAL = 30_000_000
 """From so many bytes on, results are made of the tables alone: their lines would take ten times the memory."""
+EPOCHS = b'{"event":"trained",'
 MOST_STUDY_BYTES = 1_000_000
-
-
-class KeptTables:
-    """The tables of studies. Those of a study that has ended are read from the files that its driver wrote, in a moment."""
-
-    def __init__(self, root: RootFolder, followers: Followers) -> None:
-        self._root, self._followers = root, followers
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[str, str], tuple[str, int, pd.DataFrame]] = OrderedDict()
-
-    def trials(self, name: str) -> tuple[int, pd.DataFrame]:
-        """Return the table of trials and the journal's offset as of which it is made. Nobody may change it."""
-        return self._written(name, "trials") or self._followers.run(name).trials()
-
-    def epochs(self, name: str) -> tuple[int, pd.DataFrame]:
-        """Return the table of epochs and the journal's offset as of which it is made. Nobody may change it."""
-        return self._written(name, "epochs") or self._followers.run(name).epochs()
-
-    def results(self, name: str) -> Results:
-        """Return the results of a long study, made of its tables: they have no lines of the journal."""
-        from tune_mlp.results.changes import changes_table  # late: pandas
-        from tune_mlp.results.results import Results, RunFiles
-
-        run = self._followers.run(name)
-        started = run.started
-        if started is None:
-            raise Conflict(f"{name} has no trial so far")
-        folder = self._root.run(name)
-        return Results(
-            source=str(folder),
-            trials=run.trials()[1],
-            epochs=run.epochs()[1],
-            metric=started.metric,
-            mode=started.mode,
-            params=run.params(),
-            changes=changes_table(()),
-            study=tolerant(read_study, folder / "study.yaml"),
-            manifest=tolerant(read_manifest, folder / "run.json"),
-            files=RunFiles(folder, folder),
-            looks=run.looks,
-        )
-
-    def _written(self, name: str, table: str) -> tuple[int, pd.DataFrame] | None:
-        """Return a table from the file that the driver wrote at the end; None if there is none or the journal went on since."""
-        folder = self._root.run(name)
-        path, journal = folder / f"{table}.parquet", folder / JOURNAL
-        try:
-            facts, of_journal = path.stat(), journal.stat()
-            if facts.st_mtime_ns < of_journal.st_mtime_ns:
-                return None
-            stamp = f"{facts.st_ino}:{facts.st_mtime_ns}:{of_journal.st_size}"
-            with self._lock:
-                known = self._kept.get((name, table))
-                if known is not None and known[0] == stamp:
-                    self._kept.move_to_end((name, table))
-                    return known[1], known[2]
-            with open_regular(path, MOST_BYTES) as file:
-                frame = pd.read_parquet(file)
-        except (OSError, ValueError):
-            return None
-        if not {"trial"} <= set(frame.columns):
-            return None
-        with self._lock:
-            self._kept[name, table] = (stamp, of_journal.st_size, frame)
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
-        return of_journal.st_size, frame
 
 
 class KeptResults:
@@ -129,8 +62,52 @@ class KeptResults:
 
 
 def study_text(folder: Path) -> str:
-    """Return the text of a run's study.yaml; empty if there is none."""
+    """Return the text of a run's study.yaml; empty if there is none. A link could lead out of the root."""
+    if (folder / "study.yaml").is_symlink():
+        return ""
     try:
         return read_regular(folder / "study.yaml", MOST_STUDY_BYTES).decode("utf-8", "replace")
     except OSError:
         return ""
+
+
+def results_of_tables(folder: Path, run: FollowedRun) -> Results:
+    """Return the results of a long study, made of its tables. Of its journal's lines they have all but those of epochs, which are in
+    the tables and would take ten times the memory."""
+    from tune_mlp.results.changes import changes_table  # late: pandas
+    from tune_mlp.results.results import Results, RunFiles
+
+    started = run.started
+    if started is None:
+        raise Conflict(f"{folder.name} has no trial so far")
+    lines = _lines_without_epochs(folder / JOURNAL, run.offset)
+    return Results(
+        source=str(folder),
+        trials=run.trials()[1],
+        epochs=run.epochs()[1],
+        metric=started.metric,
+        mode=started.mode,
+        params=run.params(),
+        changes=changes_table(line.event for line in lines),
+        study=tolerant(read_study, folder / "study.yaml"),
+        manifest=tolerant(read_manifest, folder / "run.json"),
+        files=RunFiles(folder, folder),
+        looks=run.looks,
+        lines=lines,
+    )
+
+
+def _lines_without_epochs(journal: Path, end: int) -> tuple[Line, ...]:
+    """Return the lines of a journal up to an offset, which were checked when it was followed, without those of epochs."""
+    found, at = [], 0
+    try:
+        with open_regular(journal, MOST_BYTES) as file:
+            for line in file:  # not all at once: it is hundreds of megabytes
+                at += len(line)
+                if at > end:
+                    break
+                if not line.startswith(EPOCHS):
+                    found.append(from_line(line[:-1]))
+    except (OSError, ValueError) as error:
+        raise RunFolderError(f"{journal}: can't be read: {error}") from None
+    return tuple(found)

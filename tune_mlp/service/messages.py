@@ -56,7 +56,7 @@ class Submission(Message):
 class Extension(Message):
     """How much longer a study is to go on."""
 
-    trials: Annotated[int, Field(ge=1, le=1_000_000)]
+    trials: Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
     """The number of trials to add."""
     time_budget: Annotated[str, Field(max_length=40)] | None = None
     """The time after which no trial goes on, such as 10m."""
@@ -65,8 +65,8 @@ class Extension(Message):
 class Confirmation(Message):
     """Which configurations are to be trained again, and how often."""
 
-    top: Annotated[int, Field(ge=1, le=100)] = 5
-    seeds: Annotated[int, Field(ge=1, le=100)] = 5
+    top: Annotated[int, Field(strict=True, ge=1, le=100)] = 5
+    seeds: Annotated[int, Field(strict=True, ge=1, le=100)] = 5
 
 
 class Fault(Message):
@@ -191,10 +191,12 @@ class Me(Message):
 class Replay(Message):
     """Which trials are to be trained again from their recorded seeds."""
 
-    trials: Annotated[tuple[Annotated[int, Field(ge=0, le=1_000_000_000)], ...], Field(min_length=1, max_length=100)]
+    trials: Annotated[
+        tuple[Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)], ...], Field(min_length=1, max_length=100)
+    ]
 
 
-class Space(Message):
+class ShippedSpace(Message):
     """A study that ships with the service."""
 
     name: str

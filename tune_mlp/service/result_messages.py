@@ -45,7 +45,7 @@ class AnswerMessage(Message):
     facts: Mapping[str, Any]
 
 
-class Setting(Message):
+class OtherSetting(Message):
     """A parameter that differs between two trials."""
 
     name: str
@@ -59,7 +59,7 @@ class TrialDetail(Message):
     row: Mapping[str, Cell]
     epochs: tuple[Mapping[str, Cell], ...]
     best_trial: int | None
-    differs: tuple[Setting, ...]
+    differs: tuple[OtherSetting, ...]
     """The settings in which it differs from the best trial."""
     why: AnswerMessage
 
@@ -114,7 +114,7 @@ class Question(Message):
 
     pixels: (
         Annotated[
-            tuple[Annotated[tuple[float, ...], Field(max_length=100_000)], ...],
+            tuple[Annotated[tuple[Annotated[float, Field(strict=True)], ...], Field(max_length=100_000)], ...],
             Field(min_length=1, max_length=MOST_SAMPLES),
         ]
         | None
@@ -124,7 +124,7 @@ class Question(Message):
     """Rows of a table, each with its columns by name."""
     csv: Annotated[str, Field(min_length=1, max_length=MOST_TABLE_CHARACTERS)] | None = None
     """A table as CSV, its first line naming the columns."""
-    gradient: bool = False
+    gradient: Annotated[bool, Field(strict=True)] = False
     """Also answer which inputs move the answer: the gradient of its score."""
 
 
@@ -174,7 +174,7 @@ class DifferentSetting(Message):
     """Its value in each study as YAML, in the order of the studies; None where a study doesn't have it."""
 
 
-class Comparison(Message):
+class StudiesCompared(Message):
     """Several studies side by side."""
 
     metric: str | None

@@ -7,7 +7,7 @@ from tune_mlp.insight.why import why
 from tune_mlp.results.answer import Answer, plain
 from tune_mlp.results.results import Results
 from tune_mlp.service.faults import UnknownStudy
-from tune_mlp.service.result_messages import AnswerMessage, Setting, TrialDetail
+from tune_mlp.service.result_messages import AnswerMessage, OtherSetting, TrialDetail
 from tune_mlp.service.table_cells import records_of
 
 
@@ -25,7 +25,7 @@ def trial_detail(results: Results, number: int) -> TrialDetail:
         epochs=records_of(results.epochs[results.epochs["trial"] == number]),
         best_trial=best_trial,
         differs=tuple(
-            Setting(name=name, value=params.get(name), best=best_params.get(name))
+            OtherSetting(name=name, value=params.get(name), best=best_params.get(name))
             for name in dict.fromkeys((*best_params, *params))
             if params.get(name) != best_params.get(name)
         ),

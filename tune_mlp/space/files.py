@@ -222,6 +222,18 @@ def read_file(path: Path) -> Located:
     return read_yaml(file_text(path), path.name)
 
 
+def read_study(path: Path) -> Located:
+    """Parse the study file at `path`; a study without a name has that of its file."""
+    located = read_file(path)
+    located.tree.setdefault("name", name_of_file(path))
+    return located
+
+
+def name_of_file(path: Path) -> str:
+    """Return the name of the study in a file that gives it none."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:48] or "study"
+
+
 def file_text(path: Path) -> str:
     """Return the text of the study file at `path`."""
     try:

@@ -12,7 +12,7 @@ from tune_mlp.errors import TuneMlpError
 from tune_mlp.service.dependencies import State
 from tune_mlp.service.messages import NAME_PATTERN
 from tune_mlp.service.pages.rendering import page
-from tune_mlp.service.result_messages import Comparison
+from tune_mlp.service.result_messages import StudiesCompared
 from tune_mlp.service.stamps import stamp_of
 from tune_mlp.service.studies import StudyFilter
 
@@ -33,7 +33,7 @@ async def compare(
     """Show studies beside each other; without two of them, ask which."""
     names = [name for name in dict.fromkeys(study or ()) if re.fullmatch(NAME_PATTERN, name)]
     offered = [one.name for one in (await run_in_threadpool(state.service.list, StudyFilter(limit=OFFERED))).studies]
-    shown: Comparison | None = None
+    shown: StudiesCompared | None = None
     fault = ""
     if len(names) > MOST:
         fault = f"At most {MOST} studies can be compared at once; these are {len(names)}."
@@ -53,10 +53,10 @@ async def compare(
     )
 
 
-async def _comparison(state: State, names: list[str]) -> Comparison:
+async def _comparison(state: State, names: list[str]) -> StudiesCompared:
     summaries = [await run_in_threadpool(state.service.get, name) for name in names]
 
-    def work() -> Comparison:
+    def work() -> StudiesCompared:
         from tune_mlp.service.compared_studies import compare_studies
 
         return compare_studies([(one, state.service.results(one.name)) for one in summaries])

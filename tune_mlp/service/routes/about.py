@@ -11,7 +11,7 @@ from tune_mlp.errors import StudyError
 from tune_mlp.service.dependencies import Service, Who
 from tune_mlp.service.fault_answers import refusals
 from tune_mlp.service.faults import NotAllowed, UnknownStudy
-from tune_mlp.service.messages import AuditEntry, Health, Me, Space, SpaceText
+from tune_mlp.service.messages import AuditEntry, Health, Me, ShippedSpace, SpaceText
 from tune_mlp.space.files import read_file, shipped, shipped_text
 from tune_mlp.study.schema import study_schema
 from tune_mlp.version import __version__
@@ -33,9 +33,9 @@ async def me(user: Who) -> Me:
 
 
 @router.get("/spaces", responses=refusals())
-def spaces() -> list[Space]:
+def spaces() -> list[ShippedSpace]:
     """List the studies that ship with the service."""
-    return [Space(name=name, description=_description(name)) for name in shipped()]
+    return [ShippedSpace(name=name, description=_description(name)) for name in shipped()]
 
 
 @router.get("/spaces/{name}", responses=refusals(404))

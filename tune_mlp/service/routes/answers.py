@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Literal, TypeVar
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
 from tune_mlp.errors import UsageError
@@ -17,7 +17,7 @@ from tune_mlp.service.faults import Conflict, ServiceFault
 from tune_mlp.service.guards.response_headers import FRAMED
 from tune_mlp.service.messages import NAME_PATTERN
 from tune_mlp.service.responses import PageResponse
-from tune_mlp.service.result_messages import AnswerMessage, ChartMessage, ChartName, Comparison
+from tune_mlp.service.result_messages import AnswerMessage, ChartMessage, ChartName, StudiesCompared
 from tune_mlp.service.stamps import stamp_of
 
 router = APIRouter(tags=["results"])
@@ -107,21 +107,22 @@ async def charts(name: Name, state: State) -> list[ChartName]:
     return await state.heavy.once("charts", work)
 
 
-@router.get("/studies/{name}/charts/{chart}", responses=REFUSED)
+@router.get("/studies/{name}/charts/{chart}", response_model=ChartMessage, responses=REFUSED)
 async def chart(
     name: Name,
     chart: Annotated[str, Path(pattern=r"^[a-z_]+$", max_length=40)],
     state: State,
     theme: Literal["light", "dark"] = "light",
-) -> ChartMessage:
+) -> Response:
     """Return a chart as a Vega-Lite specification."""
 
-    def work(results: Results) -> ChartMessage:
+    def work(results: Results) -> bytes:
         from tune_mlp.service.chart_messages import chart_message
 
-        return chart_message(results, chart, theme)
+        return chart_message(results, chart, theme).model_dump_json().encode()
 
-    return await _once(state, "chart", name, work, chart, theme)
+    # As JSON at once: a chart of thousands of trials takes longer to check and to write than to draw.
+    return Response(await _once(state, "chart", name, work, chart, theme), media_type="application/json")
 
 
 @router.get("/studies/{name}/report", response_class=PageResponse, responses=REFUSED)
@@ -144,11 +145,11 @@ async def compare(
         Query(min_length=2, max_length=MOST_COMPARED, description="The names of the studies."),
     ],
     state: State,
-) -> Comparison:
+) -> StudiesCompared:
     """Put several studies side by side: settings that differ, the best score over trials and over time, and their best trials."""
     summaries = [await run_in_threadpool(state.service.get, name) for name in dict.fromkeys(study)]
 
-    def work() -> Comparison:
+    def work() -> StudiesCompared:
         from tune_mlp.service.compared_studies import compare_studies
 
         return compare_studies([(summary, state.service.results(summary.name)) for summary in summaries])

@@ -27,7 +27,7 @@ MOST_ROWS = 1000
 REFUSED = refusals(404, 409)
 
 
-class Part(NamedTuple):
+class TablePart(NamedTuple):
     """Which columns and rows of a table are asked for, in which order."""
 
     columns: tuple[str, ...] | None
@@ -45,13 +45,13 @@ async def part(
     filter: Annotated[
         str, Query(max_length=1000, description="Conditions such as `lr<0.01 and activation==relu`.")
     ] = "",
-) -> Part:
+) -> TablePart:
     """Read the parameters that all tables share."""
     names = None if not columns else tuple(name.strip() for name in columns.split(",") if name.strip())
-    return Part(names or None, sort or None, descending, filter)
+    return TablePart(names or None, sort or None, descending, filter)
 
 
-Asked = Annotated[Part, Depends(part)]
+Asked = Annotated[TablePart, Depends(part)]
 Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
 Limit = Annotated[int, Query(ge=1, le=MOST_ROWS)]
 Number = Annotated[int, Path(ge=0, le=1_000_000_000, description="The trial's number.")]
@@ -63,7 +63,7 @@ def _page(service: StudyService, table: Table, name: str, request: TableRequest)
     return ask(name, request)
 
 
-def _rows(service: StudyService, table: Table, name: str, asked: Part, offset: int, limit: int) -> TableRows:
+def _rows(service: StudyService, table: Table, name: str, asked: TablePart, offset: int, limit: int) -> TableRows:
     from tune_mlp.service.table_cells import rows_of
 
     page = _page(service, table, name, TableRequest(*asked, offset, limit))
@@ -77,7 +77,7 @@ def _rows(service: StudyService, table: Table, name: str, asked: Part, offset: i
     )
 
 
-def _csv(service: StudyService, table: Table, name: str, asked: Part) -> CsvResponse:
+def _csv(service: StudyService, table: Table, name: str, asked: TablePart) -> CsvResponse:
     frame = _page(service, table, name, TableRequest(*asked, 0, None)).frame
     return CsvResponse(_csv_bytes(frame), headers=attachment(f"{name}-{table}.csv"))
 
@@ -92,7 +92,7 @@ def _csv_bytes(frame: pd.DataFrame) -> bytes:
         return path.read_bytes()
 
 
-def _parquet(service: StudyService, table: Table, name: str, asked: Part) -> ParquetResponse:
+def _parquet(service: StudyService, table: Table, name: str, asked: TablePart) -> ParquetResponse:
     frame = _page(service, table, name, TableRequest(*asked, 0, None)).frame
     content = io.BytesIO()
     frame.to_parquet(content, index=False, engine="pyarrow")
