@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -23,7 +24,8 @@ from tests.service.pages.browsing import Surfer, surfing
 from tests.service.pages.strokes import DIGITS
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium isn't installed")
-AT_REST = ("finished", "stopped", "failed", "interrupted")
+OF_THE_LOSS = re.compile(r"net::ERR_(CONNECTION|EMPTY|INCOMPLETE)|\[object Event\]|: htmx:\w+, ")
+"""What the browser and htmx say while a service can't be reached."""
 
 
 class Served:
@@ -92,20 +94,20 @@ def begin(surfer: Surfer, url: str, name: str, changes: dict[str, str]) -> None:
     page.wait_for_url(f"**/studies/{name}")
 
 
-def state_of(surfer: Surfer) -> str:
-    return str(surfer.page.locator("#head").get_attribute("data-state"))
-
-
-def points(surfer: Surfer) -> int:
-    return int(surfer.page.locator("#curves").get_attribute("data-points") or 0)
+def ended(surfer: Surfer) -> int:
+    return int(surfer.page.locator("#head").get_attribute("data-ended") or 0)
 
 
 def wait_for_state(surfer: Surfer, *states: str) -> None:
     surfer.until(f"{list(states)!r}.includes(document.getElementById('head').dataset.state)", 150)
 
 
-def wait_for_more_points(surfer: Surfer, than: int) -> None:
-    surfer.until(f"Number(document.getElementById('curves').dataset.points || 0) > {than}", 150)
+def wait_for_curves(surfer: Surfer) -> None:
+    surfer.until("Number(document.getElementById('curves').dataset.points || 0) > 0", 150)
+
+
+def wait_for_more_trials(surfer: Surfer, than: int) -> None:
+    surfer.until(f"Number(document.getElementById('head').dataset.ended) > {than}", 150)
 
 
 def press(surfer: Surfer, button: str) -> None:
@@ -147,7 +149,7 @@ def test_a_persons_day(served: Served, surfer: Surfer) -> None:
 
     # Curves arrive by themselves, without the page being loaded again.
     page.evaluate("window.mark = 'the same page'")
-    wait_for_more_points(surfer, 0)
+    wait_for_curves(surfer)
     wait_for_state(surfer, "finished")
     surfer.until("document.documentElement.dataset.live === 'ended'")
     surfer.until("document.querySelectorAll('#trials tbody tr').length === 12")
@@ -157,36 +159,28 @@ def test_a_persons_day(served: Served, surfer: Surfer) -> None:
 
     # The service is killed while the long study runs. It is found again, and the open page goes on by itself.
     page.goto(served.url + "/studies/long")
-    wait_for_more_points(surfer, 0)
+    wait_for_curves(surfer)
     page.evaluate("window.mark = 'the same page'")
     served.kill()
-    before = points(surfer)
+    before = ended(surfer)
     served.start()
-    wait_for_more_points(surfer, before)
+    wait_for_more_trials(surfer, before)
     assert page.evaluate("window.mark") == "the same page"
-    unreachable = [
-        line
-        for line in surfer.said
-        if "ERR_CONNECTION" in line or "ERR_INCOMPLETE" in line or "can't be reached" in line
-    ]
-    surfer.said = [
-        line
-        for line in surfer.said
-        if line not in unreachable and "htmx:sendError" not in line and "htmx:sseError" not in line
-    ]
+    assert [line for line in surfer.said if not OF_THE_LOSS.search(line)] == []
+    surfer.said.clear()
 
     # It is stopped, and extended.
     press(surfer, "#do-stop")
     wait_for_state(surfer, "stopped")
     surfer.until("document.getElementById('show-extend') !== null")
-    kept = points(surfer)
+    kept = ended(surfer)
     assert kept > 0
     page.locator("#show-extend").focus()
     page.keyboard.press("Enter")
     page.locator("#extend-trials").fill("3")
     press(surfer, "#do-extend")
     wait_for_state(surfer, "queued", "running")
-    wait_for_more_points(surfer, kept)
+    wait_for_more_trials(surfer, kept)
     assert served.get("/api/studies/long").json()["trials"] == 4003
     press(surfer, "#do-stop")
 

@@ -17,8 +17,8 @@
 
   async function fetchCurves() {
     waiting = waiting || [];
-    const answer = await fetch(`/studies/${name}/curves`);
-    if (!answer.ok) { waiting = null; return; }
+    const answer = await fetch(`/studies/${name}/curves`).catch(() => null);   // the stream's next opening asks again
+    if (!answer?.ok) { waiting = null; return; }
     study = await answer.json();
     byTrial = new Map(study.lines.map((line) => [line.trial, line]));
     const held = waiting || [];
