@@ -42,7 +42,7 @@ PICTURES = (
     Picture("new", "/new", "#forecast[data-checked=yes]"),
     Picture("compare", "/compare?study={one}&study={two}", "#course[data-lines]", look="dark"),
     Picture("try", "/studies/{one}/try", "html[data-model=loaded]", height=960, look="dark"),
-    Picture("phone", "/studies/{one}", "#curves[data-lines]", 360, 780),
+    Picture("phone", "/studies/{one}", "#curves[data-lines]", 360, 1080),
 )
 
 

@@ -87,7 +87,7 @@ def begin(surfer: Surfer, url: str, name: str, changes: dict[str, str]) -> None:
         page.keyboard.type(value)
         page.keyboard.press("Tab")
         surfer.until(f"document.getElementById('text').value.includes('\\n{setting}: {value}\\n')")
-    surfer.until("document.getElementById('forecast').dataset.checked !== ''")
+    surfer.until("document.getElementById('forecast')?.dataset.checked === 'yes'")
     page.locator("#name").focus()
     page.keyboard.type(name)
     page.keyboard.press("Enter")
@@ -99,15 +99,15 @@ def ended(surfer: Surfer) -> int:
 
 
 def wait_for_state(surfer: Surfer, *states: str) -> None:
-    surfer.until(f"{list(states)!r}.includes(document.getElementById('head').dataset.state)", 150)
+    surfer.until(f"{list(states)!r}.includes(document.getElementById('head')?.dataset.state)", 150)
 
 
 def wait_for_curves(surfer: Surfer) -> None:
-    surfer.until("Number(document.getElementById('curves').dataset.points || 0) > 0", 150)
+    surfer.until("Number(document.getElementById('curves')?.dataset.points || 0) > 0", 150)
 
 
 def wait_for_more_trials(surfer: Surfer, than: int) -> None:
-    surfer.until(f"Number(document.getElementById('head').dataset.ended) > {than}", 150)
+    surfer.until(f"Number(document.getElementById('head')?.dataset.ended) > {than}", 150)
 
 
 def press(surfer: Surfer, button: str) -> None:
@@ -209,7 +209,7 @@ def test_a_persons_day(served: Served, surfer: Surfer) -> None:
     page.goto(served.url + "/studies/short/try")
     page.wait_for_selector("html[data-model=loaded]")
     draw(surfer, "0")
-    surfer.until("document.getElementById('answer').textContent !== '?'")
+    surfer.until("document.getElementById('answer')?.textContent !== '?'")
     page.wait_for_timeout(500)
     assert page.locator("#answer").inner_text() == "0"
     assert page.locator("#answers .first span").first.inner_text() == "0"
