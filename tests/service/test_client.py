@@ -74,11 +74,11 @@ def test_the_events_of_a_study_are_all_there_in_order(one: Served) -> None:
     events = list(one.client.follow("first"))
     drawn = [event.trial for event in events if isinstance(event, TrialDrawn)]
     ended = [event.trial for event in events if isinstance(event, TrialEnded)]
-    epochs = {
-        event.trial: [epoch.epoch for epoch in event.epochs] for event in events if isinstance(event, EpochsTrained)
-    }
+    epochs = [
+        (event.trial, epoch.epoch) for event in events if isinstance(event, EpochsTrained) for epoch in event.epochs
+    ]
     assert drawn == ended == [0, 1, 2, 3]
-    assert epochs == {trial: [1, 2, 3] for trial in drawn}
+    assert epochs == [(trial, epoch) for trial in drawn for epoch in (1, 2, 3)]
     assert isinstance(events[-1], StudySummary)
     assert events[-1].state is StudyState.FINISHED
     assert events[-1] == one.client.get("first")

@@ -38,7 +38,10 @@ class StreamSource(Protocol):
 
 
 async def events_of(source: StreamSource, offset: int | None) -> AsyncIterator[StreamEvent]:
-    """Yield the events of a source after an offset, or from now on, and wait for more until the study is gone."""
+    """Yield the events of a source after an offset, or from now on, and wait for more until the study is gone.
+
+    A summary comes behind the events that it counts, so whoever reads that a study is at rest has read all of it.
+    """
     waiter = Waiter(asyncio.get_running_loop(), asyncio.Event())
     source.stream.join(waiter)
     try:
@@ -46,6 +49,13 @@ async def events_of(source: StreamSource, offset: int | None) -> AsyncIterator[S
         said, last = "", -SUMMARY_SECONDS
         while not source.gone:
             waiter.woken.clear()
+            while at < source.offset:
+                batch = source.stream.after(at)
+                if batch is None:
+                    batch = await asyncio.to_thread(_from_file, source, at)
+                for event in batch.events:
+                    yield event
+                at = batch.end
             timeout = None
             if waiter.loop.time() - last >= SUMMARY_SECONDS:
                 last, summary = waiter.loop.time(), source.summary_json()
@@ -54,13 +64,6 @@ async def events_of(source: StreamSource, offset: int | None) -> AsyncIterator[S
                     yield StreamEvent("summary", summary, at)
             else:
                 timeout = SUMMARY_SECONDS
-            while at < source.offset:
-                batch = source.stream.after(at)
-                if batch is None:
-                    batch = await asyncio.to_thread(_from_file, source, at)
-                for event in batch.events:
-                    yield event
-                at = batch.end
             try:
                 await asyncio.wait_for(waiter.woken.wait(), timeout)
             except TimeoutError:
