@@ -43,17 +43,15 @@ async def events_of(source: StreamSource, offset: int | None) -> AsyncIterator[S
     source.stream.join(waiter)
     try:
         at = source.offset if offset is None else await asyncio.to_thread(_checked, source, offset)
-        said, last = "", -SUMMARY_SECONDS
+        said, told, last = "", -1, -SUMMARY_SECONDS
         while not source.gone:
             waiter.woken.clear()
-            timeout = None
-            if waiter.loop.time() - last >= SUMMARY_SECONDS:
+            due = waiter.loop.time() - last >= SUMMARY_SECONDS
+            if due:
                 last, summary = waiter.loop.time(), source.summary_json()
-                if summary != said:
-                    said = summary
+                if summary != said or told != at:  # the last one tells a reader that all it speaks of has come
+                    said, told = summary, at
                     yield StreamEvent("summary", summary, at)
-            else:
-                timeout = SUMMARY_SECONDS
             while at < source.offset:
                 batch = source.stream.after(at)
                 if batch is None:
@@ -61,6 +59,7 @@ async def events_of(source: StreamSource, offset: int | None) -> AsyncIterator[S
                 for event in batch.events:
                     yield event
                 at = batch.end
+            timeout = None if due and told == at else SUMMARY_SECONDS
             try:
                 await asyncio.wait_for(waiter.woken.wait(), timeout)
             except TimeoutError:
