@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.results.journals import a_study, decided, drawn, ended, lines_of, record, started, trained, trial, winner
-from tune_mlp.results.journal import Event, to_line
+from tune_mlp.results.journal import Event, Trained, to_line
 from tune_mlp.results.journal_reader import read_lines
 from tune_mlp.results.results import Results
 from tune_mlp.results.state import RunState
@@ -25,6 +25,7 @@ from tune_mlp.results.tables import tables_of
 from tune_mlp.runs.run_folder import finish
 from tune_mlp.service.faults import Refused
 from tune_mlp.service.followed import FollowedRun
+from tune_mlp.service.kept_results import KeptResults, results_of_tables
 from tune_mlp.service.messages import StudyState, StudySummary
 from tune_mlp.service.run_summaries import RunSummary
 from tune_mlp.service.stream import StreamEvent
@@ -117,7 +118,7 @@ def test_its_tables_and_summary_equal_those_of_the_whole_journal_however_it_grow
     assert RunSummary.from_json(expected.to_json()) == expected
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.data())
 def test_a_random_journal_gives_the_same_tables(data: st.DataObject) -> None:
     events: list[Event] = [started()]
@@ -355,7 +356,26 @@ def test_the_tables_of_a_run_that_has_ended_tell_all_that_its_journal_does(study
     run_async(job)
     with journal(tmp_path).open("ab") as file:  # it goes on
         file.write(to_line(drawn(9), len(read_lines(journal(tmp_path))) + 1, 1.5e9))
-    for run in (quick, read):
+    for run in (quick, read, late := followed(tmp_path)):
         run.catch_up()
-    assert quick._written is None
-    assert quick.run_summary() == read.run_summary()
+    for run in (quick, late):
+        assert run._written is None, "the tables are older than the journal"
+        assert run.run_summary() == read.run_summary()
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_the_results_of_a_long_study_lack_only_the_lines_of_epochs(
+    study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal(tmp_path).write_bytes(b"".join(lines_of(STUDIES[study]())))
+    run = followed(tmp_path)
+    run.catch_up()
+    whole = Results.load(tmp_path)
+    monkeypatch.setattr("tune_mlp.service.kept_results.LARGE_JOURNAL", 0)
+    kept = KeptResults()
+    found = kept.of(tmp_path, "stamp", lambda: results_of_tables(tmp_path, run))
+    for name in ("trials", "epochs", "changes"):
+        pd.testing.assert_frame_equal(getattr(found, name), getattr(whole, name))
+    assert (found.params, found.looks, found.metric) == (whole.params, whole.looks, whole.metric)
+    assert found.lines == tuple(line for line in whole.lines if not isinstance(line.event, Trained))
+    assert kept.of(tmp_path, "stamp", lambda: pytest.fail("they are kept")) is found

@@ -99,3 +99,20 @@ def test_what_was_asked_for_longest_ago_is_forgotten_first() -> None:
         assert done == ["a", "b", "c", "b"]
 
     run(job, most_kept=2)
+
+
+def test_only_so_many_bytes_are_remembered() -> None:
+    done: list[str] = []
+
+    def work(key: str) -> bytes:
+        done.append(key)
+        return b"x" * 40
+
+    async def job(heavy: HeavyWork) -> None:
+        for key in "abcab":
+            await heavy.once(key, lambda key=key: work(key))
+        assert done == ["a", "b", "c", "a", "b"]
+        await heavy.once("b", lambda: work("b"))
+        assert len(done) == 5
+
+    run(job, most_bytes=100)

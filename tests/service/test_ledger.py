@@ -12,7 +12,7 @@ from tests.service.services import ADA, BOB
 from tune_mlp.errors import StorageError
 from tune_mlp.service.faults import Conflict, NoSpaceLeft, Refused
 from tune_mlp.service.ledger import Ledger, Transaction
-from tune_mlp.service.requests import Request, Requests
+from tune_mlp.service.requests import ChangeRequest, Requests
 
 
 def added(transaction: Transaction, name: str, text: str = "") -> tuple[int, str, str]:
@@ -38,7 +38,7 @@ def test_a_change_that_fails_leaves_nothing(tmp_path: Path) -> None:
         raise Conflict("no")
 
     with pytest.raises(Conflict):
-        requests.once(Request(ADA, "k", "submit", ""), fails)
+        requests.once(ChangeRequest(ADA, "k", "submit", ""), fails)
     assert counts(ledger) == {"studies": 0, "requests": 0, "audit": 0}
     ledger.close()
 
@@ -49,7 +49,7 @@ def test_the_same_key_gives_the_same_study_from_twenty_threads(tmp_path: Path) -
 
     def ask(number: int) -> None:
         together.wait()
-        found.append(requests.once(Request(ADA, "k", "submit", ""), lambda tx: added(tx, f"one-{number}")))
+        found.append(requests.once(ChangeRequest(ADA, "k", "submit", ""), lambda tx: added(tx, f"one-{number}")))
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(20)]
     for thread in threads:
@@ -65,24 +65,24 @@ def test_the_same_key_gives_the_same_study_from_twenty_threads(tmp_path: Path) -
 def test_a_key_is_a_users_own_and_stands_for_one_request(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "l.sqlite")
     requests = Requests(ledger)
-    first = requests.once(Request(ADA, "k", "submit", "", {"a": 1}), lambda tx: added(tx, "one"))
-    assert requests.known(Request(ADA, "k", "submit", "", {"a": 1})) == first
-    assert requests.known(Request(BOB, "k", "submit", "", {"a": 1})) is None
-    for other in (Request(ADA, "k", "submit", "", {"a": 2}), Request(ADA, "k", "stop", "one")):
+    first = requests.once(ChangeRequest(ADA, "k", "submit", "", {"a": 1}), lambda tx: added(tx, "one"))
+    assert requests.known(ChangeRequest(ADA, "k", "submit", "", {"a": 1})) == first
+    assert requests.known(ChangeRequest(BOB, "k", "submit", "", {"a": 1})) is None
+    for other in (ChangeRequest(ADA, "k", "submit", "", {"a": 2}), ChangeRequest(ADA, "k", "stop", "one")):
         with pytest.raises(Conflict, match="used for another request, submit"):
             requests.once(other, lambda tx: added(tx, "two"))
     for key in ("", "x" * 201, "a\nb", "é"):
         with pytest.raises(Refused, match="Idempotency-Key"):
-            requests.known(Request(ADA, key, "submit", ""))
+            requests.known(ChangeRequest(ADA, key, "submit", ""))
     ledger.close()
 
 
 def test_all_is_there_after_a_restart(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "l.sqlite")
-    first = Requests(ledger).once(Request(ADA, "k", "submit", ""), lambda tx: added(tx, "one"))
+    first = Requests(ledger).once(ChangeRequest(ADA, "k", "submit", ""), lambda tx: added(tx, "one"))
     ledger.close()
     again = Ledger(tmp_path / "l.sqlite")
-    assert Requests(again).known(Request(ADA, "k", "submit", "")) == first
+    assert Requests(again).known(ChangeRequest(ADA, "k", "submit", "")) == first
     assert Requests(again).study(first).name == "one"
     again.close()
 
@@ -94,7 +94,9 @@ def test_a_full_disk_is_said_and_nothing_half_made_is_kept(tmp_path: Path) -> No
     ledger._writer.execute(f"PRAGMA max_page_count = {pages + 20}")
 
     def accept(number: int) -> int:
-        return requests.once(Request(ADA, f"k{number}", "submit", ""), lambda tx: added(tx, f"s{number}", "x" * 5000))
+        return requests.once(
+            ChangeRequest(ADA, f"k{number}", "submit", ""), lambda tx: added(tx, f"s{number}", "x" * 5000)
+        )
 
     accepted = 0
     with pytest.raises(NoSpaceLeft, match="nothing of this was kept"):  # noqa: PT012  # which one fails is SQLite's to say

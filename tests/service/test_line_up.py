@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tune_mlp.service.line_up import Place, line_up, too_large
@@ -27,6 +27,7 @@ def lines(draw: st.DrawFn) -> tuple[list[Place], list[Place], ServiceOptions]:
     return places[running:], places[:running], options
 
 
+@settings(deadline=None)
 @given(lines())
 def test_every_job_has_one_place_and_no_limit_is_passed(case: tuple[list[Place], list[Place], ServiceOptions]) -> None:
     queued, running, options = case
@@ -43,6 +44,7 @@ def test_every_job_has_one_place_and_no_limit_is_passed(case: tuple[list[Place],
     assert all(why for _, why in line.waiting)
 
 
+@settings(deadline=None)
 @given(lines())
 def test_a_users_own_jobs_begin_in_the_order_in_which_they_came(
     case: tuple[list[Place], list[Place], ServiceOptions],
@@ -55,6 +57,7 @@ def test_a_users_own_jobs_begin_in_the_order_in_which_they_came(
         assert [job for job in order if job in own] == own
 
 
+@settings(deadline=None)
 @given(lines())
 def test_no_room_is_left_free_that_a_waiting_job_may_have(
     case: tuple[list[Place], list[Place], ServiceOptions],

@@ -26,8 +26,10 @@ from tests.service.services import (
     service,
     submission,
 )
+from tune_mlp.errors import TuneMlpError
 from tune_mlp.results.journal_reader import read
 from tune_mlp.results.results import Results
+from tune_mlp.service.faults import NoSpaceLeft
 from tune_mlp.service.messages import StudyState
 from tune_mlp.service.studies import StudyFilter, StudyService
 
@@ -199,3 +201,35 @@ def test_a_signal_from_outside_is_no_loss(tmp_path: Path) -> None:
         done = at_rest(opened, "one")
         assert (done.state, done.restarts) == (StudyState.INTERRUPTED, 0)
         assert "from outside" in done.detail
+
+
+def test_a_full_disk_while_accepting_refuses_the_study_and_leaves_nothing_of_it(tmp_path: Path) -> None:
+    with service(tmp_path) as opened:
+        opened.submit(ADA, submission("before"), "k0")
+        at_rest(opened, "before")
+        writer = opened._ledger._writer
+        pages = writer.execute("PRAGMA page_count").fetchone()[0]
+        writer.execute(f"PRAGMA max_page_count = {pages}")
+        wide = submission("late", more="description: " + "x" * 20_000 + "\n")
+        with pytest.raises(NoSpaceLeft):
+            opened.submit(ADA, wide, "k1")
+        assert [one.name for one in opened.list().studies] == ["before"]
+        assert not (tmp_path / "late").exists()
+        assert [line.study for line in opened.audit()] == ["before"]
+        writer.execute(f"PRAGMA max_page_count = {pages + 1000}")
+        opened.submit(ADA, wide, "k1")
+        assert at_rest(opened, "late").state is StudyState.FINISHED
+        assert begun(tmp_path) == [("before", "search"), ("late", "search")]
+
+
+def test_a_deletion_that_cant_be_written_leaves_the_study_where_it_was(tmp_path: Path) -> None:
+    with service(tmp_path) as opened:
+        opened.submit(ADA, submission("one"))
+        before = at_rest(opened, "one")
+        writer = opened._ledger._writer
+        writer.execute("CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(FAIL, 'no'); END")
+        with pytest.raises(TuneMlpError):
+            opened.delete(ADA, "one")
+        assert opened.get("one") == before
+        assert len(Results.load(tmp_path / "one").trials) == 3
+        assert opened.trashed() == []

@@ -41,6 +41,8 @@ def test_a_right_token_becomes_a_cookie_that_only_this_site_s_requests_have(clie
         "admin": False,
     }
     client.cookies.clear()
+    noted = client.get("/api/audit", headers=bearer("root")).json()[0]
+    assert (noted["user"], noted["action"], noted["address"]) == ("ada", "sign in", "127.0.0.1")
     assert client.get("/api/me").status_code == 401
     out = client.post("/logout", headers=bearer("ada"))
     assert out.status_code == 303

@@ -7,13 +7,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tune_mlp.errors import TuneMlpError
 from tune_mlp.service.faults import Refused
 from tune_mlp.service.table_pages import TableRequest, page_of
-from tune_mlp.service.trial_filter import Comparison, filtered, parse_filter
+from tune_mlp.service.trial_filter import ColumnComparison, filtered, parse_filter
 
 
 def table() -> pd.DataFrame:
@@ -75,6 +75,7 @@ def test_any_other_filter_is_refused_in_one_line(text: str, said: str) -> None:
         filtered(table(), text)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_no_text_breaks_the_parser(text: str) -> None:
     try:
@@ -94,6 +95,7 @@ OPERATORS = {
 }
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(allow_nan=False, width=32) | st.none(), min_size=1, max_size=20),
     st.sampled_from(sorted(OPERATORS)),
@@ -105,10 +107,11 @@ def test_a_comparison_of_numbers_is_pythons_own(values: list[float | None], sign
     assert list(filtered(frame, f"x{sign}{limit!r}").index) == expected
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
 def test_any_value_can_be_written_in_quotes(value: str) -> None:
     quoted = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\\n")
-    assert parse_filter(f'x=="{quoted}"') == [Comparison("x", "==", value, True)]
+    assert parse_filter(f'x=="{quoted}"') == [ColumnComparison("x", "==", value, True)]
 
 
 def page(**request: Any) -> list[int]:

@@ -14,7 +14,7 @@ from tune_mlp.service.messages import Job, StudyState
 from tune_mlp.service.options import ServiceOptions
 from tune_mlp.service.root_folder import RootFolder, move
 from tune_mlp.service.rows import ENDED, QUEUED, StudyRow, studies, study_named
-from tune_mlp.service.run_summaries import RunFacts, writer_lives
+from tune_mlp.service.run_summaries import FolderFacts, writer_lives
 from tune_mlp.service.standings import BY_MANIFEST
 from tune_mlp.service.submissions import CheckedStudy
 from tune_mlp.service.users import User
@@ -79,7 +79,7 @@ class Changes:
         row = self._changeable(transaction, user, name)
         self._check_at_rest(row)
         self._check_room(transaction, user, row.cpus, row.gpus)
-        facts = RunFacts.read(self._root.run(name))
+        facts = FolderFacts.read(self._root.run(name))
         state = row.outcome or BY_MANIFEST.get(facts.state, StudyState.INTERRUPTED)
         arguments = dict(arguments)
         if kind == "resume" and "more" in arguments:
@@ -128,7 +128,7 @@ class Changes:
             if not self._root.stamp(name):
                 raise UnknownStudy(f"no study is named {name!r:.80}")
             _check_allowed(user, None)
-            facts = RunFacts.read(folder)
+            facts = FolderFacts.read(folder)
             transaction.insert(
                 "studies",
                 name=name,

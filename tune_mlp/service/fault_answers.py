@@ -14,6 +14,7 @@ from starlette.routing import compile_path
 
 from tune_mlp.errors import StudyError, TuneMlpError, clipped, escaped, one_line
 from tune_mlp.service.faults import TooMany, http_status
+from tune_mlp.service.guards.response_headers import HEADERS
 from tune_mlp.service.messages import Fault
 
 LOG = logging.getLogger("tune_mlp.service")
@@ -113,4 +114,6 @@ def _methods(request: Request) -> list[str]:
 
 def _unexpected(request: Request, error: Exception) -> Response:
     LOG.error("%s %s: unexpected %s", request.method, request.url.path, one_line(error), exc_info=error)
-    return _answer(request, 500, Fault(error="an unexpected fault, which the service's log tells of"))
+    answer = _answer(request, 500, Fault(error="an unexpected fault, which the service's log tells of"))
+    answer.headers.update(HEADERS)  # what failed is answered outside of all guards
+    return answer

@@ -247,11 +247,11 @@ class FollowedRun:
             return False
         try:
             lines = self._lines.take(whole)
+            for line in lines:
+                self._take(line.event)
         except RunFolderError as error:
             self._fault = one_line(error)
             return True
-        for line in lines:
-            self._take(line.event)
         times = [line.at for line in lines if line.at is not None]
         if times:
             self._first = self._first or times[0]

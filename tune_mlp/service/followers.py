@@ -7,13 +7,13 @@ import threading
 import time
 from collections.abc import Callable
 
-from tune_mlp.errors import StorageError
+from tune_mlp.errors import StorageError, TuneMlpError, one_line
 from tune_mlp.service.faults import ServiceFault
 from tune_mlp.service.followed import FollowedRun
 from tune_mlp.service.ledger import Ledger
 from tune_mlp.service.messages import StudyState, StudySummary
 from tune_mlp.service.root_folder import RootFolder
-from tune_mlp.service.run_summaries import RunFacts, RunSummary, facts_from_json, facts_to_json, writer_lives
+from tune_mlp.service.run_summaries import FolderFacts, RunSummary, facts_from_json, facts_to_json, writer_lives
 from tune_mlp.service.standings import KnownRun, Standings
 
 SCAN_SECONDS = 2.0
@@ -64,7 +64,9 @@ class Followers:
                 self._standings.learn(row["name"], None)
         for name in names:  # those that are new are known by name at once, and are read one after the other
             if self._root.stamp(name) and self._standings.run(name) is None:
-                self._standings.learn(name, KnownRun("", RunFacts.read(self._root.run(name)), RunSummary()))
+                self._standings.learn(
+                    name, KnownRun("", FolderFacts.read(self._root.run(name), whole=False), RunSummary())
+                )
         for thread in self._threads:
             thread.start()
 
@@ -120,22 +122,28 @@ class Followers:
 
     def _follow(self) -> None:
         while not self._over.wait(self._poll_seconds):
-            at_work = {name for name, one in self._standings.all().items() if one.state in AT_WORK}
-            with self._lock:
-                for name in at_work - self._runs.keys():
-                    self._runs[name] = self._made(name)
-                kept = list(self._runs.items())
-            for name, run in kept:
-                if run.catch_up(wait=False):
-                    self._sum_up(name, run, at_most=True)
-                elif name in at_work or run.watched:
-                    self._used[name] = time.monotonic()
-                    self._sum_up(name, run, at_most=True, late=True)
-                elif time.monotonic() - self._used.get(name, 0.0) > KEPT_SECONDS:
-                    with self._lock:
-                        if not run.watched:
-                            self._runs.pop(name, None)
-                            self._used.pop(name, None)
+            # A root that can't be read for a moment, or a full disk: the next look may do better.
+            with contextlib.suppress(OSError, TuneMlpError):
+                self._look()
+
+    def _look(self) -> None:
+        """Read on in the journals that grow or that somebody looks at, and drop those that nobody needs."""
+        at_work = {name for name, one in self._standings.all().items() if one.state in AT_WORK}
+        with self._lock:
+            for name in at_work - self._runs.keys():
+                self._runs[name] = self._made(name)
+            kept = list(self._runs.items())
+        for name, run in kept:
+            if run.catch_up(wait=False):
+                self._sum_up(name, run, at_most=True)
+            elif name in at_work or run.watched:
+                self._used[name] = time.monotonic()
+                self._sum_up(name, run, at_most=True, late=True)
+            elif time.monotonic() - self._used.get(name, 0.0) > KEPT_SECONDS:
+                with self._lock:
+                    if not run.watched:
+                        self._runs.pop(name, None)
+                        self._used.pop(name, None)
 
     def _made(self, name: str) -> FollowedRun:
         self._used[name] = time.monotonic()
@@ -152,7 +160,11 @@ class Followers:
         self._summed[name] = now
         folder = self._root.run(name)
         stamp = self._root.stamp(name)
-        facts = known.facts if known and known.stamp == stamp else RunFacts.read(folder)
+        facts = (
+            known.facts
+            if known and _of_small_files(known.stamp) == _of_small_files(stamp)
+            else FolderFacts.read(folder)
+        )
         self._standings.learn(name, KnownRun(stamp, facts, run.run_summary(), writer_lives(folder)))
         run.wake()
 
@@ -160,26 +172,36 @@ class Followers:
         """Read a run's small files again."""
         known, folder = self._standings.run(name), self._root.run(name)
         if known is not None:
-            facts = RunFacts.read(folder)
+            facts = FolderFacts.read(folder)
             self._standings.learn(name, KnownRun("", facts, known.summary, writer_lives(folder)))
 
     def _look_through(self) -> None:
         while not self._over.is_set():
             self._scan_now.clear()
-            written: dict[str, KnownRun] = {}
-            names = self._root.names()
-            for name in names:
-                if self._over.is_set():
-                    return
-                found = self._scanned(name)
-                if found is not None:
-                    written[name] = found
-                if len(written) >= WRITTEN_AT_ONCE:
-                    self._remember(written)
-            self._remember(written)
-            for name in self._standings.run_names() - set(names):
-                self._standings.learn(name, None)
+            with contextlib.suppress(OSError, TuneMlpError):
+                self._scan()
             self._scan_now.wait(SCAN_SECONDS)
+
+    def _scan(self) -> None:
+        """Look through the whole root, and remember what is new."""
+        written: dict[str, KnownRun] = {}
+        names = self._root.names()
+        for name in names:
+            if self._over.is_set():
+                return
+            try:
+                found = self._scanned(name)
+            except Exception as error:  # noqa: BLE001  # one folder of a stranger's must not hide all others
+                summary = RunSummary(fault=one_line(error))
+                found = None
+                self._standings.learn(name, KnownRun(self._root.stamp(name), FolderFacts(), summary))
+            if found is not None:
+                written[name] = found
+            if len(written) >= WRITTEN_AT_ONCE:
+                self._remember(written)
+        self._remember(written)
+        for name in self._standings.run_names() - set(names):
+            self._standings.learn(name, None)
 
     def _scanned(self, name: str) -> KnownRun | None:
         """Look at one run's files; return what is to be remembered, or None."""
@@ -199,7 +221,7 @@ class Followers:
                 if self._root.size(name) > READ_AT_ONCE:
                     self._runs[name] = run
         run.catch_up()
-        made = KnownRun(stamp, RunFacts.read(folder), run.run_summary(), lives)
+        made = KnownRun(stamp, FolderFacts.read(folder), run.run_summary(), lives)
         self._standings.learn(name, made)
         time.sleep(0.001)  # lets the threads go on that answer requests
         return None if lives else made
@@ -219,3 +241,8 @@ class Followers:
                     run.summary.to_json(),
                 )
         written.clear()
+
+
+def _of_small_files(stamp: str) -> list[str]:
+    """Return the part of a stamp that is of the manifest and the study."""
+    return stamp.split(" ")[1:]

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 
 from tune_mlp.errors import TuneMlpError, clipped, one_line
@@ -22,6 +23,7 @@ from tune_mlp.service.submissions import CheckedStudy
 
 KEPT = 100
 """The number of forecasts that are remembered: a person asks again after each change, and often comes back to one."""
+PROGRAM = (sys.executable, "-P", "-m", "tune_mlp.service.forecasting")
 MOST_WAITING = 8
 """So many may wait for their turn; others get their settings checked, and nothing measured."""
 
@@ -29,8 +31,8 @@ MOST_WAITING = 8
 class Forecasts:
     """Makes forecasts, one at a time, and remembers the last ones."""
 
-    def __init__(self, options: ServiceOptions) -> None:
-        self._options = options
+    def __init__(self, options: ServiceOptions, program: Sequence[str] = PROGRAM) -> None:
+        self._options, self._program = options, program
         self._turn, self._lock = threading.Lock(), threading.Lock()
         self._known: OrderedDict[str, Forecast] = OrderedDict()
         self._waiting = 0
@@ -84,7 +86,7 @@ class Forecasts:
             if self._closed:
                 return _with(plain, "not measured: the service is ending"), False
             process = self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "tune_mlp.service.forecasting", *words],
+                [*self._program, *words],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -97,7 +99,7 @@ class Forecasts:
                     out, said = process.communicate(checked.text, timeout=options.plan_seconds)
                 except subprocess.TimeoutExpired:
                     _end(process)
-                    return _with(plain, f"not measured: it takes longer than {options.plan_seconds:.0f} s"), False
+                    return _with(plain, f"not measured: it takes longer than {options.plan_seconds:g} s"), False
         finally:
             with self._lock:
                 self._process = None

@@ -17,9 +17,13 @@ T = TypeVar("T")
 class HeavyWork:
     """Does work in a few threads. Its methods are called from one event loop."""
 
-    def __init__(self, threads: int = 2, most_waiting: int = 64, most_kept: int = 256) -> None:
+    def __init__(
+        self, threads: int = 2, most_waiting: int = 64, most_kept: int = 256, most_bytes: int = 64_000_000
+    ) -> None:
+        """At most `most_kept` results are remembered, and as many bytes in those that are bytes, such as a chart's JSON."""
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="heavy")
-        self._most_waiting, self._most_kept = most_waiting, most_kept
+        self._most_waiting, self._most_kept, self._most_bytes = most_waiting, most_kept, most_bytes
+        self._bytes = 0
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
         self._under_way: dict[Hashable, asyncio.Future[Any]] = {}
 
@@ -58,5 +62,10 @@ class HeavyWork:
         if future.cancelled() or future.exception() is not None:
             return
         self._kept[key] = future.result()
-        if len(self._kept) > self._most_kept:
-            self._kept.popitem(last=False)
+        self._bytes += _size(future.result())
+        while len(self._kept) > self._most_kept or self._bytes > self._most_bytes:
+            self._bytes -= _size(self._kept.popitem(last=False)[1])
+
+
+def _size(result: object) -> int:
+    return len(result) if isinstance(result, bytes) else 0

@@ -12,15 +12,15 @@ from typing import NamedTuple
 from tune_mlp.service.options import ServiceOptions
 
 
-class Share(NamedTuple):
+class AtWork(NamedTuple):
     """What a user has at work: CPU cores, GPUs, studies."""
 
     cpus: float = 0.0
     gpus: float = 0.0
     studies: int = 0
 
-    def and_one(self, place: Place) -> Share:
-        return Share(self.cpus + place.cpus, self.gpus + place.gpus, self.studies + 1)
+    def and_one(self, place: Place) -> AtWork:
+        return AtWork(self.cpus + place.cpus, self.gpus + place.gpus, self.studies + 1)
 
 
 class Place(NamedTuple):
@@ -43,7 +43,7 @@ class Lined(NamedTuple):
 
 def line_up(queued: Sequence[Place], running: Iterable[Place], options: ServiceOptions) -> Lined:
     """Order what waits. `queued` is in the order in which it was asked for."""
-    shares: dict[str, Share] = defaultdict(Share)
+    shares: dict[str, AtWork] = defaultdict(AtWork)
     at_work = 0
     for place in running:
         shares[place.owner] = shares[place.owner].and_one(place)
@@ -58,7 +58,7 @@ def line_up(queued: Sequence[Place], running: Iterable[Place], options: ServiceO
     """The users whose first job waits: their others wait behind it."""
     pretended = dict(shares)
     while any(lines.values()):
-        standing = {owner: pretended.get(owner, Share()) for owner, line in lines.items() if line}
+        standing = {owner: pretended.get(owner, AtWork()) for owner, line in lines.items() if line}
         # Jobs that may begin come ahead of those that wait for a limit of their own user.
         owner = min(standing, key=lambda one: (one in held, *standing[one], arrived[lines[one][-1].job]))
         place = lines[owner].pop()
@@ -72,7 +72,7 @@ def line_up(queued: Sequence[Place], running: Iterable[Place], options: ServiceO
             ready.append(place.job)
             shares[owner] = shares[owner].and_one(place)
             at_work += 1
-        pretended[owner] = pretended.get(owner, Share()).and_one(place)
+        pretended[owner] = pretended.get(owner, AtWork()).and_one(place)
     return Lined(tuple(ready), tuple(waiting))
 
 
@@ -84,7 +84,7 @@ def too_large(cpus: float, gpus: float, options: ServiceOptions) -> str:
     return ""
 
 
-def _over_limit(place: Place, share: Share, options: ServiceOptions) -> str:
+def _over_limit(place: Place, share: AtWork, options: ServiceOptions) -> str:
     limits = (
         (share.studies + 1, options.studies_per_user, "studies"),
         (share.cpus + place.cpus, options.cpus_per_user, "CPU cores"),

@@ -9,7 +9,6 @@ exit status behind it.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import signal
@@ -21,10 +20,15 @@ from tune_mlp.errors import StorageError, clipped
 from tune_mlp.regular_files import open_regular
 from tune_mlp.service.launcher import DriverOrder, DriverReport, DriverState
 
+try:
+    import fcntl
+except ImportError:  # Windows, where the service doesn't run; its modules can be imported there all the same
+    fcntl = None  # type: ignore[assignment]  # the module is missing there
+
 # The inner shell becomes the driver, so that a signal reaches it; the outer one waits, and writes the status.
 SHELL = """sh -c 'echo "pid $$" >> "$0" && exec "$@"' "$0" "$@"; echo "status $?" >> "$0" """
-KILLED = (signal.SIGKILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
-"""The signals after which a driver has saved nothing by itself: it was lost."""
+KILLED = (4, 6, 7, 8, 9, 11)
+"""The numbers of SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGKILL and SIGSEGV on Linux, the signals after which a driver has saved nothing by itself: it was lost."""
 LOCK = 3
 """The lock's descriptor in a driver, the first one behind its input and outputs."""
 PROGRAM = (sys.executable, "-P", "-m", "tune_mlp")

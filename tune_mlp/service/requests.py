@@ -17,7 +17,7 @@ from tune_mlp.service.users import User
 MOST_KEY = 200
 
 
-class Request(NamedTuple):
+class ChangeRequest(NamedTuple):
     """What somebody asks for."""
 
     user: User
@@ -41,7 +41,7 @@ class Requests:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    def known(self, request: Request) -> int | None:
+    def known(self, request: ChangeRequest) -> int | None:
         """Return the study of a request that was carried out before, or None."""
         _check_key(request.key)
         if request.key is None:
@@ -49,7 +49,7 @@ class Requests:
         with self._ledger.reading() as transaction:
             return _known(transaction, request)
 
-    def once(self, request: Request, work: Callable[[Transaction], tuple[int, str, str]]) -> int:
+    def once(self, request: ChangeRequest, work: Callable[[Transaction], tuple[int, str, str]]) -> int:
         """Carry a request out unless that was done before, and return its study's number.
 
         `work` returns the study's number and name, and a detail for the audit line. All that it writes is there afterwards with the
@@ -97,7 +97,7 @@ def _check_key(key: str | None) -> None:
         raise Refused(f"Idempotency-Key: must be 1 to {MOST_KEY} printable ASCII characters, got {clipped(key)!r}")
 
 
-def _known(transaction: Transaction, request: Request) -> int | None:
+def _known(transaction: Transaction, request: ChangeRequest) -> int | None:
     row = transaction.one(
         "SELECT fingerprint, action, study FROM requests WHERE user = ? AND key = ?", request.user.name, request.key
     )

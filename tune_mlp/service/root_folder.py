@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import time
@@ -14,6 +13,11 @@ from tune_mlp.results.journal_reader import MOST_BYTES
 from tune_mlp.results.run_cache import JOURNAL
 from tune_mlp.service.faults import UnknownStudy
 from tune_mlp.service.messages import NAME_PATTERN
+
+try:
+    import fcntl
+except ImportError:  # Windows, where the service doesn't run; its modules can be imported there all the same
+    fcntl = None  # type: ignore[assignment]  # the module is missing there
 
 LOCK_SECONDS = 5.0
 """A process that was just being begun by a service that was killed may hold its lock for a moment."""

@@ -20,7 +20,7 @@ SUMMARY_SECONDS = 1.0
 """A stream has a summary at most so often."""
 
 
-class Source(Protocol):
+class StreamSource(Protocol):
     """The followed run that a stream tells of."""
 
     name: str
@@ -37,7 +37,7 @@ class Source(Protocol):
         """Return the journal's events between two offsets as the stream tells them."""
 
 
-async def events_of(source: Source, offset: int | None) -> AsyncIterator[StreamEvent]:
+async def events_of(source: StreamSource, offset: int | None) -> AsyncIterator[StreamEvent]:
     """Yield the events of a source after an offset, or from now on, and wait for more until the study is gone."""
     waiter = Waiter(asyncio.get_running_loop(), asyncio.Event())
     source.stream.join(waiter)
@@ -69,7 +69,7 @@ async def events_of(source: Source, offset: int | None) -> AsyncIterator[StreamE
         source.stream.leave(waiter)
 
 
-def _checked(source: Source, offset: int) -> int:
+def _checked(source: StreamSource, offset: int) -> int:
     """Return an offset at which a line begins; refuse any other. One beyond the end is of a journal that was replaced."""
     if offset <= 0 or offset > source.offset:
         return 0
@@ -83,7 +83,7 @@ def _checked(source: Source, offset: int) -> int:
     raise Refused(f"offset: no line of the journal begins at {offset}; leave it out to begin anew")
 
 
-def _from_file(source: Source, start: int) -> Batch:
+def _from_file(source: StreamSource, start: int) -> Batch:
     """Read events of the journal again, for a reader who is behind."""
     end = source.offset
     try:

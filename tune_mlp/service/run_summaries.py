@@ -24,7 +24,7 @@ NORMAL_95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
-class RunFacts:
+class FolderFacts:
     """What study.yaml and run.json say of a run: they change only where a run begins, goes on or ends."""
 
     space: str = ""
@@ -37,9 +37,11 @@ class RunFacts:
     validation_samples: int | None = None
 
     @classmethod
-    def read(cls, folder: Path) -> RunFacts:
-        """Read what can be read; a file that is missing or damaged tells nothing."""
-        study, manifest = tolerant(read_study, folder / "study.yaml"), tolerant(read_manifest, folder / "run.json")
+    def read(cls, folder: Path, whole: bool = True) -> FolderFacts:
+        """Read what can be read; a file that is missing or damaged tells nothing. Unless `whole`, the manifest alone is read, since
+        YAML takes ten times as long."""
+        study = tolerant(read_study, folder / "study.yaml") if whole else {}
+        manifest = tolerant(read_manifest, folder / "run.json")
         dataset = manifest.get("dataset", {})
         trials = study.get("trials")
         return cls(
@@ -125,19 +127,20 @@ class RunSummary:
         if self.best_trial is None or self.best_value is None or not math.isfinite(self.best_value):
             return None
         low = high = None
-        if samples and self.metric.endswith("_accuracy") and "balanced" not in self.metric:
+        is_share = self.metric.endswith("_accuracy") and "balanced" not in self.metric
+        if samples and is_share and 0 <= self.best_value <= 1:  # a journal from elsewhere may say anything
             low, high = wilson(self.best_value, samples)
         return BestTrial(trial=self.best_trial, value=self.best_value, low=low, high=high, params=self.best_params)
 
 
-def facts_to_json(facts: RunFacts) -> str:
+def facts_to_json(facts: FolderFacts) -> str:
     """Write a run's facts for the ledger."""
     return json.dumps(asdict(facts), ensure_ascii=False)
 
 
-def facts_from_json(text: str) -> RunFacts:
+def facts_from_json(text: str) -> FolderFacts:
     """Read what `facts_to_json` wrote."""
-    return RunFacts(**json.loads(text))
+    return FolderFacts(**json.loads(text))
 
 
 def wilson(share: float, samples: int) -> tuple[float, float]:
@@ -181,4 +184,4 @@ def _validation_samples(data: Any, samples: Any) -> int | None:
     how = data.get("validation", 0.2)
     if isinstance(how, dict):
         return samples - how["head"] if type(how.get("head")) is int else samples
-    return round(samples * how) if isinstance(how, float) else None
+    return round(samples * how) if isinstance(how, float) and 0 < how < 1 else None

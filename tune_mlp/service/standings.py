@@ -12,7 +12,7 @@ from tune_mlp.service.line_up import Place, line_up
 from tune_mlp.service.messages import Job, StudyList, StudyState, StudySummary
 from tune_mlp.service.options import ServiceOptions
 from tune_mlp.service.rows import ACTIVE, QUEUED, StudyRow, studies, study_named
-from tune_mlp.service.run_summaries import RunFacts, RunSummary
+from tune_mlp.service.run_summaries import FolderFacts, RunSummary
 
 Order = Literal["name", "state", "owner", "submitted", "started", "ended", "best", "trials", "seconds_left"]
 """What the list of studies can be sorted by."""
@@ -36,7 +36,7 @@ class KnownRun:
     """What is known of a run's folder."""
 
     stamp: str
-    facts: RunFacts
+    facts: FolderFacts
     summary: RunSummary
     lives: bool = False
     """A process writes its journal now, whoever began it."""
@@ -132,14 +132,14 @@ class Standing:
     @property
     def texts(self) -> str:
         """What a search of the list looks at."""
-        facts = self.run.facts if self.run else RunFacts()
+        facts = self.run.facts if self.run else FolderFacts()
         row = self.row
         parts = (self.name, facts.space, facts.description, facts.dataset)
         return "\n".join([*parts, *((row.space, row.description, row.dataset, row.owner) if row else ())]).casefold()
 
     def message(self) -> StudySummary:
         """Return the study as the API shows it."""
-        facts = self.run.facts if self.run else RunFacts()
+        facts = self.run.facts if self.run else FolderFacts()
         found = self.run.summary if self.run else RunSummary()
         row = self.row
         return StudySummary(

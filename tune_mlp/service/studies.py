@@ -27,7 +27,7 @@ from tune_mlp.service.messages import (
     Submission,
 )
 from tune_mlp.service.options import ServiceOptions
-from tune_mlp.service.requests import Request, Requests, write_audit
+from tune_mlp.service.requests import ChangeRequest, Requests, write_audit
 from tune_mlp.service.root_folder import RootFolder
 from tune_mlp.service.rows import studies, study_named
 from tune_mlp.service.standings import Order, Standing, Standings, StudyFilter
@@ -132,7 +132,7 @@ class StudyService:
 
     def submit(self, user: User, submission: Submission, key: str | None = None) -> StudySummary:
         """Accept a study. The same user, key and submission give the same study for ever."""
-        request = Request(user, key, "submit", "", submission.model_dump(mode="json"))
+        request = ChangeRequest(user, key, "submit", "", submission.model_dump(mode="json"))
         if (before := self._requests.known(request)) is not None:
             return self._summary_of(before)
         checked = check(submission, self._rules)
@@ -140,11 +140,11 @@ class StudyService:
 
     def stop(self, user: User, name: str, key: str | None = None) -> StudySummary:
         """Ask a study to save and end, or take it out of the queue. Nothing of it is deleted."""
-        return self._done(Request(user, key, "stop", name), lambda tx: self._changes.stop(tx, user, name))
+        return self._done(ChangeRequest(user, key, "stop", name), lambda tx: self._changes.stop(tx, user, name))
 
     def resume(self, user: User, name: str, key: str | None = None) -> StudySummary:
         """Put a study that was stopped or interrupted into the queue again."""
-        return self._go_on(Request(user, key, "resume", name), "resume", {})
+        return self._go_on(ChangeRequest(user, key, "resume", name), "resume", {})
 
     def extend(self, user: User, name: str, extension: Extension, key: str | None = None) -> StudySummary:
         """Add trials to a study that doesn't run."""
@@ -153,23 +153,23 @@ class StudyService:
         if extension.time_budget is not None:
             check_time_budget(extension.time_budget)
             arguments["time_budget"] = extension.time_budget
-        return self._go_on(Request(user, key, "extend", name, about), "resume", arguments)
+        return self._go_on(ChangeRequest(user, key, "extend", name, about), "resume", arguments)
 
     def confirm(self, user: User, name: str, confirmation: Confirmation, key: str | None = None) -> StudySummary:
         """Train a study's best configurations again from fresh seeds."""
         about = confirmation.model_dump(mode="json")
-        return self._go_on(Request(user, key, "confirm", name, about), "confirm", about)
+        return self._go_on(ChangeRequest(user, key, "confirm", name, about), "confirm", about)
 
     def replay(self, user: User, name: str, trials: Sequence[int], key: str | None = None) -> StudySummary:
         """Train trials again from their recorded seeds, and compare."""
         numbers = sorted(set(trials))
         if not 1 <= len(numbers) <= 100 or numbers[0] < 0:
             raise Refused(f"trials: name 1 to 100 trials of the study, got {len(numbers)}")
-        return self._go_on(Request(user, key, "replay", name, numbers), "replay", {"trials": numbers})
+        return self._go_on(ChangeRequest(user, key, "replay", name, numbers), "replay", {"trials": numbers})
 
     def delete(self, user: User, name: str, key: str | None = None) -> StudySummary:
         """Move a study that doesn't run to the trash, and return what it was."""
-        request = Request(user, key, "delete", name)
+        request = ChangeRequest(user, key, "delete", name)
         if (before := self._requests.known(request)) is not None:
             return self._summary_of(before)
         standing = self._standing(name)
@@ -185,7 +185,7 @@ class StudyService:
     def restore(self, user: User, name: str, key: str | None = None) -> StudySummary:
         """Bring a study back from the trash."""
         number = self._requests.once(
-            Request(user, key, "restore", name), lambda tx: self._changes.restore(tx, user, name)
+            ChangeRequest(user, key, "restore", name), lambda tx: self._changes.restore(tx, user, name)
         )
         self._let_folders_follow()
         self._moved_on(name)
@@ -258,7 +258,7 @@ class StudyService:
 
     # How it is done.
 
-    def _go_on(self, request: Request, kind: Job, arguments: dict[str, Any]) -> StudySummary:
+    def _go_on(self, request: ChangeRequest, kind: Job, arguments: dict[str, Any]) -> StudySummary:
         ended = 0
         if kind in ("confirm", "replay") and self._requests.known(request) is None:
             run = self._standing(request.name).run
@@ -271,7 +271,7 @@ class StudyService:
             request, lambda tx: self._changes.go_on(tx, request.user, request.name, kind, arguments, ended)
         )
 
-    def _done(self, request: Request, work: Callable[[Transaction], Done]) -> StudySummary:
+    def _done(self, request: ChangeRequest, work: Callable[[Transaction], Done]) -> StudySummary:
         number = self._requests.once(request, work)
         row = self._requests.study(number)
         self._moved_on(row.name)

@@ -21,7 +21,7 @@ from tune_mlp.service.messages import StudyState
 from tune_mlp.service.options import ServiceOptions
 from tune_mlp.service.root_folder import RootFolder
 from tune_mlp.service.rows import ACTIVE, ENDED, QUEUED, JobRow, StudyRow, open_studies
-from tune_mlp.service.run_summaries import RunFacts
+from tune_mlp.service.run_summaries import FolderFacts
 from tune_mlp.service.standings import places
 
 LOOK_SECONDS = 0.25
@@ -193,7 +193,7 @@ class Supervisor:
     def _all_done(self, study: StudyRow, job: JobRow) -> bool:
         """Say whether a driver that was lost had done all it was to do."""
         folder = self._root.run(study.name)
-        facts = RunFacts.read(folder)
+        facts = FolderFacts.read(folder)
         total = job.arguments.get("trials")
         return (
             facts.state == "finished"

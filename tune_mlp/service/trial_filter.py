@@ -20,7 +20,7 @@ TOKEN = re.compile(
 EXAMPLE = "such as lr<0.01 and activation==relu"
 
 
-class Comparison(NamedTuple):
+class ColumnComparison(NamedTuple):
     """One part of a filter."""
 
     column: str
@@ -30,12 +30,12 @@ class Comparison(NamedTuple):
     """The value stood in quotes, so it is text and no number."""
 
 
-def parse_filter(text: str) -> list[Comparison]:
+def parse_filter(text: str) -> list[ColumnComparison]:
     """Read a filter: comparisons joined by `and`."""
     if len(text) > MOST_CHARACTERS:
         raise Refused(f"filter: has at most {MOST_CHARACTERS} characters, got {len(text)}")
     tokens = _tokens(text)
-    found: list[Comparison] = []
+    found: list[ColumnComparison] = []
     while tokens:
         if found:
             joined, kind = tokens.pop(0)
@@ -54,7 +54,7 @@ def parse_filter(text: str) -> list[Comparison]:
             raise Refused(f"filter: write a column, an operator and a value, {EXAMPLE}, got {clipped(said)!r}")
         (column, _), (sign, _), (value, kind) = tokens[:3]
         del tokens[:3]
-        found.append(Comparison(column, "==" if sign == "=" else sign, value, kind == "text"))
+        found.append(ColumnComparison(column, "==" if sign == "=" else sign, value, kind == "text"))
         if len(found) > MOST_PARTS:
             raise Refused(f"filter: has at most {MOST_PARTS} comparisons")
     return found
@@ -96,7 +96,7 @@ ORDERS: dict[str, Callable[[Any, Any], Any]] = {
 WORDS = {"true": 1.0, "false": 0.0}
 
 
-def _meets(column: pd.Series[Any], comparison: Comparison) -> pd.Series[Any]:
+def _meets(column: pd.Series[Any], comparison: ColumnComparison) -> pd.Series[Any]:
     """Return for each row whether its value meets the comparison."""
     present = column.notna()
     if comparison.operator == "~":
@@ -113,7 +113,7 @@ def _meets(column: pd.Series[Any], comparison: Comparison) -> pd.Series[Any]:
     return kept
 
 
-def _number(comparison: Comparison) -> float:
+def _number(comparison: ColumnComparison) -> float:
     word = comparison.value.lower()
     if not comparison.quoted and word in WORDS:
         return WORDS[word]

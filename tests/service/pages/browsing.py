@@ -33,9 +33,19 @@ class Surfer:
     def until(self, truth: str, seconds: float = 60) -> None:
         """Wait until JavaScript says yes. Playwright's own waiting compiles text, which the pages' policy forbids."""
         end = time.monotonic() + seconds
-        while not self.page.evaluate(truth):
-            assert time.monotonic() < end, truth
+        while not self._is(truth):
+            assert time.monotonic() < end, (truth, self.said[-10:], self.page.locator("#said").all_inner_texts())
             self.page.wait_for_timeout(100)
+
+    def _is(self, truth: str) -> bool:
+        from playwright.sync_api import Error
+
+        try:
+            return bool(self.page.evaluate(truth))
+        except Error as error:
+            if "Execution context was destroyed" not in str(error):
+                raise
+            return False  # the page is being loaded anew
 
     def _dismiss(self, dialog: Any) -> None:
         self.said.append(f"dialog: {dialog.message}")

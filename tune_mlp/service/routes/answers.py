@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Literal, TypeVar
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
 from tune_mlp.errors import UsageError
@@ -107,21 +107,22 @@ async def charts(name: Name, state: State) -> list[ChartName]:
     return await state.heavy.once("charts", work)
 
 
-@router.get("/studies/{name}/charts/{chart}", responses=REFUSED)
+@router.get("/studies/{name}/charts/{chart}", response_model=ChartMessage, responses=REFUSED)
 async def chart(
     name: Name,
     chart: Annotated[str, Path(pattern=r"^[a-z_]+$", max_length=40)],
     state: State,
     theme: Literal["light", "dark"] = "light",
-) -> ChartMessage:
+) -> Response:
     """Return a chart as a Vega-Lite specification."""
 
-    def work(results: Results) -> ChartMessage:
+    def work(results: Results) -> bytes:
         from tune_mlp.service.chart_messages import chart_message
 
-        return chart_message(results, chart, theme)
+        return chart_message(results, chart, theme).model_dump_json().encode()
 
-    return await _once(state, "chart", name, work, chart, theme)
+    # As JSON at once: a chart of thousands of trials takes longer to check and to write than to draw.
+    return Response(await _once(state, "chart", name, work, chart, theme), media_type="application/json")
 
 
 @router.get("/studies/{name}/report", response_class=PageResponse, responses=REFUSED)

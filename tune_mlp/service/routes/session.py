@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import parse_qs, quote
 
 from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
 from tune_mlp.service.dependencies import State
@@ -30,6 +32,7 @@ async def login(request: Request, state: State) -> RedirectResponse:
         return RedirectResponse(f"/login?wrong=1&next={quote(following, safe='')}", 303)
     response = RedirectResponse(following, 303)
     if state.access.needs_token:
+        await run_in_threadpool(state.service.note, replace(user, address=address), "sign in")
         response.set_cookie(
             cookie_name(request.scope),
             token,

@@ -17,8 +17,8 @@
 
   async function fetchCurves() {
     waiting = waiting || [];
-    const answer = await fetch(`/studies/${name}/curves`);
-    if (!answer.ok) { waiting = null; return; }
+    const answer = await fetch(`/studies/${name}/curves`).catch(() => null);   // the stream's next opening asks again
+    if (!answer?.ok) { waiting = null; return; }
     study = await answer.json();
     byTrial = new Map(study.lines.map((line) => [line.trial, line]));
     const held = waiting || [];
@@ -129,5 +129,9 @@
     if (!live.hasAttribute("sse-connect") || document.documentElement.dataset.live === "ended") setTimeout(() => location.reload(), 600);
   });
 
+  /* A panel that is open isn't closed by news. */
+  document.body.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.target.id === "head" && event.detail.target.querySelector("details[open]")) event.detail.shouldSwap = false;
+  });
   addEventListener("DOMContentLoaded", () => { if (!live.hasAttribute("sse-connect")) fetchCurves(); });
 })();

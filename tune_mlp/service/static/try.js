@@ -12,7 +12,7 @@ addEventListener("DOMContentLoaded", () => {
     if (!answer.ok) throw new Error(said.error);
     return said;
   }
-  const percent = (share) => (100 * share).toFixed(share > 0.995 || share < 0.005 ? 1 : 0) + " %";
+  const percent = (share) => (100 * share).toFixed(share > 0.995 && share < 0.9995 ? 1 : 0) + " %";
 
   document.addEventListener("htmx:afterSettle", (event) => {
     if (event.detail.elt.id !== "model") return;
