@@ -87,7 +87,7 @@ def begin(surfer: Surfer, url: str, name: str, changes: dict[str, str]) -> None:
         page.keyboard.type(value)
         page.keyboard.press("Tab")
         surfer.until(f"document.getElementById('text').value.includes('\\n{setting}: {value}\\n')")
-    surfer.until("document.getElementById('forecast')?.dataset.checked === 'yes'")
+    surfer.until("document.getElementById('forecast')?.dataset.checked")
     page.locator("#name").focus()
     page.keyboard.type(name)
     page.keyboard.press("Enter")

@@ -44,7 +44,7 @@ class Field(NamedTuple):
     """True where what is written is a text, not YAML."""
 
 
-class Group(NamedTuple):
+class SettingsGroup(NamedTuple):
     """Settings that stand together."""
 
     key: str
@@ -65,7 +65,7 @@ class Parameter(NamedTuple):
 class StudyForm(NamedTuple):
     """A study as a form."""
 
-    groups: tuple[Group, ...]
+    groups: tuple[SettingsGroup, ...]
     parameters: tuple[Parameter, ...]
     unused: tuple[tuple[str, str], ...]
     """The parameters that the space doesn't have yet, each with its help."""
@@ -85,10 +85,10 @@ def form_of_study(tree: Mapping[Any, Any]) -> StudyForm:
             field for path, field in fields.items() if path in names or (key in CHOICES and path.startswith(f"{key}."))
         )
         order = {name: place for place, name in enumerate(names)}
-        groups.append(Group(key, title, tuple(sorted(shown, key=lambda field: order.get(field.path, 99)))))
+        groups.append(SettingsGroup(key, title, tuple(sorted(shown, key=lambda field: order.get(field.path, 99)))))
     placed = {field.path for group in groups for field in group.fields}
     rest = tuple(field for path, field in fields.items() if path not in placed)
-    groups.append(Group("more", "More settings", rest, is_open=False))
+    groups.append(SettingsGroup("more", "More settings", rest, is_open=False))
     space = tree.get("space")
     parameters = tuple(
         _parameter(str(name), value) for name, value in (space if isinstance(space, dict) else {}).items()
