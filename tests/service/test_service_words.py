@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,7 +52,14 @@ def test_submit_prints_the_address_and_watch_shows_what_a_search_shows(
     assert "first: small on digits; random search, fifo" in said
     assert [line[:5] for line in said.splitlines() if line.startswith("[")] == ["[1/3]", "[2/3]", "[3/3]"]
     assert "Best 3 of 3 trials" in said
-    assert said.count("lr 0.01, width ") >= 3, said
+    assert (
+        len(
+            re.findall(
+                r"^\[\d/3\] trial \d finished after 3 epochs  val_accuracy 0\.\S+  lr \S+, width", said, re.MULTILINE
+            )
+        )
+        == 3
+    )
     assert f"{url}/api/studies/first/trials.csv" in said
 
 
