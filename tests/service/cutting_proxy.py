@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 
 class CuttingProxy:
-    """Passes on what comes, and cuts each connection after `after` bytes of answers; the first `swallow` answers are lost whole."""
+    """Passes on what comes, and cuts each connection after `after` bytes of answers, the next one after twice as many; the first
+    `swallow` answers are lost whole."""
 
     def __init__(self, target: str, after: int, swallow: int) -> None:
         parts = urlsplit(target)
@@ -57,6 +58,7 @@ class CuttingProxy:
                         return
                     if not left:
                         self.cuts += 1
+                        self._after *= 2
                         return
 
     def end(self) -> None:

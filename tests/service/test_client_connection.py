@@ -150,6 +150,13 @@ def test_a_stream_that_the_server_closes_goes_on_until_the_study_is_at_rest() ->
     assert answers.headers("Last-Event-ID") == ["0", "1"]
 
 
+def test_a_summary_that_knows_of_more_than_has_come_is_not_the_last() -> None:
+    ended = {"trial": 0, "state": "finished", "error": "", "best": 0.9}
+    done = summary(state=StudyState.FINISHED, offset=200).model_dump_json()
+    asked, _ = client(stream(message("summary", done, 0), message("ended", ended, 200), message("summary", done, 200)))
+    assert [type(event).__name__ for event in asked.follow("first")] == ["StudySummary", "TrialEnded", "StudySummary"]
+
+
 def test_a_stream_ends_where_its_study_is_gone() -> None:
     asked, _ = client(stream(message("gone", {"name": "first"}, 9), lost=lost))
     assert list(asked.follow("first")) == [StudyGone(name="first")]

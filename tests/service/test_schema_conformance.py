@@ -26,6 +26,7 @@ def checked(root: Path, examples: int, seed: int) -> int:
     with opened(root, USERS, data_dir=root, concurrent_studies=1) as (app, _), serving(app) as url:
         command: list[str | Path] = [st, "--config-file", SETTINGS, "run", f"{url}/api/openapi.json", "--checks", "all"]
         command += ["--header", f"Authorization: Bearer {TOKENS['root']}", "--exclude-path-regex", ENDLESS]
+        command += ["--request-timeout", "60"]  # the first prediction imports PyTorch
         command += ["--max-examples", str(examples), "--seed", str(seed), "--generation-database", "none", "--no-color"]
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=7200)
     assert done.returncode == 0, "\n".join(line[:300] for line in done.stdout.splitlines())

@@ -27,7 +27,7 @@ from tune_mlp.service.routes import about, answers, events, model, session, stud
 from tune_mlp.service.studies import StudyService
 from tune_mlp.version import __version__
 
-DESCRIPTION = "Submit, watch, stop, compare and use hyperparameter studies. Errors are a `Fault` of one line."
+DESCRIPTION = "Submit, watch, stop, compare and use hyperparameter studies. An error is a Fault of one line."
 
 
 def make_app(service: StudyService, access: Access, options: AppOptions | None = None) -> FastAPI:

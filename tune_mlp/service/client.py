@@ -153,7 +153,7 @@ class Client:
 
     def follow(self, name: str, offset: int | None = 0) -> Iterator[StudyEvent]:
         """Yield the events of a study until it is at rest or gone: those since an offset of its journal (None: from now on), and then
-        each as it happens. Where it stands, a `StudySummary`, comes after the events that it knows of.
+        each as it happens. Summaries come first, last, and at most once a second.
 
         A connection that is lost goes on where it was lost: no event is missing. The last few may come again, and say the same.
         """
@@ -164,7 +164,7 @@ class Client:
                 continue
             event = self._connection.parse(kind, message.data)
             yield event
-            if isinstance(event, StudyGone) or (isinstance(event, StudySummary) and event.state in AT_REST):
+            if isinstance(event, StudyGone) or (isinstance(event, StudySummary) and _is_last(event, message.id)):
                 return
 
     def wait(self, name: str) -> StudySummary:
@@ -315,6 +315,11 @@ def _file_name(study: AnyStudy) -> str:
     if isinstance(study, str):
         return Path(study).name if "\n" not in study and names_file(study) else ""
     return study.name if isinstance(study, Path) else ""
+
+
+def _is_last(summary: StudySummary, at: str) -> bool:
+    """Say whether nothing follows a summary: the study is at rest, and all that the summary knows of came before it."""
+    return summary.state in AT_REST and (not at.isdecimal() or int(at) >= summary.offset)
 
 
 def _path(name: str, *parts: str) -> str:

@@ -38,7 +38,10 @@ class StreamSource(Protocol):
 
 
 async def events_of(source: StreamSource, offset: int | None) -> AsyncIterator[StreamEvent]:
-    """Yield the events of a source after an offset, or from now on, and wait for more until the study is gone."""
+    """Yield the events of a source after an offset, or from now on, and wait for more until the study is gone.
+
+    A summary comes behind the events that it counts, so whoever reads that a study is at rest has read all of it.
+    """
     waiter = Waiter(asyncio.get_running_loop(), asyncio.Event())
     source.stream.join(waiter)
     try:
@@ -46,21 +49,19 @@ async def events_of(source: StreamSource, offset: int | None) -> AsyncIterator[S
         said, last = "", -SUMMARY_SECONDS
         while not source.gone:
             waiter.woken.clear()
-            timeout = None
-            if waiter.loop.time() - last >= SUMMARY_SECONDS:
-                last, summary = waiter.loop.time(), source.summary_json()
-                if summary != said:
-                    said = summary
-                    yield StreamEvent("summary", summary, at)
-            else:
-                timeout = SUMMARY_SECONDS
-            while at < source.offset:
+            due = waiter.loop.time() - last >= SUMMARY_SECONDS
+            summary = source.summary_json() if due else said
+            while at < source.offset:  # at least as far as the summary goes, which is told behind it
                 batch = source.stream.after(at)
                 if batch is None:
                     batch = await asyncio.to_thread(_from_file, source, at)
                 for event in batch.events:
                     yield event
                 at = batch.end
+            if summary != said:
+                said, last = summary, waiter.loop.time()
+                yield StreamEvent("summary", summary, at)
+            timeout = None if due else SUMMARY_SECONDS
             try:
                 await asyncio.wait_for(waiter.woken.wait(), timeout)
             except TimeoutError:

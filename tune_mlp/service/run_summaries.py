@@ -127,7 +127,8 @@ class RunSummary:
         if self.best_trial is None or self.best_value is None or not math.isfinite(self.best_value):
             return None
         low = high = None
-        if samples and self.metric.endswith("_accuracy") and "balanced" not in self.metric:
+        is_share = self.metric.endswith("_accuracy") and "balanced" not in self.metric
+        if samples and is_share and 0 <= self.best_value <= 1:  # a journal from elsewhere may say anything
             low, high = wilson(self.best_value, samples)
         return BestTrial(trial=self.best_trial, value=self.best_value, low=low, high=high, params=self.best_params)
 
