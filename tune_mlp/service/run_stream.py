@@ -46,7 +46,7 @@ async def events_of(source: StreamSource, offset: int | None) -> AsyncIterator[S
     source.stream.join(waiter)
     try:
         at = source.offset if offset is None else await asyncio.to_thread(_checked, source, offset)
-        said, last = "", -SUMMARY_SECONDS
+        said, last = ("", -1), -SUMMARY_SECONDS
         while not source.gone:
             waiter.woken.clear()
             while at < source.offset:
@@ -59,8 +59,8 @@ async def events_of(source: StreamSource, offset: int | None) -> AsyncIterator[S
             timeout = None
             if waiter.loop.time() - last >= SUMMARY_SECONDS:
                 last, summary = waiter.loop.time(), source.summary_json()
-                if summary != said:
-                    said = summary
+                if (summary, at) != said:  # one that knows of more than has come is told again, once that has come
+                    said = summary, at
                     yield StreamEvent("summary", summary, at)
             else:
                 timeout = SUMMARY_SECONDS
