@@ -200,7 +200,9 @@ def test_the_list_sends_only_the_rows_that_changed(client: httpx.Client) -> None
         )
 
     assert ask(**seen).status_code == 204
-    changed = ask(**{**seen, "evil": "0"}).text
+    answer = ask(**{**seen, "evil": "0"})
+    assert answer.headers["HX-Reswap"] == "none"
+    changed = answer.text
     assert re.findall(r'<tr id="study-(\w+)"', changed) == ["evil"]
     assert "hx-swap-oob" in changed
     assert set(re.findall(r'<tr id="study-(\w+)"', ask(made=seen["made"]).text)) == {"made", "evil"}
