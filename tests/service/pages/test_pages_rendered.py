@@ -223,6 +223,7 @@ def test_static_files_are_kept_for_ever_and_compressed(client: httpx.Client) -> 
 
 def test_scripts_are_small(client: httpx.Client) -> None:
     def size(path: str) -> int:
+        """Return the size of all scripts that a page names, those of Vega included, which it loads later."""
         names = re.findall(r'"/static/\w+/([\w.-]+\.js)"', client.get(path, headers=HTML).text)
         return sum(len(assets()[name].packed) for name in names)
 
