@@ -67,7 +67,7 @@ class Figure:
             """Turn a table into rows only once, though each layer of a chart has it."""
             if id(frame) not in rows:
                 # pandas copies the answer's facts with each step, and Altair takes many. A frame that lives keeps its number.
-                rows[id(frame)] = frame, alt.default_data_transformer(without_facts(frame))
+                rows[id(frame)] = frame, alt.default_data_transformer(without_facts(frame), max_rows=None)
             return rows[id(frame)][1]
 
         alt.data_transformers.register("once", once)
