@@ -46,7 +46,7 @@ QUICK_TESTS = (
     "tests/tuning/test_schedulers.py",
     "tests/tuning/test_searchers.py",
     "tests/tuning/test_run.py::test_every_scheduler_carries_a_study_to_its_end",
-    "tests/tuning/test_run.py::test_every_search_carries_a_study_to_its_end",
+    "tests/tuning/test_run_of_a_study.py::test_every_search_carries_a_study_to_its_end",
 )
 """Tests that between them use all of these libraries, and end in a few minutes."""
 

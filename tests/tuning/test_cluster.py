@@ -86,6 +86,22 @@ def test_workers_of_a_ray_of_our_own_make_ready_for_trials_as_soon_as_they_run(t
         assert python(folder, "-c", code).split() == [str(trains)]
 
 
+def test_no_garbage_is_collected_while_ray_ends() -> None:
+    """A thread that let go of a handle of Ray's in this moment would end the process."""
+    code = (
+        "import gc, ray\n"
+        "from tune_mlp.tuning.ray_compat.cluster_start import connected\n"
+        "from tune_mlp.study.study import Study\n"
+        "end = ray.shutdown\n"
+        "ray.shutdown = lambda: (print(gc.isenabled()), end())\n"
+        "with connected(Study.load('digits_quick'), None, trains=False):\n"
+        "    print(gc.isenabled())\n"
+        "print(gc.isenabled())\n"
+    )
+    with short_folder() as folder:
+        assert python(folder, "-c", code).split() == ["True", "False", "True"]
+
+
 def test_trials_have_the_workers_that_ray_started_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """And no others are started for them, though Ray Tune would hand the credentials on to these."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")

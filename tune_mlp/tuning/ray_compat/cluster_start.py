@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import secrets
@@ -86,7 +87,21 @@ def connected(
                     yield _cluster(study, own)
             finally:
                 if not already:
-                    (abandon if lost_head() else ray.shutdown)()
+                    with _garbage_waits():
+                        (abandon if lost_head() else ray.shutdown)()
+
+
+@contextlib.contextmanager
+def _garbage_waits() -> Iterator[None]:
+    """Collect no garbage meanwhile. Other threads, such as the one that draws the report, would come upon handles of Ray's
+    actors and objects, and Ray 2.60 ends a process whose thread lets go of one in the middle of its shutdown."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 @contextlib.contextmanager
