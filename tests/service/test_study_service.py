@@ -34,7 +34,8 @@ LONG = 3000
 def test_a_study_is_submitted_run_and_listed(tmp_path: Path) -> None:
     with service(tmp_path) as opened:
         accepted = opened.submit(ADA, submission("one"))
-        assert (accepted.state, accepted.owner, accepted.trials) == (StudyState.QUEUED, "ada", 3)
+        assert accepted.state in (StudyState.QUEUED, StudyState.RUNNING)  # it begins at once where nothing else runs
+        assert (accepted.owner, accepted.trials) == ("ada", 3)
         done = at_rest(opened, "one")
         assert (done.state, done.ended_trials, done.states, done.epochs_trained) == (
             StudyState.FINISHED,

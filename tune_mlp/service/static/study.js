@@ -145,6 +145,12 @@
     if (!live.hasAttribute("sse-connect") || document.documentElement.dataset.live === "ended") setTimeout(() => location.reload(), 600);
   });
 
+  /* A study may go on before the page has heard that it stopped: then its stream is over, and the page needs a new one. */
+  document.body.addEventListener("htmx:afterSwap", () => {
+    const state = document.getElementById("head")?.dataset.state;
+    if (document.documentElement.dataset.live === "ended" && state && !ENDED.includes(state)) location.reload();
+  });
+
   /* A panel that is open isn't closed by news. */
   document.body.addEventListener("htmx:beforeSwap", (event) => {
     if (event.detail.target.id === "head" && event.detail.target.querySelector("details[open]")) event.detail.shouldSwap = false;
