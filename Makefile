@@ -11,10 +11,14 @@ ifneq ($(wildcard ../shared/data/MNIST),)
 export TUNE_MLP_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: search setup test test-slow test-versions check format docs picture bench bench-overhead wheel clean
+.PHONY: search serve setup test test-slow test-versions check format docs picture bench bench-overhead wheel clean
 
 search: setup  ## run the main job; make search SPACE=digits_quick ARGS="--trials 5"
 	$(BIN)/python -m tune_mlp.search --space $(SPACE) $(ARGS)
+
+serve: setup  ## the service over runs/, with one finished example study; make serve ARGS="--port 8643"
+	@test -e runs/example/trials.csv || $(BIN)/tune-mlp search --space digits_quick --name example
+	$(BIN)/tune-mlp serve $(ARGS)
 
 setup: $(VENV)/.installed  ## the virtual environment, with pinned packages
 

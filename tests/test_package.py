@@ -15,8 +15,8 @@ from tune_mlp.errors import StudyError, TuneMlpError, did_you_mean, one_line
 ROOT = Path(tune_mlp.__file__).parent
 
 
-def test_the_package_offers_results_and_study() -> None:
-    assert tune_mlp.__all__ == ["Results", "Study"]
+def test_the_package_offers_a_client_results_and_study() -> None:
+    assert tune_mlp.__all__ == ["Client", "Results", "Study"]
     for name in tune_mlp.__all__:
         assert getattr(tune_mlp, name).__name__ == name
     assert tune_mlp.__version__

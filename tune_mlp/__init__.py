@@ -8,10 +8,11 @@ from tune_mlp.version import __version__ as __version__
 if TYPE_CHECKING:
     from tune_mlp.api import Study
     from tune_mlp.results.results import Results
+    from tune_mlp.service.client import Client
 
-__all__ = ["Results", "Study"]
+__all__ = ["Client", "Results", "Study"]
 
-_MODULES = {"Results": "tune_mlp.results.results", "Study": "tune_mlp.api"}
+_MODULES = {"Client": "tune_mlp.service.client", "Results": "tune_mlp.results.results", "Study": "tune_mlp.api"}
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from tune_mlp.command_line import command_line
 from tune_mlp.commands.arguments import add_address, add_answer_format, add_run, request_of
+from tune_mlp.commands.server_arguments import add_token_file, client_of
 from tune_mlp.console.terminal import HelpFormatter, OneLineParser, guarded, leave, make_console
 from tune_mlp.errors import Interrupted, RunError, StudyError, UsageError
 from tune_mlp.search import DESCRIPTION, add_search_options, search
@@ -38,6 +39,9 @@ ANSWERS = (
     "report",
 )
 """The words that answer questions about a run, each a module of `tune_mlp.commands`."""
+
+SERVICE = ("serve", "submit", "list", "watch", "stop")
+"""The words that run a service or talk to one, each a module of `tune_mlp.commands`."""
 
 EXAMPLE = """\
 examples:
@@ -159,7 +163,13 @@ def _schema(args: argparse.Namespace) -> None:
 
 
 def _doctor(args: argparse.Namespace) -> None:
-    """Check this machine, or all nodes of a Ray cluster."""
+    """Check this machine, all nodes of a Ray cluster, or a running service."""
+    if args.server is not None:
+        from tune_mlp.service.server_checks import check_server  # late: ray, pandas, httpx
+
+        with client_of(args) as client:
+            check_server(client, make_console())
+        return
     from tune_mlp.console.study_options import overrides
     from tune_mlp.doctor.doctor_view import doctor  # late: ray, pandas
     from tune_mlp.results.storage import location
@@ -278,7 +288,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     predict.add_argument("--proba", action="store_true", help="Add the probability of each class.")
     add_answer_format(predict)
-    for module in ANSWERS:
+    for module in (*ANSWERS, *SERVICE):
         importlib.import_module(f"tune_mlp.commands.{module}").add_word(word)
     reproduce = word(
         "reproduce",
@@ -331,8 +341,8 @@ def make_parser() -> argparse.ArgumentParser:
     doctor = word(
         "doctor",
         _doctor,
-        "Check whether this machine, or each node of a Ray cluster, can run a search. Each line is one finding and what to do "
-        "about it. Exit status: 0 no problem, 1 at least one problem, 2 bad usage.",
+        "Check whether this machine, or each node of a Ray cluster, can run a search, or how a service does. Each line is one "
+        "finding and what to do about it. Exit status: 0 no problem, 1 at least one problem, 2 bad usage.",
     )
     add = doctor.add_argument
     add(
@@ -350,6 +360,8 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="F",
         help="The GPUs of one trial, a fraction below 1 or a whole number (default: 0).",
     )
+    add("--server", metavar="URL", help="Check the service at this address, and nothing else.")
+    add_token_file(doctor)
     word("schema", _schema, "Print the JSON schema of study files, for editors.")
     return parser
 

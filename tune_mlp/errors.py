@@ -5,11 +5,19 @@ TuneMlpError                 1  anything that we refuse or that went wrong, said
 │   ├── StudyError           2  a study file or an override of it: file, line and path, then the rule
 │   ├── DataError            2  a dataset that isn't there, or isn't what it should be
 │   ├── ResourceError        2  more CPUs or GPUs than any node has
-│   └── RunFolderError       2  a run's folder that exists already, is missing or can't be read
+│   ├── RunFolderError       2  a run's folder that exists already, is missing or can't be read
+│   └── ServiceFault         2  a request that the service can't meet; service/faults.py has the classes below
+│       ├── NotAllowed       2  the user may not do this
+│       ├── UnknownStudy     2  no study has this name
+│       ├── Conflict         2  the study isn't in a state for this, or a key was used for another request
+│       ├── Refused          2  a value of the request breaks a rule
+│       ├── TooMany          2  a limit of the service is reached
+│       └── NoSpaceLeft      2  the service's disk is full
 ├── RunError                 1  a fault while the study ran
 │   ├── NoTrialSucceeded     1  every trial diverged or failed
 │   ├── StorageError         1  a file that can't be written: the disk is full, read-only or gone
 │   │   └── StoreError       1  an object store that can't be reached, read or written
+│   ├── ServiceUnreachable   1  no service answers at an address
 │   ├── LostRun              1  another process has taken this run over
 │   └── RayLost              1  Ray's own processes ended while a study ran
 └── Interrupted        130/143  a signal ended the study; all that was learnt is saved
@@ -47,6 +55,7 @@ class StudyError(UsageError):
     def __init__(self, rule: str, path: tuple[str | int, ...] = (), source: str = "") -> None:
         self.rule = rule
         self.path = path
+        self.source = source
         where = " ".join(part for part in (source, ".".join(clipped(str(part)) for part in path)) if part)
         super().__init__(f"{where}: {rule}" if where else rule)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 import fnmatch
 import importlib.util
@@ -20,7 +21,9 @@ import jsonschema
 import pytest
 import yaml
 
+from tune_mlp import cli
 from tune_mlp.search import make_parser
+from tune_mlp.service.guards.host_guard import is_loopback
 from tune_mlp.space.files import shipped
 
 ROOT = Path(__file__).parents[2]
@@ -31,8 +34,13 @@ CLUSTER_TEXT = (DOCKER / "cluster.yaml").read_text(encoding="utf-8")
 CLUSTER = yaml.safe_load(CLUSTER_TEXT)
 CLAIM, RAYJOB = yaml.safe_load_all((DOCKER / "rayjob.yaml").read_text(encoding="utf-8"))
 RAYJOB_SCHEMA = json.loads(Path(__file__).with_name("rayjob.schema.json").read_text(encoding="utf-8"))
+SERVICE = {one["kind"]: one for one in yaml.safe_load_all((DOCKER / "service.yaml").read_text(encoding="utf-8"))}
 PAGE = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
-TEXTS = {path.name: path.read_text(encoding="utf-8") for path in DOCKER.iterdir()} | {"cluster.md": PAGE}
+SERVICE_PAGE = (ROOT / "docs" / "service.md").read_text(encoding="utf-8")
+TEXTS = {path.name: path.read_text(encoding="utf-8") for path in DOCKER.iterdir()} | {
+    "cluster.md": PAGE,
+    "service.md": SERVICE_PAGE,
+}
 USER = 10001
 
 
@@ -65,7 +73,7 @@ def test_the_compose_file_holds_to_the_compose_specification() -> None:
 
 def test_compose_has_a_head_and_two_workers_behind_a_token_and_opens_loopback_alone() -> None:
     services = COMPOSE["services"]
-    assert set(services) == {"token", "head", "worker"}
+    assert set(services) == {"token", "head", "worker", "service"}
     assert services["worker"]["deploy"]["replicas"] == 2
     for service in services.values():
         assert service["environment"]["RAY_AUTH_MODE"] == "token"
@@ -73,11 +81,12 @@ def test_compose_has_a_head_and_two_workers_behind_a_token_and_opens_loopback_al
         assert "user" not in service, "the image's own user, who isn't root"
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
         assert "shared:/shared" in service["volumes"] or service is services["token"]
-    for name in ("head", "worker"):
+    for name in ("head", "worker", "service"):
         assert services[name]["environment"]["RAY_AUTH_TOKEN_PATH"] == "/token/auth_token"
         assert "token:/token:ro" in services[name]["volumes"]
     assert services["head"]["depends_on"] == {"token": {"condition": "service_completed_successfully"}}
-    assert services["worker"]["depends_on"] == {"head": {"condition": "service_healthy"}}
+    for name in ("worker", "service"):
+        assert services[name]["depends_on"] == {"head": {"condition": "service_healthy"}}
 
 
 def test_what_compose_builds_is_there(tmp_path: Path) -> None:
@@ -160,6 +169,63 @@ def test_the_job_for_kubernetes_has_a_token_no_root_no_open_port_and_one_shared_
         assert container["image"].rpartition(":")[2] in stages()
 
 
+def served(command: list[str]) -> argparse.Namespace:
+    """Return the options of the `tune-mlp serve` in a shell's script."""
+    shell, option, script = command
+    assert (shell, option) == ("sh", "-c")
+    made, started, words = script.partition(" && exec tune-mlp ")
+    assert started
+    assert made == "mkdir -p /shared/data", "a folder of data that isn't there is refused"
+    return cli.make_parser().parse_args(shlex.split(words))
+
+
+def test_the_service_of_compose_runs_studies_as_jobs_of_the_head_and_asks_for_a_token() -> None:
+    service = COMPOSE["services"]["service"]
+    args = served(service["command"])
+    assert args.word == "serve"
+    assert args.address == "http://head:8265"
+    assert str(args.root) == "/shared/runs", "the head's jobs write there"
+    assert not is_loopback(args.host), "so that a token is needed"
+    assert service["ports"] == [f"127.0.0.1:{args.port}:{args.port}"]
+    assert service["healthcheck"]["test"][-1] == f"http://127.0.0.1:{args.port}/api/health"
+    assert f"--dashboard-host={args.host}" in COMPOSE["services"]["head"]["command"]
+
+
+def test_the_service_on_kubernetes_has_one_pod_without_root_on_the_shared_claim() -> None:
+    assert set(SERVICE) == {"PersistentVolumeClaim", "Deployment", "Service"}
+    assert SERVICE["PersistentVolumeClaim"] == CLAIM
+    deployment = SERVICE["Deployment"]["spec"]
+    assert deployment["replicas"] == 1
+    assert deployment["strategy"] == {"type": "Recreate"}
+    labels = deployment["template"]["metadata"]["labels"]
+    assert deployment["selector"]["matchLabels"] == labels == SERVICE["Service"]["spec"]["selector"]
+    pod = deployment["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] == USER
+    assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == CLAIM["metadata"]["name"]
+    (container,) = pod["containers"]
+    assert container["image"].rpartition(":")[2] in stages()
+    assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    args = served(container["command"])
+    assert container["ports"] == [{"name": "http", "containerPort": args.port}]
+    assert not is_loopback(args.host), "so that a token is needed"
+    assert SERVICE["Service"]["metadata"]["name"] in args.allow_host, "as the other pods call it"
+    assert SERVICE["Service"]["spec"]["type"] == "ClusterIP"
+    assert SERVICE["Service"]["spec"]["ports"][0]["targetPort"] == "http"
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        asked = container[probe]["httpGet"]
+        assert (asked["path"], asked["port"]) == ("/api/health", "http")
+        assert asked["httpHeaders"] == [{"name": "Host", "value": "127.0.0.1"}], "the service refuses a foreign Host"
+    mounted = {mount["name"] for mount in container["volumeMounts"]}
+    assert mounted == {volume["name"] for volume in pod["volumes"]}
+
+
+def test_the_image_has_what_the_service_needs() -> None:
+    assert instructions().count('"${wheel}[service]" "ray[default]"') == 2
+    assert re.findall(r"^EXPOSE (.*)$", DOCKERFILE, re.MULTILINE) == ["6379 8265 8642"]
+
+
 def test_versions_are_those_of_the_pins() -> None:
     assert RAYJOB["spec"]["rayClusterSpec"]["rayVersion"] == PINS["ray"]
     assert not set(pins(DOCKER / "constraints.txt")) & set(PINS), "each pin stands in one file"
@@ -233,7 +299,7 @@ def test_every_file_that_is_named_is_there() -> None:
 
 
 def test_the_page_names_services_that_compose_has() -> None:
-    for text in (PAGE, TEXTS["compose.yaml"]):
+    for text in (PAGE, SERVICE_PAGE, TEXTS["compose.yaml"]):
         named = re.findall(r"docker compose --file docker/compose\.yaml (?:exec|cp|logs) (\w+)", text)
         assert named
         assert set(named) <= set(COMPOSE["services"])

@@ -119,3 +119,22 @@ def config(look: str = "light") -> dict[str, Any]:
             LABEL: {**text, "fill": palette.text, "stroke": None, "fontSize": 12},
         },
     }
+
+
+def css_variables() -> str:
+    """Return the colours of the looks as CSS, so that a page has those of its charts."""
+    said = {}
+    for look, palette in LOOKS.items():
+        colours = {
+            "background": palette.background,
+            "text": palette.text,
+            "quiet": palette.quiet,
+            "line": palette.grid,
+            "accent": palette.categories[0],
+            "second": palette.categories[1],
+            "muted": palette.muted,
+            **{f"category-{number}": colour for number, colour in enumerate(palette.categories, 1)},
+        }
+        said[look] = f"color-scheme:{look};" + "".join(f"--{name}:{colour};" for name, colour in colours.items())
+    dark = f"@media screen and (prefers-color-scheme:dark){{:root:not([data-look=light]){{{said['dark']}}}}}"
+    return f":root{{--font:{FONT};{said['light']}}}{dark}@media screen{{:root[data-look=dark]{{{said['dark']}}}}}"

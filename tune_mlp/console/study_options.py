@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from tune_mlp.data_settings import DataSettings
@@ -27,8 +28,9 @@ OPTIONS = {
 """The setting that each option changes."""
 
 
-def add_study_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options. Each help text is the docstring of its setting."""
+def add_study_options(parser: argparse.ArgumentParser, *, here: bool = True) -> None:
+    """Add the options. Each help text is the docstring of its setting. A study that doesn't run `here` has no options that say
+    where this machine finds Ray and data."""
     add = parser.add_argument
     add(
         "--space",
@@ -45,17 +47,19 @@ def add_study_options(parser: argparse.ArgumentParser) -> None:
     add("--cpus", type=float, metavar="F", help=f"A trial's {Resources.model_fields['cpu'].description}")
     add("--gpus", type=float, metavar="F", help=f"A trial's {Resources.model_fields['gpu'].description}")
     add("--concurrent", type=int, metavar="N", help=_sentence("concurrent"))
-    add(
-        "--address",
-        metavar="auto|ADDR",
-        help="The address of a running Ray cluster; without it, Ray is started on this machine.",
-    )
+    if here:
+        add(
+            "--address",
+            metavar="auto|ADDR",
+            help="The address of a running Ray cluster; without it, Ray is started on this machine.",
+        )
     add(
         "--dataset",
         metavar="NAME",
         help=f"Train on this dataset, and on no stand-in for it: {DataSettings.model_fields['name'].description}",
     )
-    add("--data-dir", type=Path, metavar="DIR", help="The folder in which datasets are looked for first.")
+    if here:
+        add("--data-dir", type=Path, metavar="DIR", help="The folder in which datasets are looked for first.")
     add("--engine", metavar="auto|eager|compiled", help=_sentence("engine"))
     add("--seed", type=int, metavar="N", help=_sentence("seed"))
     add("--time-budget", metavar="10m", help=_sentence("time_budget"))
@@ -92,3 +96,8 @@ def overrides(args: argparse.Namespace) -> list[Override]:
     if getattr(args, "metric", None) is not None and args.mode is None:
         found.append((["mode"], None, f"--metric {args.metric}"))
     return found
+
+
+def changes(args: argparse.Namespace) -> list[str]:
+    """Return all changes that a command line asks for as texts PATH=VALUE, in the order in which they are applied."""
+    return [*args.set, *(f"{'.'.join(path)}={json.dumps(value)}" for path, value, _ in overrides(args))]

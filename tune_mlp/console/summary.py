@@ -53,26 +53,16 @@ def _with_spread(row: pd.Series[Any], name: str) -> str:
 
 def show_summary(console: Console, results: Results, csv: Path | None, answers: Sequence[str] = ()) -> None:
     """Print the summary, with lines of what else was found out about the trials."""
-    console.print()
-    console.print(Text(f"Best {min(TOP, len(results.ranked))} of {count(len(results.trials), 'trial')}", "bold"))
-    console.print(top_list(results) if console.width < NARROW else top_table(results))
-    console.print(_ends(results))
+    show_trials(console, results)
     for line in _cost(results):
         console.print(Text(line), soft_wrap=True)
     if line := _baselines(results):
         console.print(Text(line), soft_wrap=True)
-    best = results.best
-    assert best is not None
-    if scores := tested(best):
-        figures = ", ".join(f"{name} {figure}" for name, figure in scores.items())
-        looks = "used once" if results.looks == 1 else f"looked at {results.looks} times in all"
-        line = f"On the test set, {looks}: trial {best['trial']}{_anew(results, best)} has {figures}"
-        console.print(Text(line, "bold"), soft_wrap=True)
+    show_test(console, results)
     for line in answers:
         console.print(Text(line), soft_wrap=True)
     if results.stand_in_for:
-        dataset = results.trials.attrs["dataset"]
-        console.print(Text(f"!!! Trained on {dataset}, which STOOD IN for {results.stand_in_for}.", "bold red"))
+        show_stand_in(console, results.trials.attrs["dataset"], results.stand_in_for)
     run = results.where
     seed = results.manifest.get("seed", 0) + 1
     page = {"report": f"{inside(run, 'report.html')}"} if (results.path / "report.html").exists() else {}
@@ -87,6 +77,30 @@ def show_summary(console: Console, results: Results, csv: Path | None, answers: 
     console.print()
     for word, line in lines.items():
         console.print(Text(f"{word:8}{line}"), soft_wrap=True)
+
+
+def show_trials(console: Console, results: Results) -> None:
+    """Print the best trials, and how all of them ended."""
+    console.print()
+    console.print(Text(f"Best {min(TOP, len(results.ranked))} of {count(len(results.trials), 'trial')}", "bold"))
+    console.print(top_list(results) if console.width < NARROW else top_table(results))
+    console.print(_ends(results))
+
+
+def show_test(console: Console, results: Results) -> None:
+    """Print what the winner reached on the test part, and how often that was looked at, if it is known."""
+    best = results.best
+    assert best is not None
+    if scores := tested(best):
+        figures = ", ".join(f"{name} {figure}" for name, figure in scores.items())
+        looks = {0: "", 1: ", used once"}.get(results.looks, f", looked at {results.looks} times in all")
+        line = f"On the test set{looks}: trial {best['trial']}{_anew(results, best)} has {figures}"
+        console.print(Text(line, "bold"), soft_wrap=True)
+
+
+def show_stand_in(console: Console, dataset: str, stand_in_for: str) -> None:
+    """Print that other data were learnt than those that were asked for."""
+    console.print(Text(f"!!! Trained on {dataset}, which STOOD IN for {stand_in_for}.", "bold red"))
 
 
 def _anew(results: Results, best: pd.Series[Any]) -> str:

@@ -29,7 +29,11 @@ def doctor(study: Study, address: str | None, out: Path | ObjectStore, data_dir:
     """Check the machine or the nodes, and print the findings. If there are problems, raise an error that counts them."""
     with console.status("Asking this machine" if address is None else f"Asking the nodes of Ray at {address}"):
         facts = gather(study, address, out, data_dir)
-    findings = diagnose(facts)
+    conclude(console, diagnose(facts))
+
+
+def conclude(console: Console, findings: Sequence[Finding]) -> None:
+    """Print the findings and how many problems they are; raise an error if there are any."""
     show(console, findings)
     counts = _counts(findings)
     if any(finding.level == "problem" for finding in findings):

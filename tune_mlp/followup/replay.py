@@ -15,7 +15,7 @@ from tune_mlp.insight.replayed import WEIGHTS, Course, changed_facts, courses, f
 from tune_mlp.results.answer import Answer, told_apart
 from tune_mlp.results.storage import ObjectStore
 from tune_mlp.runs.manifest import installed_versions, this_machine
-from tune_mlp.tuning.again import FollowedRun, only_read
+from tune_mlp.tuning.again import FollowUpRun, only_read
 from tune_mlp.tuning.run import Request
 
 TOLERANCE = 0.1
@@ -51,7 +51,7 @@ def replay(
     return Replayed(_answer(table, differ), _failure(table, differ, metric))
 
 
-def _some(run: FollowedRun, then: dict[int, Course], count: int, seed: int) -> list[int]:
+def _some(run: FollowUpRun, then: dict[int, Course], count: int, seed: int) -> list[int]:
     """Return random trials, of those that trained an epoch and whose settings weren't changed on their way."""
     able = [trial for trial, course in then.items() if course.records and not run.why_not(trial)]
     if count < 1:
@@ -62,7 +62,7 @@ def _some(run: FollowedRun, then: dict[int, Course], count: int, seed: int) -> l
     return sorted(int(trial) for trial in picked)
 
 
-def _differences(run: FollowedRun) -> list[str]:
+def _differences(run: FollowUpRun) -> list[str]:
     """Return what differs between the machine and the versions of the run and those of now."""
     facts = run.manifest.facts
     processor = {"processor": facts.get("machine", {}).get("processor", "unknown")}

@@ -9,7 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple
 
-from tune_mlp.charts.theme import FONT, LOOKS, config
+from tune_mlp.charts.theme import LOOKS, config, css_variables
 from tune_mlp.report import closing, findings, method, validity
 from tune_mlp.report.markup import Inner, Markup, join, script, tag
 from tune_mlp.report.material import Material, materials
@@ -21,7 +21,7 @@ from tune_mlp.version import __version__
 
 EVIDENCE, FIGURES = "evidence", "figures"
 """The islands of data of a page."""
-LIBRARIES = ("vega.min.js", "vega-lite.min.js", "vega-embed.min.js")
+LIBRARIES = ("vega.min.js", "vega-lite.min.js", "vega-embed.min.js", "chart_fit.js")
 RELOAD_SECONDS = 10
 """A page of a running search that is written anew asks its reader's browser to read it again so often."""
 MOST_DATA_ROWS = 1000
@@ -157,7 +157,7 @@ def _document(material: Material, body: Inner, reloads: bool) -> str:
     title = str(material.evidence.facts.get("study_name") or material.results.source)
     scripts = [_library(name) for name in LIBRARIES]
     page = _asset("page.js")
-    style = _variables() + _asset("style.css")
+    style = css_variables() + _asset("style.css")
     allowed = " ".join(f"'sha256-{_digest(text)}'" for text in (*scripts, page))
     # Charts are compiled to functions, which is what 'unsafe-eval' is for; no text of the page can become a script.
     policy = f"default-src 'none'; script-src {allowed} 'unsafe-eval'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -215,23 +215,6 @@ def _plain_columns(frame: Any) -> Any:
             else value
         )
     )
-
-
-def _variables() -> str:
-    """Return the colours of the looks as CSS, so that the page has those of its charts."""
-    said = {}
-    for look, palette in LOOKS.items():
-        colours = {
-            "background": palette.background,
-            "text": palette.text,
-            "quiet": palette.quiet,
-            "line": palette.grid,
-            "accent": palette.categories[0],
-            "second": palette.categories[1],
-        }
-        said[look] = f"color-scheme:{look};" + "".join(f"--{name}:{colour};" for name, colour in colours.items())
-    dark = f"@media screen and (prefers-color-scheme:dark){{:root:not([data-look=light]){{{said['dark']}}}}}"
-    return f":root{{--font:{FONT};{said['light']}}}{dark}@media screen{{:root[data-look=dark]{{{said['dark']}}}}}"
 
 
 @cache

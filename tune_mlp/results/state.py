@@ -126,6 +126,13 @@ class RunState:
             trial.epochs[epoch] = EpochState(in_order, mean_metrics(in_order))
         trial.trained = event
 
+    def remember_epochs(self, number: int, records: Iterable[EpochRecord]) -> None:
+        """Give a trial the epochs that `forget_epochs` dropped, in the order in which they were."""
+        by_epoch: dict[int, list[EpochRecord]] = {}
+        for record in records:
+            by_epoch.setdefault(record.epoch, []).append(record)
+        self.trials[number].epochs.update({n: EpochState(found, mean_metrics(found)) for n, found in by_epoch.items()})
+
     def _rank(self, number: int) -> None:
         order = self._orders[number] = self.order(number)
         if self.leader == number:
@@ -183,6 +190,10 @@ class RunState:
         metrics = trial.epochs[epoch].metrics
         value, loss = rank(metrics[self.started.metric], metrics.get("val_loss", math.nan), self.started.mode)
         return value, loss, trial.trained.weights if trial.trained else math.inf, number
+
+    def known_order(self, number: int) -> Order:
+        """Return the key of a trial as of its end, also where its epochs were dropped since; of an open trial as of now."""
+        return self._orders[number] if number in self._orders else self.order(number)
 
     def forget_epochs(self, number: int) -> None:
         """Drop the epochs of a trial that has ended, which the driver of many trials no longer needs."""

@@ -22,7 +22,7 @@ from tune_mlp.records import (
     metric_names,
     spread,
 )
-from tune_mlp.results.journal import Ended, Event, Param, Started
+from tune_mlp.results.journal import Ended, Event, Param
 from tune_mlp.results.state import RANKED, RunState
 
 AFTER_PARAMETERS = ("reason", "data", "again")
@@ -101,48 +101,56 @@ def tables_of(state: RunState) -> tuple[pd.DataFrame, pd.DataFrame]:
     started = state.started
     if started is None:
         raise RunFolderError("the journal doesn't say which study it is of: it has no 'started' line")
-    folds, repeats = state.folds, state.repeats
     numbers = sorted(state.trials)
-    trials = [state.trials[number] for number in numbers]
-    extra = dict.fromkeys(name for trial in trials if trial.tested for name in trial.tested.metrics)
-
-    names = list(dict.fromkeys(name for trial in trials for name in trial.drawn.params))
-    several = repeats > 1 or folds > 1
-    further = further_columns(started.further, several, list(extra))
-    columns = trial_columns(started.task, several, [name for name in extra if name not in further])
-    if taken := sorted({*columns, *AFTER_PARAMETERS, *further} & set(names)):
-        raise RunFolderError(f"a parameter is named {taken[0]!r:.40}, as a column of the table of trials is")
-    trial_rows = [_trial_row(state, started, number) for number in numbers]
-    table = _frame(columns, trial_rows)
-    parameters = {name: parameter_column([trial.drawn.params.get(name) for trial in trials]) for name in names}
-    table = pd.concat([table, pd.DataFrame(parameters, index=table.index)], axis=1)
-    table["reason"] = pd.Series([trial.ended.reason if trial.ended else "" for trial in trials], dtype=TEXT)
-    if started.stand_in_for:
-        note = _text(f"{started.dataset} for {started.stand_in_for}")
-        table["data"] = pd.Series([note] * len(table), dtype=TEXT)
-    table = pd.concat([table, _frame(further, trial_rows)], axis=1)
-    if any(trial.drawn.again is not None for trial in trials):  # a follow-up's journal
-        table["again"] = pd.Series([trial.drawn.again for trial in trials], dtype="Int64")
-
+    table = trials_table(state, [trial_row(state, number) for number in numbers])
     rows = [
         {
-            "trial": trial.drawn.trial,
+            "trial": number,
             "epoch": r.epoch,
             "repeat": r.repeat,
             "fold": r.fold,
             **r.metrics,
             "seconds": r.seconds,
         }
-        for trial in trials
-        for r in trial.records
+        for number in numbers
+        for r in state.trials[number].records
     ]
-    epochs = _frame(epoch_columns(started.task, folds > 1, repeats > 1, started.further), rows)
-    for frame in (table, epochs):
-        frame.attrs = {"dataset": started.dataset, "stand_in_for": started.stand_in_for}
+    epochs = _frame(epoch_columns(started.task, state.folds > 1, state.repeats > 1, started.further), rows)
+    epochs.attrs = dict(table.attrs)
     return table, epochs
 
 
-def _trial_row(state: RunState, started: Started, number: int) -> dict[str, Any]:
+def trials_table(state: RunState, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return the table of trials from their rows, which stand in the order of the trials' numbers. A follower of a long run keeps
+    the rows of trials that have ended, and not their epochs."""
+    started = state.started
+    assert started is not None
+    trials = [state.trials[number] for number in sorted(state.trials)]
+    extra = dict.fromkeys(name for trial in trials if trial.tested for name in trial.tested.metrics)
+    names = list(dict.fromkeys(name for trial in trials for name in trial.drawn.params))
+    several = state.repeats > 1 or state.folds > 1
+    further = further_columns(started.further, several, list(extra))
+    columns = trial_columns(started.task, several, [name for name in extra if name not in further])
+    if taken := sorted({*columns, *AFTER_PARAMETERS, *further} & set(names)):
+        raise RunFolderError(f"a parameter is named {taken[0]!r:.40}, as a column of the table of trials is")
+    table = _frame(columns, rows)
+    parameters = {name: parameter_column([trial.drawn.params.get(name) for trial in trials]) for name in names}
+    table = pd.concat([table, pd.DataFrame(parameters, index=table.index)], axis=1)
+    table["reason"] = pd.Series([trial.ended.reason if trial.ended else "" for trial in trials], dtype=TEXT)
+    if started.stand_in_for:
+        note = _text(f"{started.dataset} for {started.stand_in_for}")
+        table["data"] = pd.Series([note] * len(table), dtype=TEXT)
+    table = pd.concat([table, _frame(further, rows)], axis=1)
+    if any(trial.drawn.again is not None for trial in trials):  # a follow-up's journal
+        table["again"] = pd.Series([trial.drawn.again for trial in trials], dtype="Int64")
+    table.attrs = {"dataset": started.dataset, "stand_in_for": started.stand_in_for}
+    return table
+
+
+def trial_row(state: RunState, number: int) -> dict[str, Any]:
+    """Return a trial's row of the table, without its parameters."""
+    started = state.started
+    assert started is not None
     trial = state.trials[number]
     records, whole = trial.records, state.whole_epochs(number)
     last = next(reversed(whole.values()), {})

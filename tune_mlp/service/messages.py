@@ -56,7 +56,7 @@ class Submission(Message):
 class Extension(Message):
     """How much longer a study is to go on."""
 
-    trials: Annotated[int, Field(ge=1, le=1_000_000)]
+    trials: Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
     """The number of trials to add."""
     time_budget: Annotated[str, Field(max_length=40)] | None = None
     """The time after which no trial goes on, such as 10m."""
@@ -65,8 +65,8 @@ class Extension(Message):
 class Confirmation(Message):
     """Which configurations are to be trained again, and how often."""
 
-    top: Annotated[int, Field(ge=1, le=100)] = 5
-    seeds: Annotated[int, Field(ge=1, le=100)] = 5
+    top: Annotated[int, Field(strict=True, ge=1, le=100)] = 5
+    seeds: Annotated[int, Field(strict=True, ge=1, le=100)] = 5
 
 
 class Fault(Message):
@@ -149,3 +149,86 @@ class Forecast(Message):
     concurrent: int | None = None
     lines: tuple[str, ...] = ()
     """The forecast in words."""
+
+
+class ServiceFacts(Message):
+    """How a service does, for `tune-mlp doctor --server`."""
+
+    now: float
+    """The clock of its machine, in seconds since 1970."""
+    root: str
+    unwritable: str = ""
+    """Why the root can't be written; empty where it can."""
+    free_bytes: int
+    queued: int
+    running: int
+    concurrent: int
+    """How many studies may run at once."""
+    queue_seconds: float | None = None
+    """How long ago the queue was last looked at; None where nothing has looked at it yet."""
+    fault: str = ""
+    """Why no study can be begun at the moment; empty if all is well."""
+    unknown: Mapping[str, str] = {}
+    """The running studies whose processes can't be asked about, and why."""
+
+
+class Health(Message):
+    """That the service answers."""
+
+    status: Literal["ok"]
+    version: str
+    facts: ServiceFacts | None = None
+    """How it does; None for somebody without a token, where one is needed."""
+
+
+class Me(Message):
+    """Who sent the request."""
+
+    name: str
+    admin: bool
+
+
+class Replay(Message):
+    """Which trials are to be trained again from their recorded seeds."""
+
+    trials: Annotated[
+        tuple[Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)], ...], Field(min_length=1, max_length=100)
+    ]
+
+
+class ShippedSpace(Message):
+    """A study that ships with the service."""
+
+    name: str
+    description: str
+
+
+class SpaceText(Message):
+    """The file of a study that ships with the service."""
+
+    name: str
+    text: str
+    """Its YAML."""
+
+
+class AuditEntry(Message):
+    """A change that somebody asked for."""
+
+    at: float
+    """When, in seconds since 1970."""
+    user: str
+    address: str
+    """Where the request came from."""
+    action: str
+    study: str
+    detail: str
+
+
+class TrashEntry(Message):
+    """A study in the trash, which can be restored."""
+
+    name: str
+    owner: str
+    deleted: float
+    """When it was deleted, in seconds since 1970."""
+    by: str

@@ -219,12 +219,29 @@ def dump_yaml(tree: Any) -> str:
 
 def read_file(path: Path) -> Located:
     """Parse the study file at `path`."""
+    return read_yaml(file_text(path), path.name)
+
+
+def read_study(path: Path) -> Located:
+    """Parse the study file at `path`; a study without a name has that of its file."""
+    located = read_file(path)
+    located.tree.setdefault("name", name_of_file(path))
+    return located
+
+
+def name_of_file(path: Path) -> str:
+    """Return the name of the study in a file that gives it none."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:48] or "study"
+
+
+def file_text(path: Path) -> str:
+    """Return the text of the study file at `path`."""
     try:
         text = read_regular(path.expanduser(), MAX_BYTES)
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no such ~user
         reason = error.strerror if isinstance(error, OSError) else error
         raise StudyError(f"can't read the study file: {reason or error}", source=str(path)) from None
-    return read_yaml(text, path.name)
+    return _decode(text, path.name)
 
 
 def shipped_folder() -> Path:
@@ -241,7 +258,12 @@ def shipped() -> dict[str, Path]:
 
 def find(space: str) -> Path:
     """Return the file that `--space` means, which is a path or the name of a shipped study."""
-    return Path(space) if space.endswith((".yaml", ".yml")) or "/" in space else shipped_file(space)
+    return Path(space) if names_file(space) else shipped_file(space)
+
+
+def names_file(space: str) -> bool:
+    """Say whether `--space` means a file, and no shipped study."""
+    return space.endswith((".yaml", ".yml")) or "/" in space
 
 
 def shipped_file(name: str) -> Path:

@@ -39,7 +39,7 @@ from tune_mlp.regular_files import in_bytes
 from tune_mlp.space.choosers import grid_draws, random_chooser
 from tune_mlp.space.domains import Domain
 from tune_mlp.space.faults import first_fault, shown
-from tune_mlp.space.files import MAX_BYTES, Located, dump_yaml, find, plain_tree, read_file, read_yaml
+from tune_mlp.space.files import MAX_BYTES, Located, dump_yaml, find, plain_tree, read_study, read_yaml
 from tune_mlp.space.overrides import override, parse_assignment, parse_keyword
 from tune_mlp.space.parsing import parse_space
 from tune_mlp.space.space import EXPERIMENT, Branch, Constant, Params, Space, combinations, finite, resolve, to_config
@@ -176,8 +176,7 @@ class Study(Settings):
         `Study.load("mnist_asha", trials=4, lr=0.1)`.
         """
         path = find(str(space))
-        located = read_file(path)
-        located.tree.setdefault("name", re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:48] or "study")
+        located = read_study(path)
         assigned = [parse_assignment(text, cls.model_fields) for text in sets]
         named = [parse_keyword(name, value, cls.model_fields) for name, value in settings.items()]
         for parts, value, said in (*assigned, *options, *named):

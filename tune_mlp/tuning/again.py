@@ -57,7 +57,7 @@ class _Place(NamedTuple):
 
 
 @dataclass
-class FollowedRun:
+class FollowUpRun:
     """A run whose trials are to be trained again."""
 
     results: Results
@@ -278,7 +278,7 @@ class FollowedRun:
 
 
 @contextlib.contextmanager
-def followed(where: Path | ObjectStore, request: Request, display: Display) -> Iterator[FollowedRun]:
+def followed(where: Path | ObjectStore, request: Request, display: Display) -> Iterator[FollowUpRun]:
     """Open a run for a follow-up that keeps what it learns. The run's journal is held all the while: nobody else writes it."""
     if isinstance(where, ObjectStore):
         raise RunFolderError(
@@ -297,16 +297,16 @@ def followed(where: Path | ObjectStore, request: Request, display: Display) -> I
             raise Interrupted(f"interrupted; {run.how_to_go_on}", ENDING[ENDING.index(stopped.code)]) from None
 
 
-def only_read(where: Path | ObjectStore, request: Request, display: Display) -> FollowedRun:
+def only_read(where: Path | ObjectStore, request: Request, display: Display) -> FollowUpRun:
     """Open a run, which another process may be writing, for a follow-up that keeps nothing."""
     return _opened(where, request, display, None)
 
 
-def _opened(where: Path | ObjectStore, request: Request, display: Display, journal: Journal | None) -> FollowedRun:
+def _opened(where: Path | ObjectStore, request: Request, display: Display, journal: Journal | None) -> FollowUpRun:
     results = Results.load(where)
     manifest = Manifest.load(results.path)
     check_same_study(manifest)
-    return FollowedRun(results, read(results.path / JOURNAL), manifest, request, display, journal)
+    return FollowUpRun(results, read(results.path / JOURNAL), manifest, request, display, journal)
 
 
 @contextlib.contextmanager

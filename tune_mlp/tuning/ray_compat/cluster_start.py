@@ -158,7 +158,7 @@ def _init(study: Study, address: str | None, patience: float, folder: str | None
     local = address is None
     if address is not None:
         address = _resolved(address)
-        check_answers(address, min(patience, CONNECT_SECONDS))
+        check_answers(address, patience)
     options: dict[str, Any] = {"_temp_dir": folder} if folder else {}
     if local and study.concurrent and study.scheduler.pauses:
         options["resources"] = {SLOT: study.concurrent}

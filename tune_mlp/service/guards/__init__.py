@@ -1,0 +1,1 @@
+"""The guards around the web application: each is an ASGI application that lets a request through or refuses it."""

@@ -1,0 +1,67 @@
+"""The launcher is the one seam between the service and what runs a study's process: this machine, or Ray Jobs on a cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class DriverOrder:
+    """A driver that is to be begun."""
+
+    token: str
+    """The driver's name for ever. The ledger has it before the driver is begun, so a service that is killed finds it again."""
+    study: str
+    """The study's name."""
+    words: tuple[str, ...]
+    """The command line, without the program: `("search", "--space", ...)` or `("resume", ...)`."""
+
+
+class DriverState(StrEnum):
+    """What is known of a driver."""
+
+    ABSENT = "absent"
+    """It was never begun: a service was killed before it could."""
+    STARTING = "starting"
+    RUNNING = "running"
+    ENDED = "ended"
+    """It ended by itself, with a status."""
+    LOST = "lost"
+    """It ended without a status, or was killed."""
+    UNKNOWN = "unknown"
+    """Whoever runs it can't be asked now; it counts as running."""
+
+
+@dataclass(frozen=True)
+class DriverReport:
+    """What a launcher knows of a driver."""
+
+    state: DriverState
+    status: int | None = None
+    """The exit status of a driver that ended by itself."""
+    detail: str = ""
+    """What the driver said last, in one line, or why it can't be asked."""
+
+
+class Launcher(Protocol):
+    """Begins drivers, looks at them and stops them. All facts about a driver follow from its token, also after a restart.
+
+    The service calls these from one thread. A launcher that can't reach its machines raises a RunError, and is asked again later.
+    """
+
+    def launch(self, order: DriverOrder) -> None:
+        """Begin a driver. A token that was launched before is left as it is: no order is carried out twice."""
+
+    def report(self, token: str) -> DriverReport:
+        """Say where a driver stands."""
+
+    def stop(self, token: str, firmly: bool) -> None:
+        """Ask a driver to save and end; `firmly` asks again, in a way that can't be overheard. A driver that ended is left alone."""
+
+    def log(self, token: str, most_bytes: int = 20_000) -> str:
+        """Return the end of what a driver said."""
+
+    def forget(self, token: str) -> None:
+        """Remove what is kept of a driver that ended."""

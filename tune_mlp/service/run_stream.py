@@ -1,0 +1,99 @@
+"""One reader's stream of a study: what was missed comes from the journal's file, and what happens now as it happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from tune_mlp.errors import TuneMlpError
+from tune_mlp.regular_files import open_regular
+from tune_mlp.results.journal import Event, from_line
+from tune_mlp.results.journal_reader import MOST_BYTES
+from tune_mlp.service.faults import Refused
+from tune_mlp.service.stream import Batch, Stream, StreamEvent, Waiter, to_json
+
+BEHIND = 1 << 18
+"""The bytes that a reader who is behind gets at once."""
+SUMMARY_SECONDS = 1.0
+"""A stream has a summary at most so often."""
+
+
+class StreamSource(Protocol):
+    """The followed run that a stream tells of."""
+
+    name: str
+    path: Path
+    """The journal."""
+    offset: int
+    gone: bool
+    stream: Stream
+
+    def summary_json(self) -> str:
+        """Return the study's summary as JSON."""
+
+    def batch(self, events: Sequence[Event], start: int, end: int) -> Batch:
+        """Return the journal's events between two offsets as the stream tells them."""
+
+
+async def events_of(source: StreamSource, offset: int | None) -> AsyncIterator[StreamEvent]:
+    """Yield the events of a source after an offset, or from now on, and wait for more until the study is gone."""
+    waiter = Waiter(asyncio.get_running_loop(), asyncio.Event())
+    source.stream.join(waiter)
+    try:
+        at = source.offset if offset is None else await asyncio.to_thread(_checked, source, offset)
+        said, told, last = "", -1, -SUMMARY_SECONDS
+        while not source.gone:
+            waiter.woken.clear()
+            due = waiter.loop.time() - last >= SUMMARY_SECONDS
+            if due:
+                last, summary = waiter.loop.time(), source.summary_json()
+                if summary != said or told != at:  # the last one tells a reader that all it speaks of has come
+                    said, told = summary, at
+                    yield StreamEvent("summary", summary, at)
+            while at < source.offset:
+                batch = source.stream.after(at)
+                if batch is None:
+                    batch = await asyncio.to_thread(_from_file, source, at)
+                for event in batch.events:
+                    yield event
+                at = batch.end
+            timeout = None if due and told == at else SUMMARY_SECONDS
+            try:
+                await asyncio.wait_for(waiter.woken.wait(), timeout)
+            except TimeoutError:
+                continue
+        yield StreamEvent("gone", to_json({"name": source.name}), at)
+    finally:
+        source.stream.leave(waiter)
+
+
+def _checked(source: StreamSource, offset: int) -> int:
+    """Return an offset at which a line begins; refuse any other. One beyond the end is of a journal that was replaced."""
+    if offset <= 0 or offset > source.offset:
+        return 0
+    try:
+        with open_regular(source.path, MOST_BYTES) as file:
+            file.seek(offset - 1)
+            if file.read(1) == b"\n":
+                return offset
+    except OSError:
+        return 0
+    raise Refused(f"offset: no line of the journal begins at {offset}; leave it out to begin anew")
+
+
+def _from_file(source: StreamSource, start: int) -> Batch:
+    """Read events of the journal again, for a reader who is behind."""
+    end = source.offset
+    try:
+        with open_regular(source.path, MOST_BYTES) as file:
+            file.seek(start)
+            content = file.read(min(BEHIND, end - start))
+            while b"\n" not in content and len(content) < end - start and (more := file.read(BEHIND)):
+                content += more
+        whole = content[: content.rfind(b"\n") + 1]
+        events = [from_line(line).event for line in whole.split(b"\n")[:-1]]
+    except (OSError, ValueError, TuneMlpError):
+        return Batch(start, end, ())  # the file has just been replaced: the summary says what is wrong
+    return source.batch(events, start, start + len(whole)) if whole else Batch(start, end, ())
