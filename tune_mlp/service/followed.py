@@ -298,8 +298,8 @@ class FollowedRun:
     def events(self, offset: int | None = None) -> AsyncIterator[StreamEvent]:
         """Yield the events after an offset (default: from now on), and wait for more until the study is gone.
 
-        The first event is a `summary`, and there is another one at most once a second while something changes. A reader who is
-        behind gets what was missed from the file.
+        A `summary` comes behind the events that it counts, and at most once a second while something changes. A reader who is behind
+        gets what was missed from the file.
         """
         return events_of(self, offset)
 

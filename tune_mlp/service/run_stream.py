@@ -38,20 +38,17 @@ class StreamSource(Protocol):
 
 
 async def events_of(source: StreamSource, offset: int | None) -> AsyncIterator[StreamEvent]:
-    """Yield the events of a source after an offset, or from now on, and wait for more until the study is gone."""
+    """Yield the events of a source after an offset, or from now on, and wait for more until the study is gone.
+
+    A summary comes behind the events that it counts, so whoever reads that a study is at rest has read all of it.
+    """
     waiter = Waiter(asyncio.get_running_loop(), asyncio.Event())
     source.stream.join(waiter)
     try:
         at = source.offset if offset is None else await asyncio.to_thread(_checked, source, offset)
-        said, told, last = "", -1, -SUMMARY_SECONDS
+        said, last = "", -SUMMARY_SECONDS
         while not source.gone:
             waiter.woken.clear()
-            due = waiter.loop.time() - last >= SUMMARY_SECONDS
-            if due:
-                last, summary = waiter.loop.time(), source.summary_json()
-                if summary != said or told != at:  # the last one tells a reader that all it speaks of has come
-                    said, told = summary, at
-                    yield StreamEvent("summary", summary, at)
             while at < source.offset:
                 batch = source.stream.after(at)
                 if batch is None:
@@ -59,7 +56,14 @@ async def events_of(source: StreamSource, offset: int | None) -> AsyncIterator[S
                 for event in batch.events:
                     yield event
                 at = batch.end
-            timeout = None if due and told == at else SUMMARY_SECONDS
+            timeout = None
+            if waiter.loop.time() - last >= SUMMARY_SECONDS:
+                last, summary = waiter.loop.time(), source.summary_json()
+                if summary != said:
+                    said = summary
+                    yield StreamEvent("summary", summary, at)
+            else:
+                timeout = SUMMARY_SECONDS
             try:
                 await asyncio.wait_for(waiter.woken.wait(), timeout)
             except TimeoutError:

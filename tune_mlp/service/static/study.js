@@ -126,6 +126,7 @@
 
   /* After a button: a page that has no stream yet gets one by being loaded anew. */
   document.body.addEventListener("changed", () => {
+    document.querySelectorAll("#head details[open]").forEach((panel) => { panel.open = false; });
     if (!live.hasAttribute("sse-connect") || document.documentElement.dataset.live === "ended") setTimeout(() => location.reload(), 600);
   });
 
