@@ -17,7 +17,7 @@ search: setup  ## run the main job; make search SPACE=digits_quick ARGS="--trial
 	$(BIN)/python -m tune_mlp.search --space $(SPACE) $(ARGS)
 
 serve: setup  ## the service over runs/, with one finished example study; make serve ARGS="--port 8643"
-	@test -e runs/example/trials.csv || $(BIN)/tune-mlp search --space digits_quick --name example
+	@test -e runs/example || $(BIN)/tune-mlp search --space digits_quick --name example
 	$(BIN)/tune-mlp serve $(ARGS)
 
 setup: $(VENV)/.installed  ## the virtual environment, with pinned packages

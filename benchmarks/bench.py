@@ -14,7 +14,17 @@ import torch
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from benchmarks import cells, corrected_scores, importance, machine, memory, real_tables, studies, whole_epochs
+from benchmarks import (
+    cells,
+    corrected_scores,
+    importance,
+    machine,
+    memory,
+    real_tables,
+    service_scale,
+    studies,
+    whole_epochs,
+)
 from benchmarks.tables import Table, terminal, write_records
 
 REPEATS, QUICK_REPEATS = 7, 3
@@ -37,6 +47,7 @@ def parts(quick: bool, repeats: int, console: Console) -> dict[str, Callable[[],
     found["importance"] = lambda: importance.measure(console)
     found["tables"] = lambda: real_tables.measure(console)
     found["compare"] = lambda: [corrected_scores.measure()]
+    found["service"] = lambda: service_scale.measure(console)
     found["race"] = lambda: studies.race(3, console)
     if studies.is_compiled():  # eager would take hours
         found["grid"] = lambda: [studies.digits_grid()]
@@ -51,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--only",
         metavar="PART,...",
-        help="Some of: peers, epochs, pair, memory, importance, tables, compare, race, grid, hundred.",
+        help="Some of: peers, epochs, pair, memory, importance, tables, compare, service, race, grid, hundred.",
     )
     parser.add_argument(
         "--repeats", type=int, metavar="N", help=f"Repetitions (default {REPEATS}, quick {QUICK_REPEATS})."

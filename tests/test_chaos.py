@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -80,32 +82,65 @@ def acknowledged_beyond_states(run: Path) -> list[int]:
     return found
 
 
+def joining(folder: Path) -> tuple[list[str], dict[str, str]]:
+    """Return the options and the environment of a search that joins the Ray of these tests."""
+    env = {**environment(folder), "HOME": os.environ["HOME"]}  # where that Ray's token is
+    return ["--address", get_runtime_context().gcs_address], env
+
+
+def reports(run: Path) -> int:
+    """Return how many reports of trained epochs the run's journal has."""
+    journal = run / "journal.jsonl"
+    return journal.read_bytes().count(b'"event":"trained"') if journal.exists() else 0
+
+
+def killed_at(count: int, command: list[str], folder: Path, env: dict[str, str]) -> None:
+    """Run a command until its run's journal has so many reports of epochs, and kill it."""
+    with (folder / "said.txt").open("w+") as said:
+        process = subprocess.Popen(command, cwd=folder, env=env, stdout=said, stderr=said)
+        while reports(folder / "runs" / "cut") < count:
+            assert process.poll() is None, (folder / "said.txt").read_text()
+            time.sleep(0.05)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+
+
 def comparable(run: Path) -> pd.DataFrame:
     return Results.load(run).trials.drop(columns=["seconds", "train_seconds", "node"])
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_study_whose_driver_is_killed_while_it_trains_ends_as_the_undisturbed_one(tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text(STUDY.replace("27", "9").replace("[1, 4]", "[4, 8]") + f"trials: 4\n{ASHA}")
+    where, env = joining(tmp_path)
+    search, run = [*SEARCH, "--space", "s.yaml", "--quiet", *where], tmp_path / "runs" / "cut"
+    assert not killed([*search, "--name", "whole"], tmp_path, env, 250)
+    killed_at(4, [*search, "--name", "cut"], tmp_path, env)
+    before = ended(run / "journal.jsonl")
+    assert not over(run)
+    assert not killed([*RESUME, str(run), *where], tmp_path, env, 250)
+    assert ended(run / "journal.jsonl")[: len(before)] == before, "a row that was written stays"
+    pd.testing.assert_frame_equal(comparable(run), comparable(tmp_path / "runs" / "whole"), check_exact=True)
 
 
 @pytest.mark.parametrize(
     ("scheduler", "ray", "kills"),
     [
-        (f"trials: 5\n{ASHA}", "joined", 1),
-        pytest.param(TWELVE, "joined", 70, marks=pytest.mark.slow),
-        pytest.param(TWELVE + ASHA, "joined", 70, marks=pytest.mark.slow),
-        pytest.param(TWELVE, "own", 30, marks=pytest.mark.slow),
-        pytest.param(TWELVE + ASHA, "own", 30, marks=pytest.mark.slow),
+        (TWELVE, "joined", 70),
+        (TWELVE + ASHA, "joined", 70),
+        (TWELVE, "own", 30),
+        (TWELVE + ASHA, "own", 30),
     ],
 )
+@pytest.mark.slow
 @pytest.mark.timeout(3000)
 def test_a_study_whose_driver_is_killed_at_random_ends_as_the_undisturbed_one(
     tmp_path: Path, scheduler: str, ray: str, kills: int, request: pytest.FixtureRequest
 ) -> None:
     (tmp_path / "s.yaml").write_text(STUDY + scheduler)
-    where = []
     if ray == "joined":  # one that is there already: a driver is at work sooner
         request.getfixturevalue("local_ray")  # it says in the environment that tokens are in use
-    env = environment(tmp_path)
-    if ray == "joined":
-        where = ["--address", get_runtime_context().gcs_address]
-        env["HOME"] = os.environ["HOME"]  # where that Ray's token is
+    where, env = joining(tmp_path) if ray == "joined" else ([], environment(tmp_path))
     search = [*SEARCH, "--space", "s.yaml", "--quiet", *where]
     assert not killed([*search, "--name", "whole"], tmp_path, env, 900)
     instants = random.Random(kills)

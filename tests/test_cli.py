@@ -205,7 +205,7 @@ def test_reproduce_refuses_what_is_no_published_study(
     assert error.count("\n") == 1
 
 
-@pytest.mark.usefixtures("local_ray")
+@pytest.mark.usefixtures("in_process_and_on_ray")
 @pytest.mark.parametrize(("data", "status"), [("digits", 0), ("nowhere:nothing", 1)])
 def test_reproduce_ends_with_1_where_an_experiment_failed(
     data: str, status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]

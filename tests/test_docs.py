@@ -24,8 +24,8 @@ ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 PUBLISHED = (ROOT / "docs" / "published.md").read_text(encoding="utf-8")
 STOP = re.compile(r"^\d\. `([^`]+)`, `([^`]+)`", re.MULTILINE)
 SMALLER = {  # what a test adds to a command of the README whose own size would take too long
-    "tune-mlp search --space digits_quick": "--trials 2 --epochs 1 --quiet",
-    "tune-mlp plan --space digits_quick": "--trials 2 --epochs 1",
+    "tune-mlp search --space digits_quick": "--trials 2 --epochs 1 --concurrent 1 --quiet",
+    "tune-mlp plan --space digits_quick": "--trials 2 --epochs 1 --concurrent 1",
 }
 
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -21,7 +22,8 @@ from tune_mlp.engines.compiled.cache import cache_folder
 from tune_mlp.report.verify import verify
 
 SEARCH = [sys.executable, "-m", "tune_mlp.search"]
-QUICK = ["--space", "digits_quick", "--trials", "4", "--epochs", "2"]
+QUICK = ["--space", "digits_quick", "--trials", "4", "--epochs", "2", "--concurrent", "1"]
+"""One trial at a time, since the start of a worker takes longer than its trials."""
 ROOT = Path(__file__).parents[1]
 
 
@@ -47,8 +49,30 @@ def search(
     )
 
 
-def test_a_search_prints_plain_lines_where_there_is_no_terminal_and_nothing_else(tmp_path: Path) -> None:
-    done = search([*QUICK, "--name", "first", "--csv", "table.csv"], tmp_path)
+@dataclass(frozen=True)
+class Searched:
+    """A search that has ended."""
+
+    folder: Path
+    done: subprocess.CompletedProcess[str]
+    left: list[str]
+    """The processes of the search that were still there some time later."""
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Searched:
+    folder = tmp_path_factory.mktemp("searched")
+    mark = f"TUNE_MLP_TEST_MARK={folder.name}-{time.time_ns()}"
+    name, _, value = mark.partition("=")
+    done = search([*QUICK, "--name", "first", "--csv", "table.csv"], folder, {**environment(folder), name: value})
+    end = time.monotonic() + 20
+    while (left := _marked(mark)) and time.monotonic() < end:
+        time.sleep(0.2)
+    return Searched(folder, done, left)
+
+
+def test_a_search_prints_plain_lines_where_there_is_no_terminal_and_nothing_else(searched: Searched) -> None:
+    done, folder = searched.done, searched.folder
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     lines = done.stdout.splitlines()
@@ -59,8 +83,13 @@ def test_a_search_prints_plain_lines_where_there_is_no_terminal_and_nothing_else
     assert "On the test set, used once: trial" in done.stdout
     assert "tune-mlp export runs/first --to xlsx" in done.stdout
     assert "\x1b" not in done.stdout
-    assert len(pd.read_csv(tmp_path / "table.csv")) == 4
-    assert sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith(".")) == ["runs", "table.csv"]
+    assert len(pd.read_csv(folder / "table.csv")) == 4
+    assert sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")) == ["runs", "table.csv"]
+
+
+def test_no_process_outlives_a_search(searched: Searched) -> None:
+    assert searched.done.returncode == 0
+    assert not searched.left
 
 
 @pytest.mark.slow  # it compiles all kernels
@@ -86,14 +115,13 @@ def test_kernels_are_kept_elsewhere_where_the_home_cannot_be_written(tmp_path: P
 def test_a_terminal_shows_a_live_view_that_leaves_only_the_result(tmp_path: Path) -> None:
     seen: list[list[str]] = []
     terminal = Terminal(columns=100, lines=30)
-    command = [*SEARCH, "--space", "digits_quick", "--trials", "4", "--epochs", "16"]
-    command += ["--scheduler", "fifo", "--engine", "eager", "--set", "batch_size=4"]  # slow enough to be watched
+    command = [*SEARCH, "--space", "digits_quick", "--trials", "4", "--epochs", "8", "--concurrent", "1"]
+    command += ["--set", "scheduler.median.grace_period=99"]  # each epoch is told
+    command += ["--engine", "eager", "--set", "batch_size=4"]  # slow enough to be watched
     assert terminal.run(command, tmp_path, environment(tmp_path), seen.append) == 0
     live = [lines for lines in seen if any("/4" in line for line in lines)]
     assert live
-    assert any(
-        re.search(r"trial \d+ +epoch \d+/16 +val_accuracy 0\.\d+ +lr ", line) for lines in live for line in lines
-    )
+    assert any(re.search(r"trial \d+ +epoch \d+/8 +val_accuracy 0\.\d+ +lr ", line) for lines in live for line in lines)
     assert any("best so far  best_val_accuracy" in line for lines in live for line in lines)
     assert not any("/4" in line for line in terminal.lines), "the live view is gone at the end"
     assert any("Best 4 of 4 trials" in line for line in terminal.lines)
@@ -115,13 +143,14 @@ def search_until(said: str, folder: Path, *words: str) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.slow  # a signal to all of a search's processes is the quick test below
 @pytest.mark.parametrize(
     ("number", "status"),
     [
         (signal.SIGINT, 130),
-        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
-        pytest.param(signal.SIGHUP, 129, marks=pytest.mark.slow),
-        pytest.param(signal.SIGQUIT, 131, marks=pytest.mark.slow),
+        (signal.SIGTERM, 143),
+        (signal.SIGHUP, 129),
+        (signal.SIGQUIT, 131),
     ],
 )
 def test_a_signal_ends_a_search_with_all_saved(number: int, status: int, tmp_path: Path) -> None:
@@ -150,9 +179,11 @@ def test_a_hung_up_terminal_leaves_a_run_that_is_resumed(tmp_path: Path) -> None
     assert process.stdout
     assert any(line.startswith("[5/") for line in process.stdout)
     os.killpg(process.pid, signal.SIGHUP)
-    _, complaint = process.communicate(timeout=60)
+    said, complaint = process.communicate(timeout=60)
     assert (process.returncode, complaint.count("\n")) == (129, 1), complaint
     assert "interrupted; the" in complaint
+    assert said.splitlines()[-1].startswith("best so far: trial ")
+    assert len(pd.read_csv(tmp_path / "runs" / "cut" / "trials.csv")) >= 5
 
 
 @pytest.mark.slow
@@ -220,7 +251,7 @@ engine: eager
 
 
 @pytest.mark.parametrize(
-    ("number", "status"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)]
+    ("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
 )
 def test_a_second_signal_does_not_wait_for_the_epoch_and_loses_nothing(
     number: int, status: int, tmp_path: Path
@@ -302,17 +333,6 @@ def test_mnist_that_was_asked_for_by_name_is_never_replaced(tmp_path: Path) -> N
     assert not (tmp_path / "runs").exists()
 
 
-def test_no_process_outlives_a_search(tmp_path: Path) -> None:
-    mark = f"TUNE_MLP_TEST_MARK={tmp_path.name}-{time.time_ns()}"
-    name, _, value = mark.partition("=")
-    done = search([*QUICK, "--quiet"], tmp_path, {**environment(tmp_path), name: value})
-    assert done.returncode == 0
-    end = time.monotonic() + 20
-    while (left := _marked(mark)) and time.monotonic() < end:
-        time.sleep(0.2)
-    assert not left
-
-
 def _marked(mark: str) -> list[str]:
     """Return the processes whose environment holds the mark."""
     found = []
@@ -325,6 +345,7 @@ def _marked(mark: str) -> list[str]:
     return found
 
 
+@pytest.mark.slow  # the quick test of a driver that is killed joins one, too
 def test_a_search_joins_a_running_ray(tmp_path: Path, local_ray: None) -> None:
     import ray
 

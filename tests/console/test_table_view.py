@@ -79,7 +79,7 @@ def test_an_excel_file_and_a_folder_of_parts_are_described_and_learnt(
     assert Study.load("s.yaml").data.name.partition(":")[0] == ("xlsx" if kind == "xlsx" else "csv")
 
 
-def test_the_written_study_runs_as_it_is(folder: Path, local_ray: None) -> None:
+def test_the_written_study_runs_as_it_is(folder: Path, in_process_and_on_ray: None) -> None:
     assert main(["data", "things.csv", "--target", "colour", "--write", "s.yaml"]) == 0
     results = Study.load("s.yaml", trials=2, epochs=2, concurrent=1).run(out=folder, name="run", quiet=True)
     assert len(results.trials) == 2

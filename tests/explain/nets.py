@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.builders import config, dataset, pictures, problem
-from tests.followup.in_process import InProcess
+from tests.in_process import InProcess
 from tests.studies import study
 from tune_mlp.console.board import Display
 from tune_mlp.data.dataset import Problem

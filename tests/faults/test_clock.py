@@ -85,7 +85,7 @@ def test_a_clock_that_is_set_back_in_a_run_changes_no_duration_and_no_budget(
     assert_durations_hold(back, time.monotonic() - began + 1)
 
 
-@pytest.mark.usefixtures("local_ray")
+@pytest.mark.usefixtures("in_process_and_on_ray")
 def test_a_run_whose_stamp_is_taken_gets_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "strftime", lambda *args: "20300101-000000")
     names = [run_study(study(trials=1, epochs=1), Request(out=tmp_path), Memory()).path.name for _ in range(2)]

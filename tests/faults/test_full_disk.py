@@ -214,7 +214,7 @@ class Blocking(Memory):
             (self.place / "in the way").mkdir(parents=True)
 
 
-@pytest.mark.usefixtures("local_ray")
+@pytest.mark.usefixtures("in_process_and_on_ray")
 def test_a_run_whose_workers_cannot_write_ends_and_goes_on_once_they_can(tmp_path: Path) -> None:
     whole = run_study(study(**REPORTING), Request(out=tmp_path, name="whole"), Memory())
     run = tmp_path / "cut"

@@ -20,6 +20,7 @@ import pytest
 import torch
 
 from tests.faults.folders import Canary, contents, left_behind, refused_by_resume
+from tests.in_process import in_one_process
 from tests.results.journals import as_line, drawn, ended, record, started, trained
 from tests.snapshots import REPORTING, comparable, go_on, snapshots
 from tests.studies import Memory
@@ -148,7 +149,8 @@ def test_no_file_of_a_run_is_unpickled(
 def test_a_resume_goes_on_among_canaries_and_reads_nothing_of_rays(tmp_path: Path, canary: Canary) -> None:
     """Ray Tune unpickles what lies in its own folder; we have it begin with an empty one. Weights and states are lost
     with it, of trials under way and of the winner: they are trained anew, and come to the same."""
-    whole, folders = snapshots(tmp_path, every=2, **REPORTING)
+    with in_one_process():
+        whole, folders = snapshots(tmp_path, every=2, concurrent=1, **REPORTING)
     under_way = next(folder for folder in folders if list((folder / "checkpoints").glob("state-*.pt")))
     for run, said in (
         (under_way, " begins anew: checkpoint is damaged"),

@@ -45,6 +45,7 @@ sys.exit(cli.main(sys.argv[1:]))
 )
 def test_a_driver_that_is_killed_at_the_end_leaves_a_run_that_is_completed(where: str, tmp_path: Path) -> None:
     words = ["search", "--space", "digits_quick", "--trials", "2", "--epochs", "2", "--quiet", "--name", "cut"]
+    words += ["--concurrent", "1"]  # the start of a second worker takes longer than its trial
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, where, *words], cwd=tmp_path, capture_output=True, timeout=200
     )

@@ -10,10 +10,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.in_process import in_one_process
+from tests.studies import Memory
 from tests.test_search import SEARCH, environment
+from tune_mlp.study.study import Study
+from tune_mlp.tuning.run import Request, run_study
 
 TUNE_MLP = str(Path(sys.executable).with_name("tune-mlp"))
-SMALL = ["--space", "digits_quick", "--trials", "3", "--epochs", "1"]
+SMALL = ["--space", "digits_quick", "--trials", "3", "--epochs", "1", "--concurrent", "1"]
 REPLACED = ("pydantic", "pyarrow", "numba", "torch", "numpy", "argparse")
 
 
@@ -35,15 +39,14 @@ def drop_canaries(folder: Path, *names: str) -> Path:
 @pytest.fixture(scope="module")
 def cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a run that can be given more trials."""
-    folder = tmp_path_factory.mktemp("cut")
-    done = run([*SEARCH, *SMALL, "--name", "cut"], folder, folder)
-    assert done.returncode == 0, done.stderr
-    return folder / "runs" / "cut"
+    with in_one_process():
+        asked = Study.load("digits_quick", trials=3, epochs=1, concurrent=1)
+        return run_study(asked, Request(out=tmp_path_factory.mktemp("cut") / "runs", name="cut"), Memory()).path
 
 
 def test_a_resume_inside_a_strangers_run_imports_nothing_from_it(cut: Path) -> None:
     sang = drop_canaries(cut, *REPLACED, "tune_mlp")
-    done = run([TUNE_MLP, "resume", ".", "--trials", "+3"], cut, cut.parent)
+    done = run([TUNE_MLP, "resume", ".", "--trials", "+3"], cut, cut.parents[1])
     assert (done.returncode, done.stderr) == (0, "")
     assert len(pd.read_csv(cut / "trials.csv")) == 6
     assert not sang.exists(), sang.read_text()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.followup.in_process import InProcess
+from tests.in_process import InProcess
 from tests.studies import study
 from tune_mlp.console.board import Display
 from tune_mlp.training.threads import threads

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.followup.in_process import InProcess
+from tests.in_process import InProcess
 from tests.studies import study
 from tune_mlp.console.board import Display
 from tune_mlp.errors import UsageError

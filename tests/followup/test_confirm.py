@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.followup.in_process import Ended, InProcess
+from tests.in_process import Ended, InProcess
 from tests.results.journals import write
 from tests.s3 import Bucket
 from tune_mlp import cli

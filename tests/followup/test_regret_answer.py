@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.followup.in_process import Ended as DriverLost
-from tests.followup.in_process import InProcess
+from tests.in_process import Ended as DriverLost
+from tests.in_process import InProcess
 from tests.results.journals import ended, started, trial, write
 from tests.studies import study
 from tune_mlp import cli

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.followup.exhaustive import FAMILIES, Outcome, Table, Trying, outcome, power_laws, stopped_by
-from tests.followup.in_process import InProcess
+from tests.in_process import InProcess
 from tune_mlp.console.board import Display
 from tune_mlp.insight.recorded_curves import Floats
 from tune_mlp.insight.regret import LEAST, Estimate, choose_sample, estimate

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 
+from tests.conftest import Training
 from tests.studies import Memory, study
 from tune_mlp import Results
 from tune_mlp.cli import main
@@ -52,22 +53,24 @@ def searched(folder: Path, target: str, **settings: Any) -> Results:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, _ray: None) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, training: Training) -> Path:  # a folder for either way
     return tmp_path_factory.mktemp("runs")
 
 
 @pytest.fixture(scope="module")
-def classifier(folder: Path) -> Results:
-    return searched(folder, "kind")
+def classifier(folder: Path, training: Training) -> Results:
+    with training():
+        return searched(folder, "kind")
 
 
 @pytest.fixture(scope="module")
-def regressor(folder: Path) -> Results:
+def regressor(folder: Path, training: Training) -> Results:
     """Return a search whose winner is an average of three nets."""
-    return searched(folder, "price")
+    with training():
+        return searched(folder, "price")
 
 
-def test_the_classifier_answers_with_names_and_probabilities(classifier: Results, local_ray: None) -> None:
+def test_the_classifier_answers_with_names_and_probabilities(classifier: Results, in_process_and_on_ray: None) -> None:
     model = classifier.model()
     assert model.classes_.tolist() == ["large", "small"]
     assert model.feature_names_in_.tolist() == ["size", "colour"]
@@ -78,7 +81,9 @@ def test_the_classifier_answers_with_names_and_probabilities(classifier: Results
     np.testing.assert_array_equal(model.classes_[shares.argmax(axis=1)], answers)
 
 
-def test_its_answers_on_the_test_part_have_the_tables_test_accuracy(classifier: Results, local_ray: None) -> None:
+def test_its_answers_on_the_test_part_have_the_tables_test_accuracy(
+    classifier: Results, in_process_and_on_ray: None
+) -> None:
     from tune_mlp.data.split import make_problem
     from tune_mlp.study.study import Study
 
@@ -91,7 +96,7 @@ def test_its_answers_on_the_test_part_have_the_tables_test_accuracy(classifier: 
     assert (answers == TABLE["kind"].iloc[rows]).mean() == pytest.approx(classifier.best["test_accuracy"])
 
 
-def test_the_regressor_answers_in_the_targets_own_unit(regressor: Results, local_ray: None) -> None:
+def test_the_regressor_answers_in_the_targets_own_unit(regressor: Results, in_process_and_on_ray: None) -> None:
     model = regressor.model()
     assert np.corrcoef(model.predict(TABLE), TABLE["price"])[0, 1] > 0.9
     assert abs(model.predict(TABLE).mean() - TABLE["price"].mean()) < 50
@@ -116,7 +121,9 @@ def test_every_loss_gives_probabilities_that_rank_as_the_outputs_do(loss: str, c
         np.testing.assert_allclose(shares, np.exp(outputs))
 
 
-def test_the_winner_is_an_estimator_that_trains_again(classifier: Results, regressor: Results, local_ray: None) -> None:
+def test_the_winner_is_an_estimator_that_trains_again(
+    classifier: Results, regressor: Results, in_process_and_on_ray: None
+) -> None:
     inputs = TABLE[["size", "colour"]]
     for results, target in ((classifier, "kind"), (regressor, "price")):
         model = results.model()
@@ -239,7 +246,7 @@ def test_bad_usage_is_one_line(
 
 
 def test_pictures_are_answered_from_numpy_and_idx_files(
-    tmp_path: Path, local_ray: None, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, in_process_and_on_ray: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = run_study(study(trials=1, epochs=8), Request(out=tmp_path, name="digits"), Memory())
     pictures = load_dataset(study().data).x[:300]

@@ -11,7 +11,7 @@ from tune_mlp.published.compare import Verdict
 from tune_mlp.published.reproduce import Options, reproduce
 from tune_mlp.published.studies import published_studies
 
-pytestmark = pytest.mark.usefixtures("local_ray")
+pytestmark = pytest.mark.usefixtures("in_process_and_on_ray")
 
 NAMES = {
     "cs587_digits",

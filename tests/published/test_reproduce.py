@@ -43,7 +43,7 @@ def run(names: list[str], out: Path, **options: Any) -> tuple[Reproduced, list[s
     return result, console.file.getvalue().splitlines()  # type: ignore[attr-defined]
 
 
-@pytest.mark.usefixtures("local_ray")
+@pytest.mark.usefixtures("in_process_and_on_ray")
 def test_the_experiments_run_and_the_claims_are_judged(tiny: str, tmp_path: Path) -> None:
     result, lines = run([tiny], tmp_path)
     table = result.table
@@ -68,7 +68,7 @@ def test_the_experiments_run_and_the_claims_are_judged(tiny: str, tmp_path: Path
     assert len(lines) == 5
 
 
-@pytest.mark.usefixtures("local_ray")
+@pytest.mark.usefixtures("in_process_and_on_ray")
 def test_the_three_tables_say_the_same(tiny: str, tmp_path: Path) -> None:
     result, _ = run([tiny], tmp_path, only=("one",))
     back = pd.read_csv(result.path / "reproduced.csv", keep_default_na=False)
@@ -84,7 +84,7 @@ def test_the_three_tables_say_the_same(tiny: str, tmp_path: Path) -> None:
         assert "1 of 1 experiment done" in text
 
 
-@pytest.mark.usefixtures("local_ray")
+@pytest.mark.usefixtures("in_process_and_on_ray")
 def test_quick_scales_down_and_judges_nothing_that_it_scaled(tiny: str, tmp_path: Path) -> None:
     result, _ = run([tiny], tmp_path, quick=True, engine="eager")
     table = result.table
@@ -96,7 +96,7 @@ def test_quick_scales_down_and_judges_nothing_that_it_scaled(tiny: str, tmp_path
     assert set(base["engine"]) == {"eager"}
 
 
-@pytest.mark.usefixtures("local_ray")
+@pytest.mark.usefixtures("in_process_and_on_ray")
 def test_a_failed_experiment_costs_its_own_rows_alone(tmp_path: Path) -> None:
     path = tmp_path / "tiny.yaml"
     path.write_text(STUDY.replace("  claims:\n", BROKEN), encoding="utf-8")
@@ -110,7 +110,7 @@ def test_a_failed_experiment_costs_its_own_rows_alone(tmp_path: Path) -> None:
     assert any(line.endswith(" s: 1 failed") for line in lines)
 
 
-@pytest.mark.usefixtures("local_ray")
+@pytest.mark.usefixtures("in_process_and_on_ray")
 def test_a_measure_that_fails_costs_its_own_row_alone(tmp_path: Path) -> None:
     path = tmp_path / "tiny.yaml"
     path.write_text(STUDY.replace("value: {column: epochs}", "value: {column: epoch}"), encoding="utf-8")
@@ -119,7 +119,7 @@ def test_a_measure_that_fails_costs_its_own_row_alone(tmp_path: Path) -> None:
     assert "did you mean 'epochs'?" in result.first_failure
 
 
-@pytest.mark.usefixtures("local_ray")
+@pytest.mark.usefixtures("in_process_and_on_ray")
 @pytest.mark.parametrize(
     ("absent", "quick", "verdict"),
     [
@@ -141,7 +141,7 @@ def test_a_trial_or_epoch_that_only_the_full_run_has_is_no_failure_where_it_was_
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("local_ray")
+@pytest.mark.usefixtures("in_process_and_on_ray")
 def test_what_a_stand_in_gives_is_never_met(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The published data are looked for, not found and replaced, as on a machine without internet."""
     monkeypatch.delenv("TUNE_MLP_DATA", raising=False)
@@ -157,7 +157,7 @@ def test_what_a_stand_in_gives_is_never_met(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("local_ray")
+@pytest.mark.usefixtures("in_process_and_on_ray")
 def test_on_a_terminal_the_board_is_live_and_a_run_prints_no_lines_of_its_own(tiny: str, tmp_path: Path) -> None:
     file = io.StringIO()
     reproduce([tiny], Options(out=tmp_path, only=("base",)), Console(file=file, force_terminal=True, width=120))
@@ -181,7 +181,7 @@ def test_a_check_needs_no_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_an_interruption_goes_on_to_the_caller_and_keeps_the_tables_so_far(
-    tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, local_ray: None
+    tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_process_and_on_ray: None
 ) -> None:
     real = module.run_study
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.builders import problem
-from tests.followup.in_process import Ended, InProcess
+from tests.in_process import Ended, InProcess
 from tests.report.pages import a_reported_run
 from tests.s3 import SECRET, Bucket
 from tests.studies import study

@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from tests.conftest import Training
 from tests.s3 import KEY, SECRET, Bucket
 from tests.snapshots import check_outcomes
 from tests.studies import Memory, study
@@ -75,13 +76,14 @@ def assert_same(ours: Results, theirs: Results) -> None:
 
 
 @pytest.fixture(scope="module")
-def local(_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Results:
+def local(training: Training, tmp_path_factory: pytest.TempPathFactory) -> Results:
     """Run the same study in a local folder."""
-    return run_study(study(**SETTINGS), Request(out=tmp_path_factory.mktemp("local"), name="whole"), Memory())
+    with training():
+        return run_study(study(**SETTINGS), Request(out=tmp_path_factory.mktemp("local"), name="whole"), Memory())
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("local_ray")
+@pytest.mark.usefixtures("in_process_and_on_ray")
 def test_a_study_arrives_on_the_store_as_it_would_in_a_folder_and_goes_on_from_there(
     local: Results, s3: Bucket, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -140,7 +142,7 @@ def test_a_scheduler_that_sets_trials_aside_keeps_them_on_the_store(s3: Bucket, 
     assert not [name for name in s3.files("aside/hyperband") if name.startswith("checkpoints/")]
 
 
-@pytest.mark.usefixtures("local_ray")
+@pytest.mark.usefixtures("in_process_and_on_ray")
 def test_a_store_that_is_lost_in_the_middle_costs_nothing(local: Results, s3: Bucket) -> None:
     display = Watch(2, s3.stop)
     with pytest.raises(RunError) as error, s3.started_again():

@@ -163,7 +163,8 @@ def test_a_driver_that_is_killed_is_resumed_three_times_at_most(tmp_path: Path) 
     with service(tmp_path) as opened:
         opened.submit(ADA, submission("one", 100_000))
         for restarts in range(4):
-            (pid,) = eventually(lambda: drivers(tmp_path))
+            eventually(lambda restarts=restarts: len(begun(tmp_path)) == restarts + 1)
+            (pid,) = drivers(tmp_path)
             known = opened.get("one").ended_trials
             eventually(lambda known=known: opened.get("one").ended_trials > known)
             assert opened.get("one").restarts == restarts

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.results.journals import a_study, write
+from tests.results.journals import a_study, lines_of, started, trial, write
 from tests.service.services import (
     ADA,
     ADMIN,
@@ -22,6 +23,7 @@ from tests.service.services import (
 from tune_mlp.errors import StudyError, UsageError
 from tune_mlp.results.results import Results
 from tune_mlp.service.faults import Conflict, NotAllowed, Refused, TooMany, UnknownStudy
+from tune_mlp.service.followed import FollowedRun
 from tune_mlp.service.messages import Confirmation, Extension, StudyState, Submission
 from tune_mlp.service.studies import StudyFilter, TableRequest
 
@@ -290,3 +292,30 @@ def test_the_tables_equal_those_of_the_runs_folder(tmp_path: Path) -> None:
         page = opened.trials("one", TableRequest(["trial", "lr"], "lr", True, "lr<0.004 and width==16", 0, 1))
         assert (page.total, list(page.frame.columns), list(page.frame["trial"])) == (2, ["trial", "lr"], [2])
     assert not drivers(tmp_path)
+
+
+def test_a_run_whose_last_line_is_torn_is_listed_with_all_that_is_whole(tmp_path: Path) -> None:
+    (tmp_path / "torn").mkdir()
+    path = write(tmp_path / "torn" / "journal.jsonl", a_study())
+    path.write_bytes(path.read_bytes() + b'{"event":"dra')
+    with service(tmp_path) as opened:
+        eventually(lambda: opened.get("torn").ended_trials == 4)
+
+
+def test_a_service_that_ends_doesnt_wait_for_a_long_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tune_mlp.service.followed.CHUNK", 100)
+    read = FollowedRun._read_part
+
+    def slowly(run: FollowedRun) -> bool:
+        time.sleep(0.05)
+        return read(run)
+
+    monkeypatch.setattr(FollowedRun, "_read_part", slowly)
+    (tmp_path / "long").mkdir()
+    lines = lines_of([started(), *(event for number in range(1000) for event in trial(number, 0.5))])
+    (tmp_path / "long" / "journal.jsonl").write_bytes(b"".join(lines))  # takes minutes to be read like this
+    with service(tmp_path) as opened:
+        eventually(lambda: opened._followers._used)
+    known = opened._standings.run("long")
+    assert known is not None
+    assert not known.summary.ended, "it was left unread"

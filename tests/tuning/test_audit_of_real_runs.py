@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ import yaml
 
 from tests.snapshots import go_on, snapshots
 from tests.studies import Memory, study
-from tests.test_chaos import RESUME
+from tests.test_chaos import RESUME, killed_at, reports
 from tests.test_search import SEARCH, environment
 from tests.tuning.played_runs import changed_line
 from tests.tuning.test_audit import SCHEDULERS, audited
@@ -28,23 +26,6 @@ from tune_mlp.tuning.run import More, Request, run_study
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ray calls what Python deprecates
 
 
-def reports(run: Path) -> int:
-    """Return how many reports of trained epochs the run's journal has."""
-    journal = run / "journal.jsonl"
-    return journal.read_bytes().count(b'"event":"trained"') if journal.exists() else 0
-
-
-def killed_at(count: int, command: list[str], folder: Path) -> None:
-    """Run a command until its run's journal has so many reports of epochs, and kill it."""
-    with (folder / "said.txt").open("w+") as said:
-        process = subprocess.Popen(command, cwd=folder, env=environment(folder), stdout=said, stderr=said)
-        while reports(folder / "runs" / "cut") < count:
-            assert process.poll() is None, (folder / "said.txt").read_text()
-            time.sleep(0.05)
-        process.kill()
-        assert process.wait() == -signal.SIGKILL
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
@@ -55,9 +36,9 @@ def test_a_run_with_a_ray_of_its_own_whose_driver_is_killed_twice_is_derived(
     (tmp_path / "s.yaml").write_text(yaml.safe_dump(asked.model_dump(mode="json", exclude_unset=True)))
     run, resume = tmp_path / "runs" / "cut", [*RESUME, "runs/cut"]
     more = 4 if scheduler == "fifo" else 12  # where nothing is decided, a trial reports all its epochs at once
-    killed_at(more, [*SEARCH, "--space", "s.yaml", "--quiet", "--name", "cut"], tmp_path)
+    killed_at(more, [*SEARCH, "--space", "s.yaml", "--quiet", "--name", "cut"], tmp_path, environment(tmp_path))
     assert audited(run).facts["differ"] == 0
-    killed_at(reports(run) + more, resume, tmp_path)
+    killed_at(reports(run) + more, resume, tmp_path, environment(tmp_path))
     assert audited(run).facts["differ"] == 0
     done = subprocess.run(resume, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -10,6 +10,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from tests.conftest import Training
 from tests.studies import Memory, study
 from tune_mlp.console.summary import show_summary
 from tune_mlp.data.sources import load_dataset
@@ -20,7 +21,7 @@ from tune_mlp.results.storage import FolderStorage
 from tune_mlp.tuning.run import Request, run_study
 from tune_mlp.tuning.winner import Examiner
 
-pytestmark = pytest.mark.usefixtures("local_ray")
+pytestmark = pytest.mark.usefixtures("in_process_and_on_ray")
 
 KINDS = {
     "mlp": {"widths": [16]},
@@ -38,8 +39,9 @@ STUDY = study(
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory, _ray: None) -> Results:
-    return run_study(STUDY, Request(out=tmp_path_factory.mktemp("average"), name="run"), Memory())
+def searched(tmp_path_factory: pytest.TempPathFactory, training: Training) -> Results:
+    with training():
+        return run_study(STUDY, Request(out=tmp_path_factory.mktemp("average"), name="run"), Memory())
 
 
 def test_the_tested_and_saved_winner_is_the_average(searched: Results) -> None:

@@ -32,7 +32,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_study_ranks_by_a_further_metric_and_shows_others_beside_it(
-    table: Path, tmp_path: Path, local_ray: None
+    table: Path, tmp_path: Path, in_process_and_on_ray: None
 ) -> None:
     space = {"lr": {"log": [1e-3, 0.1]}, "class_weight": {"choice": ["none", "balanced"]}, "depth": 1}
     asked = study(

@@ -26,7 +26,7 @@ def state():
         "folder": os.getcwd(),
     }
 
-study = Study.load("digits_quick", trials=2, epochs=1, search="tpe")
+study = Study.load("digits_quick", trials=2, epochs=1, search="tpe", concurrent=1)
 before = state()
 study.run(out="runs", quiet=True)
 after = state()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -13,6 +14,8 @@ from altair.utils import schemapi
 # Tried with altair 6.3.0. Altair copies a chart's layers whole whenever it is combined, changed or written, down to each axis, and
 # looks through all classes of its schema for each channel. Nothing changes an axis or a channel in place, so they can be shared.
 INNER = ("_deep_copy", "_FromDict")
+ALTAIR = threading.RLock()
+"""One thread at a time changes how Altair works, which it does for the whole process."""
 
 
 @contextlib.contextmanager
@@ -21,6 +24,11 @@ def fast_altair() -> Iterator[None]:
     if not all(hasattr(schemapi, name) for name in INNER):
         yield
         return
+    with ALTAIR:
+        yield from _shared()
+
+
+def _shared() -> Iterator[None]:
     inner: Any = schemapi
     usual = {name: getattr(inner, name) for name in INNER}
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 import altair as alt
 import pandas as pd
 
+from tune_mlp.charts.fast_altair import ALTAIR
 from tune_mlp.charts.theme import config
 
 alt.data_transformers.disable_max_rows()  # charts aggregate by themselves; Altair would refuse 5,000 rows
@@ -67,14 +68,14 @@ class Figure:
             """Turn a table into rows only once, though each layer of a chart has it."""
             if id(frame) not in rows:
                 # pandas copies the answer's facts with each step, and Altair takes many. A frame that lives keeps its number.
-                rows[id(frame)] = frame, alt.default_data_transformer(without_facts(frame))
+                rows[id(frame)] = frame, alt.to_values(without_facts(frame))
             return rows[id(frame)][1]
 
-        alt.data_transformers.register("once", once)
-        with alt.data_transformers.enable("once"):
-            found: dict[str, Any] = self.chart.to_dict(
-                validate=False
-            )  # the tests validate all charts; it takes as long again
+        with ALTAIR:
+            alt.data_transformers.register("once", once)
+            with alt.data_transformers.enable("once"):
+                # The tests validate all charts; it takes as long again.
+                found: dict[str, Any] = self.chart.to_dict(validate=False)
         found.pop("config", None)
         return found
 

@@ -122,7 +122,8 @@ class BestModels:
 
     def _problem(self, name: str) -> tuple[Study, Problem]:
         """Return a study and its data, which must be those that the run learnt from."""
-        from tune_mlp.explain.trained_net import DataSource, load_problem
+        from tune_mlp.explain.data_source import DataSource
+        from tune_mlp.explain.trained_net import load_problem
 
         results = self._service.results(name)
         key = name, str(results.manifest.get("started"))

@@ -220,7 +220,10 @@ class Followers:
                 run = self._made(name)
                 if self._root.size(name) > READ_AT_ONCE:
                     self._runs[name] = run
-        run.catch_up()
+        while run.catch_up(wait=False):  # part by part, so that a service that ends needn't wait for a long journal
+            if self._over.is_set():
+                return None
+        run.catch_up()  # there is nothing more, unless another thread is reading: then its end is waited for
         made = KnownRun(stamp, FolderFacts.read(folder), run.run_summary(), lives)
         self._standings.learn(name, made)
         time.sleep(0.001)  # lets the threads go on that answer requests

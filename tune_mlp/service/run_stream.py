@@ -49,21 +49,19 @@ async def events_of(source: StreamSource, offset: int | None) -> AsyncIterator[S
         said, last = "", -SUMMARY_SECONDS
         while not source.gone:
             waiter.woken.clear()
-            while at < source.offset:
+            due = waiter.loop.time() - last >= SUMMARY_SECONDS
+            summary = source.summary_json() if due else said
+            while at < source.offset:  # at least as far as the summary goes, which is told behind it
                 batch = source.stream.after(at)
                 if batch is None:
                     batch = await asyncio.to_thread(_from_file, source, at)
                 for event in batch.events:
                     yield event
                 at = batch.end
-            timeout = None
-            if waiter.loop.time() - last >= SUMMARY_SECONDS:
-                last, summary = waiter.loop.time(), source.summary_json()
-                if summary != said:
-                    said = summary
-                    yield StreamEvent("summary", summary, at)
-            else:
-                timeout = SUMMARY_SECONDS
+            if summary != said:
+                said, last = summary, waiter.loop.time()
+                yield StreamEvent("summary", summary, at)
+            timeout = None if due else SUMMARY_SECONDS
             try:
                 await asyncio.wait_for(waiter.woken.wait(), timeout)
             except TimeoutError:

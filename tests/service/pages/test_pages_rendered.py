@@ -200,7 +200,9 @@ def test_the_list_sends_only_the_rows_that_changed(client: httpx.Client) -> None
         )
 
     assert ask(**seen).status_code == 204
-    changed = ask(**{**seen, "evil": "0"}).text
+    answer = ask(**{**seen, "evil": "0"})
+    assert answer.headers["HX-Reswap"] == "none"
+    changed = answer.text
     assert re.findall(r'<tr id="study-(\w+)"', changed) == ["evil"]
     assert "hx-swap-oob" in changed
     assert set(re.findall(r'<tr id="study-(\w+)"', ask(made=seen["made"]).text)) == {"made", "evil"}
@@ -221,6 +223,7 @@ def test_static_files_are_kept_for_ever_and_compressed(client: httpx.Client) -> 
 
 def test_scripts_are_small(client: httpx.Client) -> None:
     def size(path: str) -> int:
+        """Return the size of all scripts that a page names, those of Vega included, which it loads later."""
         names = re.findall(r'"/static/\w+/([\w.-]+\.js)"', client.get(path, headers=HTML).text)
         return sum(len(assets()[name].packed) for name in names)
 

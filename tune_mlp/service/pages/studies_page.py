@@ -75,7 +75,9 @@ def changed_studies(
     if list(before) != list(now):
         return page(request, "studies_list.html", **shown)
     changed = [study for study in listed.studies if before[study.name] != now[study.name]]
-    return page(request, "studies_changed.html", **{**shown, "changed": changed})
+    answer = page(request, "studies_changed.html", **{**shown, "changed": changed})
+    answer.headers["HX-Reswap"] = "none"  # each row names the row that it replaces
+    return answer
 
 
 def digest_of(study: StudySummary) -> str:

@@ -89,6 +89,19 @@
     if (!showing) showing = setTimeout(() => { showing = 0; show(); }, 150);
   }
 
+  /* A part asks for news at most so often, and once more after the last. htmx's own throttle would drop the last. */
+  const parts = { head: { every: 1500 }, trials: { every: 3000 } };
+  function news(id) {
+    const part = parts[id];
+    if (part.timer || document.hidden) return;
+    part.timer = setTimeout(() => {
+      part.timer = 0;
+      part.last = Date.now();
+      htmx.trigger("#" + id, "refreshed");
+    }, Math.max(0, (part.last || 0) + part.every - Date.now()));
+  }
+  document.addEventListener("visibilitychange", () => { if (live.hasAttribute("sse-connect")) Object.keys(parts).forEach(news); });
+
   /* htmx's extension opens the one stream of this page with this. */
   let asked = 0;
   htmx.createEventSource = (address) => {
@@ -108,6 +121,8 @@
         asked = begun + 60000;
         fetchCurves().finally(() => { asked = Date.now() + 4 * (Date.now() - begun); });
       }
+      news("head");
+      news("trials");
       dispatchEvent(new CustomEvent("grown", { detail: summary }));
       if (ENDED.includes(summary.state)) finish(source);
     });

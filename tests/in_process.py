@@ -1,4 +1,4 @@
-"""A search and its follow-ups without Ray: one trial after the other in this process, by the same worker, recorder and searcher."""
+"""A study and its follow-ups without Ray: one trial after the other in this process, by the same worker, recorder and searcher."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import pytest
 
 from tune_mlp.console.board import Display
 from tune_mlp.engines.choose import engine
+from tune_mlp.published import reproduce
 from tune_mlp.runs.phases import Phases
+from tune_mlp.training.threads import threads
 from tune_mlp.tuning import again, run
 from tune_mlp.tuning.cluster import Cluster
 from tune_mlp.tuning.recorder import KeptFiles, Recorder
@@ -26,7 +28,7 @@ class Ended(Exception):
 
 
 class InProcess:
-    """Stands for Ray in `run_study` and in follow-ups."""
+    """Stands for Ray in `run_study`, in follow-ups and in `reproduce`. Its scheduler is always fifo."""
 
     def __init__(self) -> None:
         self.trained: list[int] = []
@@ -39,6 +41,7 @@ class InProcess:
             monkeypatch.setattr(module, "cluster_for", self._cluster)
             monkeypatch.setattr(module, "train_trials", self._train)
             monkeypatch.setattr(module, "check_ray_can_start", lambda: None)
+        monkeypatch.setattr(reproduce, "connected", lambda *args: contextlib.nullcontext())
 
     @contextlib.contextmanager
     def _cluster(self, *args: Any) -> Iterator[Cluster]:
@@ -50,7 +53,7 @@ class InProcess:
             open_run.journal,
             display,
             open_run.where.files,
-            KeptFiles(weights=study.tested == "all"),
+            KeptFiles(weights=study.tested == "all", steps=study.step_losses != "winner"),
             on_start=lambda: None,
             on_last_starts=lambda: None,
             trials=study.number_of_trials,
@@ -70,12 +73,22 @@ class InProcess:
             while not done:
                 self.trained.append(trial.config["trial"])
                 result = actor.step()
-                searcher.on_trial_result(str(count), result)
-                recorder.on_trial_result(0, [], trial, result)
                 stopped = ends is not None and ends.on_trial_result(None, trial, result) == "STOP"
-                if stopped and not result["done"]:
-                    recorder.on_trial_complete(0, [], trial)
                 done = stopped or result["done"]
+                if not done:  # as Ray, which hands the searcher the last result with the trial's end
+                    searcher.on_trial_result(str(count), result)
+                recorder.on_trial_result(0, [], trial, result)
+                if done:
+                    searcher.on_trial_complete(str(count), result)
+                    recorder.on_trial_complete(0, [], trial)
                 self.results_left -= 1
                 if self.results_left <= 0:
                     raise Ended
+
+
+@contextlib.contextmanager
+def in_one_process() -> Iterator[None]:
+    """Train what is run meanwhile in this process, with the one thread that a trial has."""
+    with pytest.MonkeyPatch.context() as patch, threads(1):
+        InProcess().use(patch)
+        yield

@@ -1,0 +1,63 @@
+"""A study's page while the study runs, with drivers that train nothing: curves, figures and the table move by themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.report.pages import CHROMIUM
+from tests.service import services
+from tests.service.pages.browsing import surfing
+from tests.service.servers import FREELY, serving
+from tune_mlp.service.access import Access
+from tune_mlp.service.app import make_app
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium isn't installed")
+
+
+def test_a_study_is_watched_stopped_extended_and_deleted_on_its_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUICK_SECONDS", "0.3")
+    root = tmp_path / "runs"
+    with (
+        services.service(root) as service,
+        serving(make_app(service, Access(), FREELY)) as address,
+        surfing() as surfer,
+    ):
+        page = surfer.page
+        service.submit(services.ADA, services.submission("mine", trials=400))
+        page.goto(address + "/studies/mine")
+        page.evaluate("window.mark = 'the same page'")
+        surfer.until("Number(document.getElementById('curves')?.dataset.points || 0) > 6")
+        surfer.until("document.querySelectorAll('#trials tbody tr').length > 2")
+        surfer.until("Number(document.getElementById('head')?.dataset.ended || 0) > 2")
+        assert page.evaluate("window.mark") == "the same page"
+
+        page.locator("#do-stop").click()
+        surfer.until("document.getElementById('head')?.dataset.state === 'stopped'")
+        ended = service.get("mine").ended_trials
+        page.locator("#show-extend").click()
+        page.locator("#extend-trials").fill("2")
+        page.locator("#do-extend").click()
+        surfer.until("['queued', 'running'].includes(document.getElementById('head')?.dataset.state)")
+        surfer.until(f"Number(document.getElementById('head')?.dataset.ended || 0) > {ended}")
+        assert service.get("mine").trials == 402
+
+        page.goto(address + "/")
+        page.locator("#stop-mine").click()
+        page.wait_for_selector("#study-mine .state.stopped")
+        page.locator("#resume-mine").click()
+        page.wait_for_selector("#study-mine .state.running")
+        page.locator("#stop-mine").click()
+        page.wait_for_selector("#study-mine .state.stopped")
+        page.goto(address + "/studies/mine")
+        page.locator("#show-delete").click()
+        page.locator("#do-delete").click()
+        page.wait_for_url(address + "/")
+        page.wait_for_selector("#study-mine", state="detached")
+        page.goto(address + "/trash")
+        page.locator("#restore-mine").click()
+        page.wait_for_url("**/studies/mine")
+        assert surfer.faults == []
