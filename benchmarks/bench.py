@@ -21,6 +21,7 @@ from benchmarks import (
     machine,
     memory,
     real_tables,
+    service_load,
     service_scale,
     studies,
     whole_epochs,
@@ -47,7 +48,7 @@ def parts(quick: bool, repeats: int, console: Console) -> dict[str, Callable[[],
     found["importance"] = lambda: importance.measure(console)
     found["tables"] = lambda: real_tables.measure(console)
     found["compare"] = lambda: [corrected_scores.measure()]
-    found["service"] = lambda: service_scale.measure(console)
+    found["service"] = lambda: [*service_scale.measure(console), *service_load.measure(console)]
     found["race"] = lambda: studies.race(3, console)
     if studies.is_compiled():  # eager would take hours
         found["grid"] = lambda: [studies.digits_grid()]

@@ -58,7 +58,7 @@ def _table(root: Path, database: Path, console: Console) -> Table:
     )
     ours = [sys.executable, "-m", "tune_mlp", "serve", "--root", str(root), "--port"]
     theirs = [str(Path(sys.executable).with_name("optuna-dashboard")), f"sqlite:///{database}", "--port"]
-    with _served(ours, "/api/health") as (url, process):
+    with served(ours, "/api/health") as (url, process):
         with httpx.Client(base_url=url, timeout=600) as client:
             first = _seconds(lambda: client.get("/api/studies", params={"limit": 50}).raise_for_status())
             listed = _many(lambda i: client.get("/api/studies", params={"limit": 50, "offset": 50 * (i % 20)}), 60)
@@ -79,7 +79,7 @@ def _table(root: Path, database: Path, console: Console) -> Table:
         updates = _updates(url, root)
         paint_list, paint_study = _paint(f"{url}/"), _paint(f"{url}/studies/{BIG}")
         memory = _memory(process)
-    with _served(theirs, "/api/studies") as (url, process), httpx.Client(base_url=url, timeout=600) as client:
+    with served(theirs, "/api/studies") as (url, process), httpx.Client(base_url=url, timeout=600) as client:
         number = client.get("/api/studies").json()["study_summaries"][0]["study_id"]
         their_list = _many(lambda _: client.get("/api/studies"), 20)
         their_study = _seconds(lambda: client.get(f"/api/studies/{number}").raise_for_status())
@@ -198,7 +198,7 @@ def _trained(number: int, epochs: list[int], best: float) -> Trained:
 
 
 @contextlib.contextmanager
-def _served(command: list[str], path: str) -> Iterator[tuple[str, int]]:
+def served(command: list[str], path: str) -> Iterator[tuple[str, int]]:
     """Run a server until the end of the block; yields its address and its process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
