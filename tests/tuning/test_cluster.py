@@ -116,7 +116,7 @@ def test_trials_have_the_workers_that_ray_started_first(monkeypatch: pytest.Monk
                 )  # unlike pathlib's, it passes over what goes
                 time.sleep(0.02)
         assert search.returncode == 0
-        assert len(seen) == CORES
+        assert len(seen) == CORES, sorted(seen)
 
 
 @pytest.mark.parametrize(
