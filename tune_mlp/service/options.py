@@ -36,5 +36,5 @@ class ServiceOptions:
     """The longest time that a forecast may take."""
     plan: bool = True
     """Measure a forecast where a study is validated; else only its settings are checked."""
-    poll_seconds: float = 0.2
+    poll_seconds: float = 0.1
     """How often the files of running studies are looked at."""
