@@ -11,6 +11,7 @@ from tune_mlp.errors import StorageError, UsageError
 from tune_mlp.regular_files import open_regular
 from tune_mlp.results.journal_reader import MOST_BYTES
 from tune_mlp.results.run_cache import JOURNAL
+from tune_mlp.runs.run_folder import write_text
 from tune_mlp.service.faults import UnknownStudy
 from tune_mlp.service.messages import NAME_PATTERN
 
@@ -118,16 +119,7 @@ class RootFolder:
     def write_study(self, name: str, text: str) -> Path:
         """Write the study file that a driver reads, whole or not at all."""
         path = self.studies / f"{name}.yaml"
-        aside = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
-        try:
-            with aside.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(aside, path)
-        except OSError as error:
-            aside.unlink(missing_ok=True)
-            raise StorageError(f"{path}: can't be written: {error.strerror or error}") from None
+        write_text(path, text)
         return path
 
     def set_aside(self, name: str) -> None:

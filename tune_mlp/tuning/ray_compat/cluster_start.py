@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import logging
 import os
 import secrets
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_mlp.errors import RunError, UsageError, one_line, require_utf8
-from tune_mlp.imports import import_ahead, large_imports
+from tune_mlp.imports import garbage_waits, import_ahead, large_imports
 from tune_mlp.study.study import Study
 from tune_mlp.tuning.cluster import SLOT, Cluster
 from tune_mlp.tuning.ray_compat.head_watch import abandon, lost_head, print_nothing
@@ -87,21 +86,10 @@ def connected(
                     yield _cluster(study, own)
             finally:
                 if not already:
-                    with _garbage_waits():
+                    # Another thread, such as the one that draws the report, would come upon handles of Ray's actors, and Ray
+                    # 2.60 ends a process whose thread lets go of one in the middle of its shutdown.
+                    with garbage_waits():
                         (abandon if lost_head() else ray.shutdown)()
-
-
-@contextlib.contextmanager
-def _garbage_waits() -> Iterator[None]:
-    """Collect no garbage meanwhile. Other threads, such as the one that draws the report, would come upon handles of Ray's
-    actors and objects, and Ray 2.60 ends a process whose thread lets go of one in the middle of its shutdown."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
 
 
 @contextlib.contextmanager
