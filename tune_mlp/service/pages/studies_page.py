@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from tune_mlp.service.dependencies import Service
 from tune_mlp.service.messages import StudyState, StudySummary
 from tune_mlp.service.pages.rendering import asks_for_part, environment, page
-from tune_mlp.service.studies import Order, StudyFilter, StudyService
+from tune_mlp.service.studies import Order, StudyFilter
 
 router = APIRouter(include_in_schema=False)
 PAGE = 25
@@ -21,9 +21,15 @@ Offset = Annotated[int, Query(ge=0, le=10_000_000)]
 
 
 def _shown(
-    service: StudyService, search: str, state: str, owner: str, sort: Order, descending: bool, offset: int
+    service: Service,
+    search: Text = "",
+    state: Text = "",
+    owner: Text = "",
+    sort: Order = "submitted",
+    descending: bool = True,
+    offset: Offset = 0,
 ) -> dict[str, Any]:
-    """Return what the list's templates show."""
+    """Return what the list's templates show; every choice stands in the address."""
     states = {one.value: one for one in StudyState}
     which = StudyFilter(search, states.get(state), owner or None, sort, descending, offset, PAGE)
     asked = {
@@ -37,36 +43,25 @@ def _shown(
     return {"list": service.list(which), "which": which, "asked": asked, "size": PAGE, "digest": digest_of}
 
 
+Shown = Annotated[dict[str, Any], Depends(_shown)]
+
+
 @router.get("/")
 def studies(
     request: Request,
-    service: Service,
-    search: Text = "",
-    state: Text = "",
-    owner: Text = "",
-    sort: Order = "submitted",
-    descending: bool = True,
-    offset: Offset = 0,
+    shown: Shown,
 ) -> Response:
-    """Show the studies; every choice stands in the address."""
-    shown = _shown(service, search, state, owner, sort, descending, offset)
+    """Show the studies."""
     return page(request, "studies_list.html" if asks_for_part(request) else "studies.html", **shown)
 
 
 @router.get("/parts/studies")
 def changed_studies(
     request: Request,
-    service: Service,
-    search: Text = "",
-    state: Text = "",
-    owner: Text = "",
-    sort: Order = "submitted",
-    descending: bool = True,
-    offset: Offset = 0,
+    shown: Shown,
     seen: Annotated[str, Query(max_length=20_000)] = "",
 ) -> Response:
     """Send the rows that differ from what a page has: `seen` holds `name:digest` of each of its rows."""
-    shown = _shown(service, search, state, owner, sort, descending, offset)
     listed = shown["list"]
     before = dict(one.rpartition(":")[::2] for one in seen.split(",") if one)
     now = {study.name: digest_of(study) for study in listed.studies}
