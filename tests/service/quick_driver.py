@@ -35,8 +35,6 @@ def stop(number: int, frame: object) -> None:
 
 
 def main() -> int:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
     parser = argparse.ArgumentParser()
     parser.add_argument("word")
     parser.add_argument("run", nargs="*")
@@ -47,6 +45,8 @@ def main() -> int:
     with open(run.parent / BEGUN, "a") as file:
         file.write(f"{run.name} {args.word} {os.getpid()}\n")
     try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, stop)  # a signal that comes earlier ends it as it would any process
         if args.word == "search":
             return search(args)
         if args.word == "resume":

@@ -177,6 +177,7 @@ class StudyService:
             self._requests.once(request, lambda tx: self._changes.delete(tx, user, name))
         except TuneMlpError:
             self._let_folders_follow()
+            self._followers.changed(name)  # a look may have found its folder gone
             raise
         self._followers.forget(name)
         self._standings.changed()

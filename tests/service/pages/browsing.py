@@ -22,13 +22,14 @@ class Surfer:
     def __init__(self, page: Any) -> None:
         self.page = page
         self.said: list[str] = []
-        page.on("console", lambda message: self._say(message.type, message.text))
+        page.on("console", lambda message: self._say(message.type, message.text, message.location["url"]))
         page.on("pageerror", lambda error: self.said.append(f"error: {error}"))
         page.on("dialog", self._dismiss)
 
-    def _say(self, kind: str, text: str) -> None:
+    def _say(self, kind: str, text: str, address: str) -> None:
         if kind != "verbose":  # advice of Chromium's
-            self.said.append(f"{kind}: {text}")
+            failed = "Failed to load resource" in text
+            self.said.append(f"{kind}: {text}" + (f" {address}" if failed else ""))
 
     def until(self, truth: str, seconds: float = 60) -> None:
         """Wait until JavaScript says yes. Playwright's own waiting compiles text, which the pages' policy forbids."""

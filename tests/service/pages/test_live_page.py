@@ -61,3 +61,31 @@ def test_a_study_is_watched_stopped_extended_and_deleted_on_its_page(
         page.locator("#restore-mine").click()
         page.wait_for_url("**/studies/mine")
         assert surfer.faults == []
+
+
+def test_a_press_isnt_lost_where_news_comes_before_the_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUICK_SECONDS", "0.3")
+    root = tmp_path / "runs"
+    with (
+        services.service(root) as service,
+        serving(make_app(service, Access(), FREELY)) as address,
+        surfing() as surfer,
+    ):
+        page = surfer.page
+        service.submit(services.ADA, services.submission("mine", trials=400))
+        for where, button, ended in (
+            ("/studies/mine", "#do-stop", "document.getElementById('head')?.dataset.state === 'stopped'"),
+            ("/", "#stop-mine", "document.querySelector('#study-mine .state.stopped')"),
+        ):
+            page.goto(address + where)
+            surfer.until(f"document.querySelector('{button}')")
+            page.hover(button)
+            page.mouse.down()
+            progress = service.get("mine").ended_trials
+            services.eventually(lambda: service.get("mine").ended_trials > progress + 10)  # noqa: B023  # called in this turn
+            page.mouse.up()
+            surfer.until(f"Boolean({ended})")
+            service.resume(services.ADA, "mine")
+            services.eventually(lambda: service.get("mine").state.value == "running")
+        services.end_drivers(root)
+        assert surfer.faults == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
@@ -85,7 +84,6 @@ def _after(request: Request, change: str, said: str, study: StudySummary) -> Res
     to = {"delete": "/", "restore": f"/studies/{study.name}"}.get(change)
     if not asks_for_part(request):
         return RedirectResponse(to or f"/studies/{study.name}", 303)
-    headers: dict[str, Any] = {"HX-Trigger": json.dumps({"said": said, "changed": change})}
-    if to:
-        headers["HX-Redirect"] = to
+    # A page that is left for another one is told of no change: it would ask for parts of a study that is gone.
+    headers = {"HX-Redirect": to} if to else {"HX-Trigger": json.dumps({"said": said, "changed": change})}
     return Response(status_code=204, headers=headers)

@@ -25,6 +25,35 @@
   document.addEventListener("htmx:sendError", () => window.say("The service can't be reached. This page goes on when it can.", true));
   document.addEventListener("said", (event) => window.say(event.detail.value));
 
+  /* A click is lost where what is under the pointer is replaced between its press and its release, so news waits for the release. */
+  let pressed = false;
+  let late = new Set();
+  addEventListener("pointerdown", () => { pressed = true; }, true);
+  for (const kind of ["pointerup", "pointercancel"]) {
+    addEventListener(kind, () => {
+      pressed = false;
+      const waiting = late;
+      late = new Set();
+      setTimeout(() => waiting.forEach((id) => htmx.trigger("#" + id, "refreshed")));   // after the click
+    }, true);
+  }
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const cause = event.detail.requestConfig.triggeringEvent;   // none, or "refreshed": nobody pressed anything to get this
+    if (!pressed || (cause && cause.type !== "refreshed")) return;
+    event.detail.shouldSwap = false;
+    late.add(event.detail.target.id);
+  });
+
+  /* What a page asked for of a study isn't waited for once the study is to be deleted. */
+  let leaving = new AbortController();
+  window.askFor = (address) => fetch(address, { signal: leaving.signal });
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (!event.detail.requestConfig.path.endsWith("/delete")) return;
+    leaving.abort();
+    leaving = new AbortController();   // a deletion may be refused: the page goes on
+    for (const part of document.querySelectorAll("[hx-get]")) if (part !== event.target) htmx.trigger(part, "htmx:abort");
+  });
+
   /* Times are shown in the reader's zone where they point at one. */
   function localTimes(root) {
     for (const time of root.querySelectorAll("time[datetime]")) {

@@ -41,7 +41,7 @@
     state.busy = true;
     const begun = Date.now();
     try {
-      const [answer] = await Promise.all([fetch(`/api/studies/${study}/charts/${chart}?theme=${look()}`), vega()]);
+      const [answer] = await Promise.all([askFor(`/api/studies/${study}/charts/${chart}?theme=${look()}`), vega()]);
       const said = await answer.json();
       if (!answer.ok) throw new Error(said.error);
       figure.querySelector(".finding").textContent = said.finding;
@@ -70,6 +70,7 @@
         if (Number.isInteger(trial)) location.href = `/studies/${study}/trials/${trial}`;
       });
     } catch (error) {
+      if (error.name === "AbortError") return;
       figure.querySelector(".finding").textContent = "This chart can't be drawn: " + error.message;
     } finally {
       state.busy = false;

@@ -16,6 +16,7 @@
     } catch (_) { /* htmx has said so */ } finally { asking = false; }
   }
   setInterval(ask, EVERY);
+  document.addEventListener("refreshed", ask);
   document.addEventListener("htmx:afterRequest", (event) => {
     if (event.detail.requestConfig.verb === "post") ask();
   });

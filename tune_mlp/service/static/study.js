@@ -17,7 +17,7 @@
 
   async function fetchCurves() {
     waiting = waiting || [];
-    const answer = await fetch(`/studies/${name}/curves`).catch(() => null);   // the stream's next opening asks again
+    const answer = await askFor(`/studies/${name}/curves`).catch(() => null);   // the stream's next opening asks again
     if (!answer?.ok) { waiting = null; return; }
     study = await answer.json();
     byTrial = new Map(study.lines.map((line) => [line.trial, line]));
