@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import httpx
 import numpy as np
@@ -20,7 +21,6 @@ from benchmarks.service_scale import served
 from benchmarks.tables import Table, Target
 
 VIEWS, REQUESTS_PER_SECOND, PAIRS = 200, 50, 3
-WATCHED = "watched"
 SEARCH = ("search", "--space", "mnist_asha", "--quiet", "--no-report")
 ANSWER_SECONDS, MOST_SLOWER = 0.2, 0.10
 
@@ -32,12 +32,12 @@ def measure(console: Console) -> list[Table]:
     waits: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "runs"
-        _search(root, WATCHED)
+        _search(root, "before")  # what is read for the first time is read here
         command = [sys.executable, "-m", "tune_mlp", "serve", "--root", str(root), "--port"]
         with served(command, "/api/health") as (url, _):
             for pair in range(PAIRS):
                 alone.append(_search(root, f"alone-{pair}"))
-                with _load(url) as seconds:
+                with _load(url, f"loaded-{pair}") as seconds:
                     loaded.append(_search(root, f"loaded-{pair}"))
                 waits += seconds
                 console.print(f"alone {alone[-1]:.1f} s, under load {loaded[-1]:.1f} s", style="dim", highlight=False)
@@ -73,11 +73,12 @@ def _search(root: Path, name: str) -> float:
 
 
 @contextlib.contextmanager
-def _load(url: str) -> Iterator[list[float]]:
-    """Hold live views open and ask for tables until the end of the block; yields the seconds of each answer, which fills up."""
+def _load(url: str, study: str) -> Iterator[list[float]]:
+    """Hold live views of a study open and ask for its tables until the end of the block; yields the seconds of each answer, which
+    fills up."""
     seconds: list[float] = []
     over = threading.Event()
-    thread = threading.Thread(target=lambda: asyncio.run(_readers(url, seconds, over)))
+    thread = threading.Thread(target=lambda: asyncio.run(_readers(url, study, seconds, over)))
     thread.start()
     try:
         yield seconds
@@ -86,32 +87,85 @@ def _load(url: str) -> Iterator[list[float]]:
         thread.join()
 
 
-async def _readers(url: str, seconds: list[float], over: threading.Event) -> None:
-    limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits) as client:
-        views = [asyncio.create_task(_view(client)) for _ in range(VIEWS)]
-        asked: set[asyncio.Task[None]] = set()
-        places = ("", f"/{WATCHED}", f"/{WATCHED}/trials?limit=50&sort=lr", f"/{WATCHED}/epochs?limit=50")
-        count = 0
-        while not over.is_set():
-            task = asyncio.create_task(_ask(client, f"/api/studies{places[count % len(places)]}", seconds))
-            asked.add(task)
-            task.add_done_callback(asked.discard)
-            count += 1
-            await asyncio.sleep(1 / REQUESTS_PER_SECOND)
-        await asyncio.gather(*asked)
-        for view in views:
-            view.cancel()
-        await asyncio.gather(*views, return_exceptions=True)
+async def _readers(url: str, study: str, seconds: list[float], over: threading.Event) -> None:
+    """Read with plain sockets: an HTTP library would take as much time from the search as the service does."""
+    host, port = httpx.URL(url).host, httpx.URL(url).port
+    while not over.is_set() and not httpx.get(f"{url}/api/studies?search={study}&state=running").json()["total"]:
+        await asyncio.sleep(0.2)
+    while not over.is_set() and not httpx.get(f"{url}/api/studies/{study}/trials").json()["total"]:
+        await asyncio.sleep(0.2)
+    views = [await _View.opened(host, port, study) for _ in range(VIEWS)]
+    places = ("", f"/{study}", f"/{study}/trials?limit=50&sort=lr", f"/{study}/epochs?limit=50")
+    free: list[_Asker] = []
+    asked: set[asyncio.Task[None]] = set()
+    count = 0
+    while not over.is_set():
+        asker = free.pop() if free and free[-1].young else await _Asker.opened(host, port)
+        task = asyncio.create_task(asker.ask(f"/api/studies{places[count % len(places)]}", seconds, free))
+        asked.add(task)
+        task.add_done_callback(asked.discard)
+        count += 1
+        await asyncio.sleep(1 / REQUESTS_PER_SECOND)
+    await asyncio.gather(*asked)
+    for one in (*views, *free):
+        one.close()
 
 
-async def _view(client: httpx.AsyncClient) -> None:
-    async with client.stream("GET", f"/api/studies/{WATCHED}/events", timeout=None) as answer:
-        async for _ in answer.aiter_bytes():
+class _Asker:
+    """A connection that asks for one answer after the other."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self._answered = time.monotonic()
+
+    @classmethod
+    async def opened(cls, host: str, port: int | None) -> Self:
+        return cls(*await asyncio.open_connection(host, port))
+
+    async def ask(self, path: str, seconds: list[float], free: list[_Asker]) -> None:
+        """Ask, note the time that the whole answer took, and be free for the next."""
+        began = time.perf_counter()
+        self.send(path)
+        head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
+        if not head.startswith(b"http/1.1 200"):
+            raise AssertionError(head[:100])
+        await self._reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
+        seconds.append(time.perf_counter() - began)
+        self._answered = time.monotonic()
+        free.append(self)
+
+    @property
+    def young(self) -> bool:
+        """Whether the service surely holds the connection open still; it hangs up after five seconds without a request."""
+        return time.monotonic() - self._answered < 3
+
+    def send(self, path: str) -> None:
+        """Send a request's head."""
+        self._writer.write(f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n".encode())
+
+    def close(self) -> None:
+        """Hang up."""
+        self._writer.close()
+
+
+class _View(_Asker):
+    """A live view: a stream that is open, and is read as it comes."""
+
+    _task: asyncio.Task[None]
+
+    @classmethod
+    async def opened(cls, host: str, port: int | None, study: str = "") -> Self:
+        """Open the stream."""
+        view = await super().opened(host, port)
+        view.send(f"/api/studies/{study}/events")
+        view._task = asyncio.create_task(view._read())
+        return view
+
+    async def _read(self) -> None:
+        while await self._reader.read(1 << 16):
             pass
 
-
-async def _ask(client: httpx.AsyncClient, path: str, seconds: list[float]) -> None:
-    began = time.perf_counter()
-    (await client.get(path)).raise_for_status()
-    seconds.append(time.perf_counter() - began)
+    def close(self) -> None:
+        """Hang up."""
+        self._task.cancel()
+        super().close()

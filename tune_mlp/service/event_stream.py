@@ -24,25 +24,27 @@ async def stream(
 ) -> AsyncIterator[bytes]:
     """Yield the stream until the events end, or the server does. No thread waits for it."""
     stop = asyncio.ensure_future(stopping.wait())
-    coming: asyncio.Future[StreamEvent] | None = None
+    coming = asyncio.ensure_future(anext(events))
+    over = False
     try:
         yield RETRY
-        while not stop.done():
-            coming = coming or asyncio.ensure_future(anext(events))
+        while not over and not stop.done():
             await asyncio.wait((coming, stop), timeout=pause, return_when=asyncio.FIRST_COMPLETED)
-            if coming.done():
+            parts = []
+            while coming.done() and not over:  # what has come together is sent together: one write for each reader
                 try:
-                    event = coming.result()
+                    parts.append(encoded(coming.result()))
+                    coming = asyncio.ensure_future(anext(events))
+                    await asyncio.sleep(0)
                 except StopAsyncIteration:
-                    return
-                coming = None
-                yield encoded(event)
-            elif not stop.done():
+                    over = True
+            if parts:
+                yield b"".join(parts)
+            elif not over and not stop.done():
                 yield KEEP_ALIVE
     finally:
         stop.cancel()
-        if coming is not None:
-            coming.cancel()
-            await asyncio.wait((coming,))
+        coming.cancel()
+        await asyncio.wait((coming,))
         if hasattr(events, "aclose"):
             await events.aclose()

@@ -105,10 +105,6 @@ class Waiter:
     loop: asyncio.AbstractEventLoop
     woken: asyncio.Event
 
-    def wake(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended, and its readers with it
-            self.loop.call_soon_threadsafe(self.woken.set)
-
 
 class Stream:
     """The last batches of a study's events, and who waits for more. Any thread may use it."""
@@ -140,10 +136,13 @@ class Stream:
 
     def wake(self) -> None:
         """Let all readers look again."""
+        waiting: dict[asyncio.AbstractEventLoop, list[asyncio.Event]] = {}
         with self._lock:
-            waiters = list(self._waiters)
-        for waiter in waiters:
-            waiter.wake()
+            for waiter in self._waiters:
+                waiting.setdefault(waiter.loop, []).append(waiter.woken)
+        for loop, events in waiting.items():  # one call for each loop, since a call from another thread is a write to a socket
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and its readers with it
+                loop.call_soon_threadsafe(_set_all, events)
 
     def join(self, waiter: Waiter) -> None:
         """Let a reader be woken."""
@@ -160,6 +159,11 @@ class Stream:
         """The number of readers."""
         with self._lock:
             return len(self._waiters)
+
+
+def _set_all(events: Iterable[asyncio.Event]) -> None:
+    for event in events:
+        event.set()
 
 
 def _size(batch: Batch) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tune_mlp.results.answer import plain
@@ -12,8 +14,14 @@ from tune_mlp.service.result_messages import Cell
 
 def rows_of(frame: pd.DataFrame) -> tuple[tuple[Cell, ...], ...]:
     """Return the rows of a table."""
-    columns = [[cell(value) for value in frame[name].astype(object)] for name in frame.columns]
+    columns = [_column(column) for _, column in frame.items()]
     return tuple(zip(*columns, strict=True)) if columns else ()
+
+
+def _column(column: pd.Series[Any]) -> list[Cell]:
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iub":
+        return column.tolist()  # whole numbers and truths are plain as they are
+    return [cell(value) for value in column.tolist()]
 
 
 def records_of(frame: pd.DataFrame) -> tuple[dict[str, Cell], ...]:
@@ -24,5 +32,9 @@ def records_of(frame: pd.DataFrame) -> tuple[dict[str, Cell], ...]:
 
 def cell(value: Any) -> Cell:
     """Return one value."""
+    if type(value) is str:
+        return value
+    if type(value) is float:
+        return value if math.isfinite(value) else None
     found = plain(value)
     return tuple(found) if isinstance(found, list) else found
