@@ -158,6 +158,7 @@ class _View(_Asker):
         """Open the stream."""
         view = await super().opened(host, port)
         view.send(f"/api/studies/{study}/events")
+        await view._reader.readuntil(b"retry: ")
         view._task = asyncio.create_task(view._read())
         return view
 

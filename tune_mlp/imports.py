@@ -28,6 +28,17 @@ def garbage_waits() -> Iterator[None]:
 large_imports = garbage_waits
 """The imports inside the block run without garbage collection."""
 
+
+def spare_from_collection() -> None:
+    """Leave all objects that there are now out of garbage collection for good.
+
+    A process that imported large packages has some hundred thousand, and a collection that looks at them all stops every thread for
+    a tenth of a second.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 _under_way: dict[tuple[str, ...], threading.Thread] = {}
 
 

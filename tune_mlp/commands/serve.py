@@ -102,6 +102,7 @@ def _serve(args: argparse.Namespace) -> None:
         if error.name is None or error.name.partition(".")[0] not in PACKAGES:
             raise
         raise UsageError(f"tune-mlp serve needs the package {error.name}: pip install 'tune-mlp[service]'") from None
+    from tune_mlp.imports import spare_from_collection
     from tune_mlp.service.app_options import AppOptions
     from tune_mlp.service.options import ServiceOptions
     from tune_mlp.service.studies import StudyService
@@ -116,6 +117,7 @@ def _serve(args: argparse.Namespace) -> None:
         StudyService(args.root, launcher, options) as service,
     ):
         url = url_of(listening, web)
+        spare_from_collection()
 
         def ready() -> None:
             print(f"serving {args.root} at {url}", flush=True)

@@ -140,7 +140,10 @@ class Stream:
         with self._lock:
             for waiter in self._waiters:
                 waiting.setdefault(waiter.loop, []).append(waiter.woken)
-        for loop, events in waiting.items():  # one call for each loop, since a call from another thread is a write to a socket
+        for (
+            loop,
+            events,
+        ) in waiting.items():  # one call for each loop, since a call from another thread is a write to a socket
             with contextlib.suppress(RuntimeError):  # the loop has ended, and its readers with it
                 loop.call_soon_threadsafe(_set_all, events)
 
