@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from tune_mlp.service.event_stream import KEEP_ALIVE, RETRY, encoded, stream
 from tune_mlp.service.stream import StreamEvent
@@ -14,13 +14,13 @@ class Source:
     """Events that a test hands out one by one, and that knows when its reader has gone."""
 
     def __init__(self) -> None:
-        self.waiting: asyncio.Queue[StreamEvent | None] = asyncio.Queue()
+        self.waiting: asyncio.Queue[Sequence[StreamEvent] | None] = asyncio.Queue()
         self.closed = False
 
-    async def events(self) -> AsyncIterator[StreamEvent]:
+    async def events(self) -> AsyncIterator[Sequence[StreamEvent]]:
         try:
-            while (event := await self.waiting.get()) is not None:
-                yield event
+            while (events := await self.waiting.get()) is not None:
+                yield events
         finally:
             self.closed = True
 
@@ -36,11 +36,11 @@ def test_an_event_is_told_with_its_name_and_its_offset() -> None:
 def test_events_come_in_order_and_the_stream_ends_with_them() -> None:
     async def job() -> None:
         source = Source()
-        told = [StreamEvent("trial", "{}", 10), StreamEvent("gone", "{}", 20)]
-        for event in (*told, None):
-            source.waiting.put_nowait(event)
+        told = [StreamEvent("trial", "{}", 10), StreamEvent("epochs", "{}", 20), StreamEvent("gone", "{}", 30)]
+        for events in (told[:2], told[2:], None):
+            source.waiting.put_nowait(events)
         parts = [part async for part in stream(source.events(), asyncio.Event())]
-        assert b"".join(parts) == RETRY + b"".join(map(encoded, told))
+        assert parts == [RETRY, encoded(told[0]) + encoded(told[1]), encoded(told[2])]
         assert source.closed
 
     run(job)
@@ -51,7 +51,7 @@ def test_a_quiet_stream_gives_signs_of_life() -> None:
         source = Source()
         parts = stream(source.events(), asyncio.Event(), pause=0.01)
         assert [await anext(parts) for _ in range(3)] == [RETRY, KEEP_ALIVE, KEEP_ALIVE]
-        source.waiting.put_nowait(StreamEvent("trial", "{}", 10))
+        source.waiting.put_nowait([StreamEvent("trial", "{}", 10)])
         while (part := await anext(parts)) == KEEP_ALIVE:
             pass
         assert part.startswith(b"id: 10")

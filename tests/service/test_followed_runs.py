@@ -182,13 +182,16 @@ async def collected(run: FollowedRun, offset: int | None, count: int = -1, end: 
     """Return the next events of a stream that aren't summaries: so many, or up to the end of a trial."""
     found: list[StreamEvent] = []
     stream = run.events(offset)
-    async for event in stream:
-        STUDY_EVENTS[event.name].model_validate_json(event.data)
-        if event.name != "summary":
-            found.append(event)
-        if len(found) == count or (event.name == "ended" and json.loads(event.data)["trial"] == end):
-            break
-    await stream.aclose()
+    try:
+        async for events in stream:
+            for event in events:
+                STUDY_EVENTS[event.name].model_validate_json(event.data)
+                if event.name != "summary":
+                    found.append(event)
+                if len(found) == count or (event.name == "ended" and json.loads(event.data)["trial"] == end):
+                    return found
+    finally:
+        await stream.aclose()
     return found
 
 
@@ -300,7 +303,7 @@ def test_a_stream_says_that_the_study_is_gone_and_keeps_no_reader(tmp_path: Path
 
     async def job() -> None:
         async def names() -> list[str]:
-            return [event.name async for event in run.events()]
+            return [event.name async for events in run.events() for event in events]
 
         reader = asyncio.create_task(names())
         while not run.watched:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from tune_mlp.service.stream import StreamEvent
 
@@ -20,31 +20,29 @@ def encoded(event: StreamEvent) -> bytes:
 
 
 async def stream(
-    events: AsyncIterator[StreamEvent], stopping: asyncio.Event, pause: float = KEEP_ALIVE_SECONDS
+    events: AsyncIterator[Sequence[StreamEvent]], stopping: asyncio.Event, pause: float = KEEP_ALIVE_SECONDS
 ) -> AsyncIterator[bytes]:
     """Yield the stream until the events end, or the server does. No thread waits for it."""
     stop = asyncio.ensure_future(stopping.wait())
-    coming = asyncio.ensure_future(anext(events))
-    over = False
+    coming: asyncio.Future[Sequence[StreamEvent]] | None = None
     try:
         yield RETRY
-        while not over and not stop.done():
+        while not stop.done():
+            coming = coming or asyncio.ensure_future(anext(events))
             await asyncio.wait((coming, stop), timeout=pause, return_when=asyncio.FIRST_COMPLETED)
-            parts = []
-            while coming.done() and not over:  # what has come together is sent together: one write for each reader
+            if coming.done():
                 try:
-                    parts.append(encoded(coming.result()))
-                    coming = asyncio.ensure_future(anext(events))
-                    await asyncio.sleep(0)
+                    found = coming.result()
                 except StopAsyncIteration:
-                    over = True
-            if parts:
-                yield b"".join(parts)
-            elif not over and not stop.done():
+                    return
+                coming = None
+                yield b"".join(map(encoded, found))
+            elif not stop.done():
                 yield KEEP_ALIVE
     finally:
         stop.cancel()
-        coming.cancel()
-        await asyncio.wait((coming,))
+        if coming is not None:
+            coming.cancel()
+            await asyncio.wait((coming,))
         if hasattr(events, "aclose"):
             await events.aclose()

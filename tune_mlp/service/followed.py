@@ -295,8 +295,8 @@ class FollowedRun:
 
     # The stream.
 
-    def events(self, offset: int | None = None) -> AsyncIterator[StreamEvent]:
-        """Yield the events after an offset (default: from now on), and wait for more until the study is gone.
+    def events(self, offset: int | None = None) -> AsyncIterator[Sequence[StreamEvent]]:
+        """Yield the events after an offset (default: from now on), those together that came together, until the study is gone.
 
         A `summary` comes behind the events that it counts, and at most once a second while something changes. A reader who is behind
         gets what was missed from the file.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -37,8 +38,9 @@ class StreamSource(Protocol):
         """Return the journal's events between two offsets as the stream tells them."""
 
 
-async def events_of(source: StreamSource, offset: int | None) -> AsyncIterator[StreamEvent]:
-    """Yield the events of a source after an offset, or from now on, and wait for more until the study is gone.
+async def events_of(source: StreamSource, offset: int | None) -> AsyncIterator[Sequence[StreamEvent]]:
+    """Yield the events of a source after an offset, or from now on, and wait for more until the study is gone. What has come together
+    is yielded together, since 200 readers cost a step of the event loop each for what they are given.
 
     A summary comes behind the events that it counts, so whoever reads that a study is at rest has read all of it.
     """
@@ -51,22 +53,24 @@ async def events_of(source: StreamSource, offset: int | None) -> AsyncIterator[S
             waiter.woken.clear()
             due = waiter.loop.time() - last >= SUMMARY_SECONDS
             summary = source.summary_json() if due else said
+            found: list[StreamEvent] = []
             while at < source.offset:  # at least as far as the summary goes, which is told behind it
                 batch = source.stream.after(at)
                 if batch is None:
-                    batch = await asyncio.to_thread(_from_file, source, at)
-                for event in batch.events:
-                    yield event
+                    if found:
+                        yield found
+                    batch, found = await asyncio.to_thread(_from_file, source, at), []
+                found += batch.events
                 at = batch.end
             if summary != said:
                 said, last = summary, waiter.loop.time()
-                yield StreamEvent("summary", summary, at)
-            timeout = None if due else SUMMARY_SECONDS
-            try:
-                await asyncio.wait_for(waiter.woken.wait(), timeout)
-            except TimeoutError:
-                continue
-        yield StreamEvent("gone", to_json({"name": source.name}), at)
+                found.append(StreamEvent("summary", summary, at))
+            if found:
+                yield found
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if due else SUMMARY_SECONDS):
+                    await waiter.woken.wait()
+        yield [StreamEvent("gone", to_json({"name": source.name}), at)]
     finally:
         source.stream.leave(waiter)
 
