@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 
 import uvicorn
 from fastapi import FastAPI
@@ -70,6 +71,8 @@ class WebServer(uvicorn.Server):
         config = uvicorn.Config(
             app,
             http=PatientProtocol,
+            # It does the same with a third less of the processor's time, which a search beside it needs. There is none for Windows.
+            loop="uvloop" if find_spec("uvloop") else "asyncio",
             ws="none",
             lifespan="on",
             log_level="warning",
