@@ -1,0 +1,119 @@
+"""A table of learning curves: for each net of a grid, seed and epoch the metric, and the real seconds that the epoch took."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from tune_mlp.records import EpochRecord
+from tune_mlp.results.results import Results
+from tune_mlp.space.space import Params
+from tune_mlp.study.study import Study
+
+FACTS = b"tune_mlp"
+"""The key of a file's metadata below which the table's own facts are."""
+
+
+@dataclass(frozen=True)
+class CurveTable:
+    """The learning curves of a grid search that trained every net to its last epoch."""
+
+    study: Study
+    """The grid search that made the table; its draw number i is net number i."""
+    values: NDArray[np.float32]
+    """The metric by net, seed and epoch; what diverged has none from there on."""
+    seconds: NDArray[np.float32]
+    """The seconds that an epoch took, by net: the mean over seeds and epochs."""
+    facts: Mapping[str, Any]
+    """Where the table was made: versions, machine, data."""
+
+    @classmethod
+    def of_run(cls, results: Results) -> CurveTable:
+        """Make a table of a finished run."""
+        study = Study.load(results.path / "study.yaml")
+        epochs = results.epochs
+        by = ["trial", "repeat"] if "repeat" in epochs else ["trial"]
+        table = epochs.groupby([*by, "epoch"], as_index=False)[[results.metric, "seconds"]].mean()  # over the folds
+        shape = study.number_of_trials, study.seeds, study.epochs
+        values, seconds = np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32)
+        where = (table["trial"], table.get("repeat", 0), table["epoch"] - 1)
+        values[where], seconds[where] = table[results.metric], table["seconds"]
+        folds = len(epochs["fold"].unique()) if "fold" in epochs else 1
+        manifest = results.manifest
+        facts: dict[str, Any] = {str(name): manifest[name] for name in ("versions", "machine", "dataset", "engine") if name in manifest}
+        return cls(study, values, np.nanmean(seconds, axis=(1, 2)) * folds, facts)
+
+    @classmethod
+    def read(cls, path: Path) -> CurveTable:
+        """Read a table."""
+        table = pq.read_table(path)
+        facts = json.loads(table.schema.metadata[FACTS])
+        study = Study.from_text(facts.pop("study"))
+        shape = study.number_of_trials, study.seeds, study.epochs
+        return cls(
+            study,
+            table["value"].to_numpy().reshape(shape),
+            table["seconds"].to_numpy().reshape(shape)[:, 0, 0],
+            facts,
+        )
+
+    def write(self, path: Path) -> None:
+        """Write the table: a row for each net, seed and epoch, with the study and the facts beside it."""
+        _, seeds, epochs = self.values.shape
+        index = np.indices(self.values.shape).reshape(3, -1)
+        table = pa.table(
+            {
+                "net": index[0].astype(np.int32),
+                "seed": index[1].astype(np.int8),
+                "epoch": (index[2] + 1).astype(np.int8),
+                "value": self.values.reshape(-1),
+                "seconds": np.repeat(self.seconds, seeds * epochs),
+            }
+        )
+        facts = json.dumps({"study": self.study.dump(), **self.facts}).encode()
+        pq.write_table(table.replace_schema_metadata({FACTS: facts}), path, compression="zstd", compression_level=19)
+
+    @cached_property
+    def _numbers(self) -> dict[tuple[Any, ...], int]:
+        return {
+            _key(params): number for number, params in zip(range(len(self.values)), self.study.draws(), strict=False)
+        }
+
+    def number(self, params: Params) -> int:
+        """Return the number of the net with these settings."""
+        return self._numbers[_key(params)]
+
+    @cached_property
+    def means(self) -> NDArray[np.float32]:
+        """The accuracy by net and epoch: the mean over the seeds, in which a seed that diverged counts as 0."""
+        means: NDArray[np.float32] = np.nan_to_num(self.values, nan=0.0).mean(axis=1)
+        return means
+
+    @cached_property
+    def best(self) -> float:
+        """The best mean of the table."""
+        return float(self.means.max())
+
+
+def curves_of(records: Sequence[EpochRecord], metric: str, seeds: int, epochs: int) -> NDArray[np.float32]:
+    """Return one net's metric by seed and epoch: the mean over the folds."""
+    values: dict[tuple[int, int], list[float]] = {}
+    for record in records:
+        values.setdefault((record.repeat, record.epoch - 1), []).append(record.metrics[metric])
+    found = np.full((seeds, epochs), np.nan, np.float32)
+    for where, folds in values.items():
+        found[where] = np.mean(folds)
+    return found
+
+
+def _key(params: Params) -> tuple[Any, ...]:
+    return tuple(sorted(params.items()))
