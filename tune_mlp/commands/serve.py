@@ -21,7 +21,7 @@ examples:
   tune-mlp serve --open
   tune-mlp serve --root /shared/runs --data-dir /shared/data
   tune-mlp serve --add-user ada
-  tune-mlp serve --host 0.0.0.0 --token-file token --allow-host tune.example.org
+  tune-mlp serve --host 0.0.0.0 --token-file token --allow-host tune.example.org --behind-https
 """
 PORT = 8642
 PACKAGES = ("fastapi", "httpx", "jinja2", "starlette", "uvicorn")
@@ -83,6 +83,12 @@ def _add_options(parser: OneLineParser) -> None:
         metavar="NAME",
         help="A further name by which browsers reach the service. Give the option again for more.",
     )
+    add(
+        "--behind-https",
+        action="store_true",
+        help="Browsers reach the service through a proxy that speaks TLS: they are to send the cookie of a sign-in over https alone. What a "
+        "request says of itself isn't believed here, since anybody can write it.",
+    )
     add("--open", action="store_true", help="Open the page in a browser.")
     add("--add-user", metavar="NAME", help="Add a user, print their token, which is shown this once, and end.")
     add("--admin", action="store_true", help="Let the added user change everybody's studies.")
@@ -111,7 +117,7 @@ def _serve(args: argparse.Namespace) -> None:
     settings = {} if args.studies is None else {"concurrent_studies": args.studies}
     launcher, address = _launcher(args)
     options = ServiceOptions(data_dir=args.data_dir, address=address, **settings)
-    web = AppOptions(host=args.host, allowed_hosts=tuple(args.allow_host))
+    web = AppOptions(host=args.host, allowed_hosts=tuple(args.allow_host), behind_https=args.behind_https)
     with (
         listen(args.host, args.port) as listening,
         StudyService(args.root, launcher, options) as service,
@@ -153,13 +159,13 @@ def _launcher(args: argparse.Namespace) -> tuple[Launcher, str | None]:
 
 
 def _access(args: argparse.Namespace, users: Path) -> Access:
-    from tune_mlp.service.access import load_access
     from tune_mlp.service.guards.host_guard import is_loopback
+    from tune_mlp.service.watched_access import WatchedAccess
 
     token_file = args.token_file
     if token_file is None and not is_loopback(args.host):
         token_file = args.root / OWN / TOKEN
-    access = load_access(token_file, users)
+    access = WatchedAccess(token_file, users)
     if token_file is not None:
         print(f"the admin's token is in {token_file}", flush=True)
     return access
@@ -170,7 +176,7 @@ def _change_users(args: argparse.Namespace, users: Path) -> None:
 
     if args.remove_user is not None:
         remove_user(users, args.remove_user)
-        print(f"removed {args.remove_user}; the service forgets the token when it is started again")
+        print(f"removed {args.remove_user}; a running service forgets the token within a second")
     if args.add_user is not None:
         print(add_user(users, args.add_user, args.admin))
 

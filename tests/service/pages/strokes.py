@@ -26,7 +26,9 @@ DIGITS: dict[str, list[Stroke]] = {
 
 def digit(name: str, size: float = 1.0, middle: tuple[float, float] = (0.5, 0.5)) -> list[Stroke]:
     """Return a digit's strokes in another size and at another place."""
-    return [[(middle[0] + size * (x - 0.5), middle[1] + size * (y - 0.5)) for x, y in stroke] for stroke in DIGITS[name]]
+    return [
+        [(middle[0] + size * (x - 0.5), middle[1] + size * (y - 0.5)) for x, y in stroke] for stroke in DIGITS[name]
+    ]
 
 
 def draw(page: Any, name: str, size: float = 1.0, middle: tuple[float, float] = (0.5, 0.5)) -> None:

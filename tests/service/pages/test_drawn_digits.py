@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,7 @@ def lines(strokes: list[Stroke], width: int = 280) -> list[list[list[float]]]:
     return [
         [[width * one for one in start], [width * one for one in end]]
         for stroke in strokes
-        for start, end in zip(stroke, stroke[1:], strict=False)
+        for start, end in pairwise(stroke)
     ]
 
 
