@@ -70,6 +70,12 @@ def _add_options(parser: OneLineParser) -> None:
     )
     add("--studies", type=_count, metavar="N", help="How many studies run at once (default: 2).")
     add(
+        "--keep-days",
+        type=_days,
+        metavar="N",
+        help="How many days a deleted study can be restored before it is removed for good, and old logs with it (default: 30; 0 is for ever).",
+    )
+    add(
         "--token-file",
         type=Path,
         metavar="FILE",
@@ -114,7 +120,8 @@ def _serve(args: argparse.Namespace) -> None:
     from tune_mlp.service.studies import StudyService
 
     access = _access(args, users)
-    settings = {} if args.studies is None else {"concurrent_studies": args.studies}
+    asked = {"concurrent_studies": args.studies, "keep_days": args.keep_days}
+    settings = {name: value for name, value in asked.items() if value is not None}
     launcher, address = _launcher(args)
     options = ServiceOptions(data_dir=args.data_dir, address=address, **settings)
     web = AppOptions(host=args.host, allowed_hosts=tuple(args.allow_host), behind_https=args.behind_https)
@@ -184,6 +191,12 @@ def _change_users(args: argparse.Namespace, users: Path) -> None:
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) < 2**16):
         raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 65535, got {text!r:.40}")
+    return int(text)
+
+
+def _days(text: str) -> float:
+    if not (text.isascii() and text.isdigit() and int(text) <= 100_000):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 100000, got {text!r:.40}")
     return int(text)
 
 
