@@ -28,7 +28,9 @@ from tune_mlp.service.messages import (
     Submission,
 )
 from tune_mlp.service.options import ServiceOptions
+from tune_mlp.service.replays import last_replay
 from tune_mlp.service.requests import ChangeRequest, Requests, write_audit
+from tune_mlp.service.result_messages import TrialReplay
 from tune_mlp.service.root_folder import RootFolder
 from tune_mlp.service.rows import studies, study_named
 from tune_mlp.service.standings import Order, Standing, Standings, StudyFilter
@@ -249,6 +251,11 @@ class StudyService:
         return self._kept_results.of(
             folder, self._root.stamp(name), lambda: results_of_tables(folder, self._followers.run(name))
         )
+
+    def replay_of(self, name: str, trial: int) -> TrialReplay | None:
+        """Return the last replay of a trial; None if there was none."""
+        self._standing(name)
+        return last_replay(self._ledger, self.launcher, name, trial)
 
     def audit(self, offset: int = 0, limit: int = 100) -> Sequence[AuditLine]:
         """Return the changes that were asked for, the last first."""
