@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import threading
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -135,7 +136,8 @@ def _serve(args: argparse.Namespace) -> None:
         def ready() -> None:
             print(f"serving {args.root} at {url}", flush=True)
             if args.open:
-                webbrowser.open(url)
+                # In a thread of its own, since some browsers are waited for until they end, and the page is to be served meanwhile.
+                threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
         WebServer(make_app(service, access, web), listening, ready).serve_until_stopped()
 
