@@ -15,7 +15,7 @@ from tests.service.apps import USERS, bearer, client_of
 from tests.service.servers import FREELY
 from tune_mlp.service.app_options import AppOptions, Rate
 from tune_mlp.service.guards.head_guard import MOST_HEAD_BYTES
-from tune_mlp.service.guards.response_headers import HEADERS
+from tune_mlp.service.safety_headers import HEADERS
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 LIMITS = replace(FREELY, most_body_bytes=1000, body_seconds=0.3)

@@ -14,8 +14,8 @@ from starlette.routing import compile_path
 
 from tune_mlp.errors import StudyError, TuneMlpError, clipped, escaped, one_line
 from tune_mlp.service.faults import TooMany, http_status
-from tune_mlp.service.guards.response_headers import HEADERS
 from tune_mlp.service.messages import Fault
+from tune_mlp.service.safety_headers import HEADERS
 
 LOG = logging.getLogger("tune_mlp.service")
 

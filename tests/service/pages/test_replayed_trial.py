@@ -42,5 +42,3 @@ def test_a_replay_s_answer_comes_to_the_page_by_itself(tmp_path: Path) -> None:
         assert surfer.serious() == []
         assert not surfer.scrolls_sideways()
         assert surfer.faults == []
-        page.emulate_media(color_scheme="light")
-        page.screenshot(path=tmp_path / "replay.png", full_page=True)
