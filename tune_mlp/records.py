@@ -118,6 +118,8 @@ class EpochRecord:
 
 def mean_metrics(records: Sequence[EpochRecord]) -> dict[str, float]:
     """Return the mean of each metric over folds and seeds, for the records of one epoch."""
+    if len(records) == 1:
+        return {name: value + 0.0 for name, value in records[0].metrics.items()}  # a mean is never -0.0
     return {name: _mean([record.metrics[name] for record in records]) for name in records[0].metrics}
 
 

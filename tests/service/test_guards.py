@@ -8,11 +8,13 @@ from dataclasses import replace
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tune_mlp.service.access import Access, digest_of
 from tune_mlp.service.app_options import Rate
+from tune_mlp.service.fault_answers import answer_faults
 from tune_mlp.service.guards.body_guard import BodyGuard
 from tune_mlp.service.guards.host_guard import HostGuard, is_loopback, name_in
 from tune_mlp.service.guards.origin_guard import OriginGuard
@@ -37,11 +39,25 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     await PlainTextResponse(body, headers={"user": str(user and user.name)})(scope, receive, send)
 
 
+APPLICATION = FastAPI()
+"""The application whose guards are asked. It answers faults as JSON alone; `test_refused_pages.py` asks the real one."""
+answer_faults(APPLICATION, lambda request, status, fault: None)
+
+
+def inside(app: ASGIApp) -> ASGIApp:
+    """Return a guard that stands inside the application."""
+
+    async def asked(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "app": APPLICATION}, receive, send)
+
+    return asked
+
+
 def ask(
     app: ASGIApp, method: str = "GET", url: str = "http://localhost:8642/api/x", **options: object
 ) -> httpx.Response:
     async def go() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(inside(app))) as client:
             return await client.request(method, url, **options)  # type: ignore[arg-type]
 
     return asyncio.run(go())
@@ -179,7 +195,7 @@ def test_one_request_too_many_is_told_when_to_come_again() -> None:
     app = SignInGuard(RateGuard(echo, Rate(1, 0.1), Rate(1, 0.1)), Access(), Buckets(Rate(1, 1)))
 
     async def go() -> list[httpx.Response]:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(inside(app)), base_url="http://localhost") as client:
             return [await client.get("/"), await client.get("/"), await client.post("/"), await client.post("/")]
 
     first, second, change, other = asyncio.run(go())

@@ -56,6 +56,11 @@ def test_a_real_driver_that_is_killed_is_resumed_and_then_extended_and_forecast(
             eventually(
                 lambda: opened.get("one").job == "replay" and opened.get("one").state is StudyState.FINISHED, 300
             )
+            replayed = opened.replay_of("one", 0)
+            assert replayed is not None
+            assert replayed.verdict == "the same"
+            assert replayed.answer is not None
+            assert "bit for bit the same" in replayed.answer.sentence
             forecast = opened.validate(Submission(study="digits_quick"))
             assert forecast.seconds is not None
             assert forecast.seconds > 0

@@ -49,6 +49,20 @@ def test_a_right_token_becomes_a_cookie_that_only_this_site_s_requests_have(clie
     assert "Max-Age=0" in out.headers["Set-Cookie"]
 
 
+def test_behind_https_the_cookie_goes_over_https_alone_whatever_a_request_says_of_itself(tmp_path: Path) -> None:
+    said = {"X-Forwarded-Proto": "https", "Forwarded": "proto=https"}
+    for behind_https in (True, False):
+        options = AppOptions(behind_https=behind_https)
+        with client_of(tmp_path / str(behind_https), USERS, options) as client:
+            for headers in ({}, said):
+                answer = client.post("/login", data={"token": TOKENS["ada"]}, headers=headers)
+                (cookie,) = SimpleCookie(answer.headers["Set-Cookie"]).values()
+                assert bool(cookie["secure"]) is behind_https
+                client.cookies.clear()
+            (forgotten,) = SimpleCookie(client.post("/logout", headers=bearer("ada")).headers["Set-Cookie"]).values()
+            assert bool(forgotten["secure"]) is behind_https
+
+
 def test_a_wrong_token_leads_back_to_the_login_without_a_cookie(client: httpx.Client) -> None:
     for token in ("wrong", "", "ünknown", "a" * 10_000):
         answer = sign_in(client, token, "/new")

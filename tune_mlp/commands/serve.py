@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import threading
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ examples:
   tune-mlp serve --open
   tune-mlp serve --root /shared/runs --data-dir /shared/data
   tune-mlp serve --add-user ada
-  tune-mlp serve --host 0.0.0.0 --token-file token --allow-host tune.example.org
+  tune-mlp serve --host 0.0.0.0 --token-file token --allow-host tune.example.org --behind-https
 """
 PORT = 8642
 PACKAGES = ("fastapi", "httpx", "jinja2", "starlette", "uvicorn")
@@ -70,6 +71,12 @@ def _add_options(parser: OneLineParser) -> None:
     )
     add("--studies", type=_count, metavar="N", help="How many studies run at once (default: 2).")
     add(
+        "--keep-days",
+        type=_days,
+        metavar="N",
+        help="How many days a deleted study can be restored before it is removed for good, and old logs with it (default: 30; 0 is for ever).",
+    )
+    add(
         "--token-file",
         type=Path,
         metavar="FILE",
@@ -82,6 +89,12 @@ def _add_options(parser: OneLineParser) -> None:
         default=[],
         metavar="NAME",
         help="A further name by which browsers reach the service. Give the option again for more.",
+    )
+    add(
+        "--behind-https",
+        action="store_true",
+        help="Browsers reach the service through a proxy that speaks TLS: they are to send the cookie of a sign-in over https alone. What a "
+        "request says of itself isn't believed here, since anybody can write it.",
     )
     add("--open", action="store_true", help="Open the page in a browser.")
     add("--add-user", metavar="NAME", help="Add a user, print their token, which is shown this once, and end.")
@@ -108,10 +121,11 @@ def _serve(args: argparse.Namespace) -> None:
     from tune_mlp.service.studies import StudyService
 
     access = _access(args, users)
-    settings = {} if args.studies is None else {"concurrent_studies": args.studies}
+    asked = {"concurrent_studies": args.studies, "keep_days": args.keep_days}
+    settings = {name: value for name, value in asked.items() if value is not None}
     launcher, address = _launcher(args)
     options = ServiceOptions(data_dir=args.data_dir, address=address, **settings)
-    web = AppOptions(host=args.host, allowed_hosts=tuple(args.allow_host))
+    web = AppOptions(host=args.host, allowed_hosts=tuple(args.allow_host), behind_https=args.behind_https)
     with (
         listen(args.host, args.port) as listening,
         StudyService(args.root, launcher, options) as service,
@@ -122,7 +136,8 @@ def _serve(args: argparse.Namespace) -> None:
         def ready() -> None:
             print(f"serving {args.root} at {url}", flush=True)
             if args.open:
-                webbrowser.open(url)
+                # In a thread of its own, since some browsers are waited for until they end, and the page is to be served meanwhile.
+                threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
         WebServer(make_app(service, access, web), listening, ready).serve_until_stopped()
 
@@ -153,13 +168,13 @@ def _launcher(args: argparse.Namespace) -> tuple[Launcher, str | None]:
 
 
 def _access(args: argparse.Namespace, users: Path) -> Access:
-    from tune_mlp.service.access import load_access
     from tune_mlp.service.guards.host_guard import is_loopback
+    from tune_mlp.service.watched_access import WatchedAccess
 
     token_file = args.token_file
     if token_file is None and not is_loopback(args.host):
         token_file = args.root / OWN / TOKEN
-    access = load_access(token_file, users)
+    access = WatchedAccess(token_file, users)
     if token_file is not None:
         print(f"the admin's token is in {token_file}", flush=True)
     return access
@@ -170,7 +185,7 @@ def _change_users(args: argparse.Namespace, users: Path) -> None:
 
     if args.remove_user is not None:
         remove_user(users, args.remove_user)
-        print(f"removed {args.remove_user}; the service forgets the token when it is started again")
+        print(f"removed {args.remove_user}; a running service forgets the token within a second")
     if args.add_user is not None:
         print(add_user(users, args.add_user, args.admin))
 
@@ -178,6 +193,12 @@ def _change_users(args: argparse.Namespace, users: Path) -> None:
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) < 2**16):
         raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 65535, got {text!r:.40}")
+    return int(text)
+
+
+def _days(text: str) -> float:
+    if not (text.isascii() and text.isdigit() and int(text) <= 100_000):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 100000, got {text!r:.40}")
     return int(text)
 
 

@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple, TypeVar, get_args
 from tune_mlp.records import ENGINE_NAMES, EpochRecord, Mode, Task, TrialState
 from tune_mlp.results.plain_text import checked, escaped, escaped_error
 from tune_mlp.results.sealed_lines import sealed, unsealed
+from tune_mlp.results.usual_records import record_reader
 
 FORMAT = 2
 """The format that is written."""
@@ -284,6 +285,14 @@ class _Codec:
     write: Callable[[Any], Any]
 
 
+def read_record_slowly(data: Any) -> EpochRecord:
+    """Read a record field by field; a ValueError says what is wrong with it."""
+    record: EpochRecord = _read_fields(EpochRecord, data)
+    return record
+
+
+_read_record = record_reader(LIMITS, read_record_slowly)
+
 # By the type that a field is annotated with.
 _CODECS: dict[str, _Codec] = {
     "int": _Codec(_read_int, int),
@@ -307,7 +316,7 @@ _CODECS: dict[str, _Codec] = {
         _read_map(_read_metric), lambda metrics: {name: _write_metric(value) for name, value in metrics.items()}
     ),
     "tuple[EpochRecord, ...]": _Codec(
-        lambda items: tuple(_read_fields(EpochRecord, item) for item in _exactly(list)(items)),
+        lambda items: tuple(map(_read_record, _exactly(list)(items))),
         lambda records: [_write_fields(record) for record in records],
     ),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tune_mlp.errors import RunFolderError
+from tune_mlp.imports import garbage_waits
 from tune_mlp.records import FURTHER_SCORES, metric_names
 from tune_mlp.regular_files import read_regular
 from tune_mlp.results.journal import (
@@ -45,7 +46,8 @@ def parse_events(content: bytes, path: str | Path) -> list[Event]:
 
 def parse_lines(content: bytes, path: str | Path) -> list[Line]:
     """Return the lines of a journal's content; `path` is named in errors."""
-    lines = LineReader(path).take(content)
+    with garbage_waits():  # a million lines make millions of objects and no garbage
+        lines = LineReader(path).take(content)
     if not lines:
         raise RunFolderError(f"{path}: the journal is empty: the run ended before its first line was written")
     return lines

@@ -22,7 +22,7 @@ def unsealed(line: bytes) -> dict[str, Any]:
     if _with_checksum(body) != line:
         raise ValueError("the checksum doesn't fit; the line was changed or damaged")
     try:
-        data = json.loads(body.decode(), parse_constant=_no_constant)
+        data = _DECODER.decode(body.decode())
     except RecursionError:
         raise ValueError("nested too deep") from None
     if type(data) is not dict:
@@ -36,3 +36,6 @@ def _with_checksum(body: bytes) -> bytes:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no number of strict JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)

@@ -122,7 +122,7 @@ class RunState:
         while trial.epochs and next(reversed(trial.epochs)) >= first:
             trial.epochs.popitem()
         for epoch, records in sorted(by_epoch.items()):
-            in_order = [record for _, record in sorted(records.items(), key=lambda item: item[0])]
+            in_order = [records[key] for key in sorted(records)]
             trial.epochs[epoch] = EpochState(in_order, mean_metrics(in_order))
         trial.trained = event
 

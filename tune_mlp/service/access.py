@@ -13,7 +13,6 @@ import re
 import secrets
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from tune_mlp.errors import RunFolderError, StorageError, UsageError
@@ -33,12 +32,17 @@ MOST_BYTES = 1_000_000
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-@dataclass(frozen=True)
 class Access:
     """Who may use the service."""
 
-    users: Mapping[str, User] | None = None
-    """Each user by the SHA-256 of their token. None lets in whoever can reach the service, which loopback alone may allow."""
+    def __init__(self, users: Mapping[str, User] | None = None) -> None:
+        """`users` are by the SHA-256 of their tokens. None lets in whoever can reach the service, which loopback alone may allow."""
+        self._users = users
+
+    @property
+    def users(self) -> Mapping[str, User] | None:
+        """Each user by the SHA-256 of their token; None where no token is needed."""
+        return self._users
 
     @property
     def needs_token(self) -> bool:
@@ -47,10 +51,11 @@ class Access:
 
     def user_of(self, token: str | None) -> User | None:
         """Return whose token it is, in a time that doesn't depend on how much of it is right."""
-        if self.users is None:
+        users = self.users
+        if users is None:
             return LOCAL
         digest = digest_of(token or "")
-        found = [user for known, user in self.users.items() if hmac.compare_digest(known, digest)]
+        found = [user for known, user in users.items() if hmac.compare_digest(known, digest)]
         return found[0] if found else None
 
 
@@ -59,17 +64,19 @@ def load_access(token_file: Path | None, users_file: Path) -> Access:
     also after the last user was removed."""
     if token_file is None and not users_file.exists():
         return Access()
-    users = _read_users(users_file)
-    if token_file is not None:
-        users[digest_of(_token_in(token_file))] = ADMIN
-    return Access(users)
+    return Access({**_users_so_far(users_file), **admin_of(token_file)})
+
+
+def admin_of(token_file: Path | None) -> dict[str, User]:
+    """Return the admin by the SHA-256 of the token in the token file; nobody where there is none."""
+    return {} if token_file is None else {digest_of(_token_in(token_file)): ADMIN}
 
 
 def add_user(users_file: Path, name: str, admin: bool) -> str:
     """Add a user, and return their token, which is kept nowhere."""
     if not USER_NAME.fullmatch(name) or name in (LOCAL.name, ADMIN.name):
         raise UsageError(f"user {name!r:.80}: a name has letters, digits and ._@- only, and is neither local nor admin")
-    users = _read_users(users_file)
+    users = _users_so_far(users_file)
     if any(user.name == name for user in users.values()):
         raise UsageError(f"user {name}: is there already; remove the user first for a new token")
     token = secrets.token_urlsafe(32)
@@ -78,8 +85,8 @@ def add_user(users_file: Path, name: str, admin: bool) -> str:
 
 
 def remove_user(users_file: Path, name: str) -> None:
-    """Remove a user, whose token is worth nothing once the service is started again."""
-    users = _read_users(users_file)
+    """Remove a user, whose token is worth nothing from then on."""
+    users = _users_so_far(users_file)
     left = {digest: user for digest, user in users.items() if user.name != name}
     if len(left) == len(users):
         raise UsageError(f"user {name!r:.80}: there is no such user in {users_file}")
@@ -120,9 +127,12 @@ def _private_text(path: Path) -> str:
         raise UsageError(f"{path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
 
 
-def _read_users(path: Path) -> dict[str, User]:
-    if not path.exists():
-        return {}
+def _users_so_far(path: Path) -> dict[str, User]:
+    return read_users(path) if path.exists() else {}
+
+
+def read_users(path: Path) -> dict[str, User]:
+    """Return the users of a file by the SHA-256 of their tokens; a file that isn't there, or isn't whole, is an error."""
     users: dict[str, User] = {}
     for number, line in enumerate(_private_text(path).splitlines(), start=1):
         name, _, rest = line.partition(":")

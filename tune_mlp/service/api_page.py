@@ -72,18 +72,22 @@ class DescribedMessage(NamedTuple):
 def describe_api(app: FastAPI, access: Access) -> None:
     """Give an application its schema, in which routes need a token where the service has users, and the page that shows it."""
 
+    kept: dict[bool, dict[str, Any]] = {}
+    """The schema with tokens and without them: a service that needed none may need them once it has users."""
+
     def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
+        needs_token = access.needs_token
+        if needs_token not in kept:
             schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
             schema["components"]["schemas"]["Fault"] = Fault.model_json_schema()
-            if access.needs_token:
+            if needs_token:
                 schema["components"]["securitySchemes"] = {"token": SECURITY}
                 schema["security"] = [{"token": []}]
                 for path in PUBLIC:
                     for operation in schema["paths"].get(path, {}).values():
                         operation["security"] = []
-            app.openapi_schema = schema
-        return app.openapi_schema
+            kept[needs_token] = schema
+        return kept[needs_token]
 
     @app.get("/docs", include_in_schema=False)
     def docs(request: Request) -> Response:

@@ -21,6 +21,8 @@ class AppOptions:
     """The address that the server listens on."""
     allowed_hosts: tuple[str, ...] = ()
     """Further names that a request's Host may have, beside this machine's own."""
+    behind_https: bool = False
+    """Whether browsers reach the service through a proxy that speaks TLS, so that the cookie of a sign-in goes over https alone."""
     most_body_bytes: int = 4_000_000
     heavy_threads: int = 2
     """The threads that draw charts and work out answers."""

@@ -104,7 +104,9 @@ class Changes:
 
     def restore(self, transaction: Transaction, user: User, name: str) -> Done:
         """Bring the study of this name back that was deleted last. Its folder follows when the transaction is over."""
-        found = studies(transaction, "studies.name = ? AND trashed IS NOT NULL ORDER BY trashed DESC", name)
+        found = studies(
+            transaction, "studies.name = ? AND trashed IS NOT NULL AND purged IS NULL ORDER BY trashed DESC", name
+        )
         if not found:
             raise UnknownStudy(f"no study named {name!r:.80} is in the trash")
         row = found[0]

@@ -34,6 +34,8 @@ PAUSE_SECONDS = 5.0
 ASKED_TO_END = 143
 """The status of a driver that ended by SIGTERM, which is how Ray stops a job."""
 MOST_TOKEN_BYTES = 4096
+MARKS = ("asked", "accepted")
+"""The endings of a job's files."""
 
 
 def ray_token(environment: Mapping[str, str] = os.environ) -> str | None:
@@ -129,6 +131,15 @@ class ClusterLauncher:
         """Return what a driver wrote to its standard output; Ray keeps it in one log with the standard error."""
         return self.log(token, most_bytes)
 
+    def kept(self) -> dict[str, float]:
+        """Return the tokens of all jobs that were asked for here, each with the time of that."""
+        found: dict[str, float] = {}
+        for ending in MARKS:
+            for path in self.folder.glob(f"*.{ending}"):
+                with contextlib.suppress(OSError):
+                    found[path.stem] = max(found.get(path.stem, 0.0), path.stat().st_mtime)
+        return found
+
     def forget(self, token: str) -> None:
         """Remove a job that ended from the cluster's list."""
         with contextlib.suppress(RunError):  # a list that is longer than needed harms nothing
@@ -179,7 +190,8 @@ class ClusterLauncher:
 
     def _marks(self, token: str) -> tuple[Path, Path]:
         """Return the file of a job that is being submitted, and that of one that the cluster has accepted."""
-        return self.folder / f"{token}.asked", self.folder / f"{token}.accepted"
+        asked, accepted = (self.folder / f"{token}.{ending}" for ending in MARKS)
+        return asked, accepted
 
 
 def _reported(job: Mapping[str, Any]) -> DriverReport:

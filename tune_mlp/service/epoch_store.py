@@ -30,14 +30,14 @@ class EpochStore:
         """Take in what a trial trained; return the change of the number of its epochs. An epoch that is trained again replaces itself
         and all that followed."""
         unique = {(record.epoch, record.repeat, record.fold): record for record in records}
-        ordered = [record for _, record in sorted(unique.items(), key=lambda item: item[0])]
+        ordered = [unique[key] for key in sorted(unique)]
         rows = self._rows.setdefault(trial, array("d"))
         before = self._epochs(rows)
         while len(rows) and rows[-self._width] >= ordered[0].epoch:
             del rows[-self._width :]
         for record in ordered:
             rows.extend((record.epoch, record.repeat, record.fold, record.steps, record.train_seconds, record.seconds))
-            rows.extend(record.metrics[name] for name in self.metrics)
+            rows.extend(map(record.metrics.__getitem__, self.metrics))
         return self._epochs(rows) - before
 
     def records(self, trial: int) -> list[EpochRecord]:

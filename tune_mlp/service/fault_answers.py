@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,8 +14,8 @@ from starlette.routing import compile_path
 
 from tune_mlp.errors import StudyError, TuneMlpError, clipped, escaped, one_line
 from tune_mlp.service.faults import TooMany, http_status
-from tune_mlp.service.guards.response_headers import HEADERS
 from tune_mlp.service.messages import Fault
+from tune_mlp.service.safety_headers import HEADERS
 
 LOG = logging.getLogger("tune_mlp.service")
 
@@ -72,7 +72,8 @@ def answer_faults(app: FastAPI, as_page: AsPage) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
-def _answer(request: Request, status: int, fault: Fault, headers: dict[str, str] | None = None) -> Response:
+def fault_answer(request: Request, status: int, fault: Fault, headers: Mapping[str, str] | None = None) -> Response:
+    """Return the answer that tells of a fault, in the form that was asked for."""
     page: Response | None = request.app.state.fault_as_page(request, status, fault)
     if page is not None:
         page.headers.update(headers or {})
@@ -85,7 +86,7 @@ def _ours(request: Request, error: Exception) -> Response:
     status = http_status(error)
     if status >= 500:
         LOG.error("%s %s: %s", request.method, request.url.path, one_line(error))
-    return _answer(request, status, fault_of(error), {"Retry-After": "5"} if isinstance(error, TooMany) else None)
+    return fault_answer(request, status, fault_of(error), {"Retry-After": "5"} if isinstance(error, TooMany) else None)
 
 
 def _invalid(request: Request, error: Exception) -> Response:
@@ -93,7 +94,7 @@ def _invalid(request: Request, error: Exception) -> Response:
     first = error.errors()[0]
     place = [clipped(escaped(str(part))) for part in first["loc"]]
     said = clipped(escaped(str(first["msg"])), 500)
-    return _answer(request, 422, Fault(error=f"{'.'.join(place)}: {said}", path=".".join(place[1:]) or None))
+    return fault_answer(request, 422, Fault(error=f"{'.'.join(place)}: {said}", path=".".join(place[1:]) or None))
 
 
 def _http(request: Request, error: Exception) -> Response:
@@ -102,7 +103,7 @@ def _http(request: Request, error: Exception) -> Response:
     if error.status_code == 405:
         # Each route knows its own methods alone, and another route may answer the same path for others.
         headers["Allow"] = ", ".join(_methods(request)) or headers.get("Allow", "")
-    return _answer(request, error.status_code, Fault(error=escaped(str(error.detail))), headers)
+    return fault_answer(request, error.status_code, Fault(error=escaped(str(error.detail))), headers)
 
 
 def _methods(request: Request) -> list[str]:
@@ -114,6 +115,6 @@ def _methods(request: Request) -> list[str]:
 
 def _unexpected(request: Request, error: Exception) -> Response:
     LOG.error("%s %s: unexpected %s", request.method, request.url.path, one_line(error), exc_info=error)
-    answer = _answer(request, 500, Fault(error="an unexpected fault, which the service's log tells of"))
+    answer = fault_answer(request, 500, Fault(error="an unexpected fault, which the service's log tells of"))
     answer.headers.update(HEADERS)  # what failed is answered outside of all guards
     return answer

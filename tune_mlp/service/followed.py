@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tune_mlp.errors import RunFolderError, no_such_trial, one_line
+from tune_mlp.imports import garbage_waits
 from tune_mlp.records import metric_names
 from tune_mlp.regular_files import open_regular
 from tune_mlp.results.journal import Drawn, Ended, Event, Param, Started, Tested, Trained
@@ -246,9 +247,10 @@ class FollowedRun:
         if not whole:
             return False
         try:
-            lines = self._lines.take(whole)
-            for line in lines:
-                self._take(line.event)
+            with garbage_waits():  # a million lines make millions of objects and no garbage
+                lines = self._lines.take(whole)
+                for line in lines:
+                    self._take(line.event)
         except RunFolderError as error:
             self._fault = one_line(error)
             return True

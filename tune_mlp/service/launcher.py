@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -48,7 +49,7 @@ class DriverReport:
 class Launcher(Protocol):
     """Begins drivers, looks at them and stops them. All facts about a driver follow from its token, also after a restart.
 
-    The service calls these from one thread. A launcher that can't reach its machines raises a RunError, and is asked again later.
+    The supervisor's thread calls these, and for drivers that are long over the housekeeper's. A launcher that can't reach its machines raises a RunError, and is asked again later.
     """
 
     def launch(self, order: DriverOrder) -> None:
@@ -62,6 +63,12 @@ class Launcher(Protocol):
 
     def log(self, token: str, most_bytes: int = 20_000) -> str:
         """Return the end of what a driver said."""
+
+    def answer(self, token: str, most_bytes: int = 10_000_000) -> str:
+        """Return what a driver wrote to its standard output, with what else it said where that isn't kept apart."""
+
+    def kept(self) -> Mapping[str, float]:
+        """Return the tokens of all drivers of which something is kept on this machine, each with the time at which that changed last."""
 
     def forget(self, token: str) -> None:
         """Remove what is kept of a driver that ended."""

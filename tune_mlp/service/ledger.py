@@ -12,7 +12,7 @@ from typing import Any
 from tune_mlp.errors import StorageError, one_line
 from tune_mlp.service.faults import NoSpaceLeft
 
-VERSION = 1
+VERSION = 2
 """The version of the tables below."""
 BUSY_SECONDS = 10.0
 SCHEMA = """
@@ -31,7 +31,8 @@ CREATE TABLE studies (
     outcome TEXT,
     detail TEXT NOT NULL DEFAULT '',
     trashed REAL,
-    trashed_by TEXT NOT NULL DEFAULT ''
+    trashed_by TEXT NOT NULL DEFAULT '',
+    purged REAL
 ) STRICT;
 CREATE UNIQUE INDEX live_names ON studies (name) WHERE trashed IS NULL;
 CREATE TABLE jobs (
@@ -160,6 +161,10 @@ class Ledger:
     def _prepare(self) -> None:
         (found,) = self._writer.execute("PRAGMA user_version").fetchone()
         if found == VERSION:
+            return
+        if found == 1:  # which had no column for studies that were removed for good
+            added = "ALTER TABLE studies ADD COLUMN purged REAL"
+            self._writer.executescript(f"BEGIN IMMEDIATE; {added}; PRAGMA user_version = {VERSION}; COMMIT;")
             return
         if found:
             raise StorageError(

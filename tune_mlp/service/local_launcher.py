@@ -34,7 +34,9 @@ LOCK = 3
 PROGRAM = (sys.executable, "-P", "-m", "tune_mlp")
 MOST_BYTES = 1_000_000_000
 """The largest file that is read for its end."""
+LOCKS = "driver"
 SAID = ("err", "out")
+"""The endings of a driver's files."""
 
 
 class LocalLauncher:
@@ -100,6 +102,15 @@ class LocalLauncher:
         """Return what a driver wrote to its standard output."""
         return _end(self._said_file(token, "out"), most_bytes)
 
+    def kept(self) -> dict[str, float]:
+        """Return the tokens of all drivers that have files here, each with the time at which one of them changed last."""
+        found: dict[str, float] = {}
+        for path in self.folder.glob("*.*"):
+            if path.suffix[1:] in (LOCKS, *SAID):
+                with contextlib.suppress(OSError):
+                    found[path.stem] = max(found.get(path.stem, 0.0), path.stat().st_mtime)
+        return found
+
     def forget(self, token: str) -> None:
         """Remove the files of a driver that ended."""
         for path in (*(self._said_file(token, kind) for kind in SAID), self._lock_file(token)):
@@ -161,7 +172,7 @@ class LocalLauncher:
         return ""
 
     def _lock_file(self, token: str) -> Path:
-        return self.folder / f"{token}.driver"
+        return self.folder / f"{token}.{LOCKS}"
 
     def _said_file(self, token: str, kind: str) -> Path:
         return self.folder / f"{token}.{kind}"

@@ -32,6 +32,8 @@ class ServiceOptions:
     """How often a study whose process was lost is resumed by the service."""
     grace_seconds: float = 30.0
     """The time that a study has to save and end, before it is asked again."""
+    keep_days: float = 30.0
+    """How long a deleted study can be restored, and how long what a driver said is kept once nothing shows it; 0 keeps all for ever."""
     plan_seconds: float = 90.0
     """The longest time that a forecast may take."""
     plan: bool = True

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from tune_mlp.records import Mode
 from tune_mlp.results.journal import Param
-from tune_mlp.service.messages import Message, StudySummary
+from tune_mlp.service.messages import Message, StudyState, StudySummary
 
 MOST_SAMPLES = 1000
 """The number of samples in one request for predictions."""
@@ -53,6 +53,22 @@ class OtherSetting(Message):
     best: Param
 
 
+class TrialReplay(Message):
+    """A replay of a trial: the trial was trained again from its recorded seed, and compared."""
+
+    state: StudyState
+    """Where it stands, or how it ended; it has failed where the check failed, too."""
+    asked: float
+    """When it was asked for, in seconds since 1970."""
+    ended: float | None
+    detail: str
+    """Why it failed, in one line."""
+    verdict: str | None
+    """What was found of this trial: `the same`, `differs` or `nothing to compare`; None as long as nothing was found."""
+    answer: AnswerMessage | None
+    """The answer of `tune-mlp replay`, with a row for each trial that was trained again with it."""
+
+
 class TrialDetail(Message):
     """A trial: its row, its curve, what its settings have other than the best trial's, and why it ended."""
 
@@ -62,6 +78,8 @@ class TrialDetail(Message):
     differs: tuple[OtherSetting, ...]
     """The settings in which it differs from the best trial."""
     why: AnswerMessage
+    replay: TrialReplay | None = None
+    """Its last replay, if there was one."""
 
 
 class ChartName(Message):

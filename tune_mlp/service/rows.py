@@ -75,6 +75,8 @@ class StudyRow:
     """Why its search ended so."""
     trashed: float | None
     trashed_by: str
+    purged: float | None
+    """When it was removed for good."""
     job: JobRow | None = None
     """Its last job."""
 

@@ -13,6 +13,7 @@ from tune_mlp.service.followed import Curve, FollowedRun
 from tune_mlp.service.followers import Followers
 from tune_mlp.service.forecasting import Forecasts
 from tune_mlp.service.health import facts_of
+from tune_mlp.service.housekeeping import Housekeeper
 from tune_mlp.service.kept_results import KeptResults, results_of_tables, study_text
 from tune_mlp.service.launcher import Launcher
 from tune_mlp.service.ledger import Ledger, Transaction
@@ -27,7 +28,9 @@ from tune_mlp.service.messages import (
     Submission,
 )
 from tune_mlp.service.options import ServiceOptions
+from tune_mlp.service.replays import last_replay
 from tune_mlp.service.requests import ChangeRequest, Requests, write_audit
+from tune_mlp.service.result_messages import TrialReplay
 from tune_mlp.service.root_folder import RootFolder
 from tune_mlp.service.rows import studies, study_named
 from tune_mlp.service.standings import Order, Standing, Standings, StudyFilter
@@ -89,8 +92,10 @@ class StudyService:
                 self._supervisor = Supervisor(
                     self._ledger, self._root, self.launcher, self.options, self._moved_on, self._followers.read_on
                 )
+                self._housekeeper = Housekeeper(self._ledger, self._root, self.launcher, self.options.keep_days)
                 self._followers.start()
                 self._supervisor.start()
+                self._housekeeper.start()
             except BaseException:
                 self._ledger.close()
                 raise
@@ -101,6 +106,7 @@ class StudyService:
     def close(self) -> None:
         """End the threads. Drivers go on."""
         self._forecasts.close()
+        self._housekeeper.end()
         self._supervisor.end()
         self._followers.end()
         self._ledger.close()
@@ -197,7 +203,7 @@ class StudyService:
     def trashed(self) -> Sequence[TrashedStudy]:
         """Return the studies in the trash, the last deleted first."""
         with self._ledger.reading() as transaction:
-            rows = studies(transaction, "trashed IS NOT NULL ORDER BY trashed DESC LIMIT 1000")
+            rows = studies(transaction, "trashed IS NOT NULL AND purged IS NULL ORDER BY trashed DESC LIMIT 1000")
         return [TrashedStudy(row.name, row.owner, row.trashed or 0.0, row.trashed_by) for row in rows]
 
     def list(self, which: StudyFilter = StudyFilter()) -> StudyList:  # noqa: B008  # frozen
@@ -246,6 +252,11 @@ class StudyService:
             folder, self._root.stamp(name), lambda: results_of_tables(folder, self._followers.run(name))
         )
 
+    def replay_of(self, name: str, trial: int) -> TrialReplay | None:
+        """Return the last replay of a trial; None if there was none."""
+        self._standing(name)
+        return last_replay(self._ledger, self.launcher, name, trial)
+
     def audit(self, offset: int = 0, limit: int = 100) -> Sequence[AuditLine]:
         """Return the changes that were asked for, the last first."""
         sql = "SELECT at, user, address, action, study, detail FROM audit ORDER BY id DESC LIMIT ? OFFSET ?"
@@ -284,7 +295,8 @@ class StudyService:
         row = self._requests.study(number)
         if row.trashed is None:
             return self.get(row.name)
-        return Standing(row.name, row, None).message().model_copy(update={"detail": "was deleted, and can be restored"})
+        detail = "was deleted, and can be restored" if row.purged is None else "was deleted, and removed for good"
+        return Standing(row.name, row, None).message().model_copy(update={"detail": detail})
 
     def _standing(self, name: str) -> Standing:
         self._root.run(name)  # refuses what is no name

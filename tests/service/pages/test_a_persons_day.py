@@ -21,7 +21,7 @@ import pytest
 from tests.report.pages import CHROMIUM
 from tests.service import services
 from tests.service.pages.browsing import Surfer, surfing
-from tests.service.pages.strokes import DIGITS
+from tests.service.pages.strokes import draw
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium isn't installed")
 OF_THE_LOSS = re.compile(r"net::ERR_(CONNECTION|EMPTY|INCOMPLETE)|\[object Event\]|: htmx:\w+, ")
@@ -124,18 +124,6 @@ def shown_table(surfer: Surfer) -> pd.DataFrame:
     return pd.DataFrame(cells[1:], columns=cells[0])
 
 
-def draw(surfer: Surfer, digit: str) -> None:
-    page = surfer.page
-    box = page.locator("#pad").bounding_box()
-    assert box is not None
-    for stroke in DIGITS[digit]:
-        for place, (x, y) in enumerate(stroke):
-            page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
-            if place == 0:
-                page.mouse.down()
-        page.mouse.up()
-
-
 @pytest.mark.timeout(600)
 def test_a_persons_day(served: Served, surfer: Surfer) -> None:
     page = surfer.page
@@ -208,7 +196,7 @@ def test_a_persons_day(served: Served, surfer: Surfer) -> None:
     # The best model reads a drawn digit.
     page.goto(served.url + "/studies/short/try")
     page.wait_for_selector("html[data-model=loaded]")
-    draw(surfer, "0")
+    draw(page, "0")
     surfer.until("document.getElementById('answer')?.textContent !== '?'")
     page.wait_for_timeout(500)
     assert page.locator("#answer").inner_text() == "0"

@@ -9,9 +9,9 @@ import pytest
 from tune_mlp.errors import StudyError
 from tune_mlp.service.faults import Refused
 from tune_mlp.service.pages.study_form import apply_form, form_of_study, parameter_helps
-from tune_mlp.service.pages.yaml_edit import REMOVED, edited
 from tune_mlp.space.files import read_yaml, shipped, shipped_text
 from tune_mlp.study.study import Study
+from tune_mlp.study.yaml_edit import REMOVED, edited
 
 TEXT = """\
 # my study

@@ -11,10 +11,12 @@ TITLES = {
     401: "Please sign in",
     403: "Not allowed",
     404: "Not found",
+    408: "Too slow",
     409: "Not now",
     413: "Too large",
     422: "Not understood",
     429: "Too much at once",
+    431: "Too large",
     500: "Something broke",
     507: "The disk is full",
 }

@@ -16,9 +16,9 @@ from tune_mlp.service.faults import Refused, http_status
 from tune_mlp.service.messages import MOST_STUDY_CHARACTERS, NAME_PATTERN, Forecast, Submission
 from tune_mlp.service.pages.rendering import form_of, new_key, one, page
 from tune_mlp.service.pages.study_form import KINDS, StudyForm, apply_form, form_of_study
-from tune_mlp.service.pages.yaml_edit import SOURCE
 from tune_mlp.service.studies import StudyService
 from tune_mlp.space.files import read_yaml, shipped, shipped_text
+from tune_mlp.study.yaml_edit import SOURCE
 
 router = APIRouter(include_in_schema=False)
 FIRST = "digits_quick"

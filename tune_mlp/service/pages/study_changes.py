@@ -61,7 +61,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
 @router.get("/trash")
 def trash(request: Request, service: Service) -> Response:
     """Show the studies that were deleted and can be brought back."""
-    return page(request, "trash.html", trashed=service.trashed())
+    return page(request, "trash.html", trashed=service.trashed(), keep_days=service.options.keep_days)
 
 
 @router.post("/studies/{name}/{change}")

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from tune_mlp.errors import StudyError
 from tune_mlp.service.faults import Refused
-from tune_mlp.service.pages.yaml_edit import REMOVED, SOURCE, as_text, edited
 from tune_mlp.space.domains import DOMAINS
 from tune_mlp.space.files import read_yaml
 from tune_mlp.study.schema import study_schema
+from tune_mlp.study.yaml_edit import REMOVED, SOURCE, as_text, edited
 
 Json = Mapping[str, Any]
 FIXED, OTHER = "fixed", "other"

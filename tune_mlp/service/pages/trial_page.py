@@ -1,13 +1,13 @@
-"""The page of one trial: its curve beside the best one's, the settings that differ, and why it ended."""
+"""The page of one trial: its curve beside the best one's, the settings that differ, why it ended, and what a replay found."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from tune_mlp.service.dependencies import Name, State
+from tune_mlp.service.dependencies import Name, Service, State
 from tune_mlp.service.pages.rendering import page
 from tune_mlp.service.pages.wording import NOT_A_SETTING
 from tune_mlp.service.result_messages import TrialDetail
@@ -46,4 +46,14 @@ async def trial(
         settings=settings,
         total=total,
         here="trial",
+        replay=await run_in_threadpool(state.service.replay_of, name, number),
     )
+
+
+@router.get("/studies/{name}/parts/replay")
+def replay_part(
+    request: Request, name: Name, trial: Annotated[int, Query(ge=0, le=1_000_000_000)], service: Service
+) -> Response:
+    """Send where the last replay of a trial stands, and what it found."""
+    found = service.replay_of(name, trial)
+    return page(request, "trial_replay.html", study=service.get(name), number=trial, replay=found)

@@ -39,16 +39,17 @@ async def login(request: Request, state: State) -> RedirectResponse:
             max_age=COOKIE_SECONDS,
             httponly=True,
             samesite="strict",
-            secure=request.url.scheme == "https",
+            secure=state.options.behind_https,
         )
     return response
 
 
 @router.post("/logout")
-async def logout(request: Request) -> RedirectResponse:
+async def logout(request: Request, state: State) -> RedirectResponse:
     """Forget the cookie."""
     response = RedirectResponse("/login", 303)
-    response.delete_cookie(cookie_name(request.scope), httponly=True, samesite="strict")
+    name, secure = cookie_name(request.scope), state.options.behind_https
+    response.delete_cookie(name, httponly=True, samesite="strict", secure=secure)
     return response
 
 

@@ -137,7 +137,7 @@ def epochs_parquet(name: Name, service: Service, asked: Asked) -> ParquetRespons
 
 @router.get("/studies/{name}/trials/{number}", responses=REFUSED)
 async def trial(name: Name, number: Number, state: State) -> TrialDetail:
-    """Return a trial: its row, its curve, what it has other than the best trial, and why it ended."""
+    """Return a trial: its row, its curve, what it has other than the best trial, why it ended, and what its last replay found."""
     summary = await run_in_threadpool(state.service.get, name)
 
     def work() -> TrialDetail:
@@ -145,4 +145,6 @@ async def trial(name: Name, number: Number, state: State) -> TrialDetail:
 
         return trial_detail(state.service.results(name), number)
 
-    return await state.heavy.once(("trial", name, number, stamp_of(summary)), work)
+    detail = await state.heavy.once(("trial", name, number, stamp_of(summary)), work)
+    replay = await run_in_threadpool(state.service.replay_of, name, number)
+    return detail.model_copy(update={"replay": replay})

@@ -1,7 +1,7 @@
 /* A drawing as the pixels that a model learnt from: MNIST's way for 28 by 28 pixels, and that of scikit-learn's digits for 8 by 8. */
 "use strict";
 (() => {
-  /* The ink of a canvas, from 0 to 1, with the box around it; null where nothing is drawn. */
+  /* The ink of a canvas, from 0 to 1, with the box around it. */
   function ink(canvas) {
     const { width, height } = canvas;
     const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
@@ -17,7 +17,7 @@
         bottom = Math.max(bottom, y);
       }
     }
-    return right < 0 ? null : { values, width, left, right: right + 1, top, bottom: bottom + 1 };
+    return { values, width, left, right: right + 1, top, bottom: bottom + 1 };
   }
 
   /* Shrink the ink by a factor, with the point (x, y) of the drawing at the point (toX, toY) of a square of this many pixels. */
@@ -66,11 +66,43 @@
   }
   const WAYS = { 28: likeMnist, 8: likeDigits };
   /* The pen is as wide as in the data: about a tenth of a digit, and a fifth where there are few pixels. */
-  window.PEN = { 28: 22, 8: 38 };
+  const WIDTHS = { 28: 22, 8: 38 };
+  const CANVAS = 280, DIGIT = 200;
+  const MOST = 8;   // a dot has no size that could be made larger
 
-  /* The pixels of a drawing, from 0 to 1, row by row; null where nothing is drawn. */
-  window.digitPixels = (canvas, size) => {
-    const drawn = ink(canvas);
-    return drawn && Array.from(WAYS[size](drawn));
+  /* Make a canvas black, and take the pen. */
+  window.wipeCanvas = (context, size) => {
+    context.fillStyle = "#000";
+    context.fillRect(0, 0, CANVAS, CANVAS);
+    context.strokeStyle = "#fff";
+    context.lineWidth = WIDTHS[size];
+    context.lineCap = context.lineJoin = "round";
+  };
+  /* Draw a line from a point to a point. */
+  window.drawLine = (context, [from, to]) => {
+    context.beginPath();
+    context.moveTo(...from);
+    context.lineTo(to[0] + 0.01, to[1]);   // a line without any length isn't drawn
+    context.stroke();
+  };
+
+  /* Lines made as large as a digit, in the middle of the canvas, so that the pen is as wide in a small drawing as in a large one. */
+  function asLarge(lines, size) {
+    const points = lines.flat(), [xs, ys] = [0, 1].map((axis) => points.map((point) => point[axis]));
+    const box = [xs, ys].map((values) => [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))]);
+    const largest = Math.max(...box.map(([low, high]) => high - low));
+    const factor = Math.min(MOST, (DIGIT - WIDTHS[size]) / largest);
+    return lines.map((line) => line.map((point) => point.map((one, axis) => CANVAS / 2 + factor * (one - (box[axis][0] + box[axis][1]) / 2))));
+  }
+
+  /* The pixels of a drawing's lines, from 0 to 1, row by row; null where nothing is drawn. */
+  window.digitPixels = (lines, size) => {
+    if (!lines.length) return null;
+    const canvas = document.createElement("canvas");
+    canvas.width = canvas.height = CANVAS;
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    wipeCanvas(context, size);
+    for (const line of asLarge(lines, size)) drawLine(context, line);
+    return Array.from(WAYS[size](ink(canvas)));
   };
 })();

@@ -24,15 +24,11 @@ addEventListener("DOMContentLoaded", () => {
   function drawing() {
     const { height, width, low, high } = $("drawing").dataset;
     const size = Number(height), pad = $("pad"), ctx = pad.getContext("2d", { willReadFrequently: true });
-    let asked = 0, timer = 0, drawn = false, final = true;
+    let asked = 0, timer = 0, lines = [], final = true;
 
     function wipe() {
-      ctx.fillStyle = "#000";
-      ctx.fillRect(0, 0, pad.width, pad.height);
-      ctx.strokeStyle = ctx.fillStyle = "#fff";
-      ctx.lineWidth = PEN[size];
-      ctx.lineCap = ctx.lineJoin = "round";
-      drawn = false;
+      lines = [];
+      wipeCanvas(ctx, size);
       asked++;
       for (const id of ["small", "gradient"]) $(id).getContext("2d").clearRect(0, 0, Number(width), size);
       $("answer").textContent = "?";
@@ -45,11 +41,8 @@ addEventListener("DOMContentLoaded", () => {
       item.lastElementChild.textContent = share === null ? "–" : percent(share);
     }
     function stroke(from, to) {
-      ctx.beginPath();
-      ctx.moveTo(...from);
-      ctx.lineTo(...to);
-      ctx.stroke();
-      drawn = true;
+      lines.push([from, to]);
+      drawLine(ctx, [from, to]);
       clearTimeout(timer);
       timer = setTimeout(answer, 120);
     }
@@ -92,7 +85,7 @@ addEventListener("DOMContentLoaded", () => {
     });
 
     async function answer() {
-      const pixels = digitPixels(pad, size);
+      const pixels = digitPixels(lines, size);
       if (!pixels) return;
       const mine = ++asked;
       paint($("small"), pixels.map((value) => [255, 255, 255, 255 * value]));
@@ -129,7 +122,7 @@ addEventListener("DOMContentLoaded", () => {
     }
     $("clear").addEventListener("click", () => { wipe(); pad.focus(); });
     wipe();
-    setInterval(() => { if (drawn && !final && !last && !document.hidden) answer(); }, 4000);   // the best may have changed
+    setInterval(() => { if (lines.length && !final && !last && !document.hidden) answer(); }, 4000);   // the best may have changed
   }
 
   function rows() {
