@@ -7,7 +7,6 @@ half a second longer, and most tests start one.
 from __future__ import annotations
 
 import importlib.util
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,10 +16,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.in_process import in_one_process
 from tests.nodes import Nodes
 from tests.service.servers import FREELY, serving
-from tests.test_search import SEARCH, environment
-from tune_mlp import Client
+from tune_mlp import Client, Study
 from tune_mlp.results.results import Results
 from tune_mlp.service.access import Access
 from tune_mlp.service.app import make_app
@@ -58,11 +57,10 @@ PROGRAM = (sys.executable, "-P", "-m", "tune_mlp")
 
 
 def run_whole(folder: Path) -> Path:
-    """Run the study, with the trials that it will have in the end, on this machine without a service; returns its folder."""
-    (folder / "jobs.yaml").write_text(STUDY)
-    words = ["--space", "jobs.yaml", "--trials", str(WHOLE_TRIALS), "--name", "jobs", "--quiet"]
-    subprocess.run([*SEARCH, *words], cwd=folder, env=environment(folder), check=True, timeout=300)
-    return folder / "runs" / "jobs"
+    """Run the study, with the trials that it will have in the end, in this process without Ray; returns its folder."""
+    (folder / "jobs.yaml").write_text(STUDY.replace("trials: 6", f"trials: {WHOLE_TRIALS}"))
+    with in_one_process():
+        return Study.load(folder / "jobs.yaml").run(folder / "runs", "jobs", quiet=True).path
 
 
 @contextmanager

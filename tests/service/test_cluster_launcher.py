@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -249,10 +249,24 @@ def test_a_cluster_that_is_started_again_may_have_another_token(
     here.close()
 
 
-def test_another_server_than_rays_dashboard_is_said(tmp_path: Path) -> None:
-    transport = httpx.MockTransport(lambda request: httpx.Response(404, text="<h1>Not here</h1>"))
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda: httpx.Response(404, text="<h1>Not here</h1>"), "is it the dashboard of a Ray with ray[default]?"),
+        (lambda: httpx.Response(200, text="<h1>Here</h1>"), "is it the dashboard of a Ray with ray[default]?"),
+        (lambda: httpx.Response(200, json=["x"]), "is it the dashboard of a Ray with ray[default]?"),
+        (
+            lambda: httpx.Response(200, stream=httpx.ByteStream(b"not gzip"), headers={"content-encoding": "gzip"}),
+            "can't be reached: DecodingError",
+        ),
+    ],
+)
+def test_another_server_than_rays_dashboard_is_said(
+    answer: Callable[[], httpx.Response], said: str, tmp_path: Path
+) -> None:
+    transport = httpx.MockTransport(lambda request: answer())
     launcher = ClusterLauncher("http://other.example", tmp_path, lambda: TOKEN, transport=transport)
-    assert "is it the dashboard of a Ray with ray[default]?" in launcher.report("x").detail
+    assert said in launcher.report("x").detail
 
 
 def test_an_address_that_is_no_dashboards_is_refused(tmp_path: Path) -> None:

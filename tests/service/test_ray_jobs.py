@@ -17,6 +17,7 @@ import httpx
 import pandas as pd
 import pytest
 
+from tests.in_process import in_one_process
 from tests.nodes import RAY, Nodes, below, command, free_ports, nodes
 from tests.service.ray_jobs import (
     MARKS,
@@ -31,23 +32,25 @@ from tests.service.ray_jobs import (
     service_on,
     until_ended,
 )
-from tests.test_search import environment
+from tune_mlp.console.board import Display
+from tune_mlp.followup.confirm import confirm
 from tune_mlp.results.results import Results
 from tune_mlp.service.launcher import DriverOrder, DriverState
 from tune_mlp.service.messages import StudyState
+from tune_mlp.tuning.run import Request
 
 pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The whole study, run on this machine without a service."""
+    """The whole study, run in this process without Ray."""
     return run_whole(tmp_path_factory.mktemp("whole"))
 
 
 @pytest.fixture(scope="module")
-def ray(whole: Path) -> Iterator[Nodes]:
-    """A head that trains nothing and two nodes that do. It is started after the other study has ended, which needs the same cores."""
+def ray() -> Iterator[Nodes]:
+    """A head that trains nothing and two nodes that do."""
     (dashboard,) = free_ports(1)
     with nodes(0, 1, 1, dashboard=dashboard) as started:
         yield started
@@ -78,12 +81,12 @@ def test_a_study_is_submitted_watched_stopped_and_extended_as_jobs_of_ray(
 
 
 def test_a_study_is_confirmed_and_replayed_as_jobs_of_ray(tmp_path: Path, whole: Path, ray: Nodes) -> None:
-    """The same nets come out as on this machine without a service."""
+    """The same nets come out as in this process without Ray."""
     here, there = tmp_path / "here" / "jobs", tmp_path / "there" / "jobs"
     for copy in (here, there):
         shutil.copytree(whole, copy)
-    words = ["confirm", str(here), "--top", "2", "--seeds", "1"]
-    subprocess.run([*PROGRAM, *words], env=environment(tmp_path), check=True, timeout=300, stdout=subprocess.DEVNULL)
+    with in_one_process():
+        confirm(here, 2, 1, Request(command=("tune-mlp", "confirm", str(here))), Display())
     with service_on(port(ray), ray.token, there.parent) as client:
         client.confirm("jobs", top=2, seeds=1)
         done = client.wait("jobs")

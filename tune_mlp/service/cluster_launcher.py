@@ -156,7 +156,9 @@ class ClusterLauncher:
         if answer.status_code == httpx.codes.NOT_FOUND and "does not exist" in answer.text:
             return None
         try:
-            job: dict[str, Any] = answer.raise_for_status().json()
+            job = answer.raise_for_status().json()
+            if not isinstance(job, dict):
+                raise ValueError("a job is an object")
         except (httpx.HTTPStatusError, ValueError):
             said = f"{answer.status_code} {answer.reason_phrase}".strip()
             raise RunError(
@@ -172,7 +174,7 @@ class ClusterLauncher:
             answer = self._client.request(method, path, json=body)
         except UsageError as error:  # the token's file has gone since the service was started
             raise RunError(one_line(error)) from None
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             reason = "it didn't answer in time" if isinstance(error, httpx.TimeoutException) else one_line(error)
             self._not_before = time.monotonic() + PAUSE_SECONDS
             self._fault = f"the cluster at {self.address} can't be reached: {reason}"
