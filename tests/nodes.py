@@ -22,7 +22,8 @@ from pathlib import Path
 from random import Random
 
 RAY = str(Path(sys.executable).with_name("ray"))
-START_SECONDS = 60
+START_SECONDS = 240
+"""A node that can't start ends, which is seen at once; on a busy machine a start may take minutes."""
 END_SECONDS = 120
 """A node's two agents try for a minute, a figure of Ray's own, to tell a head that is gone of their node's end."""
 CHUNK = 2**20

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +76,14 @@ def ray() -> RayJobs:
 @pytest.fixture
 def launcher(ray: RayJobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClusterLauncher]:
     monkeypatch.setattr(cluster_launcher, "PAUSE_SECONDS", 0.0)
-    made = ClusterLauncher("http://head.example:8265/", tmp_path / "jobs", TOKEN, transport=ray)
+    made = ClusterLauncher("http://head.example:8265/", tmp_path / "jobs", lambda: TOKEN, transport=ray)
     yield made
     made.close()
 
 
 def again(launcher: ClusterLauncher, ray: RayJobs, token: str | None = TOKEN) -> ClusterLauncher:
     """Return the launcher of a service that was started again."""
-    return ClusterLauncher(launcher.address, launcher.folder, token, transport=ray)
+    return ClusterLauncher(launcher.address, launcher.folder, lambda: token, transport=ray)
 
 
 def test_a_driver_is_one_job_however_often_it_is_launched(launcher: ClusterLauncher, ray: RayJobs) -> None:
@@ -192,42 +192,81 @@ def test_a_cluster_that_is_away_is_said_and_everything_is_tried_again(launcher: 
     with pytest.raises(RunError, match="can't be reached"):
         launcher.launch(ORDER)
     found = launcher.report(ORDER.token)
+    assert found.state is DriverState.ABSENT, "it was never submitted, which is known without the cluster"
+    ray.away = False
+    launcher.launch(ORDER)
+    assert launcher.report(ORDER.token).state is DriverState.STARTING
+    ray.away = True
+    found = launcher.report(ORDER.token)
     assert found.state is DriverState.UNKNOWN
     assert found.detail == "the cluster at http://head.example:8265 can't be reached: ConnectError: connection refused"
     assert launcher.log(ORDER.token) == ""
     with pytest.raises(RunError):
         launcher.stop(ORDER.token, firmly=False)
     ray.away = False
-    launcher.launch(ORDER)
     assert launcher.report(ORDER.token).state is DriverState.STARTING
 
 
 def test_a_cluster_that_is_away_is_not_asked_at_every_look(
     launcher: ClusterLauncher, ray: RayJobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    launcher.launch(ORDER)
     monkeypatch.setattr(cluster_launcher, "PAUSE_SECONDS", 1000.0)
     ray.away = True
     launcher.report(ORDER.token)
     ray.away = False
     assert launcher.report(ORDER.token).state is DriverState.UNKNOWN
     launcher._not_before = 0.0
-    assert launcher.report(ORDER.token).state is DriverState.ABSENT
+    assert launcher.report(ORDER.token).state is DriverState.STARTING
 
 
 @pytest.mark.parametrize("token", [None, "b" * 64])
 def test_a_token_that_the_cluster_refuses_is_said_and_shown_nowhere(
     launcher: ClusterLauncher, ray: RayJobs, token: str | None
 ) -> None:
+    launcher.launch(ORDER)
     found = again(launcher, ray, token).report(ORDER.token)
     assert found.state is DriverState.UNKNOWN
     assert "refuses the service's token" in found.detail
     assert token is None or token not in found.detail
 
 
-def test_another_server_than_rays_dashboard_is_said(tmp_path: Path) -> None:
-    transport = httpx.MockTransport(lambda request: httpx.Response(404, text="<h1>Not here</h1>"))
-    launcher = ClusterLauncher("http://other.example", tmp_path, TOKEN, transport=transport)
-    assert "is it the dashboard of a Ray with ray[default]?" in launcher.report("x").detail
+def test_a_cluster_that_is_started_again_may_have_another_token(
+    launcher: ClusterLauncher, ray: RayJobs, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    here = ClusterLauncher(
+        launcher.address, launcher.folder, lambda: ray_token({"RAY_AUTH_TOKEN_PATH": str(file)}), transport=ray
+    )
+    for content, said in ((None, "no token can be read there"), ("b" * 64, "refuses the service's token")):
+        if content:
+            file.write_text(content)
+        with pytest.raises(RunError, match=said):
+            here.launch(ORDER)
+    file.write_text(TOKEN)
+    here.launch(ORDER)
+    assert here.report(ORDER.token).state is DriverState.STARTING
+    here.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda: httpx.Response(404, text="<h1>Not here</h1>"), "is it the dashboard of a Ray with ray[default]?"),
+        (lambda: httpx.Response(200, text="<h1>Here</h1>"), "is it the dashboard of a Ray with ray[default]?"),
+        (lambda: httpx.Response(200, json=["x"]), "is it the dashboard of a Ray with ray[default]?"),
+        (
+            lambda: httpx.Response(200, stream=httpx.ByteStream(b"not gzip"), headers={"content-encoding": "gzip"}),
+            "can't be reached: DecodingError",
+        ),
+    ],
+)
+def test_another_server_than_rays_dashboard_is_said(
+    answer: Callable[[], httpx.Response], said: str, tmp_path: Path
+) -> None:
+    transport = httpx.MockTransport(lambda request: answer())
+    launcher = ClusterLauncher("http://other.example", tmp_path, lambda: TOKEN, transport=transport)
+    assert said in launcher.report("x").detail
 
 
 def test_an_address_that_is_no_dashboards_is_refused(tmp_path: Path) -> None:

@@ -1,122 +1,72 @@
-"""Studies as Ray Jobs on a real Ray of three nodes in token mode: submitted, watched, stopped, extended; and what a lost head leaves.
-
-A head that takes jobs needs the packages of ray[default], which the development environment leaves out: with them, each import of Ray takes
-half a second longer, and most tests start one.
+"""Studies as Ray Jobs on a real Ray of three nodes in token mode: submitted, watched, stopped, extended, confirmed and replayed, and what
+comes from outside: a service that ends, a job that is stopped or killed, a stranger.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import os
+import shutil
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pandas as pd
 import pytest
 
-from tests.nodes import Nodes, free_ports, nodes
-from tests.service.servers import FREELY, serving
-from tests.test_search import SEARCH, environment
-from tune_mlp import Client
+from tests.in_process import in_one_process
+from tests.nodes import RAY, Nodes, below, command, free_ports, nodes
+from tests.service.ray_jobs import (
+    MARKS,
+    PROGRAM,
+    STUDY,
+    WHOLE_TRIALS,
+    assert_same,
+    eventually,
+    launcher_on,
+    port,
+    run_whole,
+    service_on,
+    until_ended,
+)
+from tune_mlp.console.board import Display
+from tune_mlp.followup.confirm import confirm
 from tune_mlp.results.results import Results
-from tune_mlp.service.access import Access
-from tune_mlp.service.app import make_app
-from tune_mlp.service.cluster_launcher import ClusterLauncher
 from tune_mlp.service.launcher import DriverOrder, DriverState
-from tune_mlp.service.messages import StudyState, StudySummary
-from tune_mlp.service.options import ServiceOptions
-from tune_mlp.service.studies import StudyService
-from tune_mlp.service.study_events import TrialEnded
+from tune_mlp.service.messages import StudyState
+from tune_mlp.tuning.run import Request
 
-NEEDED = [
-    name for name in ("aiohttp_cors", "opencensus", "prometheus_client") if importlib.util.find_spec(name) is None
-]
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(900),
-    pytest.mark.skipif(
-        bool(NEEDED),
-        reason="needs a head with ray[default]: pip install -c constraints.txt -c docker/constraints.txt 'ray[default]'",
-    ),
-]
-
-STUDY = """\
-name: jobs
-data: {name: digits}
-space: {lr: {log: [1.0e-3, 1.0e-1]}, batch_size: {choice: [8, 16]}, depth: {int: [1, 2]}, width: {choice: [16, 32]}}
-trials: 6
-epochs: 12
-engine: eager
-scheduler: fifo
-"""
-VARYING = ["seconds", "train_seconds", "node"]
-PROGRAM = (sys.executable, "-P", "-m", "tune_mlp")
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same study, with the trials that it will have in the end, run on this machine without a service."""
-    folder = tmp_path_factory.mktemp("whole")
-    (folder / "jobs.yaml").write_text(STUDY)
-    words = ["--space", "jobs.yaml", "--trials", "8", "--name", "whole", "--quiet"]
-    subprocess.run([*SEARCH, *words], cwd=folder, env=environment(folder), check=True, timeout=300)
-    return folder / "runs" / "whole"
+    """The whole study, run in this process without Ray."""
+    return run_whole(tmp_path_factory.mktemp("whole"))
 
 
-@contextmanager
-def service_on(ray: Nodes, root: Path) -> Iterator[Client]:
-    """Serve a root whose studies run on this cluster."""
-    launcher = launcher_on(ray, root)
-    options = ServiceOptions(address="auto", plan=False, grace_seconds=60.0)
-    with (
-        StudyService(root, launcher, options) as opened,
-        serving(make_app(opened, Access(), FREELY)) as url,
-        Client(url) as client,
-    ):
-        yield client
-    launcher.close()
+@pytest.fixture(scope="module")
+def ray() -> Iterator[Nodes]:
+    """A head that trains nothing and two nodes that do."""
+    (dashboard,) = free_ports(1)
+    with nodes(0, 1, 1, dashboard=dashboard) as started:
+        yield started
 
 
-def launcher_on(ray: Nodes, root: Path, token: str | None = None) -> ClusterLauncher:
-    where = f"http://127.0.0.1:{ray.dashboard}"
-    return ClusterLauncher(where, root / ".service" / "jobs", token or ray.token, program=PROGRAM)
+def jobs_of(ray: Nodes, word: str = "") -> list[dict[str, Any]]:
+    """Return the jobs that were submitted to the cluster, as it says, whose command lines have a word."""
+    headers = {"Authorization": f"Bearer {ray.token}"}
+    found = httpx.get(f"http://127.0.0.1:{port(ray)}/api/jobs/", headers=headers, timeout=60).json()
+    return [job for job in found if job["type"] == "SUBMISSION" and word in job["entrypoint"]]
 
 
-def until_ended(client: Client, trials: int) -> None:
-    """Watch the study until so many trials have ended."""
-    ended = set()
-    for event in client.follow("jobs"):
-        if isinstance(event, TrialEnded):
-            ended.add(event.trial)
-        if len(ended) >= trials:
-            return
-    raise AssertionError(client.get("jobs"))
-
-
-def eventually(
-    look: Callable[[], StudySummary], is_so: Callable[[StudySummary], bool], seconds: float = 240
-) -> StudySummary:
-    end = time.monotonic() + seconds
-    while not is_so(found := look()):
-        assert time.monotonic() < end, found
-        time.sleep(0.3)
-    return found
-
-
-def assert_same(run: Path, other: Path) -> None:
-    tables = [Results.load(path).trials.drop(columns=VARYING) for path in (run, other)]
-    tested = [name for name in tables[0].columns if name.startswith("test_")]
-    pd.testing.assert_frame_equal(*(table.drop(columns=tested) for table in tables), check_exact=True)
-
-
-def test_a_study_is_submitted_watched_stopped_and_extended_as_jobs_of_ray(tmp_path: Path, whole: Path) -> None:
-    (port,) = free_ports(1)
-    with nodes(0, 1, 1, dashboard=port) as ray, service_on(ray, tmp_path) as client:
+def test_a_study_is_submitted_watched_stopped_and_extended_as_jobs_of_ray(
+    tmp_path: Path, whole: Path, ray: Nodes
+) -> None:
+    with service_on(port(ray), ray.token, tmp_path) as client:
         client.submit(STUDY, name="jobs")
         until_ended(client, 1)
         assert client.get("jobs").state is StudyState.RUNNING
@@ -124,53 +74,110 @@ def test_a_study_is_submitted_watched_stopped_and_extended_as_jobs_of_ray(tmp_pa
         stopped = client.wait("jobs")
         assert stopped.state is StudyState.STOPPED, stopped
         assert 1 <= stopped.ended_trials < 6
-        client.extend("jobs", 8 - 6)
+        client.extend("jobs", WHOLE_TRIALS - 6)
         done = client.wait("jobs")
-        assert (done.state, done.ended_trials) == (StudyState.FINISHED, 8), done
-        assert len({*client.trials("jobs")["node"]}) >= 1
+        assert (done.state, done.ended_trials) == (StudyState.FINISHED, WHOLE_TRIALS), done
     assert_same(tmp_path / "jobs", whole)
 
 
-def test_a_lost_head_is_said_and_the_study_goes_on_on_the_next_cluster(tmp_path: Path, whole: Path) -> None:
-    (port,) = free_ports(1)
-    with nodes(0, 1, 1, dashboard=port) as ray, service_on(ray, tmp_path) as client:
+def test_a_study_is_confirmed_and_replayed_as_jobs_of_ray(tmp_path: Path, whole: Path, ray: Nodes) -> None:
+    """The same nets come out as in this process without Ray."""
+    here, there = tmp_path / "here" / "jobs", tmp_path / "there" / "jobs"
+    for copy in (here, there):
+        shutil.copytree(whole, copy)
+    with in_one_process():
+        confirm(here, 2, 1, Request(command=("tune-mlp", "confirm", str(here))), Display())
+    with service_on(port(ray), ray.token, there.parent) as client:
+        client.confirm("jobs", top=2, seeds=1)
+        done = client.wait("jobs")
+        assert (done.state, done.job, done.detail) == (StudyState.FINISHED, "confirm", ""), done
+        client.replay("jobs", 0, 1)
+        done = client.wait("jobs")
+        assert (done.state, done.job, done.detail) == (StudyState.FINISHED, "replay", ""), done
+        said = ""
+        end = time.monotonic() + 120
+        while not said and time.monotonic() < end:  # a busy head may not answer in time, and then nothing is shown
+            said = httpx.get(f"{client.url}/api/studies/jobs/log", timeout=60).text
+        assert "2 of 2 trials are bit for bit the same" in said
+    assert [len(jobs_of(ray, f"{word} {there}")) for word in ("confirm", "replay")] == [1, 1]
+    found = [Results.load(run).confirmed for run in (here, there)]
+    assert len(found[0]) == 2
+    pd.testing.assert_frame_equal(*found, check_exact=True)
+    assert_same(there, whole)
+
+
+def test_a_service_that_starts_again_finds_a_job_that_runs_and_one_that_has_ended(
+    tmp_path: Path, whole: Path, ray: Nodes
+) -> None:
+    with service_on(port(ray), ray.token, tmp_path) as client:
+        client.submit(STUDY, name="jobs")
+        until_ended(client, 1)
+    with service_on(port(ray), ray.token, tmp_path) as client:
+        assert client.get("jobs").state is StudyState.RUNNING
+        until_ended(client, 2)
+        done = client.wait("jobs")
+        assert (done.state, done.ended_trials, done.restarts) == (StudyState.FINISHED, 6, 0), done
+        assert [job["status"] for job in jobs_of(ray, f"{tmp_path}")] == ["SUCCEEDED"]
+        client.extend("jobs", WHOLE_TRIALS - 6)
+        eventually(lambda: client.get("jobs"), lambda found: bool(jobs_of(ray, f"resume {tmp_path}")))
+    end = time.monotonic() + 240
+    while jobs_of(ray, f"resume {tmp_path}")[0]["status"] in ("PENDING", "RUNNING"):
+        assert time.monotonic() < end
+        time.sleep(0.3)
+    with service_on(port(ray), ray.token, tmp_path) as client:
+        done = client.wait("jobs")
+        assert (done.state, done.ended_trials, done.restarts) == (StudyState.FINISHED, WHOLE_TRIALS, 0), done
+    assert len(jobs_of(ray, f"{tmp_path}")) == 2
+    assert_same(tmp_path / "jobs", whole)
+
+
+def test_a_job_that_is_stopped_from_outside_is_interrupted_and_one_that_is_killed_is_resumed(
+    tmp_path: Path, whole: Path, ray: Nodes
+) -> None:
+    with service_on(port(ray), ray.token, tmp_path) as client:
         client.submit(STUDY, ["trials=8"], name="jobs")
         until_ended(client, 1)
-        for node in ray.nodes:
-            node.signal(signal.SIGKILL)
-        lost = eventually(lambda: client.get("jobs"), lambda found: "can't be reached" in found.detail)
-        assert lost.state is StudyState.RUNNING
-        assert lost.ended_trials >= 1
-        with nodes(0, 1, 1, dashboard=port, token=ray.token):
-            done = eventually(lambda: client.get("jobs"), lambda found: found.state in ("finished", "failed"), 400)
-            assert (done.state, done.ended_trials, done.restarts) == (StudyState.FINISHED, 8, 1), done
+        (job,) = jobs_of(ray, f"{tmp_path}")
+        words = ["job", "stop", "--no-wait", "--address", f"http://127.0.0.1:{port(ray)}", job["submission_id"]]
+        subprocess.run([RAY, *words], env=ray.environment, check=True, timeout=120)
+        stopped = client.wait("jobs")
+        assert stopped.state is StudyState.INTERRUPTED, stopped
+        assert "from outside the service" in stopped.detail
+        assert stopped.restarts == 0
+        assert '"interrupted"' in (tmp_path / "jobs" / "run.json").read_text(), "it had time to save"
+        client.resume("jobs")
+        until_ended(client, stopped.ended_trials + 1)
+        (driver,) = [
+            pid
+            for pid in below(ray.nodes[0].process.pid)
+            if command(pid).startswith(f"{PROGRAM[0]} -P -m tune_mlp resume")
+        ]
+        os.kill(driver, signal.SIGKILL)
+        done = client.wait("jobs")
+        assert (done.state, done.ended_trials, done.restarts) == (StudyState.FINISHED, WHOLE_TRIALS, 1), done
     assert_same(tmp_path / "jobs", whole)
 
 
-def test_a_job_is_begun_once_and_a_stranger_is_refused(tmp_path: Path) -> None:
-    (port,) = free_ports(1)
-    with nodes(1, dashboard=port) as ray:
-        launcher = launcher_on(ray, tmp_path)
-        order = DriverOrder("twice-0123", "twice", ("--version",))
-        assert launcher.report(order.token).state is DriverState.ABSENT
-        for _ in range(3):
-            launcher.launch(order)
-        other = launcher_on(ray, tmp_path / "elsewhere")
-        other.launch(order)
-        end = time.monotonic() + 120
-        while launcher.report(order.token).state is not DriverState.ENDED:
-            assert time.monotonic() < end
-            time.sleep(0.3)
-        assert launcher.report(order.token).status == 0
-        assert launcher.log(order.token).count("tune-mlp ") == 1
-        headers = {"Authorization": f"Bearer {ray.token}"}
-        jobs = httpx.get(f"http://127.0.0.1:{port}/api/jobs/", headers=headers).json()
-        assert [job["submission_id"] for job in jobs if job["type"] == "SUBMISSION"] == [order.token]
-        stranger = launcher_on(ray, tmp_path, "0" * 64)
-        found = stranger.report(order.token)
-        assert found.state is DriverState.UNKNOWN
-        assert "refuses the service's token" in found.detail
-        launcher.forget(order.token)
-        assert launcher.report(order.token).state is DriverState.ABSENT
-        for one in (launcher, other, stranger):
-            one.close()
+def test_a_job_is_begun_once_and_a_stranger_is_refused(tmp_path: Path, ray: Nodes) -> None:
+    launcher = launcher_on(port(ray), ray.token, tmp_path)
+    order = DriverOrder("twice-0123", "twice", ("--version",))
+    assert launcher.report(order.token).state is DriverState.ABSENT
+    for _ in range(3):
+        launcher.launch(order)
+    other = launcher_on(port(ray), ray.token, tmp_path / "elsewhere")
+    other.launch(order)
+    end = time.monotonic() + 120
+    while launcher.report(order.token).state is not DriverState.ENDED:
+        assert time.monotonic() < end
+        time.sleep(0.3)
+    assert launcher.report(order.token).status == 0
+    assert launcher.log(order.token).count("tune-mlp ") == 1
+    assert [job["submission_id"] for job in jobs_of(ray, "--version")] == [order.token]
+    stranger = launcher_on(port(ray), "0" * 64, tmp_path)
+    found = stranger.report(order.token)
+    assert found.state is DriverState.UNKNOWN
+    assert "refuses the service's token" in found.detail
+    launcher.forget(order.token)
+    assert launcher.report(order.token).state is DriverState.ABSENT
+    for one in (launcher, other, stranger):
+        one.close()

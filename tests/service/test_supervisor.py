@@ -28,19 +28,25 @@ class Told:
         self.orders: list[DriverOrder] = []
         self.stops: list[bool] = []
         self.answer: DriverReport | Exception = RUNNING
+        self.answers: dict[str, DriverReport] = {}
+        """What is answered of single drivers, by their tokens."""
         self.refusal: Exception | None = None
+        self.refused: set[str] | None = None
+        """The studies that the refusal is for; None is all."""
+        self.absence = ""
+        """Why a driver that was never begun can't be begun at the moment."""
 
     def launch(self, order: DriverOrder) -> None:
-        if self.refusal:
+        if self.refusal and (self.refused is None or order.study in self.refused):
             raise self.refusal
         self.orders.append(order)
 
     def report(self, token: str) -> DriverReport:
         if token not in [order.token for order in self.orders]:
-            return DriverReport(DriverState.ABSENT)
+            return DriverReport(DriverState.ABSENT, detail=self.absence)
         if isinstance(self.answer, Exception):
             raise self.answer
-        return self.answer
+        return self.answers.get(token, self.answer)
 
     def stop(self, token: str, firmly: bool) -> None:
         self.stops.append(firmly)
@@ -115,14 +121,60 @@ def test_a_launcher_that_cant_be_asked_loses_no_study(tmp_path: Path) -> None:
     with told(tmp_path) as (opened, launcher):
         opened.submit(ADA, submission("one"))
         began(opened, launcher)
-        launcher.answer = RunError("the cluster is away")
-        eventually(lambda: opened._supervisor.fault == "the cluster is away")
-        assert opened.get("one").state is StudyState.RUNNING
-        launcher.answer = DriverReport(DriverState.UNKNOWN)
-        eventually(lambda: not opened._supervisor.fault)
-        assert opened.get("one").state is StudyState.RUNNING
+        for answer in (RunError("the cluster is away"), DriverReport(DriverState.UNKNOWN, detail="it is too slow")):
+            launcher.answer = answer
+            said = str(answer) if isinstance(answer, RunError) else answer.detail
+            eventually(lambda said=said: opened.get("one").detail == said)
+            assert opened.get("one").state is StudyState.RUNNING
+            assert opened.facts().unknown == {"one": said}
+        launcher.answer = RUNNING
+        eventually(lambda: not opened.get("one").detail)
         launcher.answer = DriverReport(DriverState.ENDED, 0)
         eventually(lambda: opened.get("one").state is StudyState.FINISHED)
+
+
+def test_a_study_that_cant_be_begun_holds_up_no_other_and_can_be_stopped(tmp_path: Path) -> None:
+    with told(tmp_path) as (opened, launcher):
+        launcher.refusal = RunError("the cluster is away")
+        opened.submit(ADA, submission("one"))
+        eventually(lambda: opened.get("one").detail == "the cluster is away")
+        launcher.refused = {"one"}
+        opened.submit(ADA, submission("two"))
+        assert began(opened, launcher).study == "two"
+        assert not opened.fault
+        opened.stop(ADA, "one")
+        eventually(lambda: opened.get("one").state is StudyState.STOPPED)
+        assert opened.get("one").detail == "was stopped before its process was begun"
+
+
+def test_studies_wait_for_a_cluster_that_is_away_from_the_start_and_can_be_stopped_meanwhile(tmp_path: Path) -> None:
+    with told(tmp_path) as (opened, launcher):
+        launcher.absence = "the cluster is away"
+        for name in ("one", "two"):
+            opened.submit(ADA, submission(name))
+            eventually(lambda name=name: opened.get(name).detail == "the cluster is away")
+        opened.stop(ADA, "one")
+        eventually(lambda: opened.get("one").state is StudyState.STOPPED)
+        assert opened.get("one").detail == "was stopped before its process was begun"
+        launcher.absence = ""
+        assert began(opened, launcher).study == "two"
+        eventually(lambda: not opened.get("two").detail)
+
+
+def test_what_a_cluster_that_was_away_has_caused_is_not_said_for_ever(tmp_path: Path) -> None:
+    with told(tmp_path) as (opened, launcher):
+        opened.submit(ADA, submission("one"))
+        first = began(opened, launcher).token
+        launcher.answers[first] = DriverReport(DriverState.LOST, detail="its process was killed")
+        began(opened, launcher, 2)
+        launcher.answer = DriverReport(DriverState.UNKNOWN, detail="the cluster is away")
+        eventually(lambda: opened.get("one").detail == "the cluster is away")
+    launcher.answer = RUNNING  # while no service looks
+    with StudyService(tmp_path, launcher, ServiceOptions(poll_seconds=0.05, plan=False)) as opened:
+        eventually(lambda: opened.get("one").detail == "its process was killed; the service resumed it (1 of 3)")
+        eventually(lambda: opened._supervisor.looked)
+        assert opened.get("one").detail == "its process was killed; the service resumed it (1 of 3)"
+        assert len(launcher.orders) == 2
 
 
 def test_a_process_that_cant_be_begun_is_a_failure_that_says_why(tmp_path: Path) -> None:

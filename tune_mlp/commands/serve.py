@@ -161,7 +161,8 @@ def _launcher(args: argparse.Namespace) -> tuple[Launcher, str | None]:
     if args.address is not None and args.address.startswith(("http://", "https://")):
         from tune_mlp.service.cluster_launcher import ClusterLauncher, ray_token
 
-        return ClusterLauncher(args.address, args.root.absolute() / OWN / JOBS, ray_token()), "auto"
+        ray_token()  # refuses a file of a token that can't be read
+        return ClusterLauncher(args.address, args.root.absolute() / OWN / JOBS), "auto"
     from tune_mlp.service.local_launcher import LocalLauncher
 
     return LocalLauncher(args.root / OWN / DRIVERS), args.address

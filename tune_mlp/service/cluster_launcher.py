@@ -11,7 +11,7 @@ import contextlib
 import os
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -59,7 +59,7 @@ class ClusterLauncher:
         self,
         address: str,
         folder: Path,
-        token: str | None = None,
+        token: Callable[[], str | None] = ray_token,
         *,
         program: Sequence[str] = PROGRAM,
         transport: httpx.BaseTransport | None = None,
@@ -70,21 +70,22 @@ class ClusterLauncher:
                 f"the address of a cluster's dashboard must be like http://head:8265, got {address!r:.200}"
             )
         self.address, self.folder, self.program = address.rstrip("/"), folder, tuple(program)
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._token = token
         self._client = httpx.Client(
-            base_url=self.address, headers=headers, timeout=ANSWER_SECONDS, transport=transport, trust_env=False
+            base_url=self.address, auth=self._signed, timeout=ANSWER_SECONDS, transport=transport, trust_env=False
         )
         self._not_before, self._fault = 0.0, ""
 
     def launch(self, order: DriverOrder) -> None:
         """Submit a driver as a job, unless the cluster knows it."""
         asked, accepted = self._marks(order.token)
+        is_there = self._job(order.token) is not None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             asked.touch(mode=0o600)
         except OSError as error:
             raise StorageError(f"{asked}: can't be written: {error.strerror or error}") from None
-        if self._job(order.token) is None:
+        if not is_there:
             answer = self._ask("POST", JOBS, self._job_request(order))
             known = answer.is_error and "already exists" in answer.text  # it came through, and its answer was lost
             if answer.status_code == httpx.codes.BAD_REQUEST and not known:
@@ -96,11 +97,12 @@ class ClusterLauncher:
 
     def report(self, token: str) -> DriverReport:
         """Say where a driver stands. While the cluster can't be asked, that is UNKNOWN, with the reason."""
+        asked, accepted = self._marks(token)
         try:
             job = self._job(token)
         except RunError as error:
-            return DriverReport(DriverState.UNKNOWN, detail=one_line(error))
-        asked, accepted = self._marks(token)
+            begun = asked.exists() or accepted.exists()  # one that was never submitted needs no cluster to be stopped
+            return DriverReport(DriverState.UNKNOWN if begun else DriverState.ABSENT, detail=one_line(error))
         if job is None:
             if accepted.exists():
                 return DriverReport(
@@ -165,7 +167,9 @@ class ClusterLauncher:
         if answer.status_code == httpx.codes.NOT_FOUND and "does not exist" in answer.text:
             return None
         try:
-            job: dict[str, Any] = answer.raise_for_status().json()
+            job = answer.raise_for_status().json()
+            if not isinstance(job, dict):
+                raise ValueError("a job is an object")
         except (httpx.HTTPStatusError, ValueError):
             said = f"{answer.status_code} {answer.reason_phrase}".strip()
             raise RunError(
@@ -179,7 +183,9 @@ class ClusterLauncher:
             raise RunError(self._fault)
         try:
             answer = self._client.request(method, path, json=body)
-        except httpx.TransportError as error:
+        except UsageError as error:  # the token's file has gone since the service was started
+            raise RunError(one_line(error)) from None
+        except httpx.RequestError as error:
             reason = "it didn't answer in time" if isinstance(error, httpx.TimeoutException) else one_line(error)
             self._not_before = time.monotonic() + PAUSE_SECONDS
             self._fault = f"the cluster at {self.address} can't be reached: {reason}"
@@ -187,6 +193,12 @@ class ClusterLauncher:
         if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             raise RunError(f"the cluster at {self.address} refuses the service's token: {_last_line(answer.text)}")
         return answer
+
+    def _signed(self, request: httpx.Request) -> httpx.Request:
+        """Add the cluster's token, which is read anew for each request: a cluster that is started again may have another."""
+        if token := self._token():
+            request.headers["Authorization"] = f"Bearer {token}"
+        return request
 
     def _marks(self, token: str) -> tuple[Path, Path]:
         """Return the file of a job that is being submitted, and that of one that the cluster has accepted."""

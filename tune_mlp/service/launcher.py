@@ -43,13 +43,14 @@ class DriverReport:
     status: int | None = None
     """The exit status of a driver that ended by itself."""
     detail: str = ""
-    """What the driver said last, in one line, or why it can't be asked."""
+    """What the driver said last, in one line, or why it can't be asked, or begun, at the moment."""
 
 
 class Launcher(Protocol):
     """Begins drivers, looks at them and stops them. All facts about a driver follow from its token, also after a restart.
 
-    The supervisor's thread calls these, and for drivers that are long over the housekeeper's. A launcher that can't reach its machines raises a RunError, and is asked again later.
+    The service begins and stops drivers from one thread, and forgets those that are long over from another. A launcher that can't reach
+    its machines raises a RunError, and is asked again later.
     """
 
     def launch(self, order: DriverOrder) -> None:

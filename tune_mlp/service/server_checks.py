@@ -134,7 +134,11 @@ def _drivers(facts: ServiceFacts) -> Finding:
         study, why = next(iter(facts.unknown.items()))
         more = f" and {len(facts.unknown) - 1} more" if len(facts.unknown) > 1 else ""
         return Finding(
-            "drivers", "", "problem", f"{study}{more} can't be asked about: {why}", "the study goes on where it runs"
+            "drivers",
+            "",
+            "problem",
+            f"{study}{more} can't be asked about: {why}",
+            "the service asks again by itself; what runs there goes on",
         )
     what = (
         "none, since no study runs" if not facts.running else f"found, one for each of {facts.running} running studies"

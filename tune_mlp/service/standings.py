@@ -51,6 +51,8 @@ class Standing:
     run: KnownRun | None
     position: int | None = None
     waits: str = ""
+    unreached: str = ""
+    """Why its driver can't be asked about, begun or stopped at the moment."""
 
     @property
     def state(self) -> StudyState:
@@ -107,6 +109,8 @@ class Standing:
         job = self.row.job if self.row else None
         if self.waits:
             return self.waits
+        if self.unreached and job is not None and job.is_open:
+            return self.unreached
         if self.run and self.run.summary.fault:
             return self.run.summary.fault
         if job is not None and (job.detail or job.is_open):
@@ -197,6 +201,8 @@ class Standings:
         self._ledger, self._options = ledger, options
         self._lock = threading.RLock()
         self._runs: dict[str, KnownRun] = {}
+        self.unreached: dict[str, str] = {}
+        """The studies whose drivers can't be reached at the moment, and why; the supervisor keeps it."""
         self._kept: dict[str, Standing] | None = None
 
     def changed(self) -> None:
@@ -273,7 +279,7 @@ class Standings:
         for name in [*by_name, *(name for name in self._runs if name not in by_name)]:
             row = by_name.get(name)
             position, why = waits.get(row.job.id, (None, "")) if row and row.job else (None, "")
-            found[name] = Standing(name, row, self._runs.get(name), position, why)
+            found[name] = Standing(name, row, self._runs.get(name), position, why, self.unreached.get(name, ""))
         return found
 
 

@@ -90,7 +90,13 @@ class StudyService:
                     self._root, self._ledger, self._standings, self.get, self.options.poll_seconds
                 )
                 self._supervisor = Supervisor(
-                    self._ledger, self._root, self.launcher, self.options, self._moved_on, self._followers.read_on
+                    self._ledger,
+                    self._root,
+                    self.launcher,
+                    self.options,
+                    self._moved_on,
+                    self._followers.read_on,
+                    self._standings.unreached,
                 )
                 self._housekeeper = Housekeeper(self._ledger, self._root, self.launcher, self.options.keep_days)
                 self._followers.start()

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from tune_mlp.errors import StorageError, TuneMlpError, UsageError, one_line
+from tune_mlp.errors import RunError, StorageError, TuneMlpError, UsageError, one_line
 from tune_mlp.runs.lease import lease_file
 from tune_mlp.service.driver_words import words_of
 from tune_mlp.service.launcher import DriverOrder, DriverReport, DriverState, Launcher
@@ -41,17 +41,18 @@ class Supervisor:
         options: ServiceOptions,
         changed: Callable[[str], None],
         read_on: Callable[[str], None],
+        unreached: dict[str, str],
     ) -> None:
         self._ledger, self._root, self._launcher, self._options = ledger, root, launcher, options
         self._changed, self._read_on = changed, read_on
+        self.unreached = unreached
+        """The studies whose drivers can't be asked about, begun or stopped at the moment, and why."""
         self._over, self._woken = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="supervisor", daemon=True)
         self.fault = ""
-        """Why nothing can be begun at the moment, such as a full disk."""
+        """Why nothing can be looked after at the moment, such as a full disk."""
         self.looked: float | None = None
         """When the last look ended, on the monotonic clock."""
-        self.unknown: dict[str, str] = {}
-        """The studies whose drivers can't be asked about at the moment, and why."""
 
     def start(self) -> None:
         """Begin to work."""
@@ -74,9 +75,7 @@ class Supervisor:
             try:
                 self.look()
                 self.fault, self.looked = "", time.monotonic()
-            except (
-                TuneMlpError
-            ) as error:  # a full disk, or a cluster that can't be reached: the next look may do better
+            except TuneMlpError as error:  # such as a full disk: the next look may do better
                 self.fault = one_line(error)
             self._woken.wait(LOOK_SECONDS)
 
@@ -109,9 +108,27 @@ class Supervisor:
             self.wake()  # the next look finds that their drivers are absent, and begins them
 
     def _look_after(self, study: StudyRow, job: JobRow) -> None:
+        """Do what is due for a study, and keep why it can't be done. Other studies don't wait for it."""
+        try:
+            why = self._do_what_is_due(study, job)
+        except RunError as error:  # a cluster that can't be reached, or that can't begin or stop this job
+            why = one_line(error)
+        if why == self.unreached.get(study.name, ""):
+            return
+        if why:
+            self.unreached[study.name] = why
+        else:
+            del self.unreached[study.name]
+        self._changed(study.name)
+
+    def _do_what_is_due(self, study: StudyRow, job: JobRow) -> str:
+        """Look at a driver, and begin, stop, resume or close it; return why it can't be asked about, if it can't."""
         report = self._launcher.report(job.token)
-        self._say_unknown(study, job, report)
+        if report.state is DriverState.UNKNOWN:
+            return report.detail
         if report.state is DriverState.ABSENT:
+            if report.detail and job.stop_asked is None:
+                return report.detail
             self._launch(study, job)
         elif report.state is DriverState.ENDED:
             self._ended(study, job, report)
@@ -119,19 +136,7 @@ class Supervisor:
             self._lost(study, job, report)
         elif job.stop_asked is not None and report.state is DriverState.RUNNING:
             self._stop(job, job.stop_asked)
-
-    def _say_unknown(self, study: StudyRow, job: JobRow, report: DriverReport) -> None:
-        """Say in the study's detail that its driver can't be asked about, until it can."""
-        said = self.unknown.get(study.name)
-        if report.state is DriverState.UNKNOWN and said != report.detail:
-            self.unknown[study.name] = report.detail
-        elif report.state is not DriverState.UNKNOWN and said is not None:
-            del self.unknown[study.name]
-        else:
-            return
-        with self._ledger.writing() as transaction:
-            transaction.change("jobs", job.id, detail=self.unknown.get(study.name, ""))
-        self._changed(study.name)
+        return ""
 
     def _launch(self, study: StudyRow, job: JobRow) -> None:
         if job.stop_asked is not None:
