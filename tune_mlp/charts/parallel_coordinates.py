@@ -35,26 +35,32 @@ def parallel_coordinates(frame: pd.DataFrame) -> Chart:
         alt.Tooltip("settings:N"),
     ]
     through = " && ".join(f"(!axis_{n}.at || inrange(datum.p{n}, axis_{n}.at))" for n in range(len(axes)))
-    lines = (
+    corners = (
         alt.Chart(rows)
         .transform_fold([*columns], as_=["column", "at"])
         .transform_calculate(axis="toNumber(slice(datum.column, 1))")
-        .encode(x=x, y=y, detail="trial:Q", tooltip=tooltip)
+        .encode(x=x, y=y, tooltip=tooltip)
+    )
+    # The part of a line between two axes is a mark by itself. Vega compiles code for each line of several points, but once for all parts.
+    parts = (
+        corners.transform_calculate(to_axis="datum.axis + 1", to="datum['p' + datum.to_axis]")
+        .transform_filter("isValid(datum.to)")
+        .encode(x2="to_axis:Q", y2="to:Q")
     )
     share = min(1.0, 40 / len(rows))  # many lines over each other are drawn more faintly
 
     def drawn(test: str, style: str, opacity: float, width: float) -> Chart:
         seen: Any = {"condition": {"test": through, "value": opacity}, "value": 0.04}
-        marks = lines.transform_filter(test).mark_line(style=style, strokeWidth=width, fill=None)
+        marks = parts.transform_filter(test).mark_rule(style=style, strokeWidth=width)
         return cast("Chart", marks.encode(opacity=seen))
 
     marked = f"({IS_MARKED})"
     others = drawn(f"!datum.best && !{marked}", MUTED, 0.2 + 0.5 * share, 1)
     best = drawn(f"datum.best && !{marked}", ACCENT, 0.95, 2)
-    chosen = lines.transform_filter(marked).mark_line(style=SECOND, strokeWidth=3, fill=None)
+    chosen = parts.transform_filter(marked).mark_rule(style=SECOND, strokeWidth=3)
     # The lines' corners are easier to hit than the lines.
-    corners = lines.transform_filter(through).mark_point(size=70, opacity=0, style=MUTED)
-    return alt.layer(others, best, chosen, *_axes(axes, x, y, brushes), corners).add_params(MARKED)
+    to_hit = corners.transform_filter(through).mark_point(size=70, opacity=0, style=MUTED)
+    return alt.layer(others, best, chosen, *_axes(axes, x, y, brushes), to_hit).add_params(MARKED)
 
 
 def _brush(number: int) -> alt.Parameter:
