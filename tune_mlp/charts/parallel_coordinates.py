@@ -64,8 +64,12 @@ def parallel_coordinates(frame: pd.DataFrame) -> Chart:
 
 
 def _brush(number: int) -> alt.Parameter:
-    """Return the brush of an axis: a drag that begins near it selects a part of it, and a click takes that away."""
-    near = f"round(invert('x', x(unit))) === {number}"
+    """Return the brush of an axis: a drag that begins on it selects a part of it, and a click takes that away.
+
+    What Vega filters events by knows the mark below the pointer, but neither signals nor scales.
+    """
+    item = "event.item"
+    near = f"{item} && {item}.datum && {item}.datum.axis === {number} && {item}.mark.marktype !== 'rule'"
     return alt.selection_interval(
         name=f"axis_{number}",
         encodings=["y"],
@@ -85,8 +89,7 @@ def _axes(axes: list[dict[str, Any]], x: alt.X, y: alt.Y, brushes: list[alt.Para
     ]
     letters = max(9, int(WIDTH / len(axes) / LETTER))
     names = [
-        {"axis": number, "name": _in_lines(axis["name"], letters), "from": 0, "to": 1}
-        for number, axis in enumerate(axes)
+        {"axis": number, "name": _in_lines(axis["name"], letters), "at": 0, "to": 1} for number, axis in enumerate(axes)
     ]
     lines = alt.Chart(pd.DataFrame(names)).encode(x=x)
     labels = alt.Chart(pd.DataFrame(ticks)).encode(x=x, y=y)
@@ -98,16 +101,18 @@ def _axes(axes: list[dict[str, Any]], x: alt.X, y: alt.Y, brushes: list[alt.Para
         .encode(y=alt.Y("low:Q", axis=None), y2="high:Q")
     )
     above: Any = alt.expr(f"-10 - {LINE} * (split(datum.name, '\\n').length - 1)")
+    to_drag = lines.mark_bar(width=24, opacity=0).encode(y=alt.Y("at:Q", axis=None), y2="to:Q").add_params(*brushes)
     near: Any = {"align": "left", "baseline": "middle", "dx": 6, "limit": 90}
     return [
-        lines.mark_rule(style=QUIET).encode(y=alt.Y("from:Q", axis=None), y2="to:Q"),
+        lines.mark_rule(style=QUIET).encode(y=alt.Y("at:Q", axis=None), y2="to:Q"),
         brushed,
-        labels.mark_tick(style=QUIET, orient="horizontal", size=7, thickness=1).add_params(*brushes),
+        labels.mark_tick(style=QUIET, orient="horizontal", size=7, thickness=1),
         labels.mark_text(style=HALO, fontSize=11, **near).encode(text="text:N"),
         labels.mark_text(style=LABEL, fontSize=11, **near).encode(text="text:N"),
         lines.mark_text(style=LABEL, baseline="bottom", fontWeight=600, dy=above, lineBreak="\n", limit=110).encode(
             y=alt.Y("to:Q", axis=None), text="name:N"
         ),
+        to_drag,
     ]
 
 

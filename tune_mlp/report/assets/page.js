@@ -311,5 +311,15 @@
     });
   }
   showTable();
+
+  /* A page that is opened at one of its parts stays there, though charts above it grow, until its reader moves. */
+  const opened = () => $(decodeURIComponent(location.hash.slice(1)));
+  let moved = false;
+  for (const act of ["wheel", "touchmove", "keydown", "pointerdown"]) addEventListener(act, () => { moved = true; }, { once: true, passive: true });
+  function stay() {
+    if (location.hash && opened() && !moved) opened().scrollIntoView({ behavior: "instant" });
+  }
+  stay();
   await drawAll();
+  stay();
 })();
