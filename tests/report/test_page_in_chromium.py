@@ -138,6 +138,55 @@ def test_a_click_on_a_trial_marks_it_in_every_chart_and_in_the_table(reader: Rea
     assert charts_with_a_mark(reader) == []
 
 
+DRAWN_IN_TURN = """window.drawnInTurn = [];
+new MutationObserver((changes) => changes.forEach(({ addedNodes }) => addedNodes.forEach((added) => {
+    const box = added.nodeName === "svg" && added.closest("[id^=chart-]");
+    if (box) window.drawnInTurn.push(box.id);
+}))).observe(document, { childList: true, subtree: true });"""
+
+
+def test_the_charts_that_a_reader_sees_are_drawn_first_and_the_others_without_any_scrolling(
+    reader: Reader, path: Path
+) -> None:
+    page = reader.page.context.browser.new_page(viewport={"width": 1280, "height": 900})
+    page.add_init_script(DRAWN_IN_TURN)
+    page.goto(f"{path.absolute().as_uri()}#figure-weights_against_score")
+    page.wait_for_selector("html[data-drawn=all]")
+    drawn = page.evaluate("drawnInTurn")
+    assert drawn[0] == "chart-weights_against_score"
+    assert set(drawn) == set(page.evaluate("[...document.querySelectorAll('.chart')].map((box) => box.id)"))
+    page.close()
+
+
+def test_a_drag_along_an_axis_leaves_the_lines_that_pass_there(reader: Reader) -> None:
+    page = reader.page
+    chart = "#chart-parallel_coordinates .mark-rule line"
+    parts, faint = page.locator(chart), page.locator(f"{chart}[opacity='0.04']")
+    page.locator("#figure-parallel_coordinates").evaluate("figure => figure.scrollIntoView({behavior: 'instant'})")
+    assert faint.count() == 0 < parts.count()
+    axes = page.evaluate(
+        f"[...document.querySelectorAll('{chart}')].map((line) => line.getBoundingClientRect())"
+        ".filter((box) => box.width < 2 && box.height > 100).map((box) => [box.x, box.top, box.bottom])"
+    )
+    left = []
+    for x, top, bottom in axes[:2]:  # both begin at the same height
+        page.mouse.move(x, top + 1)
+        page.mouse.down()
+        page.mouse.move(x, (top + bottom) / 2, steps=4)
+        page.mouse.up()
+        page.wait_for_timeout(300)
+        left.append(parts.count() - faint.count())
+    assert parts.count() > left[0] > left[1] > 0
+    for x, top, _ in axes[:2]:
+        page.mouse.click(x, top + 20)
+    page.wait_for_timeout(300)
+    assert faint.count() == 0
+    page.mouse.move(0, 0)
+    for row in page.locator("#trials-table tr[aria-selected=true]").all():
+        row.click()  # a click on an axis may have hit a trial
+    assert reader.said == []
+
+
 def test_the_table_is_downloaded_as_csv(reader: Reader, path: Path) -> None:
     with reader.page.expect_download() as download:
         reader.page.locator("#download").click()

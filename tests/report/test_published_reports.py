@@ -1,4 +1,4 @@
-"""The report of each published study, whose experiments are real runs in a small form, in a browser."""
+"""The reports of the main job and of each published study, which are real runs in a small form, in a browser."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.report.pages import CHROMIUM, chromium
+from tune_mlp import Study
 from tune_mlp.published.reproduce import Options, reproduce
 from tune_mlp.published.studies import load, published_studies
 from tune_mlp.report.verify import verify
@@ -42,6 +43,12 @@ def check_page(run: Path) -> None:
         assert seen.evaluate("document.documentElement.scrollWidth") == 360
         assert len(seen.pdf()) > 50_000
         assert reader.said == []
+
+
+def test_the_report_of_the_main_job_can_be_read_by_everybody(tmp_path: Path) -> None:
+    """The search of `mnist_asha` as it is, on fewer samples for fewer epochs, so that it takes a minute."""
+    study = Study.load("mnist_asha", trials=60, epochs=4, **{"data.samples": 2000})
+    check_page(study.run(out=tmp_path, quiet=True).path)
 
 
 @pytest.mark.parametrize("name", sorted(published_studies()))

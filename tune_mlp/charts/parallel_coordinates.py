@@ -35,31 +35,41 @@ def parallel_coordinates(frame: pd.DataFrame) -> Chart:
         alt.Tooltip("settings:N"),
     ]
     through = " && ".join(f"(!axis_{n}.at || inrange(datum.p{n}, axis_{n}.at))" for n in range(len(axes)))
-    lines = (
+    corners = (
         alt.Chart(rows)
         .transform_fold([*columns], as_=["column", "at"])
         .transform_calculate(axis="toNumber(slice(datum.column, 1))")
-        .encode(x=x, y=y, detail="trial:Q", tooltip=tooltip)
+        .encode(x=x, y=y, tooltip=tooltip)
+    )
+    # The part of a line between two axes is a mark by itself. Vega compiles code for each line of several points, but once for all parts.
+    parts = (
+        corners.transform_calculate(to_axis="datum.axis + 1", to="datum['p' + datum.to_axis]")
+        .transform_filter("isValid(datum.to)")
+        .encode(x2="to_axis:Q", y2="to:Q")
     )
     share = min(1.0, 40 / len(rows))  # many lines over each other are drawn more faintly
 
     def drawn(test: str, style: str, opacity: float, width: float) -> Chart:
         seen: Any = {"condition": {"test": through, "value": opacity}, "value": 0.04}
-        marks = lines.transform_filter(test).mark_line(style=style, strokeWidth=width, fill=None)
+        marks = parts.transform_filter(test).mark_rule(style=style, strokeWidth=width)
         return cast("Chart", marks.encode(opacity=seen))
 
     marked = f"({IS_MARKED})"
     others = drawn(f"!datum.best && !{marked}", MUTED, 0.2 + 0.5 * share, 1)
     best = drawn(f"datum.best && !{marked}", ACCENT, 0.95, 2)
-    chosen = lines.transform_filter(marked).mark_line(style=SECOND, strokeWidth=3, fill=None)
+    chosen = parts.transform_filter(marked).mark_rule(style=SECOND, strokeWidth=3)
     # The lines' corners are easier to hit than the lines.
-    corners = lines.transform_filter(through).mark_point(size=70, opacity=0, style=MUTED)
-    return alt.layer(others, best, chosen, *_axes(axes, x, y, brushes), corners).add_params(MARKED)
+    to_hit = corners.transform_filter(through).mark_point(size=70, opacity=0, style=MUTED)
+    return alt.layer(others, best, chosen, *_axes(axes, x, y, brushes), to_hit).add_params(MARKED)
 
 
 def _brush(number: int) -> alt.Parameter:
-    """Return the brush of an axis: a drag that begins near it selects a part of it, and a click takes that away."""
-    near = f"round(invert('x', x(unit))) === {number}"
+    """Return the brush of an axis: a drag that begins on it selects a part of it, and a click takes that away.
+
+    What Vega filters events by knows the mark below the pointer, but neither signals nor scales.
+    """
+    item = "event.item"
+    near = f"{item} && {item}.datum && {item}.datum.axis === {number} && {item}.mark.marktype !== 'rule'"
     return alt.selection_interval(
         name=f"axis_{number}",
         encodings=["y"],
@@ -79,8 +89,7 @@ def _axes(axes: list[dict[str, Any]], x: alt.X, y: alt.Y, brushes: list[alt.Para
     ]
     letters = max(9, int(WIDTH / len(axes) / LETTER))
     names = [
-        {"axis": number, "name": _in_lines(axis["name"], letters), "from": 0, "to": 1}
-        for number, axis in enumerate(axes)
+        {"axis": number, "name": _in_lines(axis["name"], letters), "at": 0, "to": 1} for number, axis in enumerate(axes)
     ]
     lines = alt.Chart(pd.DataFrame(names)).encode(x=x)
     labels = alt.Chart(pd.DataFrame(ticks)).encode(x=x, y=y)
@@ -92,16 +101,18 @@ def _axes(axes: list[dict[str, Any]], x: alt.X, y: alt.Y, brushes: list[alt.Para
         .encode(y=alt.Y("low:Q", axis=None), y2="high:Q")
     )
     above: Any = alt.expr(f"-10 - {LINE} * (split(datum.name, '\\n').length - 1)")
+    to_drag = lines.mark_bar(width=24, opacity=0).encode(y=alt.Y("at:Q", axis=None), y2="to:Q").add_params(*brushes)
     near: Any = {"align": "left", "baseline": "middle", "dx": 6, "limit": 90}
     return [
-        lines.mark_rule(style=QUIET).encode(y=alt.Y("from:Q", axis=None), y2="to:Q"),
+        lines.mark_rule(style=QUIET).encode(y=alt.Y("at:Q", axis=None), y2="to:Q"),
         brushed,
-        labels.mark_tick(style=QUIET, orient="horizontal", size=7, thickness=1).add_params(*brushes),
+        labels.mark_tick(style=QUIET, orient="horizontal", size=7, thickness=1),
         labels.mark_text(style=HALO, fontSize=11, **near).encode(text="text:N"),
         labels.mark_text(style=LABEL, fontSize=11, **near).encode(text="text:N"),
         lines.mark_text(style=LABEL, baseline="bottom", fontWeight=600, dy=above, lineBreak="\n", limit=110).encode(
             y=alt.Y("to:Q", axis=None), text="name:N"
         ),
+        to_drag,
     ]
 
 

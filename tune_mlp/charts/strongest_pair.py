@@ -18,7 +18,10 @@ def strongest_pair(frame: pd.DataFrame) -> Chart:
     kind: Any = "log" if scale["by_logarithm"] else "linear"
     domain = [scale["low"], scale["high"]] if scale["high"] > scale["low"] else alt.Undefined
     colours = alt.Scale(type=kind, domain=domain, clamp=True, reverse=facts["mode"] == "min", zero=False)
-    axis = alt.Axis(labelLimit=120, labelAngle=0 if sum(map(len, orders[0])) < 70 else -30, grid=False)
+    # A long range is written in two lines: a label at an angle would be cut at the chart's left side.
+    in_lines = "split(replace(datum.label, ' to ', ' to\\n'), '\\n')"
+    short = sum(map(len, orders[0])) < 70
+    axis = alt.Axis(labelLimit=120, labelAngle=0, labelExpr=alt.Undefined if short else in_lines, grid=False)
     cells = (
         alt.Chart(frame[["first", "second", "mean", "trials"]])
         .transform_calculate(

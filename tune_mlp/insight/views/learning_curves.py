@@ -42,7 +42,9 @@ def learning_curves(results: Results) -> Answer:
         "band": _band(curves, results.metric) if left else [],
     }
     if left:
-        left += ("Behind them, the band holds the middle 80 % of all trials, and the dashed line is their median.",)
+        left += (
+            "Behind them, the band holds the middle 80 % of all trials that trained an epoch, and the dashed line is their median.",
+        )
     if len(results.changes):
         left += ("A curve goes on with another trial's weights where population-based training took them over.",)
     return Answer(_sentence(results, curves), seen, METHOD, (*left, *axis.notes), facts)

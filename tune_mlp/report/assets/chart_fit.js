@@ -3,7 +3,7 @@
 (() => {
   const NARROW = 500;
   /* The least width of charts whose parts stand beside each other; a narrower box scrolls. */
-  const ROOM = { importance: 520, parallel_coordinates: 600, strongest_pair: 420, convergence: 440 };
+  const ROOM = { importance: 520, parallel_coordinates: 600, strongest_pair: 600, convergence: 440 };
   window.fitChart = (given, name, box) => {
     const spec = structuredClone(given);
     const room = ROOM[name] || 0;

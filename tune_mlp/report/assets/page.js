@@ -84,7 +84,6 @@
   async function draw(name) {
     const box = $("chart-" + name);
     const held = drawn.figures[name].spec;
-    if (!box || !held) return;
     const spec = fitted(name, box.clientWidth);
     spec.datasets = datasets(named(held));
     const before = views.get(name);
@@ -93,9 +92,6 @@
       logLevel: vega.Error, tooltip: { theme: look() === "dark" ? "dark" : "light" },
     });
     box.querySelector("svg").setAttribute("aria-hidden", "true"); // the box has the alternative text
-    // A chart that is wider than its box is scrolled with the keyboard, too.
-    if (box.scrollWidth > box.clientWidth) box.setAttribute("tabindex", "0");
-    else box.removeAttribute("tabindex");
     if (before) before.finalize();
     views.set(name, { view, finalize, width: box.clientWidth });
     view.addEventListener("click", (_, item) => {
@@ -112,17 +108,35 @@
     for (const { view } of views.values()) setMark(view);
     showTable();
   }
-  async function drawAll() {
-    for (const name of Object.keys(drawn.figures)) {
+  const charts = Object.keys(drawn.figures).filter((name) => drawn.figures[name].spec && $("chart-" + name));
+  /* Between two charts the page answers its reader. It needn't be painted each time, which takes as long as some charts do. */
+  const pause = () => (window.scheduler && scheduler.yield ? scheduler.yield() : new Promise((next) => setTimeout(next)));
+  function fromTheView(name) {
+    const { top, bottom } = $("chart-" + name).getBoundingClientRect();
+    return Math.max(0, top - innerHeight, -bottom);
+  }
+  /* The charts that the reader sees are drawn first, and then those that are nearest. */
+  async function drawAll(names = charts) {
+    const distance = Object.fromEntries(names.map((name) => [name, fromTheView(name)]));
+    for (const name of [...names].sort((a, b) => distance[a] - distance[b])) {
       try {
         await draw(name);
       } catch (error) {
         $("chart-" + name).textContent = "This chart can't be drawn: " + error.message;
         console.error(error);
       }
-      await new Promise((next) => setTimeout(next));
+      await pause();
     }
-    document.documentElement.dataset.drawn = "all";
+    letKeysScroll();
+    if (names === charts) document.documentElement.dataset.drawn = "all";
+  }
+  /* A chart that is wider than its box is scrolled with the keyboard, too. To ask for a width makes the browser lay the page out, so all are asked at once. */
+  function letKeysScroll() {
+    const wide = new Set(charts.filter((name) => $("chart-" + name).scrollWidth > $("chart-" + name).clientWidth));
+    for (const name of charts) {
+      if (wide.has(name)) $("chart-" + name).setAttribute("tabindex", "0");
+      else $("chart-" + name).removeAttribute("tabindex");
+    }
   }
   $("look").addEventListener("click", () => {
     chosen = look() === "dark" ? "light" : "dark";
@@ -135,7 +149,7 @@
   addEventListener("resize", () => {
     clearTimeout(waiting);
     waiting = setTimeout(() => {
-      for (const [name, { width }] of views) if ($("chart-" + name).clientWidth !== width) draw(name);
+      drawAll(charts.filter((name) => views.has(name) && $("chart-" + name).clientWidth !== views.get(name).width));
     }, 200);
   });
 
@@ -297,5 +311,15 @@
     });
   }
   showTable();
+
+  /* A page that is opened at one of its parts stays there, though charts above it grow, until its reader moves. */
+  const opened = () => $(decodeURIComponent(location.hash.slice(1)));
+  let moved = false;
+  for (const act of ["wheel", "touchmove", "keydown", "pointerdown"]) addEventListener(act, () => { moved = true; }, { once: true, passive: true });
+  function stay() {
+    if (location.hash && opened() && !moved) opened().scrollIntoView({ behavior: "instant" });
+  }
+  stay();
   await drawAll();
+  stay();
 })();
