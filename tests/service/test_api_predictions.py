@@ -152,7 +152,8 @@ def test_the_gradient_over_http_is_that_of_the_net(client: httpx.Client, root: P
 def test_samples_that_the_model_can_t_take_are_refused_in_one_line(
     client: httpx.Client, name: str, question: Any
 ) -> None:
-    answer = client.post(f"/api/studies/{name}/predict", json=question)
+    json_type = {"Content-Type": "application/json"}
+    answer = client.post(f"/api/studies/{name}/predict", content=json.dumps(question), headers=json_type)
     assert answer.status_code == 422, answer.text
     assert "\n" not in answer.json()["error"]
 

@@ -42,11 +42,10 @@ class FileDownload(FileResponse):
     """A file, always whole. Parts that a `Range` header asks for would be answers beside the API's description, and a wrong one, which
     HTTP lets a server ignore, would be refused in plain text."""
 
-    media_type = BinaryResponse.media_type
-
     def __init__(self, path: Path, name: str) -> None:
         """`name` is the one under which a browser saves it."""
-        super().__init__(path, headers={**attachment(name), "Accept-Ranges": "none"})
+        headers = {**attachment(name), "Accept-Ranges": "none"}
+        super().__init__(path, media_type=BinaryResponse.media_type, headers=headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
