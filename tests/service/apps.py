@@ -1,4 +1,4 @@
-"""Applications for tests: the real service below a folder, on a real server, and a run with a trained winner in it."""
+"""Applications for tests: the real service below a folder, on a real server, and runs with a trained winner."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 from fastapi import FastAPI
+from sklearn.datasets import load_iris
 
+from tests.explain.nets import searched
 from tests.service.servers import FREELY, asking
 from tests.service.services import service
 from tune_mlp.service.access import Access, digest_of
@@ -52,3 +55,15 @@ def submitted(client: httpx.Client, body: Mapping[str, Any], **headers: str) -> 
     assert answer.status_code == 201, answer.text
     summary: dict[str, Any] = answer.json()
     return summary
+
+
+def trained_runs(root: Path) -> None:
+    """Search below a root: `digits` learnt pictures, and `iris` a table, which lies beside them."""
+    searched(root)
+    (root / "run").rename(root / "digits")
+    load_iris(as_frame=True).frame.rename(columns={"target": "kind"}).assign(
+        kind=lambda frame: frame["kind"].map({0: "setosa", 1: "versicolor", 2: "virginica"}),
+        colour=lambda frame: np.where(frame["petal width (cm)"] < 1, "red", "blue"),
+    ).to_csv(root / "iris.csv", index=False)
+    searched(root, data={"name": f"csv:{root / 'iris.csv'}", "target": "kind"}, trials=2)
+    (root / "run").rename(root / "iris")

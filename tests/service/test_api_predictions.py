@@ -15,11 +15,10 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from sklearn.datasets import load_iris
 
 from tests.builders import problem
-from tests.explain.nets import numbers_net, searched, shapes_net, trained
-from tests.service.apps import client_of
+from tests.explain.nets import numbers_net, shapes_net, trained
+from tests.service.apps import client_of, trained_runs
 from tune_mlp.explain.input_gradient import by_column, by_pixel, input_gradient
 from tune_mlp.prediction.fitted_model import FittedModel
 from tune_mlp.results.results import Results
@@ -31,8 +30,7 @@ from tune_mlp.training import checkpoint
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a root with a run that learnt digits, the same run as it was before its end, and one that learnt a table."""
     folder = tmp_path_factory.mktemp("root")
-    searched(folder)
-    (folder / "run").rename(folder / "digits")
+    trained_runs(folder)
     shutil.copytree(folder / "digits", folder / "open")
     weights = checkpoint.load(folder / "digits" / "best" / "model.pt")
     described = json.loads((folder / "digits" / "best" / "trial.json").read_text())
@@ -40,12 +38,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "open" / "checkpoints").mkdir(exist_ok=True)
     name = f"best-{described['trial']:05d}-{described['epoch']:06d}.pt"
     checkpoint.save(folder / "open" / "checkpoints" / name, {"epoch": described["epoch"], "folds": [weights]})
-    load_iris(as_frame=True).frame.rename(columns={"target": "kind"}).assign(
-        kind=lambda frame: frame["kind"].map({0: "setosa", 1: "versicolor", 2: "virginica"}),
-        colour=lambda frame: np.where(frame["petal width (cm)"] < 1, "red", "blue"),
-    ).to_csv(folder / "iris.csv", index=False)
-    searched(folder, data={"name": f"csv:{folder / 'iris.csv'}", "target": "kind"}, trials=2)
-    (folder / "run").rename(folder / "iris")
     return folder
 
 
@@ -143,9 +135,14 @@ def test_the_gradient_over_http_is_that_of_the_net(client: httpx.Client, root: P
         ("digits", {"pixels": [[1e300] * 64]}),
         ("digits", {"pixels": [[0.0] * 64] * 1001}),
         ("digits", {"rows": [{"a": "b"}]}),
+        ("digits", {"rows": [{"a": 10**400}]}),
+        ("digits", {"rows": [{"\ud800": 1}]}),
+        ("digits", {"rows": [{"a": 1}, {"a": "\ud800"}]}),
         ("digits", {"csv": "a,b\n1,x\n"}),
         ("iris", {"pixels": [[0.0] * 4]}),
         ("iris", {"rows": [{"colour": "red"}]}),
+        ("iris", {"rows": [{"colour": "\ud800"}]}),
+        ("iris", {"rows": [{f"{row} {column}": 1 for column in range(100)} for row in range(200)]}),
         ("iris", {"csv": "colour\nred\n"}),
         ("iris", {"csv": '"'}),
         ("iris", {"csv": "\x00"}),
@@ -155,7 +152,8 @@ def test_the_gradient_over_http_is_that_of_the_net(client: httpx.Client, root: P
 def test_samples_that_the_model_can_t_take_are_refused_in_one_line(
     client: httpx.Client, name: str, question: Any
 ) -> None:
-    answer = client.post(f"/api/studies/{name}/predict", json=question)
+    json_type = {"Content-Type": "application/json"}
+    answer = client.post(f"/api/studies/{name}/predict", content=json.dumps(question), headers=json_type)
     assert answer.status_code == 422, answer.text
     assert "\n" not in answer.json()["error"]
 
@@ -164,6 +162,16 @@ def test_numbers_that_json_doesn_t_know_are_refused(client: httpx.Client) -> Non
     body = '{"pixels": [[' + ", ".join(["NaN"] * 64) + "]]}"
     answer = client.post("/api/studies/digits/predict", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422
+
+
+@pytest.mark.parametrize(
+    "part", ["bytes=0-5", "bytes=9-1", "bytes=-", "lines=1-2", "bytes=999999999-", "bytes=0-0,2-3"]
+)
+def test_a_file_of_a_model_is_always_whole(client: httpx.Client, root: Path, part: str) -> None:
+    answer = client.get("/api/studies/digits/best/model.pt", headers={"Range": part})
+    assert answer.status_code == 200
+    assert answer.content == (root / "digits" / "best" / "model.pt").read_bytes()
+    assert answer.headers["Content-Type"] == "application/octet-stream"
 
 
 def test_the_model_s_files_are_the_run_s(client: httpx.Client, root: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from collections.abc import Iterator
@@ -209,6 +210,8 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(
         " ",
         "%TAG ! tag:evil,2000:",
         "<<: {trials: 1}",
+        'description: "\\ud800"',
+        'description: "\\U00110000"',
     ],
 )
 def test_no_yaml_runs_code_or_grows(client: httpx.Client, study: str) -> None:
@@ -299,6 +302,9 @@ def test_a_slow_body_is_given_up(client: httpx.Client) -> None:
         "X\x00: y\r\n",
         "Content-Length: -1\r\n",
         "Content-Length: 1\r\nContent-Length: 2\r\n",
+        f"Content-Length: {'9' * 5000}\r\n",
+        "Transfer-Encoding: gzip, chunked\r\n",
+        "Host: localhost\r\n",
     ],
 )
 def test_strange_heads_are_refused(client: httpx.Client, head: str) -> None:
@@ -306,7 +312,24 @@ def test_strange_heads_are_refused(client: httpx.Client, head: str) -> None:
         answer = send_raw(client, "/api/health", head=head)
     except (ConnectionResetError, BrokenPipeError):
         return  # it was closed before all of it was sent
-    assert answer.split()[1].startswith(b"4"), answer[:200]
+    check_refusal(answer)
+
+
+@pytest.mark.parametrize(
+    "chunks", [b"-2\r\n{}\r\n", b"0x2\r\n{}\r\n", b"zz\r\n", b"2\r\n{}xx0\r\n", b"", b"2\r\n{}\r\n0\r\nX : y\r\n\r\n"]
+)
+def test_damaged_chunks_are_refused(client: httpx.Client, chunks: bytes) -> None:
+    head = "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
+    check_refusal(send_raw(client, "/api/studies/validate", "POST", head, chunks))
+
+
+def check_refusal(answer: bytes) -> None:
+    """Check that an answer is one fault with the headers of every other answer."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.split()[1].startswith(b"4"), answer[:200]
+    assert b"content-type: application/json" in head.lower()
+    assert b"content-security-policy" in head.lower()
+    assert json.loads(body).keys() == {"error", "line", "path"}
 
 
 def test_a_deep_or_damaged_json_body_is_refused(client: httpx.Client) -> None:
@@ -319,10 +342,15 @@ def test_a_deep_or_damaged_json_body_is_refused(client: httpx.Client) -> None:
         b"null",
         b'{"study": NaN}',
         b'{"study": "a", "study": 1e999}',
+        b'{"study": ' + b'{"a":' * 500 + b"1" + b"}" * 501,
+        b'{"study": {"\\ud800": 1}}',
+        b'{"study": {"description": "\\ud800"}}',
+        b'{"study": {"space": {"activation": {"choice": ["\\ud800"]}}}}',
     ):
-        answer = client.post("/api/studies", content=body, headers=json_type)
-        assert 400 <= answer.status_code < 500, body[:20]
-        assert "\n" not in answer.json()["error"]
+        for path in ("/api/studies", "/api/studies/validate"):
+            answer = client.post(path, content=body, headers=json_type)
+            assert 400 <= answer.status_code < 500, body[:20]
+            assert "\n" not in answer.json()["error"]
 
 
 def test_a_study_may_not_say_what_the_pages_say(client: httpx.Client) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.report.pages import a_reported_run
-from tests.service.apps import TOKENS, USERS, opened
+from tests.service.apps import TOKENS, USERS, opened, trained_runs
 from tests.service.servers import serving
 
 SETTINGS = Path(__file__).with_name("schemathesis.toml")
@@ -20,8 +20,9 @@ ENDLESS = "/events$"
 
 def checked(root: Path, examples: int, seed: int) -> int:
     """Check the API with all of schemathesis' checks; returns the number of requests that it made."""
-    a_reported_run(root / "made", trials=12)
-    a_reported_run(root / "other", trials=9)
+    for name in ("made", "other", "changed"):
+        a_reported_run(root / name, trials=12)
+    trained_runs(root)
     st = Path(sys.executable).with_name("st")
     with opened(root, USERS, data_dir=root, concurrent_studies=1) as (app, _), serving(app) as url:
         command: list[str | Path] = [st, "--config-file", SETTINGS, "run", f"{url}/api/openapi.json", "--checks", "all"]

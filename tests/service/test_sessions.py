@@ -71,6 +71,12 @@ def test_a_wrong_token_leads_back_to_the_login_without_a_cookie(client: httpx.Cl
         assert "Set-Cookie" not in answer.headers
 
 
+def test_a_form_that_is_none_is_refused(client: httpx.Client) -> None:
+    for form in (b"&" * 5000, b"token=a&" * 5000, b"token=\xff"):
+        answer = client.post("/login", content=form, headers={"Content-Type": "application/x-www-form-urlencoded"})
+        assert answer.status_code == 422, form[:20]
+
+
 @pytest.mark.parametrize(
     "wanted",
     [

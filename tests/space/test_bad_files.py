@@ -81,6 +81,10 @@ NOT_YAML: list[tuple[str | bytes, int | None, str]] = [
     ("@seed: 1\n", 1, "'@'"),
     ("%YAML 2.0\n---\nseed: 1\n", 1, "incompatible YAML"),
     ("seed: 'a\\qb'\nname: \"a\\qb\"\n", 2, "unknown escape character 'q'"),
+    ('seed: 1\nname: "\\U00110000"\n', 2, "the number of an escape"),
+    ('name: "\\UFFFFFFFF"\n', 1, "the number of an escape"),
+    ("%YAML 1." + "9" * 5000 + "\n---\nseed: 1\n", 1, "of a version is too large"),
+    (setting('description: "\\ud800"'), 3, "description: text must be Unicode, and '\\ud800' holds half a character"),
     (setting("seed: " + "9" * 5000), 3, "seed: a whole number has at most 100 digits, got 5000"),
 ]
 

@@ -75,6 +75,7 @@ def with_set(text: str, file: str = FILE) -> dict[Any, Any]:
         ("-.inf", -math.inf),
         ("e5", "e5"),
         (".", "."),
+        ('"\\ud83d\\ude00"', "\U0001f600"),  # as JSON writes it
         ("[1, a]", [1, "a"]),
         ("{1: a}", {1: "a"}),
     ],

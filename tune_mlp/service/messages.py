@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tune_mlp.records import Mode
 from tune_mlp.results.journal import Param
+from tune_mlp.space.files import plain_tree
 
 MOST_STUDY_CHARACTERS = 256_000
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -45,7 +46,10 @@ Job = Literal["search", "resume", "confirm", "replay"]
 class Submission(Message):
     """A study that somebody submits or wants to be checked."""
 
-    study: Annotated[str, Field(max_length=MOST_STUDY_CHARACTERS)] | Mapping[str, Any]
+    study: (
+        Annotated[str, Field(max_length=MOST_STUDY_CHARACTERS)]
+        | Annotated[Mapping[str, Any], AfterValidator(plain_tree)]
+    )
     """The name of a shipped space, a study's YAML text, or the same as a JSON object."""
     name: Annotated[str, Field(pattern=NAME_PATTERN)] | None = None
     """The name of the study's folder; left out, it is the study's own name and the time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,9 +17,11 @@ from tune_mlp.explain.input_gradient import by_column, by_pixel, input_gradient
 from tune_mlp.prediction.fitted_model import FittedModel
 from tune_mlp.service.best_model import BestModel
 from tune_mlp.service.faults import Refused
-from tune_mlp.service.result_messages import MOST_SAMPLES, ModelFacts, Prediction, Predictions, Question
+from tune_mlp.service.result_messages import MOST_SAMPLES, ModelFacts, Prediction, Predictions, Question, Row
 
 Floats = NDArray[np.float64]
+MOST_CELLS = 1_000_000
+"""The cells of a request's rows. Rows with a column of their own each would need a table of as many columns as rows."""
 
 
 def facts_of(best: BestModel) -> ModelFacts:
@@ -74,11 +77,20 @@ def _samples(model: FittedModel, question: Question) -> pd.DataFrame | NDArray[n
     if question.pixels is not None:
         return _array([list(sample) for sample in question.pixels], model)
     if question.rows is not None:
-        frame = pd.DataFrame([dict(row) for row in question.rows])
+        frame = _frame(question.rows)
     else:
         assert question.csv is not None
         frame = _table(question.csv, model)
     return frame if takes_table else _array(_numbers(frame), model)
+
+
+def _frame(rows: Sequence[Row]) -> pd.DataFrame:
+    columns = len({name for row in rows for name in row})
+    if columns * len(rows) > MOST_CELLS:
+        raise Refused(
+            f"rows: {len(rows)} rows of {columns} columns in all are too many; rows of one table have the same columns"
+        )
+    return pd.DataFrame([dict(row) for row in rows])
 
 
 def _table(text: str, model: FittedModel) -> pd.DataFrame:
@@ -96,7 +108,7 @@ def _table(text: str, model: FittedModel) -> pd.DataFrame:
 def _numbers(frame: pd.DataFrame) -> list[list[float]]:
     try:
         numbers: list[list[float]] = frame.astype(np.float64).to_numpy().tolist()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise Refused("the model takes numbers alone, and a row holds something else") from None
     return numbers
 

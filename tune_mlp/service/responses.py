@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi.responses import Response, StreamingResponse
+from pathlib import Path
+
+from fastapi.responses import FileResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 
 class YamlResponse(Response):
@@ -33,6 +36,21 @@ class BinaryResponse(Response):
     """A file of a model."""
 
     media_type = "application/octet-stream"
+
+
+class FileDownload(FileResponse):
+    """A file, always whole. Parts that a `Range` header asks for would be answers beside the API's description, and a wrong one, which
+    HTTP lets a server ignore, would be refused in plain text."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        """`name` is the one under which a browser saves it."""
+        headers = {**attachment(name), "Accept-Ranges": "none"}
+        super().__init__(path, media_type=BinaryResponse.media_type, headers=headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        headers = [(name, value) for name, value in scope["headers"] if name not in (b"range", b"if-range")]
+        await super().__call__({**scope, "headers": headers}, receive, send)
 
 
 class PageResponse(Response):

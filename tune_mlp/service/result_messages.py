@@ -124,7 +124,10 @@ class ModelFacts(Message):
     """The least and the largest value of a pixel in training; None where samples aren't pictures or their data can't be read."""
 
 
-Row = Mapping[str, str | float | int | bool | None]
+RowText = Annotated[
+    str, Field(max_length=MOST_TABLE_CHARACTERS)
+]  # pydantic takes half a character where no length is checked
+Row = Mapping[RowText, RowText | float | int | bool | None]
 
 
 class Question(Message):

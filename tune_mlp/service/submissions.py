@@ -17,7 +17,7 @@ from tune_mlp.data_settings import TABLE_KINDS
 from tune_mlp.errors import StudyError, clipped, did_you_mean
 from tune_mlp.results.storage import without_secrets
 from tune_mlp.service.messages import Submission
-from tune_mlp.space.files import Located, plain_tree, read_file, read_yaml, shipped, shipped_folder
+from tune_mlp.space.files import Located, read_file, read_yaml, shipped, shipped_folder
 from tune_mlp.space.overrides import override, parse_assignment
 from tune_mlp.study.study import Study
 
@@ -82,7 +82,7 @@ def _parsed(given: str | Mapping[str, object], rules: DataRules) -> tuple[Locate
     """Return the tree of what was sent, and the folder to which its table's path is relative."""
     base = rules.data_dir or Path(os.devnull)
     if not isinstance(given, str):
-        return Located(plain_tree(dict(given)), SOURCE), base
+        return Located(dict(given), SOURCE), base  # a Submission holds plain values alone
     if not A_NAME.fullmatch(given):
         return read_yaml(given, SOURCE), base
     known = shipped()

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 
+import h11
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -17,6 +18,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from tune_mlp.errors import UsageError
 from tune_mlp.service.app_options import AppOptions
 from tune_mlp.service.guards.head_guard import MOST_HEAD_BYTES
+from tune_mlp.service.guards.response_headers import HEADERS
+from tune_mlp.service.messages import Fault
 
 HEAD_SECONDS = 20.0
 """The time that a request's head may take to arrive."""
@@ -26,7 +29,7 @@ MOST_CONNECTIONS = 2000
 
 
 class PatientProtocol(H11Protocol):
-    """HTTP/1.1 that closes a connection whose head doesn't arrive in time. Uvicorn alone would wait for ever."""
+    """HTTP/1.1 that closes a connection whose head doesn't arrive in time, for which uvicorn alone would wait for ever."""
 
     _late: asyncio.TimerHandle | None = None
 
@@ -39,6 +42,20 @@ class PatientProtocol(H11Protocol):
         """Take what came; the wait ends with the head."""
         super().data_received(data)
         self._watch()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what isn't HTTP in the form of every other fault; no guard has seen it. Uvicorn alone would answer in plain text."""
+        content = Fault(error="the request can't be read: it isn't HTTP/1.1").model_dump_json().encode()
+        headers = {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(content)),
+            "Connection": "close",
+            **HEADERS,
+        }
+        answer = h11.Response(status_code=400, reason=b"Bad Request", headers=list(headers.items()))
+        for event in (answer, h11.Data(data=content), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""

@@ -133,7 +133,8 @@ def read_yaml(text: bytes | str, source: str) -> Located:
         raise StudyError(f"a study file is at most {in_bytes(MAX_BYTES)}", source=source)
     decoded = _decode(text, source) if isinstance(text, bytes) else text
     try:
-        root = _Loader(decoded, source).get_single_node()
+        loader = _Loader(decoded, source)
+        root = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         said = " ".join(part for part in (error.context, error.problem) if part)
@@ -142,6 +143,9 @@ def read_yaml(text: bytes | str, source: str) -> Located:
         line = decoded.count("\n", 0, error.position) + 1
         character = f"U+{ord(decoded[error.position]):04X}"
         raise StudyError(f"not valid YAML: the character {character} isn't text", source=f"{source}:{line}") from None
+    except (ValueError, OverflowError):  # PyYAML's own, of the escape \U00110000 or a version of 5,000 digits
+        at = f"{source}:{loader.line + 1}"
+        raise StudyError("not valid YAML: the number of an escape or of a version is too large", source=at) from None
     if root is None:
         raise StudyError("the file is empty", source=f"{source}:1")
     places: dict[Path_, str] = {}
@@ -183,7 +187,18 @@ def _construct(node: yaml.Node, path: Path_, source: str, places: dict[Path_, st
 def _scalar(node: yaml.Node, path: Path_, line: str) -> Any:
     if node.tag.endswith(":int") and len(node.value) > MAX_DIGITS:
         raise StudyError(f"a whole number has at most {MAX_DIGITS} digits, got {len(node.value)}", path, line)
-    return _SCALARS[node.tag](node.value)
+    value = _SCALARS[node.tag](node.value)
+    return _unicode(value, path, line) if isinstance(value, str) else value
+
+
+def _unicode(text: str, path: Path_, source: str = "") -> str:
+    """Return text in which two escapes of one character, as JSON writes them, are that character; half of one is refused."""
+    if text.isprintable():
+        return text
+    try:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+    except UnicodeDecodeError:
+        raise StudyError(f"text must be Unicode, and {shown(text)} holds half a character", path, source) from None
 
 
 KEY_RULE = "a key must be a word or a whole number"
@@ -204,7 +219,9 @@ def plain_tree(value: Any, path: Path_ = ()) -> Any:
         return {key: plain_tree(inner, (*path, key)) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [plain_tree(item, (*path, i)) for i, item in enumerate(value)]
-    for kind in (bool, int, float, str):  # NumPy's numbers and the members of enums are of a subtype
+    if isinstance(value, str):
+        return _unicode(str(value), path)
+    for kind in (bool, int, float):  # NumPy's numbers and the members of enums are of a subtype
         if isinstance(value, kind):
             return kind(value)
     if value is None:

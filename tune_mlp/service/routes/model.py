@@ -7,13 +7,12 @@ from tempfile import TemporaryDirectory
 
 from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import FileResponse
 
 from tune_mlp.errors import UsageError
 from tune_mlp.service.dependencies import AppState, Name, State
 from tune_mlp.service.fault_answers import refusals
 from tune_mlp.service.faults import Conflict
-from tune_mlp.service.responses import BinaryResponse, attachment
+from tune_mlp.service.responses import BinaryResponse, FileDownload, attachment
 from tune_mlp.service.result_messages import ModelFacts, Predictions, Question
 from tune_mlp.service.served_files import file_inside
 from tune_mlp.service.stamps import stamp_of
@@ -49,11 +48,10 @@ async def predict(name: Name, question: Question, state: State) -> Predictions:
 
 
 @router.get("/studies/{name}/best/model.pt", response_class=BinaryResponse, responses=REFUSED)
-def weights(name: Name, state: State) -> FileResponse:
+def weights(name: Name, state: State) -> FileDownload:
     """Return the best model's weights, a plain state dict of PyTorch."""
     state.service.get(name)
-    path = file_inside(state.service.folder(name), "best", "model.pt")
-    return FileResponse(path, media_type=BinaryResponse.media_type, headers=attachment(f"{name}.pt"))
+    return FileDownload(file_inside(state.service.folder(name), "best", "model.pt"), f"{name}.pt")
 
 
 @router.get("/studies/{name}/best/model.onnx", response_class=BinaryResponse, responses=REFUSED)

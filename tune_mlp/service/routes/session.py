@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from urllib.parse import parse_qs, quote
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
@@ -12,6 +12,7 @@ from fastapi.responses import RedirectResponse
 from tune_mlp.service.dependencies import State
 from tune_mlp.service.faults import TooMany
 from tune_mlp.service.guards.sign_in import cookie_name
+from tune_mlp.service.pages.rendering import form_of, one
 
 router = APIRouter(include_in_schema=False)
 COOKIE_SECONDS = 30 * 24 * 3600
@@ -21,8 +22,8 @@ HOME = "/"
 @router.post("/login")
 async def login(request: Request, state: State) -> RedirectResponse:
     """Take a token from the form of the login page, and go on to the page that was asked for."""
-    form = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=10)
-    token, wanted = (form.get(field, [""])[0] for field in ("token", "next"))
+    form = await form_of(request)
+    token, wanted = one(form, "token"), one(form, "next")
     following = own_path(wanted)
     user = state.access.user_of(token)
     address = request.client.host if request.client else ""
