@@ -88,13 +88,10 @@ class TrialAgain(SimulatedTrial):
 
 
 class ControllerAgain(SimulatedController):
-    """A controller that saves and pauses trials by saying so."""
+    """A controller that saves trials by saying so."""
 
     def _schedule_trial_save(self, trial: TrialAgain, result: Any = None) -> str:
         return f"what trial {trial.trial_id} had saved"
-
-    def pause_trial(self, trial: TrialAgain, should_checkpoint: bool) -> None:
-        trial.status = Trial.PAUSED
 
 
 @dataclass
