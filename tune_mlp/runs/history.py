@@ -161,3 +161,14 @@ def came_of(event: Trained, metric: str) -> Came:
     records = [record for record in event.epochs if record.epoch == last]
     finite = all(record.finite for record in records)
     return Came(event.trial, last, mean_metrics(records)[metric] if finite else None, None)
+
+
+def curve_of(event: Trained, metric: str) -> list[tuple[int, float]]:
+    """Return the metric of each of these epochs, as far as it is finite."""
+    epochs = sorted({record.epoch for record in event.epochs})
+    by_epoch = {epoch: [record for record in event.epochs if record.epoch == epoch] for epoch in epochs}
+    return [
+        (epoch, mean_metrics(records)[metric])
+        for epoch, records in by_epoch.items()
+        if all(record.finite for record in records)
+    ]

@@ -98,6 +98,7 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         self._on_start()
         self._training.add(trial.config["trial"])
         self._lost_at_start = self._failed_setups = 0
+        self.write_decisions()  # a paused trial may have been let go on
         self._begin(trial)
         begun = len(self._params)
         few_left = self._trials - begun <= 2 * self._slots and begun > self._slots
