@@ -49,8 +49,9 @@ class PausingScheduler(TrialScheduler):  # type: ignore[misc]  # ray ships no ty
         """Decide on a trial that has come to a rung, and on those that its arrival affects."""
         raise NotImplementedError
 
-    def _let_the_rest_go_on(self) -> None:
-        """Decide on those that could go on though nobody came."""
+    def _catch_up(self) -> None:
+        """Decide what the last driver would have decided with its last line, and had no more time to write."""
+        raise NotImplementedError
 
     def _when_all_wait(self) -> None:
         """Decide on the paused trials when no trial is at work and none is to come."""
@@ -148,11 +149,12 @@ class PausingScheduler(TrialScheduler):  # type: ignore[misc]  # ray ships no ty
             rung = self.ladder.at(last[number].epoch)
             if rung is not None and number not in rung.scores:
                 self._arrived(rung, number, self._sign * undecided[number])
-        self._let_the_rest_go_on()
+        self._catch_up()
         stopped = {one.trial for one in (*history.decisions, *self.decisions) if one.decision == "stop"} & open_trials
         for number in stopped:
             self._over(number)
         self._earlier = open_trials - stopped
+        self.to_come -= len(stopped)
         return stopped
 
     def _take_over(self, decided: Decided, rung: Rung) -> None:
@@ -237,8 +239,7 @@ class PromotingScheduler(PausingScheduler):
         self._promote(promoted, number)
         return decision
 
-    def _let_the_rest_go_on(self) -> None:
-        """Promote what the last driver had no more time to."""
+    def _catch_up(self) -> None:
         self._promote(list(self.ladder.promotable(self._paused)))
 
     def _promote(self, promoted: Iterable[tuple[Rung, int]], but: int | None = None) -> None:
@@ -279,9 +280,13 @@ class BestGoOn(PausingScheduler):
         beaten = set(rung.ranked()[self._keep :])
         decision: Decision = "stop" if number in beaten else "pause"
         self._write(rung, number, decision)
-        for other in sorted(beaten & self._paused):
-            self._stop(rung, other)
+        self._catch_up()
         return decision
+
+    def _catch_up(self) -> None:
+        for rung in self.ladder.rungs:
+            for other in sorted(self._paused.intersection(rung.ranked()[self._keep :])):
+                self._stop(rung, other)
 
     def _when_all_wait(self) -> None:
         for rung in self.ladder.rungs:

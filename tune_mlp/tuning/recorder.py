@@ -149,6 +149,8 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
             decided = self._decisions.pop(0)
             if decided.decision == "stop":
                 self._stopped.add(decided.trial)
+            if decided.decision == "pause":
+                self._display.trial_paused(decided.trial)
             if not told_again or (decided.trial, decided.epoch) not in self._decided:
                 self._journal.append(decided)
 
