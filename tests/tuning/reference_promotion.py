@@ -38,7 +38,7 @@ class Reference:
                 job = self._promotion(rungs, promoted, top)
                 if job is None and drawn < len(self.seconds):
                     job, drawn = (drawn, 0), drawn + 1
-                elif job is None and not busy and not promoted[-2:-1] == [set()]:
+                elif job is None and not busy and promoted[-2:-1] != [set()]:
                     return epochs
                 elif job is None and not busy:
                     job = self._champion(rungs, promoted)
@@ -48,9 +48,7 @@ class Reference:
                 if level:
                     promoted[level - 1].add(trial)
                 self.jobs.append((trial, epochs[trial], self.levels[level]))
-                heapq.heappush(
-                    busy, (now + (self.levels[level] - epochs[trial]) * self.seconds[trial], trial, level)
-                )
+                heapq.heappush(busy, (now + (self.levels[level] - epochs[trial]) * self.seconds[trial], trial, level))
             now, trial, level = heapq.heappop(busy)
             epochs[trial] = self.levels[level]
             if level == len(self.levels) - 1:

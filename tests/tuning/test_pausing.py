@@ -94,7 +94,9 @@ def test_pasha_stays_on_the_lowest_rungs_while_rankings_agree_and_grows_while_th
     assert sorted(set(calm.epochs)) == [1, 2, 32]
     assert calm.epochs.count(32) == 1, "the best alone goes on to the end"
     height, speed = np.random.default_rng(0).random((2, 64))
-    late = simulate(asked, costs, 1, lambda number, epoch: float(height[number] * (1 - np.exp(-epoch * speed[number] / 4))))
+    late = simulate(
+        asked, costs, 1, lambda number, epoch: float(height[number] * (1 - np.exp(-epoch * speed[number] / 4)))
+    )
     assert set(late.epochs) >= {1, 2, 4, 8}
     assert sum(late.epochs) > 1.3 * sum(calm.epochs)
 
@@ -106,7 +108,7 @@ def test_noise_keeps_pasha_from_growing() -> None:
     assert crossing_distance([(1, 0.0), (2, 1.0), (3, 1.0)], [(1, 0.5), (2, 0.5), (3, 0.5)]) is None
     for curve_of, grown in ((swaying, 1), ({n: {} for n in range(3)}, 2)):
         ladder = GrowingLadder([2, 4, 8], 2)
-        for place, epoch in enumerate((2, 4)):
+        for place in range(2):
             for number in range(3):
                 ladder.enter(ladder.rungs[place], number, 0.5 + 0.01 * (number if place else -number), curve_of)
         assert ladder.in_use == grown
@@ -134,15 +136,16 @@ def epochs_trained(events: list[Event]) -> Counter[tuple[int, int]]:
     return Counter((e.trial, record.epoch) for e in events if isinstance(e, Trained) for record in e.epochs)
 
 
+@pytest.mark.parametrize("every", [13, pytest.param(1, marks=pytest.mark.slow)])  # a run for each line takes a minute
 @pytest.mark.parametrize("name", PAUSING)
 def test_a_search_that_was_killed_anywhere_decides_as_one_that_was_not(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, every: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = study(scheduler=PAUSING[name], trials=10, epochs=9)
     whole = read(play(World(tmp_path / "whole", slots=1), asked) / "journal.jsonl")
     assert max(epochs_trained(whole).values()) == 1
     monkeypatch.setattr(os, "fsync", lambda file: None)  # which is most of the time
-    for lines in range(1, len(whole), 3):
+    for lines in range(3, len(whole), every):
         world = World(tmp_path / f"killed-{lines}", slots=1)
         play(world, asked, kill_after=lines)
         play_on(world, kill_after=7)

@@ -109,7 +109,9 @@ class Display:
         if trial in board.values and board.values[trial][1] != params:
             del board.values[trial]  # population-based training gave it other settings
         before = board.running.get(trial)
-        board.running[trial] = Running(params, before.epoch, before.value) if before and before.paused else Running(params)
+        board.running[trial] = (
+            Running(params, before.epoch, before.value) if before and before.paused else Running(params)
+        )
 
     def trial_trained(self, trial: int, epoch: int, epochs_trained: int, value: float, best: float | None) -> None:
         """Note a trial's last epoch, how many epochs it trained since the last note, its value, and its best value."""

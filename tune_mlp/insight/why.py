@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
@@ -148,7 +148,7 @@ ALONE = {
     "top_k": "fewer trials had come to that rung than are kept",
 }
 """Why there is no cutoff, for each scheduler that pauses trials."""
-CUTOFFS = {
+CUTOFFS: dict[str, Callable[[Moment], str]] = {
     "promotion_asha": _the_best,
     "pasha": _the_best,
     "top_k": _the_best,

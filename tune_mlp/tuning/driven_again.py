@@ -310,6 +310,8 @@ class DriverAgain:
 
     def _is_cut(self, place: int) -> bool:
         """True if the driver ended before it could write what it decided at this place: decisions are written after a result."""
+        if self._pausing:  # it writes some decisions only when a trial goes on or is ended: nothing was trained since
+            return not any(isinstance(event, Trained) for event in self._events[place + 1 :])
         rest = list(self._events[max(place, 0) :])
         if place >= 0:
             while rest and not isinstance(rest[0], Trained):

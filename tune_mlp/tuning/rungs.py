@@ -5,6 +5,7 @@ No Ray and no trial is needed here. A score is the metric with the sign that mak
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -120,7 +121,7 @@ def crossing_distance(one: Sequence[tuple[int, float]], other: Sequence[tuple[in
     there = dict(other)
     gaps = [value - there[epoch] for epoch, value in one if epoch in there]
     signs = [gap > 0 for gap in gaps if gap]
-    crossings = sum(before != after for before, after in zip(signs, signs[1:], strict=False))
+    crossings = sum(before != after for before, after in itertools.pairwise(signs))
     return abs(gaps[-1]) if crossings >= 2 else None
 
 
