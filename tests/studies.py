@@ -46,7 +46,7 @@ class Memory(Display):
 
     def trial_started(self, trial: int, params: Mapping[str, Any]) -> None:
         super().trial_started(trial, params)
-        self.most_at_once = max(self.most_at_once, len(self.board.running))
+        self.most_at_once = max(self.most_at_once, sum(not running.paused for running in self.board.running.values()))
 
     def trial_ended(self, trial: int, state: TrialState, error: str) -> Running:
         self.states[trial] = state

@@ -17,7 +17,19 @@ from tune_mlp.errors import DataError, RunError, StudyError, UsageError, did_you
 from tune_mlp.records import Mode
 from tune_mlp.space.domains import DOMAINS
 from tune_mlp.space.files import find
-from tune_mlp.study.settings import Asha, HyperBand, Median, Pbt, Resources, Scheduler, Search, Tpe
+from tune_mlp.study.settings import (
+    Asha,
+    HyperBand,
+    Median,
+    Pasha,
+    Pbt,
+    PromotionAsha,
+    Resources,
+    Scheduler,
+    Search,
+    TopK,
+    Tpe,
+)
 from tune_mlp.study.study import Metric, Study
 from tune_mlp.synonyms import SYNONYMS
 
@@ -121,7 +133,22 @@ def test_a_word_of_another_library_is_answered_wherever_it_stands() -> None:
 
 
 def test_every_answer_is_a_name_that_exists_and_no_question_is_a_name_beside_it() -> None:
-    settings = (Study, TrialConfig, DataSettings, Head, Folds, Resources, Asha, HyperBand, Median, Pbt, Tpe)
+    settings = (
+        Study,
+        TrialConfig,
+        DataSettings,
+        Head,
+        Folds,
+        Resources,
+        Asha,
+        PromotionAsha,
+        Pasha,
+        TopK,
+        HyperBand,
+        Median,
+        Pbt,
+        Tpe,
+    )
     options = [set(by_option) for by_option in BRANCHES.values()]
     groups = [
         *(set(model.model_fields) for model in (*settings, Scheduler, Search)),

@@ -49,7 +49,9 @@ class CurveTable:
         values[where], seconds[where] = table[results.metric], table["seconds"]
         folds = len(epochs["fold"].unique()) if "fold" in epochs else 1
         manifest = results.manifest
-        facts: dict[str, Any] = {str(name): manifest[name] for name in ("versions", "machine", "dataset", "engine") if name in manifest}
+        facts: dict[str, Any] = {
+            str(name): manifest[name] for name in ("versions", "machine", "dataset", "engine") if name in manifest
+        }
         return cls(study, values, np.nanmean(seconds, axis=(1, 2)) * folds, facts)
 
     @classmethod

@@ -110,6 +110,6 @@ def eventually(
 
 def assert_same(run: Path, other: Path) -> None:
     """Compare the tables of two runs; the test part's figures are only there for the winner, of whichever trials there are."""
-    tables = [Results.load(path).trials.drop(columns=VARYING) for path in (run, other)]
-    tested = [name for name in tables[0].columns if name.startswith("test_")]
-    pd.testing.assert_frame_equal(*(table.drop(columns=tested) for table in tables), check_exact=True)
+    found, wanted = (Results.load(path).trials.drop(columns=VARYING) for path in (run, other))
+    tested = [name for name in found.columns if name.startswith("test_")]
+    pd.testing.assert_frame_equal(found.drop(columns=tested), wanted.drop(columns=tested), check_exact=True)

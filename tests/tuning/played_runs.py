@@ -32,6 +32,7 @@ from tune_mlp.runs.journal_writer import Journal
 from tune_mlp.runs.manifest import Manifest
 from tune_mlp.study.study import BoundStudy, Study
 from tune_mlp.training.patience import Patience
+from tune_mlp.tuning.pausing import PausingScheduler
 from tune_mlp.tuning.recorder import KeptFiles, Recorder
 from tune_mlp.tuning.report import Report
 from tune_mlp.tuning.run import More
@@ -99,6 +100,9 @@ class PlayedTrial:
     def get_pickled_error(self) -> Exception:
         return RuntimeError("Worker died")
 
+    def set_status(self, status: str) -> None:
+        self.status = status
+
     def set_experiment_tag(self, tag: str) -> None:
         pass
 
@@ -153,7 +157,8 @@ class Driver:
     def run(self) -> None:
         run: Any = SimpleNamespace(history=self.history, study=self.study)
         history = _replay(run, self.scheduler, self.recorder)
-        searcher = NumberedSearcher(self.study, history)
+        pausing = self.scheduler if isinstance(self.scheduler, PausingScheduler) else None
+        searcher = NumberedSearcher(self.study, history, pausing, self.world.slots)
         while True:
             self._fill(searcher)
             if not self.running:
@@ -163,11 +168,11 @@ class Driver:
         self.recorder.close()
 
     def _fill(self, searcher: NumberedSearcher) -> None:
-        ahead = self.world.slots if self.study.scheduler.pauses else 1
+        ahead = self.world.slots if self.study.scheduler.draws_ahead else 1
         while len(self.running) < self.world.slots:
             while sum(trial.status == Trial.PENDING for trial in self.trials) < ahead:
                 config = searcher.suggest(f"t{len(self.trials)}")
-                if config == Searcher.FINISHED:
+                if config is None or config == Searcher.FINISHED:
                     break
                 # No state is saved with a trial's last epoch: if its end wasn't written, what came after the state is trained again.
                 known = min(int(config.get("known", 0)), self.world.saved.get(int(config["trial"]), 0))

@@ -29,11 +29,21 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ray cal
 
 SCHEDULERS: dict[str, Any] = {
     "asha": {"asha": {"grace_period": 1}},
+    "promotion_asha": {"promotion_asha": {"reduction_factor": 2}},
+    "pasha": {"pasha": {"reduction_factor": 2}},
+    "top_k": {"top_k": {"after": 2, "keep": 4}},
     "hyperband": {"hyperband": {"reduction_factor": 2}},
     "median": {"median": {"grace_period": 2, "min_samples": 2}},
     "pbt": {"pbt": {"interval": 2}},
     "fifo": {"fifo": {}},
 }
+WORDS = {
+    "promotion_asha": {"continue", "pause", "promote", "stop"},
+    "pasha": {"continue", "pause", "promote", "stop"},
+    "top_k": {"pause", "promote", "stop"},
+    "pbt": {"continue", "exploit"},
+}
+"""The decisions of each scheduler, where they aren't to go on or to stop."""
 OLD = Path(__file__).parent.parent / "fixtures" / "run_format_1"
 
 
@@ -77,7 +87,7 @@ def test_all_decisions_of_an_eventful_run_follow_from_its_journal(run: Path) -> 
         assert answer.facts["decisions"] == 0
         return
     words = {event.decision for event in events if isinstance(event, Decided)}
-    assert words == ({"continue", "exploit"} if run.name == "pbt" else {"continue", "stop"})
+    assert words == WORDS.get(run.name, {"continue", "stop"})
     assert answer.facts["decisions"] > 15
     assert answer.sentence == f"All {answer.facts['decisions']} decisions on 18 trials follow from the journal."
 

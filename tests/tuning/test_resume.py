@@ -98,7 +98,17 @@ def test_with_one_slot_a_resumed_asha_decides_as_the_undisturbed_one(halved: Hal
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheduler", [ASHA, {"median": {"grace_period": 2, "min_samples": 2}}])
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        ASHA,
+        {"median": {"grace_period": 2, "min_samples": 2}},
+        {"promotion_asha": {"reduction_factor": 2}},
+        {"pasha": {"reduction_factor": 2}},
+        {"top_k": {"after": 2, "keep": 3}},
+    ],
+    ids=lambda scheduler: next(iter(scheduler)),
+)
 def test_with_one_slot_a_resumed_scheduler_decides_as_the_undisturbed_one(tmp_path: Path, scheduler: Any) -> None:
     whole, folders = snapshots(tmp_path, every=4, trials=10, epochs=9, concurrent=1, scheduler=scheduler)
     assert set(whole.trials["state"]) == {"finished", "stopped"}

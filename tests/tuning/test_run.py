@@ -17,6 +17,7 @@ from tune_mlp.data.sources import load_dataset
 from tune_mlp.data.split import make_problem
 from tune_mlp.engines.choose import engine
 from tune_mlp.errors import ResourceError, RunFolderError, UsageError
+from tune_mlp.results.journal import Decided, Trained
 from tune_mlp.results.journal_reader import read
 from tune_mlp.results.results import Results
 from tune_mlp.space.domains import as_value
@@ -25,6 +26,7 @@ from tune_mlp.study.study import Study
 from tune_mlp.training.checkpoint import load_model
 from tune_mlp.training.job import TrainJob
 from tune_mlp.training.trainer import Trainer
+from tune_mlp.tuning.audit import audit
 from tune_mlp.tuning.run import Request, run_study
 
 pytestmark = pytest.mark.usefixtures("local_ray")
@@ -173,6 +175,9 @@ def test_a_taken_name_is_refused_and_the_first_run_is_untouched(small: Results) 
         ({"asha": {"grace_period": 1}}, {"finished", "stopped"}),
         ({"hyperband": {"reduction_factor": 2}}, {"finished", "stopped"}),
         ({"median": {"grace_period": 1, "min_samples": 2}}, {"finished", "stopped"}),
+        ({"promotion_asha": {"reduction_factor": 2}}, {"finished", "stopped"}),
+        pytest.param({"pasha": {"reduction_factor": 2}}, {"finished", "stopped"}, marks=pytest.mark.slow),
+        pytest.param({"top_k": {"after": 2, "keep": 2}}, {"finished", "stopped"}, marks=pytest.mark.slow),
         # The quick test of pbt is another one, and that of fifo is `small`.
         pytest.param({"pbt": {"interval": 1}}, {"finished"}, marks=pytest.mark.slow),
         pytest.param({"fifo": {}}, {"finished"}, marks=pytest.mark.slow),
@@ -203,6 +208,32 @@ def test_asha_stops_trials_exactly_at_its_milestones(tmp_path: Path) -> None:
     stopped = results.trials[results.trials["state"] == "stopped"]
     assert len(stopped) > 0
     assert set(stopped["epochs"]) <= {2, 4, 8}
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "epochs"),
+    [
+        ({"promotion_asha": {"reduction_factor": 2}}, {1, 2, 4, 8}),
+        pytest.param({"pasha": {"reduction_factor": 2}}, {1, 2, 4, 8}, marks=pytest.mark.slow),
+        pytest.param({"top_k": {"after": 3, "keep": 2}}, {3, 8}, marks=pytest.mark.slow),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_paused_trials_go_on_where_they_were_and_no_more_run_at_once_than_asked(
+    scheduler: dict[str, Any], epochs: set[int], tmp_path: Path
+) -> None:
+    display = Memory()
+    results = run(study(scheduler=scheduler, trials=8, epochs=8, concurrent=1), tmp_path, display)
+    events = read(results.path / "journal.jsonl")
+    done = [(e.trial, record.epoch) for e in events if isinstance(e, Trained) for record in e.epochs]
+    assert len(done) == len(set(done)) < 8 * 8
+    assert set(results.trials["epochs"]) <= epochs
+    assert 8 in set(results.trials["epochs"])
+    assert any(isinstance(e, Decided) and e.decision == "promote" for e in events)
+    assert display.most_at_once == 1
+    assert audit(results).facts["differ"] == 0
+    assert not list((results.path / "checkpoints").iterdir())
+    check_outcomes(results)
 
 
 def test_population_based_training_changes_settings_on_the_way_and_trains_no_epoch_twice(tmp_path: Path) -> None:
@@ -237,7 +268,12 @@ def test_tpe_with_several_trials_at_once_says_that_it_is_not_repeatable(tmp_path
 
 
 @pytest.mark.parametrize(
-    "scheduler", ["asha", "hyperband", *(pytest.param(name, marks=pytest.mark.slow) for name in ("median", "pbt"))]
+    "scheduler",
+    [
+        "asha",
+        "hyperband",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("median", "pbt", "promotion_asha", "pasha", "top_k")),
+    ],
 )
 def test_a_diverged_trial_is_worst_for_every_scheduler(scheduler: str, tmp_path: Path) -> None:
     space = {"lr": {"grid": [1e38, 0.05, 0.02]}, "depth": 1, "width": 8}

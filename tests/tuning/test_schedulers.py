@@ -32,6 +32,10 @@ def test_every_scheduler_of_the_settings_has_an_implementation_and_milestones() 
         ({"asha": {"grace_period": 1, "reduction_factor": 2}}, 8, (1, 2, 4, 8)),
         ({"asha": {"grace_period": 2, "reduction_factor": 1.5}}, 10, (2, 3, 5, 7, 10)),
         ({"asha": {"grace_period": 10}}, 4, (4,)),
+        ({"promotion_asha": {"grace_period": 1, "reduction_factor": 3}}, 10, (1, 3, 9, 10)),
+        ({"pasha": {"grace_period": 2, "reduction_factor": 2}}, 9, (2, 4, 8, 9)),
+        ({"top_k": {"after": 3}}, 10, (3, 10)),
+        ({"top_k": {"after": 10}}, 10, (10,)),
         ("median", 3, (1, 2, 3)),
         ("hyperband", 3, (1, 3)),
         ("hyperband", 27, (1, 3, 9, 27)),
@@ -46,7 +50,9 @@ def test_trials_report_at_the_epochs_where_their_scheduler_decides(
     assert tuple(milestones(study(scheduler=scheduler, epochs=epochs))) == expected
 
 
-@pytest.mark.parametrize("scheduler", ["asha", "hyperband", "median", "pbt", "fifo"])
+@pytest.mark.parametrize(
+    "scheduler", ["asha", "promotion_asha", "pasha", "top_k", "hyperband", "median", "pbt", "fifo"]
+)
 def test_milestones_take_no_memory_for_their_number(scheduler: str) -> None:
     a_study = study(scheduler=scheduler, epochs=999_999)
     tracemalloc.start()

@@ -28,6 +28,8 @@ class Running:
     params: Mapping[str, Any]
     epoch: int = 0
     value: float | None = None
+    paused: bool = False
+    """True while the scheduler has paused the trial."""
 
 
 @dataclass
@@ -106,7 +108,10 @@ class Display:
             board.first_trial = time.monotonic()
         if trial in board.values and board.values[trial][1] != params:
             del board.values[trial]  # population-based training gave it other settings
-        board.running[trial] = Running(params)
+        before = board.running.get(trial)
+        board.running[trial] = (
+            Running(params, before.epoch, before.value) if before and before.paused else Running(params)
+        )
 
     def trial_trained(self, trial: int, epoch: int, epochs_trained: int, value: float, best: float | None) -> None:
         """Note a trial's last epoch, how many epochs it trained since the last note, its value, and its best value."""
@@ -117,6 +122,10 @@ class Display:
         board.values.pop(trial, None)
         if best is not None:
             board.values[trial] = (best, running.params)
+
+    def trial_paused(self, trial: int) -> None:
+        """Note that a trial gives its worker away until it may go on."""
+        self.board.running.setdefault(trial, Running({})).paused = True
 
     def trial_ended(self, trial: int, state: TrialState, error: str) -> Running:
         """Note how a trial ended, and return what was known of it."""

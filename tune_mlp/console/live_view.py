@@ -138,11 +138,13 @@ def picture(board: Board, width: int) -> RenderableType:
     narrow = width < WIDE
     head = Table.grid(padding=(0, 1))
     left = board.seconds_left()
+    paused = sum(running.paused for running in dict(board.running).values())
     summary: list[RenderableType] = [
         "trials",
         ProgressBar(total=board.trials, completed=board.done, width=8 if narrow else 32),
         f"{sum(board.ended.values())}/{board.trials}",
         Text(count(board.epochs_trained, "epoch"), "dim"),
+        *([Text(f"{paused} paused", "dim")] if paused else []),
         clock(time.monotonic() - board.started),
     ]
     if not narrow and left is not None:
@@ -155,6 +157,8 @@ def picture(board: Board, width: int) -> RenderableType:
         rows.add_row(*cells, *(() if narrow else (params,)))
 
     for trial, running in sorted(dict(board.running).items()):
+        if running.paused:
+            continue
         value = "" if running.value is None else f"{board.metric} {score(board.metric, running.value)}"
         cells = (Text(f"trial {trial}", "cyan"), Text(f"epoch {running.epoch}/{board.epochs}"), Text(value))
         add(cells, Text(described(running.params), "dim", no_wrap=True, overflow="ellipsis"))

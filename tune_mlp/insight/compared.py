@@ -53,6 +53,12 @@ def _at_the_rung(so_far: RunState, decisions: Sequence[Decided], place: int) -> 
     return found
 
 
+def _arrived(so_far: RunState, decisions: Sequence[Decided], place: int) -> dict[int, float]:
+    """Return the values of the trials that had come to a rung at which trials pause."""
+    here = decisions[place].epoch
+    return {one.trial: one.value for one in decisions[:place] if one.epoch == here and one.value is not None}
+
+
 def _means(so_far: RunState, decisions: Sequence[Decided], place: int) -> dict[int, float]:
     """Return the running means of the trials that have come as far. The median rule counts from its first decision's epoch."""
     here = decisions[place]
@@ -78,6 +84,9 @@ def _last_values(so_far: RunState, decisions: Sequence[Decided], place: int) -> 
 
 COMPARED: dict[str, Callable[[RunState, Sequence[Decided], int], dict[int, float]]] = {
     "asha": _at_the_rung,
+    "promotion_asha": _arrived,
+    "pasha": _arrived,
+    "top_k": _arrived,
     "median": _means,
     "hyperband": _in_the_halving,
     "pbt": _last_values,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
@@ -19,6 +19,9 @@ NAMED = 3
 """So many of the trials that were ahead are named; the others are counted."""
 RULES = {
     "asha": "asha compares a trial with those that came to the same epoch before it, and stops it below their cutoff.",
+    "promotion_asha": "promotion_asha pauses each trial at each rung, and lets it go on once it is among the best that came there.",
+    "pasha": "pasha pauses each trial at each rung, and lets the best go on; the largest rung grows while rankings differ.",
+    "top_k": "top_k trains all trials to the same epoch, and only the best of them to the end.",
     "median": "median stops a trial whose best value is worse than the median of the other trials' means up to that epoch.",
     "hyperband": "hyperband waits for all trials of a bracket, lets the best of them go on, and stops the others.",
     "pbt": "pbt compares the last values of all trials; one of the worst takes over the weights and settings of one of the best.",
@@ -90,6 +93,12 @@ def _paused(moment: Moment, started: Started, changes: pd.DataFrame) -> str:
     return f"was paused after {_epochs(moment.decided.epoch)}: {_against(moment, started)}"
 
 
+def _promoted(moment: Moment, started: Started, changes: pd.DataFrame) -> str:
+    if moment.decided.cutoff is None:
+        return f"was let go on after {_epochs(moment.decided.epoch)}: no draw was left, and it was the best that waited"
+    return f"was let go on after {_epochs(moment.decided.epoch)}: {_against(moment, started)}"
+
+
 def _took_over(moment: Moment, started: Started, changes: pd.DataFrame) -> str:
     decided = moment.decided
     what = [f"{row.parameter} from {_plain(row.before)} to {_plain(row.after)}" for row in changes.itertuples()]
@@ -103,7 +112,7 @@ def _took_over(moment: Moment, started: Started, changes: pd.DataFrame) -> str:
     )
 
 
-WORDS = {"stop": _stopped, "continue": _went_on, "pause": _paused, "exploit": _took_over}
+WORDS = {"stop": _stopped, "continue": _went_on, "pause": _paused, "promote": _promoted, "exploit": _took_over}
 """The words for each decision; each makes the end of a sentence that begins with the trial."""
 
 
@@ -113,6 +122,8 @@ def _against(moment: Moment, started: Started) -> str:
     name = f"best {started.metric}" if decided.scheduler == "median" else started.metric
     if decided.value is None:
         return f"it had no finite {started.metric}"
+    if decided.cutoff is None and decided.scheduler in ALONE:
+        return f"its {name} was {decided.value:.4g}, and {ALONE[decided.scheduler]} ({decided.rung})"
     if decided.cutoff is None:
         return f"its {name} was {decided.value:.4g}, and there was nothing to compare it with"
     value, cutoff = told_apart(decided.value, decided.cutoff)
@@ -127,7 +138,20 @@ def _competed(moment: Moment) -> str:
     return counted(moment.decided.competed, "trial")
 
 
-CUTOFFS = {
+def _the_best(moment: Moment) -> str:
+    return f"the worst that may go on of {_competed(moment)} at that rung ({moment.decided.rung})"
+
+
+ALONE = {
+    "promotion_asha": "too few trials had come to that rung for one to go on",
+    "pasha": "no trial might go on from that rung yet",
+    "top_k": "fewer trials had come to that rung than are kept",
+}
+"""Why there is no cutoff, for each scheduler that pauses trials."""
+CUTOFFS: dict[str, Callable[[Moment], str]] = {
+    "promotion_asha": _the_best,
+    "pasha": _the_best,
+    "top_k": _the_best,
     "asha": lambda moment: f"the cutoff among {_competed(moment)} at that rung ({moment.decided.rung})",
     "median": lambda moment: (
         f"the median of the means of {counted(moment.decided.competed - 1, 'other trial')} ({moment.decided.rung})"

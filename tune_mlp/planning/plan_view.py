@@ -80,7 +80,7 @@ def _epochs(plan: Plan) -> str:
     study = plan.study
     most = study.number_of_trials * study.epochs
     said = f"about {plan.epochs:,.0f} of {most:,}"
-    if study.scheduler.name in ("asha", "hyperband", "median"):
+    if study.scheduler.name not in ("fifo", "pbt"):
         said += f": {study.scheduler.name} ends the others early"
     if study.patience:
         said += f"; patience={study.patience} can only make it less, and isn't foreseen"

@@ -13,6 +13,7 @@ ENTRIES: dict[str, str] = {
     "tpe": "@inproceedings{bergstra2011algorithms,\n  author = {Bergstra, James and Bardenet, R{\\'e}mi and Bengio, Yoshua and K{\\'e}gl, Bal{\\'a}zs},\n  title = {Algorithms for Hyper-Parameter Optimization},\n  booktitle = {Advances in Neural Information Processing Systems},\n  volume = {24},\n  year = {2011}\n}",
     "optuna": "@inproceedings{akiba2019optuna,\n  author = {Akiba, Takuya and Sano, Shotaro and Yanase, Toshihiko and Ohta, Takeru and Koyama, Masanori},\n  title = {Optuna: A Next-generation Hyperparameter Optimization Framework},\n  booktitle = {Proceedings of the 25th ACM SIGKDD International Conference on Knowledge Discovery and Data Mining},\n  year = {2019}\n}",
     "asha": "@inproceedings{li2020system,\n  author = {Li, Liam and Jamieson, Kevin and Rostamizadeh, Afshin and Gonina, Ekaterina and Ben-tzur, Jonathan and Hardt, Moritz and Recht, Benjamin and Talwalkar, Ameet},\n  title = {A System for Massively Parallel Hyperparameter Tuning},\n  booktitle = {Proceedings of Machine Learning and Systems},\n  volume = {2},\n  pages = {230--246},\n  year = {2020}\n}",
+    "pasha": "@inproceedings{bohdal2023pasha,\n  author = {Bohdal, Ondrej and Balles, Lukas and Wistuba, Martin and Ermis, Beyza and Archambeau, C{\\'e}dric and Zappella, Giovanni},\n  title = {{PASHA}: Efficient {HPO} and {NAS} with Progressive Resource Allocation},\n  booktitle = {International Conference on Learning Representations},\n  year = {2023}\n}",
     "hyperband": "@article{li2018hyperband,\n  author = {Li, Lisha and Jamieson, Kevin and DeSalvo, Giulia and Rostamizadeh, Afshin and Talwalkar, Ameet},\n  title = {Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization},\n  journal = {Journal of Machine Learning Research},\n  volume = {18},\n  number = {185},\n  pages = {1--52},\n  year = {2018}\n}",
     "median": "@inproceedings{golovin2017vizier,\n  author = {Golovin, Daniel and Solnik, Benjamin and Moitra, Subhodeep and Kochanski, Greg and Karro, John and Sculley, D.},\n  title = {Google Vizier: A Service for Black-Box Optimization},\n  booktitle = {Proceedings of the 23rd ACM SIGKDD International Conference on Knowledge Discovery and Data Mining},\n  pages = {1487--1495},\n  year = {2017}\n}",
     "pbt": "@article{jaderberg2017population,\n  author = {Jaderberg, Max and Dalibard, Valentin and Osindero, Simon and Czarnecki, Wojciech M. and Donahue, Jeff and Razavi, Ali and Vinyals, Oriol and Green, Tim and Dunning, Iain and Simonyan, Karen and Fernando, Chrisantha and Kavukcuoglu, Koray},\n  title = {Population Based Training of Neural Networks},\n  journal = {arXiv preprint arXiv:1711.09846},\n  year = {2017}\n}",
@@ -38,6 +39,8 @@ def used(material: Material) -> list[str]:
     names: list[str] = []
     if material.is_run:
         names += [*_chosen(material.setting("search")), *_chosen(material.setting("scheduler")), "ray", "torch"]
+    if {"promotion_asha", "pasha"} & set(names):
+        names.append("asha")
     if "tpe" in names:
         names.append("optuna")
     compared = material.evidence.answers.get("compare")

@@ -193,6 +193,9 @@ def _scheduler(material: Material) -> Markup:
 
     ways: dict[str, Any] = {
         "asha": lambda: ["Asynchronous successive halving (ASHA) stopped trials early: from epoch ", of("grace_period"), " on, at each milestone one trial in ", of("reduction_factor"), " went on, and each milestone is ", of("reduction_factor"), " times the one before."],
+        "promotion_asha": lambda: ["Asynchronous successive halving in its first form (promotion ASHA) paused trials: at epoch ", of("grace_period"), " for the first time, and at each milestone, which is ", of("reduction_factor"), " times the one before; one trial in ", of("reduction_factor"), " went on from where it was."],
+        "pasha": lambda: ["Progressive ASHA (PASHA) paused trials: at epoch ", of("grace_period"), " for the first time, and at each milestone, which is ", of("reduction_factor"), " times the one before; one trial in ", of("reduction_factor"), " went on, and the largest milestone grew only while the two largest ranked their trials differently, by more than the noise of the curves."],
+        "top_k": lambda: ["All trials were compared after ", material.counted("epoch", "fact", "study", "scheduler.top_k.after"), ", and the best ", of("keep"), " of them were trained to the end."],
         "hyperband": lambda: ["HyperBand stopped trials early, in several brackets; each halving let one trial in ", of("reduction_factor"), " go on."],
         "median": lambda: ["The median rule stopped a trial whose best score was worse than the median of the other trials' running means, from epoch ", of("grace_period"), " on and with at least ", of("min_samples"), " others to compare with."],
         "pbt": lambda: ["Population-based training compared the trials every ", of("interval"), " epochs; the worst ", of("quantile"), " took over the weights of the best, and their settings with small changes. A trial's parameters are those that it had last."],

@@ -26,8 +26,8 @@ FORMAT = 2
 """The format that is written."""
 MAX_TRIALS = 10**9
 """Files are named by a trial's number."""
-Decision = Literal["continue", "stop", "pause", "exploit"]
-"""What a scheduler can decide; `exploit` takes over the weights and settings of a better trial."""
+Decision = Literal["continue", "stop", "pause", "promote", "exploit"]
+"""What a scheduler can decide: `promote` lets a paused trial go on, and `exploit` takes over the weights and settings of a better one."""
 TrainedBy = str
 """One of ENGINE_NAMES."""
 ErrorText = str

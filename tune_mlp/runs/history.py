@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tune_mlp.errors import RunFolderError
 from tune_mlp.records import TrialState, mean_metrics
-from tune_mlp.results.journal import Drawn, Ended, Event, Started, Trained
+from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Started, Trained
 from tune_mlp.results.state import RunState, TrialSoFar
 from tune_mlp.space.domains import as_value
 from tune_mlp.space.space import Params
@@ -48,6 +48,8 @@ class History:
     """The seconds that each trial was trained for so far."""
     bests: dict[int, float] = field(default_factory=dict)
     """The metric of each trial's best epoch, where it has one."""
+    decisions: tuple[Decided, ...] = ()
+    """What the scheduler decided, in order."""
 
     @property
     def open(self) -> list[int]:
@@ -99,6 +101,7 @@ def history_of(events: Sequence[Event]) -> History:
         taken_over={number: trial.taken_over for number, trial in state.trials.items()},
         seconds={number: trial.seconds for number, trial in state.trials.items()},
         bests={number: best for number in state.trials if (best := state.best_value(number)) is not None},
+        decisions=tuple(state.decisions),
     )
 
 
@@ -158,3 +161,14 @@ def came_of(event: Trained, metric: str) -> Came:
     records = [record for record in event.epochs if record.epoch == last]
     finite = all(record.finite for record in records)
     return Came(event.trial, last, mean_metrics(records)[metric] if finite else None, None)
+
+
+def curve_of(event: Trained, metric: str) -> list[tuple[int, float]]:
+    """Return the metric of each of these epochs, as far as it is finite."""
+    epochs = sorted({record.epoch for record in event.epochs})
+    by_epoch = {epoch: [record for record in event.epochs if record.epoch == epoch] for epoch in epochs}
+    return [
+        (epoch, mean_metrics(records)[metric])
+        for epoch, records in by_epoch.items()
+        if all(record.finite for record in records)
+    ]

@@ -25,6 +25,33 @@ class Asha(Settings):
     """The factor from each milestone to the next; at each, one trial in so many goes on."""
 
 
+class PromotionAsha(Settings):
+    """Asynchronous successive halving that stops nothing for good: each trial pauses at each milestone, and goes on from there once it is among the best that came to it."""
+
+    grace_period: Epochs = 1
+    """The number of epochs before a trial pauses for the first time, which is the first milestone."""
+    reduction_factor: Factor = 3.0
+    """The factor from each milestone to the next; at each, one trial in so many goes on."""
+
+
+class Pasha(Settings):
+    """Progressive ASHA: as promotion_asha, but the largest milestone in use grows only while the two largest rank their trials differently."""
+
+    grace_period: Epochs = 1
+    """The number of epochs before a trial pauses for the first time, which is the first milestone."""
+    reduction_factor: Factor = 3.0
+    """The factor from each milestone to the next; at each, one trial in so many goes on."""
+
+
+class TopK(Settings):
+    """The best k after some epochs: all trials train so long, and then only the best are trained to the end."""
+
+    after: Epochs = 1
+    """The number of epochs after which the trials are compared."""
+    keep: Trials = 5
+    """The number of trials that are trained to the end."""
+
+
 class HyperBand(Settings):
     """Successive halving in several brackets, which wait for their trials and differ in how soon they stop the first ones."""
 
@@ -103,6 +130,9 @@ class Scheduler(_OneOf):
     """The choice of the scheduler, which stops trials early."""
 
     asha: Asha | None = None
+    promotion_asha: PromotionAsha | None = None
+    pasha: Pasha | None = None
+    top_k: TopK | None = None
     hyperband: HyperBand | None = None
     median: Median | None = None
     pbt: Pbt | None = None
@@ -111,6 +141,11 @@ class Scheduler(_OneOf):
     @property
     def pauses(self) -> bool:
         """True if the scheduler pauses trials and resumes them later; more trials are then unfinished than run at once."""
+        return self.draws_ahead or self.name in ("promotion_asha", "pasha", "top_k")
+
+    @property
+    def draws_ahead(self) -> bool:
+        """True if Ray keeps the paused trials and goes on drawing; how many run at once then follows from the resources alone."""
         return self.name in ("hyperband", "pbt")
 
 

@@ -100,7 +100,7 @@ class Study(Settings):
     search: SearchChoice = Search(random=RandomSearch())
     """The search method, which makes the draws: random, grid or tpe."""
     scheduler: SchedulerChoice = Scheduler(fifo=Fifo())
-    """The scheduler, which stops trials early: asha, hyperband, median, pbt, or fifo, which stops none."""
+    """The scheduler, which stops trials early: asha, promotion_asha, pasha, top_k, hyperband, median, pbt, or fifo, which stops none."""
     resources: Resources = Resources()
     """The CPU cores and GPUs that one trial takes."""
     concurrent: Trials | None = None
@@ -359,9 +359,11 @@ class BoundStudy(Study):
             )
         if mode != BETTER[metric.removeprefix("val_")]:
             found.append(f"mode {mode} ranks the worst {metric} first")
-        asha = self.scheduler.asha
-        if asha and asha.grace_period >= self.epochs:
-            found.append(f"asha stops nothing: grace_period={asha.grace_period} isn't below epochs={self.epochs}")
+        name, chosen = self.scheduler.name, self.scheduler
+        if (asha := chosen.asha or chosen.promotion_asha or chosen.pasha) and asha.grace_period >= self.epochs:
+            found.append(f"{name} stops nothing: grace_period={asha.grace_period} isn't below epochs={self.epochs}")
+        if chosen.top_k and chosen.top_k.after >= self.epochs:
+            found.append(f"top_k stops nothing: after={chosen.top_k.after} isn't below epochs={self.epochs}")
         tpe = self.search.tpe
         if tpe and tpe.startup >= self.trials:
             found.append(

@@ -14,11 +14,12 @@ from ray.tune.schedulers import TrialScheduler
 from tune_mlp.errors import one_line
 from tune_mlp.records import TrialState
 from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Resumed, Started, Trained, WorkerLost
-from tune_mlp.runs.history import OWN_ENDS, WORST, History, came_of, history_of
+from tune_mlp.runs.history import OWN_ENDS, WORST, History, came_of, curve_of, history_of
 from tune_mlp.space.domains import as_value
 from tune_mlp.study.study import BoundStudy
 from tune_mlp.training.patience import Patience
 from tune_mlp.tuning.differences import Difference, DifferenceFound, said_apart, same_decision
+from tune_mlp.tuning.pausing import PausingScheduler
 from tune_mlp.tuning.ray_compat.schedulers import TIME, Population, WaitingHyperBand
 from tune_mlp.tuning.recorder import LOST
 from tune_mlp.tuning.schedulers import make_scheduler, tell_history
@@ -88,13 +89,10 @@ class TrialAgain(SimulatedTrial):
 
 
 class ControllerAgain(SimulatedController):
-    """A controller that saves and pauses trials by saying so."""
+    """A controller that saves trials by saying so."""
 
     def _schedule_trial_save(self, trial: TrialAgain, result: Any = None) -> str:
         return f"what trial {trial.trial_id} had saved"
-
-    def pause_trial(self, trial: TrialAgain, should_checkpoint: bool) -> None:
-        trial.status = Trial.PAUSED
 
 
 @dataclass
@@ -137,6 +135,8 @@ class DriverAgain:
         """The epoch of each trial's last result."""
         self._end_of_history = history_of([*part.before, *part.events])
         self._later = _next_of_the_same_trial(part.events)
+        self._pausing = self._scheduler if isinstance(self._scheduler, PausingScheduler) else None
+        """The scheduler, where it pauses trials and says by itself when it takes them up again."""
 
     def go(self) -> int:
         """Tell the scheduler all that came; raise DifferenceFound at the first decision that isn't the journal's.
@@ -144,6 +144,10 @@ class DriverAgain:
         Returns the number of decisions that can't be derived, since what they rest on was lost with the driver.
         """
         self._compare(-1)
+        if self._pausing:  # it must know of all that may wait for each other
+            for number in list(self._params):
+                self._trial(number)
+            self._choose(-1)
         for place, event in enumerate(self._events):
             try:
                 self._tell(place, event)
@@ -155,10 +159,17 @@ class DriverAgain:
                 wrong = Difference(number, self._last.get(number), "what can't have come", said)
                 raise DifferenceFound(wrong) from error
             self._compare(place)
+            self._choose(place)
         underived = self._tell_what_was_lost()
         if left := self._written.next:
             self._differ(left, None)
         return underived
+
+    def _choose(self, place: int) -> None:
+        """Ask a scheduler that pauses trials what is to run now, as Ray does after each event, since it may decide then."""
+        if self._pausing:
+            self._pausing.choose_trial_to_run(self._controller)
+            self._compare(place)
 
     def _tell(self, place: int, event: Event) -> None:
         if isinstance(event, Drawn):
@@ -202,9 +213,12 @@ class DriverAgain:
         trial = self._trial(number)
         if trial.is_finished():
             raise DifferenceFound(Difference(number, came.epoch, "it trained on", "it was stopped before"))
+        if self._pausing and self._pausing.is_paused(number):
+            raise DifferenceFound(Difference(number, came.epoch, "it trained on", "it was paused before"))
         self._check_params(number)
         self._last[number] = came.epoch
         trial.last = {TIME: came.epoch, self._metric: self._worst if came.value is None else came.value}
+        trial.last["curve"] = curve_of(event, self._metric)
         if not self._was_its_end(place, number):
             self._report(trial)
 
@@ -283,7 +297,7 @@ class DriverAgain:
         decisions: list[Decided] = getattr(self._scheduler, "decisions", [])
         while decisions:
             derived = decisions.pop(0)
-            if place < 0 and (derived.trial, derived.epoch) in self._known:
+            if place < 0 and not self._pausing and (derived.trial, derived.epoch) in self._known:
                 continue  # told again, it decided again what is written already
             written = self._written.next
             if written is None:
@@ -296,6 +310,8 @@ class DriverAgain:
 
     def _is_cut(self, place: int) -> bool:
         """True if the driver ended before it could write what it decided at this place: decisions are written after a result."""
+        if self._pausing:  # it writes some decisions only when a trial goes on or is ended: nothing was trained since
+            return not any(isinstance(event, Trained) for event in self._events[place + 1 :])
         rest = list(self._events[max(place, 0) :])
         if place >= 0:
             while rest and not isinstance(rest[0], Trained):

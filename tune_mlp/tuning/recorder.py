@@ -98,6 +98,7 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         self._on_start()
         self._training.add(trial.config["trial"])
         self._lost_at_start = self._failed_setups = 0
+        self.write_decisions()  # a paused trial may have been let go on
         self._begin(trial)
         begun = len(self._params)
         few_left = self._trials - begun <= 2 * self._slots and begun > self._slots
@@ -148,6 +149,8 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
             decided = self._decisions.pop(0)
             if decided.decision == "stop":
                 self._stopped.add(decided.trial)
+            if decided.decision == "pause":
+                self._display.trial_paused(decided.trial)
             if not told_again or (decided.trial, decided.epoch) not in self._decided:
                 self._journal.append(decided)
 

@@ -17,6 +17,7 @@ from ray.tune.schedulers import (
 from tune_mlp.runs.history import History
 from tune_mlp.study.study import BoundStudy
 from tune_mlp.training.patience import Patience
+from tune_mlp.tuning.pausing import BestGoOn, Pashas, PausingScheduler, PromotingScheduler
 from tune_mlp.tuning.ray_compat.schedulers import (
     AshaScheduler,
     MedianScheduler,
@@ -25,6 +26,7 @@ from tune_mlp.tuning.ray_compat.schedulers import (
     WaitingHyperBand,
     common_settings,
 )
+from tune_mlp.tuning.rungs import GrowingLadder, Ladder
 
 
 class EndsEarly(FIFOScheduler):  # type: ignore[misc]  # ray ships no types
@@ -42,9 +44,14 @@ class EndsEarly(FIFOScheduler):  # type: ignore[misc]  # ray ships no types
 def make_scheduler(study: BoundStudy, trials: int | None = None) -> TrialScheduler:
     """Return Ray's scheduler for a bound study, of which so many trials are still to be run."""
     scheduler = SCHEDULERS[study.scheduler.name](study)
-    if isinstance(scheduler, WaitingHyperBand) and trials is not None:
+    if isinstance(scheduler, WaitingHyperBand | PausingScheduler) and trials is not None:
         scheduler.to_come = trials
     return scheduler
+
+
+def has_room(scheduler: TrialScheduler, slots: int) -> bool:
+    """True if another trial may be drawn, where so many run at once: a trial that is let go on comes before a new one."""
+    return not isinstance(scheduler, PausingScheduler) or scheduler.has_room(slots)
 
 
 def tell_history(scheduler: TrialScheduler, study: BoundStudy, history: History) -> list[int]:
@@ -52,11 +59,14 @@ def tell_history(scheduler: TrialScheduler, study: BoundStudy, history: History)
 
     HyperBand and population-based training can't be told: they begin new brackets, and a new population, with the trials left.
     """
-    if not isinstance(scheduler, Replaying):
+    if not isinstance(scheduler, Replaying | PausingScheduler):
         return []
     metric, mode = study.ranking
     patience = Patience(study.patience, mode)
     at_their_ends = [number for number in history.open if history.at_its_end(number, study.epochs, patience)]
+    if isinstance(scheduler, PausingScheduler):
+        last = {came.trial: came.value for came in history.came if came.trial not in at_their_ends}
+        return sorted(scheduler.rebuild(history, {trial: value for trial, value in last.items() if value is not None}))
     return sorted(scheduler.replay(history.before_their_ends(at_their_ends), metric, mode))
 
 
@@ -93,6 +103,21 @@ def _asha(study: BoundStudy) -> TrialScheduler:
     )
 
 
+def _promotion_asha(study: BoundStudy) -> TrialScheduler:
+    assert study.scheduler.promotion_asha
+    return PromotingScheduler(study, Ladder(_rungs(study), study.scheduler.promotion_asha.reduction_factor))
+
+
+def _pasha(study: BoundStudy) -> TrialScheduler:
+    assert study.scheduler.pasha
+    return Pashas(study, GrowingLadder(_rungs(study), study.scheduler.pasha.reduction_factor))
+
+
+def _top_k(study: BoundStudy) -> TrialScheduler:
+    assert study.scheduler.top_k
+    return BestGoOn(study, Ladder(_one_rung(study), 1), study.scheduler.top_k.keep)
+
+
 def _median(study: BoundStudy) -> TrialScheduler:
     assert study.scheduler.median
     return MedianScheduler(
@@ -105,6 +130,9 @@ def _median(study: BoundStudy) -> TrialScheduler:
 
 SCHEDULERS: dict[str, Callable[[BoundStudy], TrialScheduler]] = {
     "asha": _asha,
+    "promotion_asha": _promotion_asha,
+    "pasha": _pasha,
+    "top_k": _top_k,
     "hyperband": WaitingHyperBand,
     "median": _median,
     "pbt": Population,
@@ -114,12 +142,18 @@ SCHEDULERS: dict[str, Callable[[BoundStudy], TrialScheduler]] = {
 
 def _rungs(study: BoundStudy) -> Sequence[int]:
     """Return ASHA's rungs: grace, grace times factor, ... A trial passes a rung at the first whole epoch that reaches it."""
-    assert study.scheduler.asha
-    found, rung = [], float(study.scheduler.asha.grace_period)
+    asha = study.scheduler.asha or study.scheduler.promotion_asha or study.scheduler.pasha
+    assert asha
+    found, rung = [], float(asha.grace_period)
     while rung < study.epochs:
         found.append(math.ceil(rung))
-        rung *= study.scheduler.asha.reduction_factor
+        rung *= asha.reduction_factor
     return [epoch for epoch in dict.fromkeys(found) if epoch < study.epochs]
+
+
+def _one_rung(study: BoundStudy) -> Sequence[int]:
+    assert study.scheduler.top_k
+    return [study.scheduler.top_k.after] if study.scheduler.top_k.after < study.epochs else []
 
 
 def _halvings(study: BoundStudy) -> Sequence[int]:
@@ -143,6 +177,9 @@ def _every_interval(study: BoundStudy) -> Sequence[int]:
 
 MILESTONES: dict[str, Callable[[BoundStudy], Sequence[int]]] = {
     "asha": _rungs,
+    "promotion_asha": _rungs,
+    "pasha": _rungs,
+    "top_k": _one_rung,
     "hyperband": _halvings,
     "median": lambda study: range(1, study.epochs),
     "pbt": _every_interval,

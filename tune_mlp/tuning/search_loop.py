@@ -125,13 +125,15 @@ def _board(run: OpenRun) -> Board:
 
 def _replay(run: OpenRun, scheduler: object, recorder: object) -> History:
     """Tell the scheduler the results of earlier drivers again, and record as stopped the open trials that it stops now."""
+    from tune_mlp.tuning.pausing import PausingScheduler
     from tune_mlp.tuning.recorder import Recorder
     from tune_mlp.tuning.schedulers import tell_history
 
     history = run.history
     assert isinstance(recorder, Recorder)
     stopped = tell_history(scheduler, run.study, history)
-    recorder.write_decisions(told_again=True)
+    # A scheduler that pauses trials takes its decisions over, and says only what is new.
+    recorder.write_decisions(told_again=not isinstance(scheduler, PausingScheduler))
     for number in stopped:
         history = recorder.stopped_before(history, number)
     return history
@@ -141,12 +143,14 @@ def _tune(run: OpenRun, history: History, left: int, scheduler: object, recorder
     """Call Ray Tune."""
     from ray import tune
 
+    from tune_mlp.tuning.pausing import PausingScheduler
     from tune_mlp.tuning.ray_compat.controller import mended_controller, one_folder
     from tune_mlp.tuning.ray_compat.reporter import SilentReporter
     from tune_mlp.tuning.searchers import NumberedSearcher
     from tune_mlp.tuning.trainable import TrialActor
 
-    pauses = run.study.scheduler.pauses
+    draws_ahead = run.study.scheduler.draws_ahead
+    pausing = scheduler if isinstance(scheduler, PausingScheduler) else None
     # Each waiting trial would ask Ray for a new worker, which is thrown away when the trial gets the worker of an ended one.
     pending = {"TUNE_MAX_PENDING_TRIALS_PG": str(max(1, run.slots))}
     with environment(pending), quiet_ray(), mended_controller(run.cluster.own):
@@ -154,14 +158,14 @@ def _tune(run: OpenRun, history: History, left: int, scheduler: object, recorder
         tune.run(
             tune.with_parameters(TrialActor, job=_shared(run)),
             name=RAY,
-            **run.where.for_ray(pauses),
-            search_alg=NumberedSearcher(run.study, history),
+            **run.where.for_ray(draws_ahead),
+            search_alg=NumberedSearcher(run.study, history, pausing, run.slots),
             scheduler=scheduler,
-            num_samples=left,
-            max_concurrent_trials=None if pauses else run.slots,
+            num_samples=left + (pausing is not None),  # so that the searcher says when the search is over
+            max_concurrent_trials=None if pausing or draws_ahead else run.slots,
             resources_per_trial=tune.PlacementGroupFactory([_demand(run)]),
             reuse_actors=True,
-            trial_dirname_creator=None if pauses else one_folder,
+            trial_dirname_creator=None if draws_ahead else one_folder,
             callbacks=[recorder],
             max_failures=RETRIES,
             stop=deadline,

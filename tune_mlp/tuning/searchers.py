@@ -16,6 +16,7 @@ from tune_mlp.seeds import derive, trial_seed
 from tune_mlp.space.choosers import asked_values, optuna_chooser
 from tune_mlp.space.space import Params, resolve
 from tune_mlp.study.study import BoundStudy
+from tune_mlp.tuning.pausing import PausingScheduler
 
 
 class Source(Protocol):
@@ -131,7 +132,15 @@ SOURCES: dict[str, type[Any]] = {"random": _Listed, "grid": _Listed, "tpe": _Opt
 class NumberedSearcher(Searcher):  # type: ignore[misc]  # ray ships no types
     """Gives Ray Tune one numbered draw after the other from a source. A trial's config is its number, its seed and its params."""
 
-    def __init__(self, study: BoundStudy, history: History = NO_HISTORY) -> None:
+    def __init__(
+        self,
+        study: BoundStudy,
+        history: History = NO_HISTORY,
+        pausing: PausingScheduler | None = None,
+        slots: int = 1,
+    ) -> None:
+        """Draw no more trials than run at once in so many `slots`, where a scheduler pauses trials; else Ray sees to that."""
+        self._pausing, self._slots = pausing, slots
         self._metric_name, mode = study.ranking
         super().__init__(metric=self._metric_name, mode=mode)
         self._source: Source = SOURCES[study.search.name](study)
@@ -144,9 +153,12 @@ class NumberedSearcher(Searcher):  # type: ignore[misc]  # ray ships no types
         self._curves: dict[str, dict[int, float]] = {}
 
     def suggest(self, trial_id: str) -> Any:
+        if self._pausing and not self._pausing.has_room(self._slots):
+            return None
         number = next(self._waiting, None)
         if number is None:
-            return Searcher.FINISHED
+            # Ray ends idle workers once it has heard that the search is over, and a trial that goes on would need a new one.
+            return None if self._pausing and not self._pausing.is_over else Searcher.FINISHED
         self._numbers[trial_id] = number
         if number in self._history.drawn:
             params = self._history.params(number)

@@ -13,7 +13,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from tune_mlp.study.study import BoundStudy
 from tune_mlp.tuning.ray_compat.patching import quiet_ray
-from tune_mlp.tuning.schedulers import make_scheduler, milestones
+from tune_mlp.tuning.schedulers import has_room, make_scheduler, milestones
 from tune_mlp.tuning.trainable import PATIENT_SECONDS
 
 RESULT_SECONDS, BEGIN_SECONDS = 0.006, 0.006
@@ -58,6 +58,9 @@ class SimulatedTrial:
         self.status: str = Trial.PENDING
         self.epoch = 0
 
+    def set_status(self, status: str) -> None:
+        self.status = status
+
 
 class SimulatedController:
     """A simulated controller, with the methods that Ray's schedulers call."""
@@ -79,6 +82,9 @@ class SimulatedController:
         trial.status = Trial.TERMINATED
         self.live.pop(trial.trial_id, None)
 
+    def pause_trial(self, trial: SimulatedTrial, should_checkpoint: bool) -> None:
+        trial.status = Trial.PAUSED
+
     def stop_trial(self, trial: SimulatedTrial) -> None:
         """End a trial that the scheduler had paused."""
         self.end(trial)
@@ -94,8 +100,8 @@ def simulate(study: BoundStudy, costs: Sequence[Cost], slots: int, score: Callab
     sign = 1 if mode == "max" else -1
     ends = milestones(study)
     controller = SimulatedController(scheduler)
-    ahead = slots if study.scheduler.pauses else 1
-    """How many trials may wait: Ray goes on drawing while trials are paused."""
+    ahead = slots if study.scheduler.draws_ahead else 1
+    """How many trials may wait."""
     running: list[tuple[float, int, SimulatedTrial, int]] = []
     epochs, drawn, driver, last = [0] * len(costs), 0, 0.0, 0.0
 
@@ -111,7 +117,7 @@ def simulate(study: BoundStudy, costs: Sequence[Cost], slots: int, score: Callab
     while True:
         while len(running) < slots:
             waiting = sum(trial.status == Trial.PENDING for trial in controller.get_trials())
-            while drawn < len(costs) and waiting < ahead:
+            while drawn < len(costs) and waiting < ahead and has_room(scheduler, slots):
                 controller.add(SimulatedTrial(drawn))
                 drawn, waiting = drawn + 1, waiting + 1
             trial = scheduler.choose_trial_to_run(controller)
@@ -125,8 +131,9 @@ def simulate(study: BoundStudy, costs: Sequence[Cost], slots: int, score: Callab
             return Simulation(last, tuple(epochs))
         came, number, trial, trial.epoch = heapq.heappop(running)
         driver = last = max(came, driver) + RESULT_SECONDS
+        curve = [(epoch, sign * score(number, epoch)) for epoch in range(epochs[number] + 1, trial.epoch + 1)]
         epochs[number] = trial.epoch
-        result = {"epoch": trial.epoch, metric: sign * score(number, trial.epoch)}
+        result = {"epoch": trial.epoch, metric: curve[-1][1], "curve": curve}
         if trial.epoch >= (costs[number].last_epoch or study.epochs):
             scheduler.on_trial_complete(controller, trial, result)
             controller.end(trial)

@@ -117,10 +117,10 @@ def _cluster(study: Study, own: bool) -> Cluster:
     import ray
 
     cluster = Cluster(tuple(dict(node["Resources"]) for node in ray.nodes() if node["Alive"]), own=own)
-    if study.concurrent and study.scheduler.pauses and not cluster.has_slots:
+    if study.concurrent and study.scheduler.draws_ahead and not cluster.has_slots:
         raise UsageError(
             f"{study.scheduler.name} sets trials aside, so concurrent={study.concurrent} can't be held on a Ray "
-            "that runs already; leave it out, or use asha, median or fifo"
+            "that runs already; leave it out, or use another scheduler"
         )
     return cluster
 
@@ -163,7 +163,7 @@ def _init(study: Study, address: str | None, patience: float, folder: str | None
         address = _resolved(address)
         check_answers(address, patience)
     options: dict[str, Any] = {"_temp_dir": folder} if folder else {}
-    if local and study.concurrent and study.scheduler.pauses:
+    if local and study.concurrent and study.scheduler.draws_ahead:
         options["resources"] = {SLOT: study.concurrent}
     try:
         with (

@@ -49,7 +49,7 @@ class _Nobody:
         return []
 
 
-def _decided(
+def decided_by(
     trial: Any, epoch: int, scheduler: str, rung: str, value: float, cutoff: float | None, competed: int, action: str
 ) -> Decided:
     """Return what Ray decided, in the journal's words. A trial without a metric was reported as the worst of all."""
@@ -64,6 +64,7 @@ DECISIONS: dict[str, Decision] = {
     "noop": "continue",
     "stop": "stop",
     "pause": "pause",
+    "promote": "promote",
     "exploit": "exploit",
 }
 """The journal's word for each of Ray's."""
@@ -116,7 +117,7 @@ class AshaScheduler(Replaying, AsyncHyperBandScheduler):  # type: ignore[misc]  
         if rung is not None:
             where = f"bracket {place}, epoch {math.ceil(rung)}"
             bar = None if cutoff is None else self._metric_op * cutoff
-            self.decisions.append(_decided(trial, epoch, "asha", where, result[self._metric], bar, competed, action))
+            self.decisions.append(decided_by(trial, epoch, "asha", where, result[self._metric], bar, competed, action))
         return action
 
     def _take_over(self, stand_in: Any, trial: Any) -> None:
@@ -142,7 +143,7 @@ class MedianScheduler(Replaying, MedianStoppingRule):  # type: ignore[misc]  # r
             cutoff = float(np.median(means)) if len(means) >= self._min_samples_required else None
             best = self._best_result(trial)
             self.decisions.append(
-                _decided(trial, epoch, "median", f"epoch {epoch}", best, cutoff, len(means) + 1, action)
+                decided_by(trial, epoch, "median", f"epoch {epoch}", best, cutoff, len(means) + 1, action)
             )
         return action
 
@@ -169,7 +170,7 @@ class _WholeBracket(_Bracket):  # type: ignore[misc]  # ray ships no types
         for trial in (*good, *bad):
             epoch, action = results[trial][TIME], "stop" if trial in bad else "continue"
             where, value = f"bracket {self._s}, epoch {epoch}", results[trial][metric]
-            self.decisions.append(_decided(trial, epoch, "hyperband", where, value, bar, len(results), action))
+            self.decisions.append(decided_by(trial, epoch, "hyperband", where, value, bar, len(results), action))
         return good, bad
 
 
@@ -275,7 +276,7 @@ class Population(PopulationBasedTraining):  # type: ignore[misc]  # ray ships no
         super()._checkpoint_or_exploit(trial, tune_controller, upper_quantile, lower_quantile)
         bar = None if cutoff is None else self._metric_op * cutoff
         action = "continue" if self._donor is None else "exploit"
-        decided = _decided(trial, epoch, "pbt", f"epoch {epoch}", value, bar, len(scores), action)
+        decided = decided_by(trial, epoch, "pbt", f"epoch {epoch}", value, bar, len(scores), action)
         self.decisions.append(replace(decided, donor=self._donor))
 
     def _chosen(self, trial: Any, able: list[Any]) -> list[Any]:
