@@ -18,8 +18,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from tune_mlp.errors import UsageError
 from tune_mlp.service.app_options import AppOptions
 from tune_mlp.service.guards.head_guard import MOST_HEAD_BYTES
-from tune_mlp.service.guards.response_headers import HEADERS
 from tune_mlp.service.messages import Fault
+from tune_mlp.service.safety_headers import HEADERS
 
 HEAD_SECONDS = 20.0
 """The time that a request's head may take to arrive."""
