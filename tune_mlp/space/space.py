@@ -39,10 +39,12 @@ class Branch:
     """A choice whose options own parameters; these exist only if their option was drawn."""
 
     options: Mapping[str | int, Mapping[str, Node]]
+    prior: str | int | None = None
+    """The option that is believed to be good."""
 
     @cached_property
     def names(self) -> Choice:
-        return Choice(choice=tuple(self.options))
+        return Choice(choice=tuple(self.options), prior=self.prior)
 
 
 @dataclass(frozen=True)

@@ -36,13 +36,15 @@ from tune_mlp.errors import StudyError
 from tune_mlp.models.pictures import check_model
 from tune_mlp.records import BETTER, DEFAULT_METRIC, Metric, Mode, Task, further_scores, metrics_to_rank_by
 from tune_mlp.regular_files import in_bytes
-from tune_mlp.space.choosers import grid_draws, random_chooser
+from tune_mlp.space.choosers import Fixed, grid_draws, random_chooser, with_fixed
 from tune_mlp.space.domains import Domain
 from tune_mlp.space.faults import first_fault, shown
 from tune_mlp.space.files import MAX_BYTES, Located, dump_yaml, find, plain_tree, read_study, read_yaml
+from tune_mlp.space.first_draws import check_given, given, has_priors, prior
 from tune_mlp.space.overrides import override, parse_assignment, parse_keyword
 from tune_mlp.space.parsing import parse_space
 from tune_mlp.space.space import EXPERIMENT, Branch, Constant, Params, Space, combinations, finite, resolve, to_config
+from tune_mlp.study.mutable import MUTABLE, mutable
 from tune_mlp.study.settings import (
     Duration,
     Fifo,
@@ -99,6 +101,8 @@ class Study(Settings):
     """The metrics that are measured beside loss and accuracy, or loss, rmse and r2, in each epoch and in the test; the one that trials are ranked by always is."""
     search: SearchChoice = Search(random=RandomSearch())
     """The search method, which makes the draws: random, grid or tpe."""
+    first: Annotated[tuple[PlainDict, ...], Field(strict=False, max_length=1000)] = ()
+    """The settings of the first trials, a mapping for each; what one of them leaves out is drawn."""
     scheduler: SchedulerChoice = Scheduler(fifo=Fifo())
     """The scheduler, which stops trials early: asha, hyperband, median, pbt, or fifo, which stops none."""
     resources: Resources = Resources()
@@ -155,6 +159,8 @@ class Study(Settings):
             )
         if self.search.grid and self.trials is None and combinations(space.nodes) > MAX_GRID:
             raise StudyError(f"the grid has more than {MAX_GRID} combinations; say how many trials to run", ("search",))
+        for number, settings in enumerate(self.first):
+            check_given(space, settings, ("first", number))
         if self.scheduler.pbt and not mutable(space):
             raise StudyError(
                 f"pbt changes settings while they train; let one of {', '.join(MUTABLE)} be a domain", ("space",)
@@ -234,12 +240,17 @@ class Study(Settings):
 
     def draws(self) -> Iterator[Params]:
         """Yield the draws of a random or grid search in order; draw i depends on the seed and on i alone."""
-        space = self.parsed
+        space, first = self.parsed, self.first_draws()
         if self.search.grid:
-            yield from grid_draws(space)
+            yield from grid_draws(space, first)
             return
         for number in itertools.count():
-            yield resolve(space, random_chooser(self.seed, number))
+            choose = random_chooser(self.seed, number)
+            yield resolve(space, with_fixed(first[number], choose) if number < len(first) else choose)
+
+    def first_draws(self) -> list[Fixed]:
+        """Return the values that are fixed in the first draws: those of `first`, and then all priors, if there are any."""
+        return [*map(given, self.first), *([prior] if has_priors(self.parsed) else [])]
 
     def check_draws(self) -> None:
         """Refuse a space with draws that are no valid trial, before anything is trained."""
@@ -359,6 +370,8 @@ class BoundStudy(Study):
             )
         if mode != BETTER[metric.removeprefix("val_")]:
             found.append(f"mode {mode} ranks the worst {metric} first")
+        if len(self.first) > self.trials:
+            found.append(f"first names the settings of {len(self.first)} trials, and only trials={self.trials} are trained")
         asha = self.scheduler.asha
         if asha and asha.grace_period >= self.epochs:
             found.append(f"asha stops nothing: grace_period={asha.grace_period} isn't below epochs={self.epochs}")
@@ -372,26 +385,3 @@ class BoundStudy(Study):
 
 def _possible(node: Constant | Domain) -> Collection[Any]:
     return (node.value,) if isinstance(node, Constant) else node.extremes()
-
-
-MUTABLE = (
-    "lr",
-    "batch_size",
-    "weight_decay",
-    "l1",
-    "dropout",
-    "rotation",
-    "noise",
-    "momentum",
-    "dampening",
-    "beta1",
-    "beta2",
-    "alpha",
-    "eps",
-)
-"""The parameters that population-based training may change, since they can change while a net trains without changing its shape."""
-
-
-def mutable(space: Space) -> dict[str, Domain]:
-    """Return the domains that population-based training may draw from anew, by path."""
-    return {path: node for path, node in space.walk() if path.split(".")[-1] in MUTABLE and isinstance(node, Domain)}
