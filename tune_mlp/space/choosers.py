@@ -10,7 +10,6 @@ from tune_mlp.seeds import derive
 from tune_mlp.space.domains import Choice, Domain, Grid, Int, Log, LogInt, Uniform, Value
 from tune_mlp.space.space import EXPERIMENT, Choose, Params, Space, resolve
 
-
 Quantile = Callable[[str], float]
 """A function that returns the quantile, in [0, 1), of the parameter at a path."""
 Fixed = Callable[[str, Domain], Value | None]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from tune_mlp.errors import StudyError, did_you_mean
 from tune_mlp.space.choosers import Fixed, drawn, with_fixed
 from tune_mlp.space.domains import Domain, Value, as_value
 from tune_mlp.space.faults import Path_, shown
-from tune_mlp.space.space import EXPERIMENT, Branch, Params, Space, resolve
+from tune_mlp.space.space import EXPERIMENT, Params, Space, domains_of, resolve
 
 
 def given(settings: Mapping[str, Any]) -> Fixed:
@@ -21,7 +21,9 @@ def given(settings: Mapping[str, Any]) -> Fixed:
         try:
             value = drawn(params, path)
         except (IndexError, TypeError):
-            raise StudyError(f"must be a list that the space can draw, got {shown(params[column.rpartition('.')[0]])}", (column,)) from None
+            raise StudyError(
+                f"must be a list that the space can draw, got {shown(params[column.rpartition('.')[0]])}", (column,)
+            ) from None
         except KeyError:
             inside = next((name for name in params if name.startswith(f"{column}.")), None)
             option = inside.removeprefix(f"{column}.").partition(".")[0] if inside else None
@@ -41,7 +43,7 @@ def prior(path: str, domain: Domain) -> Value | None:
 
 def has_priors(space: Space) -> bool:
     """True if any parameter has a value that is believed to be good."""
-    return any(domain.prior is not None for domain in _domains(space))
+    return any(domain.prior is not None for _, node in space.walk() for domain in domains_of(node))
 
 
 def check_given(space: Space, settings: Mapping[str, Any], path: Path_) -> None:
@@ -68,15 +70,3 @@ def check_given(space: Space, settings: Mapping[str, Any], path: Path_) -> None:
 def column_of(path: str) -> str:
     """Return the name of the parameter at a path, as a table's column has it."""
     return path.split(".", 2)[2] if path.startswith(f"{EXPERIMENT}.") else path
-
-
-def _domains(space: Space) -> Iterator[Domain]:
-    for _, node in space.walk():
-        if isinstance(node, Domain):
-            yield node
-        elif isinstance(node, Branch):
-            yield node.names
-        else:
-            for name in ("items", "item", "length"):
-                inner = getattr(node, name, ())
-                yield from (one for one in (inner if isinstance(inner, tuple) else (inner,)) if isinstance(one, Domain))

@@ -176,6 +176,12 @@ def _leaves(node: Node) -> dict[str, Leaf]:
     return {"": node}
 
 
+def domains_of(node: Node) -> list[Domain]:
+    """Return the domains of a parameter itself: its own, that of a branch's option, or those of a list's items and length."""
+    leaves = [node.names] if isinstance(node, Branch) else _leaves(node).values()
+    return [leaf for leaf in leaves if isinstance(leaf, Domain)]
+
+
 def combinations(nodes: Mapping[str, Node]) -> int:
     """Return the number of draws of a finite space."""
     return math.prod(_ways(node) for node in nodes.values())
