@@ -111,7 +111,9 @@ def _earlier(study: BoundStudy, source: str) -> tuple[Results, str]:
             results = Results.from_table(table, metric, mode)
         except UsageError as error:
             columns = [name for name in map(str, frame.columns) if name in _columns(study.parsed)]
-            if not columns or metric not in frame.columns:
+            if columns and metric not in frame.columns:
+                raise StudyError(f"{source} has no column {metric}, this study's metric", ("warm_start",)) from None
+            if not columns:
                 raise StudyError(str(error), ("warm_start",)) from None
             results = Results.from_table(table, metric, mode, columns)
         return results, hashlib.sha256(read_regular(table, MOST_BYTES)).hexdigest()

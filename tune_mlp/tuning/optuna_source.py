@@ -82,20 +82,29 @@ class OptunaSource:
             state=self._states.RUNNING, params=values, distributions=fixed.distributions, system_attrs=notes or {}
         )
 
-    def _fading(self) -> list[Any]:
-        """Return the records of an earlier run's trials, of which each trial that has a score replaces one.
+    def _fading(self, trial: int) -> list[Any]:
+        """Return the records of an earlier run's trials that the sampler is told of for a draw.
 
-        An earlier run may have been on easier data. So once there are a few scores, an earlier trial counts with the score that
-        has its rank among those of this run; and as the earlier trials become fewer, what is wrong in them is forgotten.
+        An earlier run may mislead. So every second draw is made without it; once both kinds of draws have a few scores, it is
+        forgotten while those made with it have the worse median; and each score of the run itself replaces one earlier trial. Its
+        data may have been easier, too: an earlier trial counts with the score that has its rank among those of this run.
         """
-        scores = [one.value for one in self._known.values() if one.state == self._states.COMPLETE]
+        begin = len(self._first)
+        kinds: tuple[list[float], list[float]] = ([], [])
+        scores = {number: one.value for number, one in self._known.items() if one.state == self._states.COMPLETE}
+        for number, score in scores.items():
+            if number >= begin:
+                kinds[(number - begin) % 2].append(score if self._mode == "max" else -score)
+        informed, others = kinds
+        misled = min(len(informed), len(others)) >= FEW_SCORES and np.median(informed) < np.median(others)
+        if (trial - begin) % 2 or misled:
+            return []
         found = []
-        places = spread_out(len(self._earlier), max(0, MOST_EARLIER - len(scores)))
-        for place in places:
+        for place in spread_out(len(self._earlier), max(0, MOST_EARLIER - len(scores))):
             record, value = copy(self._earlier[place][0]), self._earlier[place][1]
             if len(scores) >= FEW_SCORES:
                 rank = 1 - place / max(1, len(self._earlier) - 1)
-                value = float(np.quantile(scores, rank if self._mode == "max" else 1 - rank))
+                value = float(np.quantile(list(scores.values()), rank if self._mode == "max" else 1 - rank))
             record.state, record.value, record.datetime_complete = self._states.COMPLETE, value, record.datetime_start
             found.append(record)
         return found
@@ -131,7 +140,7 @@ class OptunaSource:
             direction={"max": "maximize", "min": "minimize"}[self._mode],
             pruner=self._optuna.pruners.NopPruner(),
         )
-        study.add_trials([*self._fading(), *(self._known[number] for number in sorted(self._known))])
+        study.add_trials([*self._fading(trial), *(self._known[number] for number in sorted(self._known))])
         return study
 
     def _sampler(self, trial: int) -> Any:
