@@ -107,7 +107,9 @@ def test_the_first_draw_has_all_priors_and_half_of_the_others_lie_near_them() ->
     inside = (law.cdf(0.4) - law.cdf(-0.4)) / (law.cdf((1 - 2 / 3) / 0.25) - law.cdf(-2 / 3 / 0.25))
     share = sum(abs(u - 2 / 3) <= 0.1 for u in quantiles) / 4000
     assert share == pytest.approx(0.5 * inside + 0.5 * 0.2, abs=0.03)
-    usual = draws(4001, space={name: {k: v for k, v in domain.items() if k != "prior"} for name, domain in space.items()})
+    usual = draws(
+        4001, space={name: {k: v for k, v in domain.items() if k != "prior"} for name, domain in space.items()}
+    )
     same = sum(one == other for one, other in zip(found, usual, strict=True)) / 4001
     assert same == pytest.approx(0.5, abs=0.1), "the other half is drawn as it would be without priors"
 

@@ -97,7 +97,7 @@ def test_any_table_with_the_parameters_names_will_do(tmp_path: Path) -> None:
     found = warm(table, space={"lr": {"log": [1e-3, 1e-1]}, "width": {"choice": [8, 16]}}, trials=10)
     assert found.first == ({"lr": 0.02, "width": 16},)
     assert [told.value for told in found.told] == [0.5]
-    with pytest.raises(StudyError, match="mine.csv has no column val_loss, this study's metric"):
+    with pytest.raises(StudyError, match=r"mine\.csv has no column val_loss, this study's metric"):
         warm(table, metric="val_loss")
 
 

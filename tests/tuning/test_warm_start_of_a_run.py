@@ -24,17 +24,19 @@ from tune_mlp.tuning.run import More, Request, run_study
 
 pytestmark = pytest.mark.usefixtures("in_process_and_on_ray")
 
-QUICK: dict[str, Any] = {"epochs": 1, "search": {"tpe": {"startup": 3}}}
+QUICK: dict[str, Any] = {"epochs": 1, "engine": "eager", "search": {"tpe": {"startup": 3}}}
 
 
 def earlier(out: Path) -> Results:
-    return run_study(study(trials=6, epochs=1), Request(out=out, name="earlier"), Memory())
+    return run_study(study(trials=6, epochs=1, engine="eager"), Request(out=out, name="earlier"), Memory())
 
 
 def test_a_warm_start_is_in_the_study_the_journal_and_the_manifest(tmp_path: Path) -> None:
     before = earlier(tmp_path)
     display = Memory()
-    results = run_study(study(trials=4, warm_start=str(before.path), **QUICK), Request(out=tmp_path, name="new"), display)
+    results = run_study(
+        study(trials=4, warm_start=str(before.path), **QUICK), Request(out=tmp_path, name="new"), display
+    )
     assert before.best is not None
     best = before.params[int(before.best["trial"])]
     assert results.params[0] == best
@@ -82,7 +84,7 @@ def test_named_settings_and_priors_are_trained_first_and_an_audit_finds_them(tmp
     if search == "grid":
         space = {"lr": {"choice": [0.01, 0.02, 0.05], "prior": 0.02}, "dropout": {"choice": [0.0, 0.25]}}
     settings: dict[str, Any] = {"space": space, "first": [{"lr": 0.05, "dropout": 0.25}], "search": search, "trials": 6}
-    whole, folders = snapshots(tmp_path, every=4, epochs=1, **settings)
+    whole, folders = snapshots(tmp_path, every=4, epochs=1, engine="eager", **settings)
     assert whole.params[0] == {"lr": 0.05, "dropout": 0.25}
     assert whole.params[1]["lr"] == 0.02
     assert audit(whole).facts["differ"] == 0
