@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from decimal import Decimal
 from statistics import NormalDist
 from typing import Annotated, Any, ClassVar, Self
@@ -12,14 +11,13 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from tune_mlp.config import Finite, Positive, Settings
 from tune_mlp.space.faults import shown
+from tune_mlp.space.near_prior import near_quantile, quantile_of
 
 Scalar = bool | int | float | str
 Value = Scalar | tuple[Scalar, ...]
 """The value of a parameter in a draw: a single value, or a tuple of them (widths)."""
 
 MAX_VALUES = 10_000
-SPREAD = 0.25
-"""The standard deviation of the draws near a prior, as a share of the domain's range."""
 LARGEST = 2**53
 """The largest whole number up to which all are exact as floats."""
 
@@ -61,15 +59,9 @@ class Domain(Settings):
         raise NotImplementedError
 
     def near(self, u: float) -> Value:
-        """Map a uniform number in [0, 1) to a value near the prior.
-
-        The law is a normal distribution of the quantile around that of the prior, truncated at both ends of the domain, with
-        a standard deviation of a quarter of the range: on a log scale for `log`. PriorBand (Mallik et al. 2023) takes the same.
-        """
+        """Map a uniform number in [0, 1) to a value near the prior."""
         assert self.prior is not None
-        law = NormalDist(self.quantile(self.prior), SPREAD)
-        start, end = law.cdf(0.0), law.cdf(1.0)
-        return self.at(min(max(law.inv_cdf(start + u * (end - start)), 0.0), 1 - 1e-12))
+        return self.at(near_quantile(self.quantile(self.prior), u))
 
     def find(self, value: Value) -> Value | None:
         """Return the value of this domain that equals `value`, in the domain's own type; None if it can't be drawn."""
@@ -86,15 +78,8 @@ class Domain(Settings):
         return float(value)
 
     def quantile(self, value: Value) -> float:
-        """Return the middle of the interval that `at` maps to a number; `at` never decreases, so bisection finds both ends."""
-        ends = []
-        for beyond in (operator.ge, operator.gt):
-            low, high = 0.0, 1.0
-            for _ in range(60):
-                middle = (low + high) / 2
-                low, high = (low, middle) if beyond(self.at(middle), value) else (middle, high)
-            ends.append(high)
-        return sum(ends) / 2
+        """Return the middle of the interval that `at` maps to a number."""
+        return quantile_of(self.at, value)
 
     def values(self) -> tuple[Value, ...] | None:
         """Return all values in order if a grid search can visit them, else None."""
