@@ -67,7 +67,9 @@ class Domain(Settings):
         """Return the value of this domain that equals `value`, in the domain's own type; None if it can't be drawn."""
         known = self.values()
         if known is not None:
-            return next((one for one in known if one == value and _kind(one) == _kind(value)), None)
+            return next(
+                (one for one in known if one == value and isinstance(one, bool) == isinstance(value, bool)), None
+            )
         low, high = self.extremes()
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:  # type: ignore[operator]
             return None
@@ -88,11 +90,6 @@ class Domain(Settings):
     def extremes(self) -> tuple[Value, ...]:
         """Values of the domain such that all others are valid for a parameter if these are."""
         raise NotImplementedError
-
-
-def _kind(value: Value) -> str:
-    """Return the kind of a value: 1 and 1.0 are the same number, and 1 and true are no equals."""
-    return "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value).__name__
 
 
 def _in_order(low: float, high: float) -> None:
