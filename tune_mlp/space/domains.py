@@ -65,8 +65,7 @@ class Domain(Settings):
 
     def find(self, value: Value) -> Value | None:
         """Return the value of this domain that equals `value`, in the domain's own type; None if it can't be drawn."""
-        known = self.values()
-        if known is not None:
+        if (known := self.values()) is not None:
             return next(
                 (one for one in known if one == value and isinstance(one, bool) == isinstance(value, bool)), None
             )
