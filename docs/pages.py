@@ -48,6 +48,7 @@ prints the same as a JSON schema for editors (a shipped copy is `search_spaces/s
 
 Any setting can be changed from the command line by its path: `--set lr=0.01` pins a parameter (it is short for
 `space.lr`), `--set data.normalize=unit` changes a setting, `--set optimizer.sgd.momentum=0.9` reaches into a branch.
+[How trials are drawn](search.md) says more of `search`, `first`, `prior` and `warm_start`.
 """
 
 

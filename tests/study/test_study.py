@@ -15,8 +15,9 @@ from tune_mlp.errors import StudyError
 from tune_mlp.space.domains import DOMAINS
 from tune_mlp.space.files import shipped
 from tune_mlp.space.space import to_config
+from tune_mlp.study.mutable import MUTABLE, mutable
 from tune_mlp.study.settings import Scheduler, Search
-from tune_mlp.study.study import MUTABLE, Study, mutable
+from tune_mlp.study.study import Study
 
 
 @pytest.mark.parametrize("name", list(shipped()))

@@ -24,6 +24,7 @@ OPTIONS = {
     "--engine": "engine",
     "--seed": "seed",
     "--time-budget": "time_budget",
+    "--warm-start": "warm_start",
 }
 """The setting that each option changes."""
 
@@ -63,6 +64,7 @@ def add_study_options(parser: argparse.ArgumentParser, *, here: bool = True) -> 
     add("--engine", metavar="auto|eager|compiled", help=_sentence("engine"))
     add("--seed", type=int, metavar="N", help=_sentence("seed"))
     add("--time-budget", metavar="10m", help=_sentence("time_budget"))
+    add("--warm-start", metavar="RUN|TABLE", help=_sentence("warm_start"))
     add(
         "--set",
         action="append",

@@ -154,8 +154,10 @@ def remarks(plan: Plan) -> list[str]:
     if plan.failures:
         number, why = plan.failures[0]
         found.append(f"{count(len(plan.failures), 'draw')} can't be trained; the first, {number}: {why}")
-    if plan.study.search.tpe:
-        found.append("The draws of tpe depend on results, so this plan takes random draws in their place.")
+    if plan.study.search.learns:
+        found.append(
+            f"The draws of {plan.study.search.name} depend on results, so this plan takes random draws in their place."
+        )
     if plan.study.scheduler.pbt:
         found.append("pbt changes settings while trials train; this plan takes the settings that trials begin with.")
     return found

@@ -181,6 +181,13 @@ def _search(material: Material) -> Markup:
             material.n("fact", "study", "search.tpe.startup") if settings else "some",
             " random draws.",
         ],
+        "gp": [
+            "Parameters were drawn by Optuna's Gaussian process, where it expects the largest improvement, after ",
+            material.n("fact", "study", "search.gp.startup") if settings else "some",
+            " random draws.",
+        ],
+        "cmaes": "Parameters were drawn by CMA-ES, an evolution strategy, in Optuna.",
+        "qmc": "Parameters were drawn quasi-randomly, from a scrambled Sobol sequence.",
     }
     return paragraph(ways.get(name, "How parameters were drawn isn't recorded."))
 

@@ -72,6 +72,15 @@ class Resumed:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """The search was told of a trial of an earlier run, at its warm start."""
+
+    params: Mapping[str, Param]
+    value: float
+    """The trial's score by the metric of both runs."""
+
+
+@dataclass(frozen=True, slots=True)
 class Drawn:
     """The search chose a trial's parameters."""
 
@@ -157,7 +166,7 @@ class Looked:
     """How many nets were measured, each trained from a seed of its own."""
 
 
-Event = Started | Resumed | Drawn | Trained | Decided | WorkerLost | Ended | Tested | Looked
+Event = Started | Resumed | Told | Drawn | Trained | Decided | WorkerLost | Ended | Tested | Looked
 
 
 class Line(NamedTuple):
@@ -173,6 +182,7 @@ class Line(NamedTuple):
 EVENTS: dict[str, type[Event]] = {
     "started": Started,
     "resumed": Resumed,
+    "told": Told,
     "drawn": Drawn,
     "trained": Trained,
     "decided": Decided,

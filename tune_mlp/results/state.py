@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 from tune_mlp.errors import RunFolderError
 from tune_mlp.records import EpochRecord, TrialState, mean_metrics, rank
 from tune_mlp.regular_files import open_regular
-from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Looked, Resumed, Started, Tested, Trained
+from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Looked, Resumed, Started, Tested, Told, Trained
 from tune_mlp.results.journal_reader import MOST_BYTES, LineReader
 
 RANKED = (TrialState.FINISHED, TrialState.STOPPED)
@@ -79,7 +79,7 @@ class RunState:
         if isinstance(event, Started):
             self.started = event
             return
-        if isinstance(event, Resumed):
+        if isinstance(event, Resumed | Told):
             return
         if isinstance(event, Drawn):
             self._draw(event)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tune_mlp.errors import RunFolderError
 from tune_mlp.records import TrialState, mean_metrics
-from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Started, Trained
+from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Started, Told, Trained
 from tune_mlp.results.state import RunState, TrialSoFar
 from tune_mlp.space.domains import as_value
 from tune_mlp.space.space import Params
@@ -50,6 +50,8 @@ class History:
     """The metric of each trial's best epoch, where it has one."""
     decisions: tuple[Decided, ...] = ()
     """What the scheduler decided, in order."""
+    told: tuple[Told, ...] = ()
+    """The trials of an earlier run that the search was told of at its warm start, the best first."""
 
     @property
     def open(self) -> list[int]:
@@ -102,6 +104,7 @@ def history_of(events: Sequence[Event]) -> History:
         seconds={number: trial.seconds for number, trial in state.trials.items()},
         bests={number: best for number in state.trials if (best := state.best_value(number)) is not None},
         decisions=tuple(state.decisions),
+        told=tuple(event for event in events if isinstance(event, Told)),
     )
 
 
@@ -117,7 +120,7 @@ def check_same_beginning(journal: Path, began: Started, now: Started, study: Stu
         before, after = getattr(began, name), getattr(now, name)
         if before != after:
             raise RunFolderError(f"{journal}:1: began with {name} {before}, and study.yaml and run.json say {after}")
-    if study.search.tpe or study.scheduler.pbt:  # their draws depend on results
+    if study.search.learns or study.scheduler.pbt:  # their draws depend on results
         return
     drawn = max(history.drawn, default=-1) + 1
     for number, params in enumerate(itertools.islice(study.draws(), min(drawn, COMPARED))):

@@ -56,6 +56,9 @@ def check(submission: Submission, rules: DataRules) -> CheckedStudy:
         parts, value, said = parse_assignment(text, Study.model_fields)
         located = override(located, parts, value, said)
     study = Study.from_located(located, base)
+    if study.warm_start is not None:
+        rule = "a study that is sent to a service can't start from a run or a table of its machine"
+        raise study.located(StudyError(f"{rule}; name settings under first instead", ("warm_start",)))
     names = {"name": study.data.name, "offline": study.data.offline}
     try:
         allowed = {field: name and _allowed(name, ("data", field), rules) for field, name in names.items()}

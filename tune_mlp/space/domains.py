@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from tune_mlp.config import Finite, Positive, Settings
 from tune_mlp.space.faults import shown
+from tune_mlp.space.near_prior import near_quantile, quantile_of
 
 Scalar = bool | int | float | str
 Value = Scalar | tuple[Scalar, ...]
@@ -51,8 +52,35 @@ class Domain(Settings):
     doesn't know a distribution can search its quantiles.
     """
 
+    prior: Annotated[Value, BeforeValidator(_plain)] | None = None
+    """The value that is believed to be good: it is tried first, and half of all random draws lie near it."""
+
     def at(self, u: float) -> Value:
         raise NotImplementedError
+
+    def near(self, u: float) -> Value:
+        """Map a uniform number in [0, 1) to a value near the prior."""
+        assert self.prior is not None
+        return self.at(near_quantile(self.quantile(self.prior), u))
+
+    def find(self, value: Value) -> Value | None:
+        """Return the value of this domain that equals `value`, in the domain's own type; None if it can't be drawn."""
+        if (known := self.values()) is not None:
+            return next(
+                (one for one in known if one == value and isinstance(one, bool) == isinstance(value, bool)), None
+            )
+        low, high = self.extremes()
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:  # type: ignore[operator]
+            return None
+        return self._nearest_value(value)
+
+    def _nearest_value(self, value: float) -> Value | None:
+        """Return the own value that is `value`, a number between the ends; only domains whose values aren't listed are asked."""
+        return float(value)
+
+    def quantile(self, value: Value) -> float:
+        """Return the middle of the interval that `at` maps to a number."""
+        return quantile_of(self.at, value)
 
     def values(self) -> tuple[Value, ...] | None:
         """Return all values in order if a grid search can visit them, else None."""
@@ -92,6 +120,11 @@ class Choice(Domain):
     def at(self, u: float) -> Value:
         return _pick(self.choice, u)
 
+    def near(self, u: float) -> Value:
+        """Map a uniform number to the prior in one half of its range, and in the other half to any of the values."""
+        assert self.prior is not None
+        return self.prior if u < 0.5 else _pick(self.choice, 2 * u - 1)
+
     def values(self) -> tuple[Value, ...]:
         return self.choice
 
@@ -105,6 +138,12 @@ class Grid(Choice):
     word: ClassVar[str] = "grid"
     choice: Options = Field(alias="grid")
     """The values, in the order in which they are visited."""
+
+    @model_validator(mode="after")
+    def _has_no_prior(self) -> Self:
+        if self.prior is not None:
+            raise ValueError("a grid is visited in turn, and has no prior; write choice")
+        return self
 
 
 def _no_repeats(values: tuple[Value, ...]) -> None:
@@ -149,6 +188,10 @@ class _Range(Domain):
         if self.step is None:
             return min(max(value, low), high)
         return self._number(min(max(round((value - low) / self.step), 0), self._count() - 1))
+
+    def _nearest_value(self, value: float) -> Value | None:
+        near = self._nearest(value)
+        return near if math.isclose(near, value, rel_tol=1e-12) else None
 
     def values(self) -> tuple[Value, ...] | None:
         if self.step is None or self._count() > MAX_VALUES:
@@ -207,6 +250,9 @@ class _Whole(Domain):
 
     def extremes(self) -> tuple[Value, ...]:
         return self.ends
+
+    def _nearest_value(self, value: float) -> Value | None:
+        return int(value) if (value - self.ends[0]) % getattr(self, "step", 1) == 0 else None
 
     @model_validator(mode="after")
     def _is_a_range(self) -> Self:
@@ -332,6 +378,9 @@ class Normal(Domain):
 
     def extremes(self) -> tuple[Value, ...]:
         return (self.at(0.0), self.at(1.0))
+
+    def _nearest_value(self, value: float) -> Value | None:
+        return (int(value) if float(value).is_integer() else None) if self.round else float(value)
 
 
 DOMAINS: dict[str, type[Domain]] = {

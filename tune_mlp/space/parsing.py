@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any, cast
 
@@ -89,9 +90,10 @@ def _parse_node(owner: Owner, name: str, raw: Any, path: Path_) -> Node:
     options = BRANCHES.get(name, {}) if owner is TrialConfig else {}
     if isinstance(raw, dict) and isinstance(raw.get("choice"), dict):
         for other in raw:
-            if other != "choice":
+            if other not in ("choice", "prior"):
                 raise StudyError(f"unknown name {shown(other)} beside choice", (*path, other))
-        return _parse_branch(owner, name, raw["choice"], (*path, "choice"))
+        branch = _parse_branch(owner, name, raw["choice"], (*path, "choice"))
+        return replace(branch, prior=_prior(branch.names, raw["prior"], path)) if "prior" in raw else branch
     if isinstance(raw, dict) and len(raw) == 1 and set(raw) <= set(options):
         return _parse_branch(owner, name, raw, path)  # `optimizer: {sgd: {momentum: 0.9}}`
     if isinstance(raw, dict) and "list" in raw:
@@ -146,9 +148,18 @@ def _parse_leaf(raw: Any, path: Path_, options: Mapping[str, Owner] = {}) -> Lea
     if len(kinds) != 1:
         raise StudyError(_no_domain(raw, options), path)
     try:
-        return DOMAINS[kinds[0]].model_validate({key: as_value(value) for key, value in raw.items()})
+        domain = DOMAINS[kinds[0]].model_validate({key: as_value(value) for key, value in raw.items()})
     except ValidationError as error:
         raise first_fault(error, raw, path) from None
+    return domain.model_copy(update={"prior": _prior(domain, raw["prior"], path)}) if "prior" in raw else domain
+
+
+def _prior(domain: Domain, raw: Any, path: Path_) -> Any:
+    """Return the domain's own value that is given as its prior."""
+    prior = None if raw is None else domain.find(as_value(raw))
+    if prior is None:
+        raise StudyError(f"prior must be a value that can be drawn, got {shown(raw)}", (*path, "prior"))
+    return prior
 
 
 def _no_domain(raw: dict[Any, Any], options: Mapping[str, Owner]) -> str:

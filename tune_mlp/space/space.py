@@ -39,10 +39,12 @@ class Branch:
     """A choice whose options own parameters; these exist only if their option was drawn."""
 
     options: Mapping[str | int, Mapping[str, Node]]
+    prior: str | int | None = None
+    """The option that is believed to be good."""
 
     @cached_property
     def names(self) -> Choice:
-        return Choice(choice=tuple(self.options))
+        return Choice(choice=tuple(self.options), prior=self.prior)
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,12 @@ def _leaves(node: Node) -> dict[str, Leaf]:
     if isinstance(node, Sized):
         return {".list": node.item, ".length": node.length}
     return {"": node}
+
+
+def domains_of(node: Node) -> list[Domain]:
+    """Return the domains of a parameter itself: its own, that of a branch's option, or those of a list's items and length."""
+    leaves = [node.names] if isinstance(node, Branch) else _leaves(node).values()
+    return [leaf for leaf in leaves if isinstance(leaf, Domain)]
 
 
 def combinations(nodes: Mapping[str, Node]) -> int:

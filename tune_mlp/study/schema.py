@@ -7,7 +7,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from tune_mlp.config import BRANCHES, Settings, TrialConfig, field_adapter
-from tune_mlp.space.domains import DOMAINS
+from tune_mlp.space.domains import DOMAINS, Domain
 from tune_mlp.space.parsing import own_settings
 from tune_mlp.space.space import EXPERIMENT
 from tune_mlp.study.settings import Scheduler, Search
@@ -44,7 +44,10 @@ def _parameter_definitions() -> Json:
         "properties": {name: _parameter(TrialConfig, name) for name in TrialConfig.model_fields},
     }
     # What any option may own: a trial's parameters, so that depth: {choice: {2: {width: ...}}} can be said.
-    definitions["Branch"] = _mapping(choice={"type": "object", "additionalProperties": {"$ref": PARAMETERS}})
+    prior = {"type": ["string", "integer"], "description": Domain.model_fields["prior"].description or ""}
+    definitions["Branch"] = _mapping(
+        choice={"type": "object", "additionalProperties": {"$ref": PARAMETERS}}, prior=prior
+    )
     for branch, options in BRANCHES.items():
         definitions[branch] = _mapping(**{option: _option(model) for option, model in options.items()})
     return definitions
@@ -55,7 +58,8 @@ def _parameter(owner: type[Settings], name: str) -> Json:
     forms: list[Json] = [{"$ref": "#/$defs/Domain"}]
     if owner is TrialConfig and name in BRANCHES:
         options = {"$ref": f"#/$defs/{name}"}
-        forms += [{"enum": list(BRANCHES[name])}, options, _mapping(choice=options)]
+        prior = {"enum": list(BRANCHES[name]), "description": Domain.model_fields["prior"].description or ""}
+        forms += [{"enum": list(BRANCHES[name])}, options, _mapping(choice=options, prior=prior)]
     else:
         forms += [_untitled(field_adapter(owner, name).json_schema()), {"$ref": "#/$defs/Branch"}]
         forms[1].pop("default", None)

@@ -98,6 +98,21 @@ class Tpe(Settings):
     """The number of random draws before the first one that learns from earlier trials."""
 
 
+class Gp(Settings):
+    """Optuna's Gaussian process: later draws have the largest expected improvement; for spaces without options that own parameters."""
+
+    startup: Trials = 10
+    """The number of random draws before the first one that learns from earlier trials."""
+
+
+class Cmaes(Settings):
+    """Optuna's CMA-ES, an evolution strategy, for spaces of numbers alone: `pip install 'tune-mlp[cmaes]'`."""
+
+
+class Qmc(Settings):
+    """Quasi-random search: the points of a scrambled Sobol sequence, which leave smaller gaps than independent draws."""
+
+
 def _named(raw: Any) -> Any:
     """Expand `asha` to `{asha: {}}`, and an empty value to no settings."""
     if isinstance(raw, str):
@@ -155,6 +170,24 @@ class Search(_OneOf):
     random: RandomSearch | None = None
     grid: GridSearch | None = None
     tpe: Tpe | None = None
+    gp: Gp | None = None
+    cmaes: Cmaes | None = None
+    qmc: Qmc | None = None
+
+    @property
+    def learns(self) -> bool:
+        """True if draws depend on how earlier trials ended."""
+        return self.name in ("tpe", "gp", "cmaes")
+
+    @property
+    def takes_earlier_trials(self) -> bool:
+        """True if the search can be told of trials that another run drew; CMA-ES learns from its own populations alone."""
+        return self.learns and not self.cmaes
+
+    @property
+    def startup(self) -> int:
+        """The number of draws that learn from nothing, of a search that learns."""
+        return int(getattr(getattr(self, self.name), "startup", 1))
 
 
 def _whole_above_one(gpus: float) -> float:

@@ -36,13 +36,18 @@ from tune_mlp.errors import StudyError
 from tune_mlp.models.pictures import check_model
 from tune_mlp.records import BETTER, DEFAULT_METRIC, Metric, Mode, Task, further_scores, metrics_to_rank_by
 from tune_mlp.regular_files import in_bytes
-from tune_mlp.space.choosers import grid_draws, random_chooser
+from tune_mlp.seeds import derive
+from tune_mlp.space.choosers import Fixed, grid_draws, random_chooser, with_fixed
 from tune_mlp.space.domains import Domain
 from tune_mlp.space.faults import first_fault, shown
 from tune_mlp.space.files import MAX_BYTES, Located, dump_yaml, find, plain_tree, read_study, read_yaml
+from tune_mlp.space.first_draws import check_given, given, has_priors, prior
 from tune_mlp.space.overrides import override, parse_assignment, parse_keyword
 from tune_mlp.space.parsing import parse_space
-from tune_mlp.space.space import EXPERIMENT, Branch, Constant, Params, Space, combinations, finite, resolve, to_config
+from tune_mlp.space.sobol import sobol_points
+from tune_mlp.space.space import EXPERIMENT, Branch, Constant, Params, Space, combinations, resolve, to_config
+from tune_mlp.study.mutable import MUTABLE, mutable
+from tune_mlp.study.searchable import check_search
 from tune_mlp.study.settings import (
     Duration,
     Fifo,
@@ -57,7 +62,6 @@ from tune_mlp.study.settings import (
 
 EngineName = Literal["auto", "eager", "compiled"]
 DEFAULT_TRIALS = 25
-MAX_GRID = 100_000
 ROOM = 10_000
 """The number of bytes by which a written study may still grow: a table's path becomes absolute, the metric is filled in
 from the data, and a resume changes the number of trials."""
@@ -98,7 +102,11 @@ class Study(Settings):
     measure: Annotated[tuple[Metric, ...], Field(strict=False, max_length=9)] = ()
     """The metrics that are measured beside loss and accuracy, or loss, rmse and r2, in each epoch and in the test; the one that trials are ranked by always is."""
     search: SearchChoice = Search(random=RandomSearch())
-    """The search method, which makes the draws: random, grid or tpe."""
+    """The search method, which makes the draws: random, grid, tpe, gp, cmaes or qmc."""
+    first: Annotated[tuple[PlainDict, ...], Field(strict=False, max_length=1000)] = ()
+    """The settings of the first trials, a mapping for each; what one of them leaves out is drawn."""
+    warm_start: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    """An earlier run, or a table of trials: its best draws come first, and a search that learns is told of its other trials."""
     scheduler: SchedulerChoice = Scheduler(fifo=Fifo())
     """The scheduler, which stops trials early: asha, promotion_asha, pasha, top_k, hyperband, median, pbt, or fifo, which stops none."""
     resources: Resources = Resources()
@@ -147,14 +155,9 @@ class Study(Settings):
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
         space = parse_space(self.space)
-        endless = finite(space) if self.search.grid else None
-        if endless:
-            raise StudyError(
-                "a grid search needs values that it can count: choice, grid, int, or uniform and log with a step",
-                ("space", *endless.split(".")),
-            )
-        if self.search.grid and self.trials is None and combinations(space.nodes) > MAX_GRID:
-            raise StudyError(f"the grid has more than {MAX_GRID} combinations; say how many trials to run", ("search",))
+        check_search(self.search, space, self.trials)
+        for number, settings in enumerate(self.first):
+            check_given(space, settings, ("first", number))
         if self.scheduler.pbt and not mutable(space):
             raise StudyError(
                 f"pbt changes settings while they train; let one of {', '.join(MUTABLE)} be a domain", ("space",)
@@ -234,12 +237,18 @@ class Study(Settings):
 
     def draws(self) -> Iterator[Params]:
         """Yield the draws of a random or grid search in order; draw i depends on the seed and on i alone."""
-        space = self.parsed
+        space, first = self.parsed, self.first_draws()
         if self.search.grid:
-            yield from grid_draws(space)
+            yield from grid_draws(space, first)
             return
-        for number in itertools.count():
-            yield resolve(space, random_chooser(self.seed, number))
+        points = sobol_points(space, derive(self.seed, "sobol")) if self.search.qmc else itertools.repeat(None)
+        for number, point in enumerate(points):
+            choose = random_chooser(self.seed, number, point)
+            yield resolve(space, with_fixed(first[number], choose) if number < len(first) else choose)
+
+    def first_draws(self) -> list[Fixed]:
+        """Return the values that are fixed in the first draws: those of `first`, and then all priors, if there are any."""
+        return [*map(given, self.first), *([prior] if has_priors(self.parsed) else [])]
 
     def check_draws(self) -> None:
         """Refuse a space with draws that are no valid trial, before anything is trained."""
@@ -334,11 +343,10 @@ class BoundStudy(Study):
 
     def not_repeatable(self, at_once: int) -> str:
         """Return why another run may draw other trials, or an empty text if it draws the same."""
-        tpe = self.search.tpe
-        if tpe is None or at_once < 2 or self.trials <= tpe.startup:
+        if not self.search.learns or at_once < 2 or self.trials <= self.search.startup:
             return ""
         return (
-            f"tpe with {at_once} trials at once learns from them in the order in which they end: another run may draw other "
+            f"{self.search.name} with {at_once} trials at once learns from them in the order in which they end: another run may draw other "
             "trials; with concurrent=1 it draws the same"
         )
 
@@ -359,41 +367,22 @@ class BoundStudy(Study):
             )
         if mode != BETTER[metric.removeprefix("val_")]:
             found.append(f"mode {mode} ranks the worst {metric} first")
+        if len(self.first) > self.trials:
+            found.append(
+                f"first names the settings of {len(self.first)} trials, and only trials={self.trials} are trained"
+            )
         name, chosen = self.scheduler.name, self.scheduler
         if (asha := chosen.asha or chosen.promotion_asha or chosen.pasha) and asha.grace_period >= self.epochs:
             found.append(f"{name} stops nothing: grace_period={asha.grace_period} isn't below epochs={self.epochs}")
         if chosen.top_k and chosen.top_k.after >= self.epochs:
             found.append(f"top_k stops nothing: after={chosen.top_k.after} isn't below epochs={self.epochs}")
-        tpe = self.search.tpe
-        if tpe and tpe.startup >= self.trials:
+        search = self.search
+        if search.learns and search.startup >= self.trials:
             found.append(
-                f"tpe learns nothing: its first startup={tpe.startup} draws are random, of trials={self.trials}"
+                f"{search.name} learns nothing: its first startup={search.startup} draws are random, of trials={self.trials}"
             )
         return found
 
 
 def _possible(node: Constant | Domain) -> Collection[Any]:
     return (node.value,) if isinstance(node, Constant) else node.extremes()
-
-
-MUTABLE = (
-    "lr",
-    "batch_size",
-    "weight_decay",
-    "l1",
-    "dropout",
-    "rotation",
-    "noise",
-    "momentum",
-    "dampening",
-    "beta1",
-    "beta2",
-    "alpha",
-    "eps",
-)
-"""The parameters that population-based training may change, since they can change while a net trains without changing its shape."""
-
-
-def mutable(space: Space) -> dict[str, Domain]:
-    """Return the domains that population-based training may draw from anew, by path."""
-    return {path: node for path, node in space.walk() if path.split(".")[-1] in MUTABLE and isinstance(node, Domain)}

@@ -134,8 +134,8 @@ def _study(path: Path, events: list[Event]) -> tuple[BoundStudy, Manifest]:
 def _notes(study: BoundStudy, manifest: Manifest, derived: Derived) -> Iterator[str]:
     if derived.underived:
         yield f"{derived.underived} decisions weren't derived: they rest on a result that was lost with its driver."
-    if study.search.tpe:
-        yield "The parameters that tpe drew depend on the order in which it learnt of ends, and weren't derived; the seeds were."
+    if study.search.learns:
+        yield f"The parameters that {study.search.name} drew depend on the order in which it learnt of ends, and weren't derived; the seeds were."
     if study.scheduler.pbt:
         yield "Which of the best trials another takes over is drawn: that the one taken was among them was checked."
     if versions := manifest.other_versions():

@@ -29,16 +29,16 @@ ENDED = ("finished", "interrupted")
 
 
 def wrong_draws(study: BoundStudy, events: Sequence[Event]) -> Iterator[Difference]:
-    """Yield the draws that don't follow from the study's seed. TPE's parameters depend on results, and only its seeds are derived."""
+    """Yield the draws that don't follow from the study's seed. Where a search learns, parameters depend on results, and only the seeds are derived."""
     first: dict[int, Drawn] = {}
     for event in events:
         if isinstance(event, Drawn):
             first.setdefault(event.trial, event)
-    draws = iter(enumerate(study.draws()))
+    draws, named = iter(enumerate(study.draws())), len(study.first_draws())
     for number in sorted(first):
         if first[number].seed != (seed := trial_seed(study.seed, number)):
             yield Difference(number, None, f"seed {first[number].seed}", f"seed {seed}")
-        if study.search.tpe:
+        if study.search.learns and number >= named:
             continue
         derived = next((params for place, params in draws if place == number), {})
         params = {name: as_value(value) for name, value in first[number].params.items()}

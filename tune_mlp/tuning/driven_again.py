@@ -13,7 +13,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from tune_mlp.errors import one_line
 from tune_mlp.records import TrialState
-from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Resumed, Started, Trained, WorkerLost
+from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Resumed, Started, Told, Trained, WorkerLost
 from tune_mlp.runs.history import OWN_ENDS, WORST, History, came_of, curve_of, history_of
 from tune_mlp.space.domains import as_value
 from tune_mlp.study.study import BoundStudy
@@ -333,7 +333,7 @@ def _next_of_the_same_trial(events: Sequence[Event]) -> list[Event | None]:
     latest: dict[int, Event] = {}
     for place in range(len(events) - 1, -1, -1):
         event = events[place]
-        if not isinstance(event, Started | Resumed | Decided):
+        if not isinstance(event, Started | Resumed | Told | Decided):
             later[place] = latest.get(event.trial)
             latest[event.trial] = event
     return later

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from tune_mlp.console.board import Display
@@ -13,10 +14,11 @@ from tune_mlp.data.dataset import Dataset, Problem
 from tune_mlp.data.sources import load_dataset
 from tune_mlp.data.split import make_problem
 from tune_mlp.engines.choose import choose_engine, load_engine, must_compile
-from tune_mlp.errors import StudyError
+from tune_mlp.errors import StudyError, UsageError
 from tune_mlp.imports import import_ahead
 from tune_mlp.runs.phases import Phases
 from tune_mlp.study.study import BoundStudy, Study
+from tune_mlp.study.warm_start import WarmStart, read_warm_start, warmed
 from tune_mlp.tuning.cluster import Cluster
 from tune_mlp.tuning.ray_compat.cluster_start import NEEDED, connected
 from tune_mlp.tuning.ray_compat.versions import doubts_about_the_installed_ray
@@ -32,19 +34,26 @@ class PreparedStudy:
     engine: str
     why: str
     """Why this engine was chosen."""
+    warm: WarmStart | None = None
+    """What a new run takes over from an earlier one; a resumed run has it in its study and its journal."""
 
 
 def prepare(study: Study, data_dir: Path | None, display: Display, engine: str | None = None) -> PreparedStudy:
     """Read the data, and refuse what can't be trained on them. A resumed run names the `engine` that it began with."""
     dataset = read_data(study, data_dir, display)
     try:
-        bound = study.bound(dataset.task)
+        bound, warm = study.bound(dataset.task), None
+        if bound.warm_start and engine is None:
+            warm = read_warm_start(bound)
+            bound = warmed(bound, warm)
         bound.check_models(dataset)
     except StudyError as error:
         raise study.located(error) from None
+    if bound.search.cmaes and find_spec("cmaes") is None:
+        raise UsageError("the search cmaes needs the package cmaes: pip install 'tune-mlp[cmaes]'")
     name, why = choose_engine(engine or bound.engine, gpu=bound.resources.gpu > 0, eager_only=bound.eager_only())
     problem = make_problem(dataset, bound.data, bound.seed)
-    return PreparedStudy(bound, dataset, problem, name, why)
+    return PreparedStudy(bound, dataset, problem, name, why, warm)
 
 
 def read_data(study: Study, data_dir: Path | None, display: Display) -> Dataset:
@@ -64,6 +73,8 @@ def announce(prepared: PreparedStudy, display: Display) -> None:
         )
     for note in dataset.notes:
         display.say(note, "dim")
+    if prepared.warm:
+        display.say(prepared.warm.line)
     for warning in study.warnings():
         display.say(f"warning: {warning}", "yellow")
 

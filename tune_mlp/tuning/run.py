@@ -7,7 +7,7 @@ import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -125,7 +125,12 @@ def run_study(study: Study, request: Request, display: Display) -> Results:
             manifest = Manifest.begin(where.folder, facts, request.command, phases.began)
             journal = stack.enter_context(Journal.create(where.folder / JOURNAL))
             journal.append(_started(prepared))
-        return OpenRun(prepared, where, slots, cluster, journal, manifest, NO_HISTORY)
+            told = prepared.warm.told if prepared.warm else ()
+            for event in told:
+                journal.append(event)
+            if prepared.warm:
+                manifest.note(warm_start=prepared.warm.facts)
+        return OpenRun(prepared, where, slots, cluster, journal, manifest, replace(NO_HISTORY, told=told))
 
     return Results.load(_carry_out(prepared, create_folder, request, display, phases))
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import warnings
 from itertools import chain
 from typing import Any, Protocol
 
@@ -12,10 +10,10 @@ from ray.tune.search import Searcher
 
 from tune_mlp.records import TrialState
 from tune_mlp.runs.history import NO_HISTORY, History
-from tune_mlp.seeds import derive, trial_seed
-from tune_mlp.space.choosers import asked_values, optuna_chooser
-from tune_mlp.space.space import Params, resolve
+from tune_mlp.seeds import trial_seed
+from tune_mlp.space.space import Params
 from tune_mlp.study.study import BoundStudy
+from tune_mlp.tuning.optuna_source import OptunaSource
 from tune_mlp.tuning.pausing import PausingScheduler
 
 
@@ -35,7 +33,7 @@ class Source(Protocol):
 
 
 class _Listed:
-    """Random and grid search, whose draws depend on nothing that happens."""
+    """Random, quasi-random and grid search, whose draws depend on nothing that happens."""
 
     def __init__(self, study: BoundStudy) -> None:
         self._draws = enumerate(study.draws())
@@ -53,80 +51,14 @@ class _Listed:
         pass
 
 
-class _Optuna:
-    """TPE by Optuna's ask and tell. It is kept in memory, since the journal is what a study is rebuilt from."""
-
-    def __init__(self, study: BoundStudy) -> None:
-        import optuna  # 0.2 s, and only this search needs it
-
-        assert study.search.tpe
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        logging.getLogger("optuna").setLevel(logging.ERROR)
-        self._states = optuna.trial.TrialState
-        self._created, self._fixed = optuna.trial.create_trial, optuna.trial.FixedTrial
-        self._space = study.parsed
-        _, self._mode = study.ranking
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # group and constant_liar are marked experimental
-            sampler = optuna.samplers.TPESampler(
-                n_startup_trials=study.search.tpe.startup,
-                multivariate=True,
-                group=True,  # parameters inside branches are modelled together with those they occur with
-                constant_liar=True,  # trials that run at once shouldn't be neighbours
-                seed=derive(study.seed, "tpe") % 2**32,
-            )
-        self._study = optuna.create_study(
-            sampler=sampler,
-            direction={"max": "maximize", "min": "minimize"}[self._mode],
-            pruner=optuna.pruners.NopPruner(),
-        )
-        self._trials: dict[int, Any] = {}
-
-    def draw(self, trial: int) -> Params:
-        self._trials[trial] = self._study.ask()
-        return resolve(self._space, optuna_chooser(self._trials[trial]))
-
-    def learn(self, history: History) -> None:
-        """Add the trials that ended to Optuna's study, as if it had suggested them."""
-        for trial, ended in history.ended.items():
-            values = asked_values(self._space, history.params(trial))
-            fixed = self._fixed(values)
-            resolve(self._space, optuna_chooser(fixed))
-            complete = ended.state is TrialState.FINISHED and history.best(trial) is not None
-            stopped = ended.state is TrialState.STOPPED
-            state = self._states.COMPLETE if complete else self._states.PRUNED
-            self._study.add_trial(
-                self._created(
-                    state=self._states.FAIL if ended.state is TrialState.FAILED else state,
-                    params=values,
-                    distributions=fixed.distributions,
-                    value=history.best(trial) if complete else None,
-                    intermediate_values=history.curves.get(trial, {}) if stopped else {},
-                )
-            )
-
-    def go_on(self, trial: int, params: Params) -> None:
-        self._study.enqueue_trial(asked_values(self._space, params))
-        self._trials[trial] = self._study.ask()
-        resolve(self._space, optuna_chooser(self._trials[trial]))
-
-    def close(self, trial: int, state: TrialState, best: float | None, curve: dict[int, float]) -> None:
-        """Tell TPE how a trial ended.
-
-        A finished trial is complete, and a stopped one is pruned at its last epoch. A diverged one is pruned without any
-        epoch, which TPE ranks below all others; a failed one says nothing about its settings.
-        """
-        asked = self._trials.pop(trial)
-        if state is TrialState.FINISHED and best is not None:
-            self._study.tell(asked, best)
-            return
-        if state is TrialState.STOPPED:
-            for epoch, value in curve.items():
-                asked.report(value, epoch)
-        self._study.tell(asked, state=self._states.FAIL if state is TrialState.FAILED else self._states.PRUNED)
-
-
-SOURCES: dict[str, type[Any]] = {"random": _Listed, "grid": _Listed, "tpe": _Optuna}
+SOURCES: dict[str, type[Any]] = {
+    "random": _Listed,
+    "grid": _Listed,
+    "qmc": _Listed,
+    "tpe": OptunaSource,
+    "gp": OptunaSource,
+    "cmaes": OptunaSource,
+}
 
 
 class NumberedSearcher(Searcher):  # type: ignore[misc]  # ray ships no types

@@ -22,7 +22,8 @@ from tune_mlp.results.journal import Decided, Decision
 from tune_mlp.runs.history import WORST, History
 from tune_mlp.seeds import derive
 from tune_mlp.space.domains import Domain, Value
-from tune_mlp.study.study import BoundStudy, mutable
+from tune_mlp.study.mutable import mutable
+from tune_mlp.study.study import BoundStudy
 
 TIME = "epoch"
 """The key of a result by which schedulers count time."""
