@@ -159,3 +159,11 @@ def test_what_a_study_takes_at_once_is_counted() -> None:
     assert (checked.cpus, checked.gpus) == (6.0, 1.5)
     few = check(Submission(study=text(2, "resources: {cpu: 2}\nconcurrent: 8\n")), DataRules(None))
     assert few.cpus == 4.0
+
+
+@pytest.mark.parametrize("source", ["runs/mine", "/etc/passwd", "s3://bucket/tables/a.parquet"])
+def test_a_warm_start_from_files_of_the_services_machine_is_refused(source: str, rules: DataRules) -> None:
+    study = f"data: {{name: digits}}\nspace: {{lr: {{log: [0.001, 0.1]}}}}\nwarm_start: {source}\n"
+    with pytest.raises(StudyError, match="can't start from a run or a table of its machine") as caught:
+        check(Submission(study=study), rules)
+    assert line_of(caught.value) == 3
