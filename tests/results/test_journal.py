@@ -357,7 +357,7 @@ IMPOSSIBLE = {
     "a digest of something else": (trained(0, record(1, 1, 1, 1, 1), digest="../x"), "weights_digest: must be empty or 64"),
     "competed -1": (decided(0, 1, competed=-1), "competed: must be 0 to"),
     "a donor below 0": (decided(0, 1, donor=-1), "donor: must be 0 to"),
-    "a decision of no kind": (decided(0, 1, decision="exec"), "decision: must be one of continue, stop, pause, exploit"),
+    "a decision of no kind": (decided(0, 1, decision="exec"), "decision: must be one of continue, stop, pause, promote, exploit"),
     "a reason of no kind": (ended(0, reason="exec"), "reason: must be one of"),
 }  # fmt: skip
 

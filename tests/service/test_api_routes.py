@@ -17,7 +17,7 @@ from tests.results.journals import drawn, ended, record, started, trained, write
 from tests.service.apps import client_of, submitted
 from tests.service.services import eventually, text
 from tune_mlp.results.results import Results
-from tune_mlp.service.messages import Health, StudyList, StudySummary
+from tune_mlp.service.messages import Confirmation, Health, Replay, StudyList, StudySummary
 from tune_mlp.service.result_messages import AnswerMessage, ChartMessage, StudiesCompared, TableRows, TrialDetail
 
 
@@ -259,3 +259,13 @@ def test_a_missing_route_and_a_wrong_method_are_faults(client: httpx.Client) -> 
     answer = client.put("/api/studies/made")
     assert answer.status_code == 405
     assert answer.headers["Allow"] == "DELETE, GET"
+
+
+@pytest.mark.parametrize("body", [{"top": "2"}, {"top": True}, {"top": 2.5}, {"top": 0.0}])
+def test_what_is_no_whole_number_is_refused(client: httpx.Client, body: dict[str, Any]) -> None:
+    assert client.post("/api/studies/made/confirm", json=body).status_code == 422
+
+
+def test_a_whole_number_may_be_written_as_json_schema_allows() -> None:
+    assert Confirmation.model_validate_json('{"top": 2.0, "seeds": 3}') == Confirmation(top=2, seeds=3)
+    assert Replay.model_validate_json('{"trials": [0.0, 4]}').trials == (0, 4)

@@ -54,6 +54,12 @@ class Told:
     def log(self, token: str, most_bytes: int = 0) -> str:
         return ""
 
+    def answer(self, token: str, most_bytes: int = 0) -> str:
+        return ""
+
+    def kept(self) -> dict[str, float]:
+        return {}
+
     def forget(self, token: str) -> None:
         pass
 

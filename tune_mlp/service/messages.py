@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from tune_mlp.records import Mode
 from tune_mlp.results.journal import Param
@@ -21,6 +21,14 @@ class Message(BaseModel):
     """The base class of all messages: frozen, and without members that nobody knows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _whole(raw: Any) -> Any:
+    return int(raw) if isinstance(raw, float) and raw.is_integer() else raw
+
+
+Whole = Annotated[int, BeforeValidator(_whole), Field(strict=True)]
+"""A whole number; 3.0 is one, as JSON Schema has it, and "3" and true aren't."""
 
 
 class StudyState(StrEnum):
@@ -60,7 +68,7 @@ class Submission(Message):
 class Extension(Message):
     """How much longer a study is to go on."""
 
-    trials: Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+    trials: Annotated[Whole, Field(ge=1, le=1_000_000)]
     """The number of trials to add."""
     time_budget: Annotated[str, Field(max_length=40)] | None = None
     """The time after which no trial goes on, such as 10m."""
@@ -69,8 +77,8 @@ class Extension(Message):
 class Confirmation(Message):
     """Which configurations are to be trained again, and how often."""
 
-    top: Annotated[int, Field(strict=True, ge=1, le=100)] = 5
-    seeds: Annotated[int, Field(strict=True, ge=1, le=100)] = 5
+    top: Annotated[Whole, Field(ge=1, le=100)] = 5
+    seeds: Annotated[Whole, Field(ge=1, le=100)] = 5
 
 
 class Fault(Message):
@@ -195,9 +203,7 @@ class Me(Message):
 class Replay(Message):
     """Which trials are to be trained again from their recorded seeds."""
 
-    trials: Annotated[
-        tuple[Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)], ...], Field(min_length=1, max_length=100)
-    ]
+    trials: Annotated[tuple[Annotated[Whole, Field(ge=0, le=1_000_000_000)], ...], Field(min_length=1, max_length=100)]
 
 
 class ShippedSpace(Message):
