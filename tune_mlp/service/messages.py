@@ -27,8 +27,8 @@ def _whole(raw: Any) -> Any:
     return int(raw) if isinstance(raw, float) and raw.is_integer() else raw
 
 
-Whole = Annotated[int, BeforeValidator(_whole), Field(strict=True)]
-"""A whole number; 3.0 is one, as JSON Schema has it, and "3" and true aren't."""
+WHOLE = BeforeValidator(_whole)
+"""Takes 3.0 for a strict whole number, too, as JSON Schema has it; "3" and true aren't any."""
 
 
 class StudyState(StrEnum):
@@ -68,7 +68,7 @@ class Submission(Message):
 class Extension(Message):
     """How much longer a study is to go on."""
 
-    trials: Annotated[Whole, Field(ge=1, le=1_000_000)]
+    trials: Annotated[int, Field(strict=True, ge=1, le=1_000_000), WHOLE]
     """The number of trials to add."""
     time_budget: Annotated[str, Field(max_length=40)] | None = None
     """The time after which no trial goes on, such as 10m."""
@@ -77,8 +77,8 @@ class Extension(Message):
 class Confirmation(Message):
     """Which configurations are to be trained again, and how often."""
 
-    top: Annotated[Whole, Field(ge=1, le=100)] = 5
-    seeds: Annotated[Whole, Field(ge=1, le=100)] = 5
+    top: Annotated[int, Field(strict=True, ge=1, le=100), WHOLE] = 5
+    seeds: Annotated[int, Field(strict=True, ge=1, le=100), WHOLE] = 5
 
 
 class Fault(Message):
@@ -203,7 +203,10 @@ class Me(Message):
 class Replay(Message):
     """Which trials are to be trained again from their recorded seeds."""
 
-    trials: Annotated[tuple[Annotated[Whole, Field(ge=0, le=1_000_000_000)], ...], Field(min_length=1, max_length=100)]
+    trials: Annotated[
+        tuple[Annotated[int, Field(strict=True, ge=0, le=1_000_000_000), WHOLE], ...],
+        Field(min_length=1, max_length=100),
+    ]
 
 
 class ShippedSpace(Message):
