@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-
+from tune_mlp.charts.fast_altair import ALTAIR
 from tune_mlp.charts.search_figures import SEARCH_FIGURES, search_figure
 from tune_mlp.charts.theme import config
 from tune_mlp.results.answer import plain
 from tune_mlp.results.results import Results
 from tune_mlp.service.faults import UnknownStudy
 from tune_mlp.service.result_messages import ChartMessage, ChartName
-
-ALTAIR = threading.Lock()
-"""Altair keeps what it is told for a while, such as how tables become rows, for all threads together."""
 
 
 def chart_names() -> list[ChartName]:

@@ -7,7 +7,6 @@ from tune_mlp.regular_files import open_regular
 from tune_mlp.report.page import report_page
 from tune_mlp.report.write import REPORT
 from tune_mlp.results.results import Results
-from tune_mlp.service.chart_messages import ALTAIR
 from tune_mlp.service.faults import UnknownStudy
 from tune_mlp.service.served_files import file_inside
 
@@ -23,5 +22,5 @@ def report_bytes(results: Results) -> bytes:
                 return file.read()
     except (OSError, UnknownStudy):
         pass  # there is none, or it can't be read
-    with ALTAIR, fast_altair():
+    with fast_altair():
         return report_page(results).encode("utf-8", "backslashreplace")

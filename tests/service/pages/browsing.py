@@ -10,6 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tests.report.pages import CHROMIUM
+from tests.service import services
+from tests.service.servers import FREELY, serving
+from tune_mlp.service.access import Access
+from tune_mlp.service.app import make_app
+from tune_mlp.service.studies import StudyService
 
 AXE = (Path(__file__).parents[2] / "report" / "assets" / "axe.min.js").read_text(encoding="utf-8")
 ENDED_BY_LEAVING = re.compile(r"error: htmx:(sendAbort|afterRequest|sendError), \[object HTML\w+\]")
@@ -91,3 +96,14 @@ def surfing(scheme: Literal["light", "dark"] = "light") -> Iterator[Surfer]:
             yield Surfer(context.new_page())
         finally:
             browser.close()
+
+
+@contextmanager
+def surfing_on_a_service(root: Path) -> Iterator[tuple[StudyService, str, Surfer]]:
+    """Open a service with quick drivers, which everybody may use, and Chromium; yields the service, its address and the browser."""
+    with (
+        services.service(root) as service,
+        serving(make_app(service, Access(), FREELY)) as address,
+        surfing() as surfer,
+    ):
+        yield service, address, surfer

@@ -8,10 +8,7 @@ import pytest
 
 from tests.report.pages import CHROMIUM
 from tests.service import services
-from tests.service.pages.browsing import surfing
-from tests.service.servers import FREELY, serving
-from tune_mlp.service.access import Access
-from tune_mlp.service.app import make_app
+from tests.service.pages.browsing import surfing_on_a_service
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium isn't installed")
 
@@ -21,11 +18,7 @@ def test_a_study_is_watched_stopped_extended_and_deleted_on_its_page(
 ) -> None:
     monkeypatch.setenv("QUICK_SECONDS", "0.3")
     root = tmp_path / "runs"
-    with (
-        services.service(root) as service,
-        serving(make_app(service, Access(), FREELY)) as address,
-        surfing() as surfer,
-    ):
+    with surfing_on_a_service(root) as (service, address, surfer):
         page = surfer.page
         service.submit(services.ADA, services.submission("mine", trials=400))
         page.goto(address + "/studies/mine")
@@ -66,11 +59,7 @@ def test_a_study_is_watched_stopped_extended_and_deleted_on_its_page(
 def test_a_press_isnt_lost_where_news_comes_before_the_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QUICK_SECONDS", "0.3")
     root = tmp_path / "runs"
-    with (
-        services.service(root) as service,
-        serving(make_app(service, Access(), FREELY)) as address,
-        surfing() as surfer,
-    ):
+    with surfing_on_a_service(root) as (service, address, surfer):
         page = surfer.page
         service.submit(services.ADA, services.submission("mine", trials=400))
         for where, button, ended in (

@@ -8,21 +8,14 @@ import pytest
 
 from tests.report.pages import CHROMIUM
 from tests.service import services
-from tests.service.pages.browsing import surfing
-from tests.service.servers import FREELY, serving
-from tune_mlp.service.access import Access
-from tune_mlp.service.app import make_app
+from tests.service.pages.browsing import surfing_on_a_service
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium isn't installed")
 
 
 def test_a_replay_s_answer_comes_to_the_page_by_itself(tmp_path: Path) -> None:
     root = tmp_path / "runs"
-    with (
-        services.service(root) as service,
-        serving(make_app(service, Access(), FREELY)) as address,
-        surfing() as surfer,
-    ):
+    with surfing_on_a_service(root) as (service, address, surfer):
         page = surfer.page
         service.submit(services.ADA, services.submission("mine", trials=3))
         services.at_rest(service, "mine")
