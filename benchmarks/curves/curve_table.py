@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +34,13 @@ class CurveTable:
     values: NDArray[np.float32]
     """The metric by net, seed and epoch; what diverged has none from there on."""
     seconds: NDArray[np.float32]
-    """The seconds that an epoch took, by net: the mean over seeds and epochs."""
+    """The seconds that an epoch of one seed took, by net."""
     facts: Mapping[str, Any]
     """Where the table was made: versions, machine, data."""
 
     @classmethod
     def of_run(cls, results: Results) -> CurveTable:
-        """Make a table of a finished run."""
+        """Make a table of a finished run; an epoch's seconds are the median over seeds and epochs."""
         study = Study.load(results.path / "study.yaml")
         epochs = results.epochs
         by = ["trial", "repeat"] if "repeat" in epochs else ["trial"]
@@ -52,7 +54,7 @@ class CurveTable:
         facts: dict[str, Any] = {
             str(name): manifest[name] for name in ("versions", "machine", "dataset", "engine") if name in manifest
         }
-        return cls(study, values, np.nanmean(seconds, axis=(1, 2)) * folds, facts)
+        return cls(study, values, np.nanmedian(seconds, axis=(1, 2)) * folds, facts)
 
     @classmethod
     def read(cls, path: Path) -> CurveTable:
@@ -85,14 +87,27 @@ class CurveTable:
         pq.write_table(table.replace_schema_metadata({FACTS: facts}), path, compression="zstd", compression_level=19)
 
     @cached_property
+    def _nets(self) -> list[Params]:
+        return list(islice(self.study.draws(), len(self.values)))
+
+    @cached_property
     def _numbers(self) -> dict[tuple[Any, ...], int]:
-        return {
-            _key(params): number for number, params in zip(range(len(self.values)), self.study.draws(), strict=False)
-        }
+        return {_key(params): number for number, params in enumerate(self._nets)}
+
+    @cached_property
+    def _grid(self) -> dict[str, list[Any]]:
+        """The values of each parameter."""
+        return {name: list(dict.fromkeys(params[name] for params in self._nets)) for name in self._nets[0]}
 
     def number(self, params: Params) -> int:
-        """Return the number of the net with these settings."""
-        return self._numbers[_key(params)]
+        """Return the number of the net with these settings. A number between those of the grid stands for the nearest by its ratio."""
+        on_grid = {name: _nearest(params[name], values) for name, values in self._grid.items()}
+        return self._numbers[_key(on_grid)]
+
+    def only(self, allowed: Mapping[str, Collection[Any]]) -> CurveTable:
+        """Return the table without the curves of nets that have other values than those that are allowed."""
+        kept = [all(params[name] in values for name, values in allowed.items()) for params in self._nets]
+        return replace(self, values=np.where(np.array(kept)[:, None, None], self.values, np.float32(np.nan)))
 
     @cached_property
     def means(self) -> NDArray[np.float32]:
@@ -115,6 +130,10 @@ def curves_of(records: Sequence[EpochRecord], metric: str, seeds: int, epochs: i
     for where, folds in values.items():
         found[where] = np.mean(folds)
     return found
+
+
+def _nearest(value: Any, values: Sequence[Any]) -> Any:
+    return value if value in values else min(values, key=lambda known: abs(math.log(known / value)))
 
 
 def _key(params: Params) -> tuple[Any, ...]:

@@ -1,6 +1,7 @@
 """A search that is played over a table of learning curves: the study's own searcher and scheduler, on a made-up clock.
 
-Training takes the seconds that it really took; what the searcher and the scheduler think is measured while they do, and charged.
+Training takes the seconds that it really took; what the searcher and the scheduler think is measured while they do, as
+processor time, and charged.
 """
 
 from __future__ import annotations
@@ -90,11 +91,11 @@ class _Player:
             self.played.ended = self._driver
 
     def _think(self, work: Callable[[], T]) -> T:
-        began = time.perf_counter()
+        began = time.process_time()
         try:
             return work()
         finally:
-            took = time.perf_counter() - began
+            took = time.process_time() - began
             self.played.thinking += took
             self._driver += took
 

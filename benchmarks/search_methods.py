@@ -1,0 +1,295 @@
+"""Every searcher and scheduler over the tables of learning curves: what each has found, by wall time and by trained epochs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from threadpoolctl import threadpool_limits
+
+from benchmarks.curves.curve_table import CurveTable
+from benchmarks.curves.make import HERE
+from benchmarks.curves.played import Played, play
+from benchmarks.tables import Table, Target
+from tune_mlp.records import TrialState
+from tune_mlp.study.study import BoundStudy, Study
+from tune_mlp.tuning.searchers import NumberedSearcher
+
+SEEDS = 50
+TRIALS = 200
+WORKERS = (2, 16)
+CLOSE = 0.001
+"""A net this close to the table's best counts as found: 0.1 points."""
+SHARES = (1 / 9, 1 / 3, 1.0)
+"""The parts of the time and of the epochs of stop-only ASHA with random draws at which the methods are compared."""
+BASE = "random + asha"
+SCHEDULERS: dict[str, Any] = {
+    "fifo": "fifo",
+    "asha": "asha",
+    "asha, factor 3": {"asha": {"reduction_factor": 3}},
+    "promotion_asha": "promotion_asha",
+    "promotion_asha, factor 2": {"promotion_asha": {"reduction_factor": 2}},
+    "pasha": "pasha",
+    "top_k": "top_k",
+    "top_k after 3": {"top_k": {"after": 3}},
+    "hyperband": "hyperband",
+    "median": "median",
+}
+SEARCHERS: dict[str, Any] = {"random": "random", "qmc": "qmc", "tpe": "tpe", "gp": "gp"}
+COMBINED = ("asha", "promotion_asha", "top_k after 3")
+"""The schedulers that each searcher is combined with."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A table of curves, and the space that is searched over it."""
+
+    table: str
+    space: Mapping[str, Any]
+    held_out: bool = False
+    """True if the task had no say in what became the default."""
+
+
+RATE = {"log": [1e-4, 0.3]}
+OPEN: dict[str, Any] = {
+    "depth": {"int": [0, 3]},
+    "loss": {"choice": ["cross_entropy", "mse"]},
+    "activation": {"choice": ["relu", "tanh"]},
+    "optimizer": {"choice": ["sgd", "adam"]},
+}
+TASKS = {
+    "digits": Task(
+        "digits", {"lr": RATE, "batch_size": {"choice": [1, 8, 32, 128]}, "width": {"choice": [16, 48, 128]}, **OPEN}
+    ),
+    "mnist": Task(
+        "mnist",
+        {"lr": {"log": [1e-4, 0.1]}, "batch_size": {"choice": [1, 16, 128]}, "width": {"choice": [32, 96]}, **OPEN},
+    ),
+    "cancer": Task(
+        "cancer",
+        {"lr": RATE, "batch_size": {"choice": [1, 8, 32, 128]}, "width": {"choice": [8, 32, 96]}, **OPEN},
+        held_out=True,
+    ),
+    "digits, SGD alone": Task(
+        "digits",
+        {
+            "lr": RATE,
+            "batch_size": {"choice": [8, 32, 128]},
+            "depth": {"int": [1, 3]},
+            "width": {"choice": [16, 48, 128]},
+            "activation": {"choice": ["relu", "tanh"]},
+            "loss": "mse",
+            "optimizer": "sgd",
+        },
+        held_out=True,
+    ),
+}
+
+
+def methods() -> dict[str, tuple[Any, Any]]:
+    """Return the searcher and the scheduler of each method, by its name."""
+    found = {f"random + {name}": ("random", scheduler) for name, scheduler in SCHEDULERS.items()}
+    for searcher, settings in SEARCHERS.items():
+        found |= {f"{searcher} + {name}": (settings, SCHEDULERS[name]) for name in COMBINED}
+    return found
+
+
+@cache
+def table_of(task: str) -> CurveTable:
+    """Return the curves of a task: of the nets that its space can draw."""
+    table = CurveTable.read(HERE / f"{TASKS[task].table}.parquet")
+    fixed = {name: value for name, value in TASKS[task].space.items() if not isinstance(value, Mapping)}
+    choices = {
+        name: domain["choice"]
+        for name, domain in TASKS[task].space.items()
+        if isinstance(domain, Mapping) and "choice" in domain
+    }
+    ranges = {
+        name: range(domain["int"][0], domain["int"][1] + 1)
+        for name, domain in TASKS[task].space.items()
+        if isinstance(domain, Mapping) and "int" in domain
+    }
+    allowed: dict[str, Any] = {name: [value] for name, value in fixed.items()} | choices | ranges
+    return table.only(allowed)
+
+
+def _study(task: str, searcher: Any, scheduler: Any, seed: int) -> BoundStudy:
+    table = table_of(task)
+    settings = {
+        "data": {"name": "digits"},  # nothing is read of it
+        "space": dict(TASKS[task].space),
+        "epochs": table.study.epochs,
+        "trials": TRIALS,
+        "metric": "val_accuracy",
+        "search": searcher,
+        "scheduler": scheduler,
+        "seed": seed,
+    }
+    return Study.from_dict(settings).bound("classification")
+
+
+def _alone() -> None:
+    threadpool_limits(1)
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _played(job: tuple[str, str, int, int]) -> Played:
+    task, method, workers, seed = job
+    return play(_study(task, *methods()[method], seed), table_of(task), workers)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How a method did: the median over the seeds, and a 95 % interval for that median."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Shown:
+        """Return the median of some values, and its interval from their ranks, which assumes nothing of their distribution."""
+        ordered = np.sort(np.asarray(values, dtype=float))
+        count = len(ordered)
+        reach = 1.96 * np.sqrt(count) / 2
+        low, high = int(max(0, np.floor(count / 2 - reach))), int(min(count - 1, np.ceil(count / 2 + reach)))
+        return cls(float(np.median(ordered)), float(ordered[low]), float(ordered[high]))
+
+    def points(self) -> str:
+        """Return it in points of accuracy."""
+        return f"{100 * self.median:.2f} ({100 * self.low:.2f} to {100 * self.high:.2f})"
+
+
+def time_to(found: Played, regret: float) -> float:
+    """Return when a search had found a net with at most this regret, and kept one; infinite if it never did."""
+    held: list[float] = []
+    for at, value in zip(found.seconds, found.regrets, strict=True):
+        if value > regret:
+            held = []
+        elif not held:
+            held = [at]
+    return held[0] if held else float("inf")
+
+
+def measure(
+    console: Console, tasks: Sequence[str] | None = None, seeds: int = SEEDS, chosen: Sequence[str] | None = None
+) -> list[Table]:
+    """Play all methods on all tasks whose table is there."""
+    names = tasks or [name for name, task in TASKS.items() if (HERE / f"{task.table}.parquet").exists()]
+    tables = []
+    with ProcessPoolExecutor(2, mp_context=get_context("forkserver"), initializer=_alone) as pool:
+        for task in names:
+            for workers in WORKERS:
+                jobs = [(task, method, workers, seed) for method in chosen or methods() for seed in range(seeds)]
+                found = list(
+                    track(
+                        pool.map(_played, jobs, chunksize=5),
+                        total=len(jobs),
+                        description=f"{task}, {workers} workers",
+                        console=console,
+                    )
+                )
+                by_method: dict[str, list[Played]] = {}
+                for (_, method, _, _), one in zip(jobs, found, strict=True):
+                    by_method.setdefault(method, []).append(one)
+                tables.append(_table(task, workers, by_method))
+                tables[-1].show(console)
+    return [*tables, thinking()]
+
+
+def _table(task: str, workers: int, played: Mapping[str, Sequence[Played]]) -> Table:
+    base = played[BASE]
+    seconds, epochs = (float(np.median([getattr(one, name) for one in base])) for name in ("ended", "trained"))
+    held = ", kept apart from the choice" if TASKS[task].held_out else ""
+    table = Table(
+        f"Searches over the curves of {task}, {workers} workers",
+        [
+            "method",
+            *(f"regret at {_share(share)}of the time" for share in SHARES),
+            *(f"after {_share(share)}of the epochs" for share in SHARES),
+            "0.1 points near",
+            "thinking a draw",
+        ],
+        notes=[
+            f"{len(base)} seeds, {TRIALS} trials at most{held}. The regret is in points below the table's best net: the median, and its 95 % interval. "
+            f"Time and epochs are shares of what {BASE} takes for all its trials: {seconds:.1f} s and {epochs:,.0f} epochs.",
+            "“0.1 points near” is the share of that time after which the net that the search holds for the best stays within 0.1 points of the table's best, in the median.",
+        ],
+    )
+    medians = {}
+    for method, runs in sorted(
+        played.items(), key=lambda item: np.median([one.regret_at(seconds / 3) for one in item[1]])
+    ):
+        at_time = [Shown.of([one.regret_at(seconds * share) for one in runs]) for share in SHARES]
+        at_epochs = [Shown.of([one.regret_after(round(epochs * share)) for one in runs]) for share in SHARES]
+        near = float(np.median([time_to(one, CLOSE) for one in runs])) / seconds
+        medians[method] = (at_time[-1].median, near)
+        thought = np.median([one.thinking / max(1, one.draws) for one in runs])
+        cells = [shown.points() for shown in (*at_time, *at_epochs)]
+        table.rows.append(
+            [method, *cells, "never" if np.isinf(near) else f"{near:.2f}", f"{1000 * float(thought):.1f} ms"]
+        )
+    if "random + promotion_asha" in medians:
+        promoted, stopped = medians["random + promotion_asha"][0], medians[BASE][0]
+        table.targets.append(
+            Target(
+                f"promotion_asha has a regret of {100 * promoted:.2f} points when asha ends, which has {100 * stopped:.2f}: at least as good wanted",
+                promoted <= stopped,
+            )
+        )
+    return table
+
+
+def _share(share: float) -> str:
+    return "the end " if share == 1 else f"1/{round(1 / share)} "
+
+
+COUNTS = (10, 100, 1000)
+
+
+def thinking() -> Table:
+    """Return what each searcher thinks before a draw, by the number of trials that have ended."""
+    table = Table(
+        "What a searcher thinks for one draw",
+        ["searcher", *(f"after {count:,} trials" for count in COUNTS)],
+        notes=["The space of the curves on MNIST; the median of five draws, of a process with one thread."],
+    )
+    for searcher in SEARCHERS:
+        table.rows.append([searcher, *(f"{1000 * seconds:.1f} ms" for seconds in _thought(searcher))])
+    return table
+
+
+def _thought(searcher: str) -> Iterator[float]:
+    rng = np.random.default_rng(0)
+    settings = {
+        "data": {"name": "digits"},
+        "space": dict(TASKS["mnist"].space),
+        "trials": max(COUNTS) + 10,
+        "search": SEARCHERS[searcher],
+        "metric": "val_accuracy",
+    }
+    source = NumberedSearcher(Study.from_dict(settings).bound("classification"))
+    drawn = 0
+    for count in COUNTS:
+        times: NDArray[np.float64] = np.full(5, np.nan)
+        while drawn < count + 5:
+            began = time.perf_counter()
+            source.suggest(str(drawn))
+            if drawn >= count:
+                times[drawn - count] = time.perf_counter() - began
+            score = float(rng.uniform(0.5, 1))
+            result = {"epoch": 1, "curve": [(1, score)], "state": TrialState.FINISHED.value, "best": score}
+            source.on_trial_complete(str(drawn), result)
+            drawn += 1
+        yield float(np.median(times))
