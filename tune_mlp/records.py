@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 Task = Literal["classification", "regression"]
 Mode = Literal["min", "max"]
@@ -60,6 +60,30 @@ Metric = Literal[
 ]
 """The metrics that trials can be ranked by: each score of each task, on the validation part."""
 DEFAULT_METRIC: dict[Task, Metric] = {"classification": "val_accuracy", "regression": "val_rmse"}
+GoalName = Literal[Metric, "weights", "train_seconds"]
+"""What a study can have as a goal: a metric, or what a trial costs, which are columns of the table of trials."""
+COSTS = ("weights", "train_seconds")
+"""The goals that are no metrics; less of each is better."""
+
+
+class Goal(NamedTuple):
+    """One of the goals of a study, and whether its smallest or its largest value is best."""
+
+    name: str
+    mode: Mode
+
+
+def usual_goal(name: str) -> Goal:
+    """Return a goal in its usual direction."""
+    return Goal(name, "min" if name in COSTS else BETTER[name.removeprefix("val_")])
+
+
+def goal_values(
+    goals: Iterable[Goal], metrics: Mapping[str, float], weights: int, train_seconds: float
+) -> tuple[float, ...]:
+    """Return a trial's value of each goal, given its metrics in one epoch and what it cost so far."""
+    known = {**metrics, "weights": float(weights), "train_seconds": train_seconds}
+    return tuple(known[goal.name] for goal in goals)
 
 
 def metric_names(task: Task, part: str, further: Sequence[str] = ()) -> list[str]:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from tune_mlp.records import EpochRecord, mean_metrics
 from tune_mlp.results import journal
-from tune_mlp.results.journal import LIMITS, Trained, from_line, read_record_slowly, to_line
+from tune_mlp.results.journal import Trained, from_line, read_record_slowly, to_line
+from tune_mlp.results.limits import LIMITS
 from tune_mlp.results.usual_records import FIELDS, record_reader
 
 USUAL: dict[str, Any] = {

@@ -17,15 +17,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
-from tune_mlp.records import ENGINE_NAMES, EpochRecord, Mode, Task, TrialState
+from tune_mlp.records import ENGINE_NAMES, EpochRecord, Goal, Mode, Task, TrialState, usual_goal
+from tune_mlp.results.limits import FORMAT, LIMITS
 from tune_mlp.results.plain_text import checked, escaped, escaped_error
 from tune_mlp.results.sealed_lines import sealed, unsealed
 from tune_mlp.results.usual_records import record_reader
 
-FORMAT = 2
-"""The format that is written."""
-MAX_TRIALS = 10**9
-"""Files are named by a trial's number."""
 Decision = Literal["continue", "stop", "pause", "promote", "exploit"]
 """What a scheduler can decide: `promote` lets a paused trial go on, and `exploit` takes over the weights and settings of a better one."""
 TrainedBy = str
@@ -59,6 +56,13 @@ class Started:
     """The format of the journal's first lines."""
     further: tuple[str, ...] = ()
     """The scores that were measured beside those of the task, such as `roc_auc`."""
+    further_goals: tuple[str, ...] = ()
+    """The goals of the study beside its metric, such as `weights`; empty where the metric is the only one."""
+
+    @property
+    def goals(self) -> tuple[Goal, ...]:
+        """All goals of the study, the metric first."""
+        return Goal(self.metric, self.mode), *map(usual_goal, self.further_goals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,10 @@ class Decided:
     decision: Decision
     donor: int | None = None
     """The trial whose weights and settings were taken over; None unless the decision is `exploit`."""
+    place: int | None = None
+    """The trial's place among those compared, from 1, where several goals decide; else None."""
+    kept: int | None = None
+    """How many of those compared go on, where several goals decide; else None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,25 +199,6 @@ EVENTS: dict[str, type[Event]] = {
     "tested": Tested,
     "looked": Looked,
 }
-LIMITS = {
-    "format": (1, FORMAT),
-    "trial": (0, MAX_TRIALS - 1),
-    "donor": (0, MAX_TRIALS - 1),
-    "again": (0, MAX_TRIALS - 1),
-    "nets": (1, 10**6),
-    "competed": (0, MAX_TRIALS),
-    "trials": (1, MAX_TRIALS),
-    "trials_before": (1, MAX_TRIALS),
-    "added": (0, MAX_TRIALS),
-    "epochs": (1, 10**9),
-    "epoch": (1, 10**9),
-    "fold": (0, 9999),
-    "repeat": (0, 9999),
-    "steps": (0, 2**53),
-    "weights": (0, 2**53),
-    "classes": (0, 2**53),
-}
-"""The lowest and the highest value of each whole number that a run can have; a seed is any number of 64 bits."""
 EVENT_NAMES = {kind: name for name, kind in EVENTS.items()}
 
 # Only metrics may be non-finite, and a metric is never text: so these words can't be mistaken for a parameter that reads "nan".

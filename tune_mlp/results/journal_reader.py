@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tune_mlp.errors import RunFolderError
 from tune_mlp.imports import garbage_waits
-from tune_mlp.records import FURTHER_SCORES, metric_names
+from tune_mlp.records import COSTS, FURTHER_SCORES, metric_names
 from tune_mlp.regular_files import read_regular
 from tune_mlp.results.journal import (
     EVENT_NAMES,
@@ -100,6 +100,10 @@ class LineReader:
             self._metrics = {*metric_names(event.task, "train"), *metric_names(event.task, "val", event.further)}
             if event.metric not in self._metrics:
                 raise ValueError(f"metric: must be one of {', '.join(sorted(self._metrics))}, got {event.metric!r:.40}")
+            able = {*metric_names(event.task, "val", event.further), *COSTS}
+            for name in event.further_goals:
+                if name not in able:
+                    raise ValueError(f"further_goals: must be among {', '.join(sorted(able))}, got {name!r:.40}")
         elif isinstance(event, Resumed | Told):
             return
         elif isinstance(event, Drawn):

@@ -18,7 +18,8 @@ from tune_mlp.errors import DataError, UsageError, did_you_mean, one_line
 from tune_mlp.records import Mode, TrialState
 from tune_mlp.regular_files import read_regular
 from tune_mlp.results.answer import counted
-from tune_mlp.results.journal import MAX_TRIALS, Param
+from tune_mlp.results.journal import Param
+from tune_mlp.results.limits import MAX_TRIALS
 from tune_mlp.results.tables import AFTER_PARAMETERS, TEXT
 
 MOST_BYTES = 2 * 10**9

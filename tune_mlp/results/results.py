@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self, cast
 import pandas as pd
 
 from tune_mlp.errors import DataError, RunFolderError, UsageError, did_you_mean, one_line
-from tune_mlp.records import BETTER, Mode
+from tune_mlp.records import BETTER, Goal, Mode
 from tune_mlp.regular_files import open_regular
 from tune_mlp.results.answer import Answer, counted
 from tune_mlp.results.changes import changes_table
@@ -24,7 +24,7 @@ from tune_mlp.results.run_cache import copied
 from tune_mlp.results.run_files import read_manifest, read_study
 from tune_mlp.results.state import RunState
 from tune_mlp.results.storage import ObjectStore, location
-from tune_mlp.results.tables import rank, score_column, tables_of
+from tune_mlp.results.tables import front_of, rank, score_column, tables_of
 
 RUNS = Path("runs")
 """Where a run is looked up by its name."""
@@ -100,6 +100,8 @@ class Results:
     """What a person must know of how a table from elsewhere was read."""
     looked: tuple[Looked, ...] = ()
     """What follow-ups measured on the test part."""
+    goals: tuple[Goal, ...] = ()
+    """All goals of a study that has several, the metric first; else empty."""
     lines: tuple[Line, ...] = ()
     """The lines of the run's journal, each with the time at which it was written; none where only a table is known."""
 
@@ -129,6 +131,7 @@ class Results:
             changes=changes_table(events),
             looks=state.looks,
             looked=tuple(state.looked),
+            goals=started.goals if started.further_goals else (),
             lines=tuple(lines),
         )
 
@@ -184,7 +187,8 @@ class Results:
             trial: drawn if params is None else {param: value for param, value in drawn.items() if param in params}
             for trial, drawn in self.params.items()
         }
-        return replace(self, metric=name, mode=cast("Mode", way), params=kept)
+        goals = self.goals if (name, way) == (self.metric, self.mode) else ()
+        return replace(self, metric=name, mode=cast("Mode", way), params=kept, goals=goals)
 
     @property
     def path(self) -> Path:
@@ -217,6 +221,14 @@ class Results:
         """The winner's row of `trials`; None where no trial has a finite metric."""
         ranked = self.ranked
         return None if ranked.empty else ranked.iloc[0]
+
+    @property
+    def front(self) -> pd.DataFrame:
+        """The trials of the Pareto front, best first by the metric: no other trial beats one of them in all goals of the study.
+
+        Of a study with one goal alone it is the best trial.
+        """
+        return front_of(self.ranked, self.goals or (Goal(self.metric, self.mode),))
 
     @property
     def stand_in_for(self) -> str:

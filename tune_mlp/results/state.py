@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from tune_mlp.errors import RunFolderError
-from tune_mlp.records import EpochRecord, TrialState, mean_metrics, rank
+from tune_mlp.records import EpochRecord, TrialState, goal_values, mean_metrics, rank
 from tune_mlp.regular_files import open_regular
 from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Looked, Resumed, Started, Tested, Told, Trained
 from tune_mlp.results.journal_reader import MOST_BYTES, LineReader
@@ -180,6 +180,17 @@ class RunState:
         if epoch is None or self.started is None:
             return None
         return self.trials[number].epochs[epoch].metrics[self.started.metric]
+
+    def goals(self, number: int, epoch: int | None) -> tuple[float, ...] | None:
+        """Return a trial's value of each goal as of one of its epochs; what it costs to train is that of all epochs so far.
+
+        It is None where there is no such epoch, and where the study has one goal alone.
+        """
+        trial, started = self.trials[number], self.started
+        if started is None or not started.further_goals or epoch is None or trial.trained is None:
+            return None
+        seconds = math.fsum(record.train_seconds for record in trial.records)
+        return goal_values(started.goals, trial.epochs[epoch].metrics, trial.trained.weights, seconds)
 
     def order(self, number: int) -> Order:
         """Return the key that sorts trials best first. Of equal metrics the lower validation loss is better, then the smaller

@@ -15,6 +15,7 @@ from tune_mlp.errors import RunFolderError, UsageError, did_you_mean
 from tune_mlp.records import (
     BETTER,
     EpochRecord,
+    Goal,
     Mode,
     Task,
     TrialState,
@@ -22,11 +23,12 @@ from tune_mlp.records import (
     metric_names,
     spread,
 )
+from tune_mlp.results.front import costs_of, front
 from tune_mlp.results.journal import Ended, Event, Param
 from tune_mlp.results.state import RANKED, RunState
 
-AFTER_PARAMETERS = ("reason", "data", "again")
-"""The columns of the table of trials that stand after the parameters' columns, and ahead of further scores."""
+AFTER_PARAMETERS = ("reason", "data", "again", "on_front")
+"""The columns of the table of trials that stand after the parameters' columns, beside further scores."""
 TEXT: Any = pd.Series([""]).dtype
 """`str` from pandas 3 on, `object` before."""
 
@@ -143,6 +145,9 @@ def trials_table(state: RunState, rows: Sequence[Mapping[str, Any]]) -> pd.DataF
     table = pd.concat([table, _frame(further, rows)], axis=1)
     if any(trial.drawn.again is not None for trial in trials):  # a follow-up's journal
         table["again"] = pd.Series([trial.drawn.again for trial in trials], dtype="Int64")
+    if started.further_goals:
+        best = front_of(rank(table, started.metric, started.mode), started.goals)
+        table["on_front"] = table["trial"].isin(best["trial"])
     table.attrs = {"dataset": started.dataset, "stand_in_for": started.stand_in_for}
     return table
 
@@ -237,3 +242,13 @@ def rank(trials: pd.DataFrame, metric: str, mode: Mode) -> pd.DataFrame:
     # A table from elsewhere may lack a column, and then equals go by the next one.
     ties = [name for name in ("best_val_loss", "weights", "trial") if name != column and name in trials.columns]
     return able.sort_values([column, *ties], ascending=[mode == "min", *(True for _ in ties)], ignore_index=True)
+
+
+def front_of(ranked: pd.DataFrame, goals: Sequence[Goal]) -> pd.DataFrame:
+    """Return the trials of the Pareto front, best first by the first goal, of the trials that may be best, which stand best first.
+
+    A metric counts with its value in the trial's best epoch. Of trials that are equal in all goals, the best one counts.
+    """
+    values = ranked[[score_column(ranked, goal.name) for goal in goals]].to_numpy("float64", na_value=np.nan)
+    known = np.isfinite(values).all(axis=1)
+    return ranked[known].iloc[front(costs_of(values[known], goals))].reset_index(drop=True)

@@ -31,6 +31,12 @@ class Came:
     """The metric; None of a trial that diverged or failed."""
     state: TrialState | None
     """How the trial ended with it; None where it was up to the scheduler."""
+    goals: tuple[float, ...] | None = None
+    """The value of each goal after this epoch; None of a trial that has no metric."""
+
+
+NOTHING = Came(0, 0, None, None)
+"""The result of a trial that has no metric."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,8 @@ class History:
     """The seconds that each trial was trained for so far."""
     bests: dict[int, float] = field(default_factory=dict)
     """The metric of each trial's best epoch, where it has one."""
+    goals: dict[int, tuple[float, ...]] = field(default_factory=dict)
+    """The value of each goal as of each trial's best epoch, where it has one."""
     decisions: tuple[Decided, ...] = ()
     """What the scheduler decided, in order."""
     told: tuple[Told, ...] = ()
@@ -93,22 +101,24 @@ OWN_ENDS = (TrialState.FINISHED, TrialState.DIVERGED, TrialState.FAILED)
 
 def history_of(events: Sequence[Event]) -> History:
     """Build the history from the events of a journal, of which the first is `started`."""
-    state = RunState.of(events)
+    state = RunState()
+    came = _results(events, state)
     metric = state.started.metric if state.started else ""
     return History(
         drawn={number: trial.drawn for number, trial in state.trials.items()},
         ended={number: trial.ended for number, trial in state.trials.items() if trial.ended},
-        came=tuple(_results(events, metric)),
+        came=tuple(came),
         curves={number: _curve(trial, metric) for number, trial in state.trials.items()},
         taken_over={number: trial.taken_over for number, trial in state.trials.items()},
         seconds={number: trial.seconds for number, trial in state.trials.items()},
         bests={number: best for number in state.trials if (best := state.best_value(number)) is not None},
+        goals={n: found for n in state.trials if (found := state.goals(n, state.best_epoch(n))) is not None},
         decisions=tuple(state.decisions),
         told=tuple(event for event in events if isinstance(event, Told)),
     )
 
 
-FIXED = ("task", "metric", "mode", "epochs", "engine", "classes", "seed")
+FIXED = ("task", "metric", "mode", "further_goals", "epochs", "engine", "classes", "seed")
 """The fields of `started` that stay as they are for a run's whole life."""
 COMPARED = 1000
 """So many of a run's draws are compared with those of its study."""
@@ -138,18 +148,24 @@ def _curve(trial: TrialSoFar, metric: str) -> dict[int, float]:
     }
 
 
-def _results(events: Iterable[Event], metric: str) -> list[Came]:
-    """Return the results in the order in which they came. A result with which a trial ended by itself says so."""
+def _results(events: Iterable[Event], state: RunState) -> list[Came]:
+    """Return the results in the order in which they came. A result with which a trial ended by itself says so.
+
+    The state is given the events, since what a trial has cost after a result isn't known later.
+    """
     came: list[Came] = []
     last: dict[int, int] = {}
     for event in events:
+        state.apply(event)
         if isinstance(event, Trained):
             last[event.trial] = len(came)
-            came.append(came_of(event, metric))
+            came.append(came_of(event, state.started.metric if state.started else "", state))
         elif isinstance(event, Ended) and event.state in OWN_ENDS:
             index = last.get(event.trial)
-            value = None if index is None or event.state is not TrialState.FINISHED else came[index].value
-            closing = Came(event.trial, 0 if index is None else came[index].epoch, value, event.state)
+            own = came[index] if index is not None and event.state is TrialState.FINISHED else NOTHING
+            closing = replace(
+                own, trial=event.trial, epoch=0 if index is None else came[index].epoch, state=event.state
+            )
             if index is None or event.state is TrialState.FAILED:  # it has no result, or failed after its last
                 last[event.trial] = len(came)
                 came.append(closing)
@@ -158,12 +174,13 @@ def _results(events: Iterable[Event], metric: str) -> list[Came]:
     return came
 
 
-def came_of(event: Trained, metric: str) -> Came:
-    """Return the result that the scheduler was told of with these epochs."""
+def came_of(event: Trained, metric: str, state: RunState | None = None) -> Came:
+    """Return the result that the scheduler was told of with these epochs. The goals are those of the state after them."""
     last = max(record.epoch for record in event.epochs)
     records = [record for record in event.epochs if record.epoch == last]
-    finite = all(record.finite for record in records)
-    return Came(event.trial, last, mean_metrics(records)[metric] if finite else None, None)
+    if not all(record.finite for record in records):
+        return replace(NOTHING, trial=event.trial, epoch=last)
+    return Came(event.trial, last, mean_metrics(records)[metric], None, state and state.goals(event.trial, last))
 
 
 def curve_of(event: Trained, metric: str) -> list[tuple[int, float]]:

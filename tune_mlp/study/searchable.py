@@ -20,7 +20,7 @@ def check_search(search: Search, space: Space, trials: int | None) -> None:
             )
         if trials is None and combinations(space.nodes) > MAX_GRID:
             raise StudyError(f"the grid has more than {MAX_GRID} combinations; say how many trials to run", ("search",))
-    if not (search.gp or search.cmaes):
+    if not (search.gp or search.cmaes or search.nsga2):
         return
     for path, node in space.walk():
         if isinstance(node, Branch) and any(any(map(_drawn, inner.values())) for inner in node.options.values()):

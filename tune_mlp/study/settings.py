@@ -109,6 +109,13 @@ class Cmaes(Settings):
     """Optuna's CMA-ES, an evolution strategy, for spaces of numbers alone: `pip install 'tune-mlp[cmaes]'`."""
 
 
+class Nsga2(Settings):
+    """Optuna's NSGA-II, an evolution of the trials on the Pareto front of several goals; for spaces without options that own parameters."""
+
+    population: Annotated[int, Field(ge=2, le=10_000)] = 20
+    """The number of trials in a generation; the first one is drawn at random."""
+
+
 class Qmc(Settings):
     """Quasi-random search: the points of a scrambled Sobol sequence, which leave smaller gaps than independent draws."""
 
@@ -172,22 +179,28 @@ class Search(_OneOf):
     tpe: Tpe | None = None
     gp: Gp | None = None
     cmaes: Cmaes | None = None
+    nsga2: Nsga2 | None = None
     qmc: Qmc | None = None
 
     @property
     def learns(self) -> bool:
         """True if draws depend on how earlier trials ended."""
-        return self.name in ("tpe", "gp", "cmaes")
+        return self.name in ("tpe", "gp", "cmaes", "nsga2")
 
     @property
     def takes_earlier_trials(self) -> bool:
-        """True if the search can be told of trials that another run drew; CMA-ES learns from its own populations alone."""
-        return self.learns and not self.cmaes
+        """True if the search can be told of trials that another run drew; evolution learns from its own populations alone."""
+        return self.learns and not self.evolves
+
+    @property
+    def evolves(self) -> bool:
+        """True if each draw is noted with how far the search's own evolution has come."""
+        return self.name in ("cmaes", "nsga2")
 
     @property
     def startup(self) -> int:
         """The number of draws that learn from nothing, of a search that learns."""
-        return int(getattr(getattr(self, self.name), "startup", 1))
+        return self.nsga2.population if self.nsga2 else int(getattr(getattr(self, self.name), "startup", 1))
 
 
 def _whole_above_one(gpus: float) -> float:

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -34,7 +34,17 @@ from tune_mlp.data.dataset import Dataset
 from tune_mlp.data_settings import TABLE_KINDS, DataSettings
 from tune_mlp.errors import StudyError
 from tune_mlp.models.pictures import check_model
-from tune_mlp.records import BETTER, DEFAULT_METRIC, Metric, Mode, Task, further_scores, metrics_to_rank_by
+from tune_mlp.records import (
+    BETTER,
+    DEFAULT_METRIC,
+    Goal,
+    GoalName,
+    Metric,
+    Mode,
+    Task,
+    further_scores,
+    usual_goal,
+)
 from tune_mlp.regular_files import in_bytes
 from tune_mlp.seeds import derive
 from tune_mlp.space.choosers import Fixed, grid_draws, random_chooser, with_fixed
@@ -46,6 +56,8 @@ from tune_mlp.space.overrides import override, parse_assignment, parse_keyword
 from tune_mlp.space.parsing import parse_space
 from tune_mlp.space.sobol import sobol_points
 from tune_mlp.space.space import EXPERIMENT, Branch, Constant, Params, Space, combinations, resolve, to_config
+from tune_mlp.study.doubts import doubts_about_goals, doubts_about_scheduler, doubts_about_search
+from tune_mlp.study.goals import check_goals, check_known, measured
 from tune_mlp.study.mutable import MUTABLE, mutable
 from tune_mlp.study.searchable import check_search
 from tune_mlp.study.settings import (
@@ -97,12 +109,14 @@ class Study(Settings):
     """The number of seeds that each draw is trained from; a trial's figures are the means over them, and further columns have their standard deviations."""
     metric: Metric | None = None
     """The metric that trials are ranked by; left out, it is val_accuracy for classes and val_rmse for regression."""
+    metrics: Annotated[tuple[GoalName, ...], Field(strict=False, max_length=3)] = ()
+    """Two or three goals, in place of metric: trials are ranked by the first, and the table marks those on the Pareto front of all; beside metrics of the data there are weights, the number of weights of the net, and train_seconds, which isn't repeatable."""
     mode: Mode | None = None
     """Whether the smallest or the largest metric is best; left out, it follows from the metric."""
     measure: Annotated[tuple[Metric, ...], Field(strict=False, max_length=9)] = ()
     """The metrics that are measured beside loss and accuracy, or loss, rmse and r2, in each epoch and in the test; the one that trials are ranked by always is."""
     search: SearchChoice = Search(random=RandomSearch())
-    """The search method, which makes the draws: random, grid, tpe, gp, cmaes or qmc."""
+    """The search method, which makes the draws: random, grid, tpe, gp, cmaes, nsga2 or qmc."""
     first: Annotated[tuple[PlainDict, ...], Field(strict=False, max_length=1000)] = ()
     """The settings of the first trials, a mapping for each; what one of them leaves out is drawn."""
     warm_start: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
@@ -156,6 +170,7 @@ class Study(Settings):
     def _holds_together(self) -> Self:
         space = parse_space(self.space)
         check_search(self.search, space, self.trials)
+        check_goals(self.metrics, self.metric, self.search)
         for number, settings in enumerate(self.first):
             check_given(space, settings, ("first", number))
         if self.scheduler.pbt and not mutable(space):
@@ -270,11 +285,9 @@ class Study(Settings):
 
     def bound(self, task: Task) -> BoundStudy:
         """Return the study for data of this task: open choices are made, impossible ones are refused."""
-        metric = self.metric or DEFAULT_METRIC[task]
-        known = metrics_to_rank_by(task)
-        for name, where in ((metric, "metric"), *((name, "measure") for name in self.measure)):
-            if name not in known:
-                raise StudyError(f"{task} data has {', '.join(known)}, got {where} {name}", (where,))
+        metric = cast("Metric", self.metrics[0]) if self.metrics else self.metric or DEFAULT_METRIC[task]
+        asked = {"metrics": measured(self.metrics)} if self.metrics else {"metric": [metric]}
+        check_known(task, {**asked, "measure": self.measure})
         losses = CLASSIFICATION_LOSSES if task == "classification" else REGRESSION_LOSSES
         wrong = [loss for loss in self._losses(task) if loss not in losses]
         if wrong:
@@ -337,9 +350,14 @@ class BoundStudy(Study):
         return self.metric, self.mode
 
     @property
+    def goals(self) -> tuple[Goal, ...]:
+        """All goals of the study, the metric first."""
+        return Goal(*self.ranking), *map(usual_goal, self.metrics[1:])
+
+    @property
     def further(self) -> tuple[str, ...]:
         """The scores that are measured beside those of the task, the one that trials are ranked by first."""
-        return further_scores((self.metric, *self.measure))
+        return further_scores((self.metric, *measured(self.metrics), *self.measure))
 
     def not_repeatable(self, at_once: int) -> str:
         """Return why another run may draw other trials, or an empty text if it draws the same."""
@@ -358,7 +376,7 @@ class BoundStudy(Study):
     def warnings(self) -> list[str]:
         """Return warnings about settings that are allowed and yet are probably mistakes."""
         metric, mode = self.ranking
-        found = []
+        found = list(doubts_about_goals(self.metrics, self.scheduler))
         losses = set(self._losses("classification"))
         if metric == "val_loss" and len(losses) > 1:
             found.append(
@@ -371,16 +389,7 @@ class BoundStudy(Study):
             found.append(
                 f"first names the settings of {len(self.first)} trials, and only trials={self.trials} are trained"
             )
-        name, chosen = self.scheduler.name, self.scheduler
-        if (asha := chosen.asha or chosen.promotion_asha or chosen.pasha) and asha.grace_period >= self.epochs:
-            found.append(f"{name} stops nothing: grace_period={asha.grace_period} isn't below epochs={self.epochs}")
-        if chosen.top_k and chosen.top_k.after >= self.epochs:
-            found.append(f"top_k stops nothing: after={chosen.top_k.after} isn't below epochs={self.epochs}")
-        search = self.search
-        if search.learns and search.startup >= self.trials:
-            found.append(
-                f"{search.name} learns nothing: its first startup={search.startup} draws are random, of trials={self.trials}"
-            )
+        found += [*doubts_about_scheduler(self.scheduler, self.epochs), *doubts_about_search(self.search, self.trials)]
         return found
 
 

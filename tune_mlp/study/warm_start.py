@@ -91,7 +91,7 @@ def read_warm_start(study: BoundStudy) -> WarmStart:
         able = settings and (EXPERIMENT not in space.nodes or EXPERIMENT in settings)
         if able and len(first) < most and settings not in first:
             first.append(settings)
-        elif found.whole and study.search.takes_earlier_trials:
+        elif found.whole and study.search.takes_earlier_trials and not study.metrics:
             told.append(Told(plain_tree(found.params), float(value)))
     return WarmStart(study.warm_start, fingerprint, len(ranked), tuple(first), tuple(told), left_out)
 

@@ -198,7 +198,7 @@ class FollowUpRun:
     def _started(self) -> Started:
         started = self.events[0]
         assert isinstance(started, Started)  # the reader refuses any other first line
-        return started
+        return replace(started, further_goals=())  # which nets stand on a front is no question here
 
     def _drawn(self, journal: Journal, wanted: Sequence[Again]) -> list[int]:
         """Write to the follow-up's journal what it lacks of `wanted`; return the number of each there.

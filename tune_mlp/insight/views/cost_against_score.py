@@ -13,6 +13,7 @@ from tune_mlp.insight.views.scales import score_scale
 from tune_mlp.insight.views.scored_trials import drawn_with_scores, nothing, scores_of
 from tune_mlp.records import Mode
 from tune_mlp.results.answer import Answer
+from tune_mlp.results.front import front
 from tune_mlp.results.results import Results
 
 WIDE = 10.0
@@ -57,10 +58,7 @@ def pareto_front(costs: NDArray[np.float64], scores: NDArray[np.float64], mode: 
 
     Of trials that are equal in both, the first one counts.
     """
-    signed = -scores if mode == "max" else scores
-    order = np.lexsort((signed, costs))
-    before = np.concatenate([[np.inf], np.minimum.accumulate(signed[order])[:-1]])
-    return order[signed[order] < before]
+    return front(np.column_stack([costs, -scores if mode == "max" else scores]))
 
 
 def _against_score(results: Results, cost: CostColumn) -> Answer:
@@ -73,14 +71,14 @@ def _against_score(results: Results, cost: CostColumn) -> Answer:
     if known.empty:
         return nothing("No trial has a score." if scores.empty else cost.missing, COLUMNS)
     on_front = known.iloc[pareto_front(known["cost"].to_numpy(), known["score"].to_numpy(), results.mode)]
-    front = on_front.iloc[np.unique(np.linspace(0, len(on_front) - 1, MOST_ON_FRONT).round().astype(int))]
+    shown = on_front.iloc[np.unique(np.linspace(0, len(on_front) - 1, MOST_ON_FRONT).round().astype(int))]
     drawn = drawn_with_scores(results)
-    rows = pd.DataFrame({"trial": [*{*drawn["trial"], *front.index} & {*known.index}]}).sort_values(
+    rows = pd.DataFrame({"trial": [*{*drawn["trial"], *shown.index} & {*known.index}]}).sort_values(
         "trial", ignore_index=True
     )
     rows = rows.merge(known, left_on="trial", right_index=True)
-    rows["front"] = rows["trial"].isin(front.index)
-    rows["named"] = rows["trial"].isin(_named(front, known))
+    rows["front"] = rows["trial"].isin(shown.index)
+    rows["named"] = rows["trial"].isin(_named(shown, known))
     rows["settings"] = [settings_of(results, int(trial)) for trial in rows["trial"]]
     scale = score_scale(known["score"].to_numpy(), results.mode)
     low, high = float(known["cost"].min()), float(known["cost"].max())
