@@ -13,6 +13,7 @@ SYNONYMS = {
     "search": "searcher search_alg sampler method",
     "scheduler": "pruner early_terminate",
     "metric": "monitor objective scoring",
+    "metrics": "goals objectives multi_objective pareto",
     "mode": "direction goal",
     "seeds": "num_seeds n_repeats repeats",
     # searchers, schedulers and their settings
@@ -21,6 +22,7 @@ SYNONYMS = {
     "tpe": "bayes bayesian bayesopt optuna optunasearch hyperopt hyperoptsearch tpesampler",
     "gp": "gpsampler gaussian_process gaussianprocess botorch",
     "cmaes": "cma cma_es cmaessampler",
+    "nsga2": "nsga nsga_ii nsgaii nsgaiisampler genetic evolution",
     "qmc": "sobol qmcsampler quasi_random halton",
     "asha": "ashascheduler async_hyperband asynchyperband sha successive_halving successivehalvingpruner",
     "promotion_asha": "promotion asha_promotion promote promoting_asha async_successive_halving",

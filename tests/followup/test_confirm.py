@@ -150,8 +150,8 @@ def test_equal_configurations_are_confirmed_once(folder: Path) -> None:
     results = Results.load(folder)
     first, second = results.ranked["trial"].head(2)
     twins = replace(results, params={**results.params, second: results.params[first]})
-    assert second not in best_configurations(twins, 4)
-    assert len(best_configurations(twins, 4)) == 3
+    assert second not in best_configurations(twins, twins.ranked)
+    assert len(best_configurations(twins, twins.ranked)) == 3
 
 
 @pytest.mark.parametrize(

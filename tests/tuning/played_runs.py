@@ -20,7 +20,7 @@ from ray.tune.search import Searcher
 from tests.results.journals import started
 from tests.studies import Memory
 from tune_mlp.console.board import Board
-from tune_mlp.records import EpochRecord, TrialState
+from tune_mlp.records import EpochRecord, TrialState, goal_values
 from tune_mlp.results.journal import Decided, Resumed, Tested
 from tune_mlp.results.journal_reader import read
 from tune_mlp.results.results import Results
@@ -204,8 +204,10 @@ class Driver:
             self._lose(trial, (trial.number, until))
             return
         records: list[EpochRecord] = []
+        metrics: dict[str, float] = {}
         state = TrialState.STOPPED
         error = ""
+        seconds, weights = 0.1 * (1 + trial.number % 3), 5 + trial.number % 4
         while trial.epoch < until and state is TrialState.STOPPED:
             if self.world.fail.get(trial.number) == trial.epoch + 1:
                 records, state, error = [], TrialState.FAILED, "ValueError: made up"
@@ -215,20 +217,22 @@ class Driver:
             if self.world.diverge.get(trial.number) == trial.epoch:
                 value, state = math.nan, TrialState.DIVERGED
             metrics = {"train_loss": 1 - value, "train_accuracy": value, "val_loss": 1 - value, "val_accuracy": value}
-            records.append(EpochRecord(trial.epoch, 0, metrics, 3, 0.1, 0.1))
+            records.append(EpochRecord(trial.epoch, 0, metrics, 3, seconds, seconds))
             if state is TrialState.STOPPED:
                 trial.patience = trial.patience.after(value)
                 if trial.epoch >= self.study.epochs or trial.patience.over:
                     state = TrialState.FINISHED
         if state is TrialState.STOPPED:
             self.world.saved[trial.number] = trial.epoch
-        report = Report(trial.epoch, state, "here", 1.0, records, weights=5, error=error)
+        known = goal_values(self.study.goals, metrics, weights, math.fsum([seconds] * trial.epoch)) if records else None
+        goals = known if self.study.metrics else None
+        report = Report(trial.epoch, state, "here", 1.0, records, weights=weights, error=error, goals=goals)
         self._process(trial, report.to_ray(self.metric, self.mode))
 
     def _process(self, trial: PlayedTrial, result: dict[str, Any]) -> None:
         """Do what `TuneController._process_trial_result` does."""
         decision = TrialScheduler.STOP
-        told = {"epoch": result["epoch"], self.metric: result[self.metric]}
+        told = {"epoch": result["epoch"], self.metric: result[self.metric], "goals": result["goals"]}
         if not result["done"]:
             decision = self.scheduler.on_trial_result(self, trial, dict(told))
         self.recorder.on_trial_result(0, self.trials, trial, result)
@@ -296,7 +300,9 @@ def play(world: World, study: Study, kill_after: int | None = None) -> Path:
     manifest.resumed(bound, (), 0.0)
     manifest.note(resumed=[])
     with Journal.create(world.journal) as journal:
-        journal.append(started(epochs=bound.epochs, seed=bound.seed, dataset="digits", study_name=bound.name))
+        goals = tuple(goal.name for goal in bound.goals[1:])
+        names = {"dataset": "digits", "study_name": bound.name, "further_goals": goals}
+        journal.append(started(epochs=bound.epochs, seed=bound.seed, **names))
         _drive(world, bound, journal, kill_after)
     return world.folder
 

@@ -36,7 +36,9 @@ SCHEDULERS: dict[str, Any] = {
     "median": {"median": {"grace_period": 2, "min_samples": 2}},
     "pbt": {"pbt": {"interval": 2}},
     "fifo": {"fifo": {}},
+    "asha by several goals": {"asha": {"grace_period": 1}},
 }
+GOALS = {"asha by several goals": ["val_accuracy", "weights", "train_seconds"]}
 WORDS = {
     "promotion_asha": {"continue", "pause", "promote", "stop"},
     "pasha": {"continue", "pause", "promote", "stop"},
@@ -52,7 +54,8 @@ def eventful(folder: Path, scheduler: str) -> Path:
     world = World(
         folder, diverge={3: 2}, fail={5: 4}, lose={(1, 1), (2, 2), (4, 9), (12, 2), (13, 9)}, lose_for_good={8}
     )
-    play(world, study(trials=14, epochs=9, scheduler=SCHEDULERS[scheduler], patience=5), kill_after=40)
+    settings = {"scheduler": SCHEDULERS[scheduler], "metrics": GOALS.get(scheduler, ())}
+    play(world, study(trials=14, epochs=9, patience=5, **settings), kill_after=40)
     play_on(world, "+4", kill_after=50)
     return play_on(world)
 

@@ -18,6 +18,11 @@ def add_word(word: AddWord) -> None:
     )
     add_run(parser)
     parser.add_argument("--top", type=int, default=5, metavar="N", help="The number of configurations (default: 5).")
+    parser.add_argument(
+        "--front",
+        action="store_true",
+        help="Confirm the trials of the Pareto front, of a study with several goals, in place of the best ones; all of them.",
+    )
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="The fresh seeds of each (default: 5).")
     add_training(parser)
 
@@ -27,4 +32,4 @@ def _confirm(args: argparse.Namespace) -> None:
     where, request, display = followed(args, "of which no configuration can be trained again")
     from tune_mlp.followup.confirm import confirm  # late: ray, pandas
 
-    show(args, confirm(where, args.top, args.seeds, request, display))
+    show(args, confirm(where, args.top, args.seeds, request, display, front=args.front))

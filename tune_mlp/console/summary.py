@@ -16,11 +16,14 @@ from tune_mlp.command_line import command_line
 from tune_mlp.console.board import STYLES, Display
 from tune_mlp.console.formatting import clock, count, described, score
 from tune_mlp.records import TrialState
+from tune_mlp.results.answer import listed
 from tune_mlp.results.results import Results
 from tune_mlp.results.storage import inside
 
 TOP = 5
 """How many trials the summary shows."""
+MOST_ON_FRONT = 10
+"""How many trials of the front it shows."""
 NARROW = 72
 """A console of fewer columns shows a list in place of the table."""
 START = ("data", "ray", "kernels", "folder", "workers")
@@ -54,6 +57,7 @@ def _with_spread(row: pd.Series[Any], name: str) -> str:
 def show_summary(console: Console, results: Results, csv: Path | None, answers: Sequence[str] = ()) -> None:
     """Print the summary, with lines of what else was found out about the trials."""
     show_trials(console, results)
+    show_front(console, results)
     for line in _cost(results):
         console.print(Text(line), soft_wrap=True)
     if line := _baselines(results):
@@ -85,6 +89,27 @@ def show_trials(console: Console, results: Results) -> None:
     console.print(Text(f"Best {min(TOP, len(results.ranked))} of {count(len(results.trials), 'trial')}", "bold"))
     console.print(top_list(results) if console.width < NARROW else top_table(results))
     console.print(_ends(results))
+
+
+def show_front(console: Console, results: Results) -> None:
+    """Print the trials of the Pareto front with their goals, in a study that has several goals."""
+    if not results.goals:
+        return
+    names, front = [goal.name for goal in results.goals], results.front
+    heading = f"The front: {count(len(front), 'trial')} that no other one beats in {listed(names)} together"
+    console.print()
+    console.print(Text(heading, "bold"), soft_wrap=True)
+    for _, row in front.head(MOST_ON_FRONT).iterrows():
+        figures = "  ".join(f"{name} {_goal(row, name)}" for name in names)
+        console.print(Text(f"  trial {row['trial']}  {figures}"), soft_wrap=True)
+    if (more := len(front) - MOST_ON_FRONT) > 0:
+        console.print(Text(f"  and {more} more; the column on_front of the table marks all"), soft_wrap=True)
+
+
+def _goal(row: pd.Series[Any], name: str) -> str:
+    """Write a trial's value of a goal."""
+    value = row.get(f"best_{name}", row.get(name))
+    return f"{int(value):,}" if name == "weights" else score(name, value)
 
 
 def show_test(console: Console, results: Results) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
+
 from tune_mlp.console.board import Display
 from tune_mlp.errors import UsageError
 from tune_mlp.insight.confirmation import CONFIRM, best_of, confirmed
@@ -15,8 +17,10 @@ from tune_mlp.tuning.again import Again, followed
 from tune_mlp.tuning.run import Request
 
 
-def confirm(where: Path | ObjectStore, top: int, seeds: int, request: Request, display: Display) -> Answer:
-    """Train the `top` configurations of a run again from `seeds` fresh seeds each, and say which of them is the best.
+def confirm(
+    where: Path | ObjectStore, top: int, seeds: int, request: Request, display: Display, front: bool = False
+) -> Answer:
+    """Train the `top` configurations of a run, or those on its `front`, again from `seeds` fresh seeds each; say which is the best.
 
     What was trained by an earlier call isn't trained again. The test part is looked at once, for the confirmed best.
     """
@@ -24,7 +28,10 @@ def confirm(where: Path | ObjectStore, top: int, seeds: int, request: Request, d
         if not 1 <= value <= MOST:
             raise UsageError(f"--{name}: must be 1 to {MOST}, got {value}")
     with followed(where, request, display) as run:
-        trials = best_configurations(run.results, top)
+        if front and not run.results.goals:
+            raise UsageError(f"--front: {where} is of a study with one goal, whose front is its best trial alone")
+        trials = best_configurations(run.results, run.results.front if front else run.results.ranked)
+        trials = trials if front else trials[:top]
         if not trials:
             raise UsageError(f"{where}: no trial has a finite {run.results.metric}, so there is nothing to confirm")
         started = run.journal.state.started if run.journal else None
@@ -43,9 +50,9 @@ MOST = 1000
 """The largest number of configurations, and of seeds."""
 
 
-def best_configurations(results: Results, top: int) -> list[int]:
-    """Return the best trials, best first; of several with the same parameters the best alone."""
+def best_configurations(results: Results, ranked: pd.DataFrame) -> list[int]:
+    """Return the trials of a ranking, best first; of several with the same parameters the best alone."""
     found: dict[str, int] = {}
-    for trial in results.ranked["trial"]:
+    for trial in ranked["trial"]:
         found.setdefault(repr(sorted(results.params[trial].items())), int(trial))
-    return list(found.values())[:top]
+    return list(found.values())

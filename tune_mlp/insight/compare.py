@@ -15,9 +15,10 @@ from tune_mlp.insight.leaders import AgainstTheWinner, against_the_winner, how_m
 from tune_mlp.insight.paired import CONFIDENCE, around, differences, holm, wilson
 from tune_mlp.insight.picked import BOOTSTRAPS, corrected_score
 from tune_mlp.insight.samples import RIGHT, SampleScores, sample_scores
-from tune_mlp.results.answer import Answer
+from tune_mlp.results.answer import Answer, listed
 from tune_mlp.results.remembered import remembered
 from tune_mlp.results.results import Results
+from tune_mlp.results.tables import score_column
 
 PAIRS_SAID = 3
 """The number of pairs that the sentence names."""
@@ -130,7 +131,7 @@ def _leaders(results: Results, scores: SampleScores, notes: tuple[str, ...], see
         corrected = corrected_score(scores, seed) if len(scores.trials) > 1 else float(measured[0])
     winner = int(scores.trials[0])
     low, high = around(scores, 0, float(measured[0]) if math.isnan(corrected) else corrected)
-    table = _beside_the_winner(scores, beside)
+    table = _with_goals(results, _beside_the_winner(scores, beside))
     alike = [int(trial) for trial in table.loc[table["verdict"] == ALIKE, "trial"]]
     of_winner = {"trial": winner, "measured": float(measured[0]), "corrected": corrected, "low": low, "high": high}
     facts = {
@@ -153,7 +154,8 @@ def _leaders(results: Results, scores: SampleScores, notes: tuple[str, ...], see
         f"{_test(scores)} of each trial against the winner on the same {scores.samples:,} validation samples{times}.",
         f"The expected score is that of the best trial of a bootstrap on the samples left out of it, the mean of {BOOTSTRAPS}, or the measured one if that is worse.",
     )
-    return Answer(sentence, table, method if others else (), (*notes, *_about_the_metric(results, scores)), facts)
+    about = (*_about_the_metric(results, scores), *_about_the_front(results, table))
+    return Answer(sentence, table, method if others else (), (*notes, *about), facts)
 
 
 def _beside_the_winner(scores: SampleScores, beside: AgainstTheWinner) -> pd.DataFrame:
@@ -180,6 +182,32 @@ def _beside_the_winner(scores: SampleScores, beside: AgainstTheWinner) -> pd.Dat
     )
     order = np.argsort([False, *beside.told_apart], kind="stable")
     return table.iloc[order].reset_index(drop=True)
+
+
+def _with_goals(results: Results, table: pd.DataFrame) -> pd.DataFrame:
+    """Add a column for each further goal of the study, and one that says which trials are on the front."""
+    if not results.goals:
+        return table
+    columns = {goal.name: score_column(results.trials, goal.name) for goal in results.goals[1:]}
+    rows = results.trials.set_index("trial").loc[table["trial"]]
+    goals = {name: rows[column].to_numpy() for name, column in columns.items() if name not in table.columns}
+    return table.assign(**goals, on_front=table["trial"].isin(results.front["trial"]))
+
+
+def _about_the_front(results: Results, table: pd.DataFrame) -> tuple[str, ...]:
+    """Say which trials are on the front, and which of them can't be told from the winner."""
+    if not results.goals:
+        return ()
+    trials = [int(trial) for trial in results.front["trial"]]
+    names = listed([goal.name for goal in results.goals])
+    alike = {int(trial) for trial in table.loc[table["verdict"] == ALIKE, "trial"]}
+    same = [str(trial) for trial in trials if trial in alike]
+    said = f"On the front of {names}: {_trials([str(trial) for trial in trials])}"
+    return (f"{said}; of these {_trials(same)} can't be told from the winner at 95 %." if same else f"{said}.",)
+
+
+def _trials(numbers: Sequence[str]) -> str:
+    return f"trial{'' if len(numbers) == 1 else 's'} {listed(numbers)}"
 
 
 def _only(name: str, counts: Any, scores: SampleScores) -> dict[str, Any]:

@@ -6,7 +6,10 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from tune_mlp.records import Mode, TrialState
+import numpy as np
+
+from tune_mlp.records import Goal, TrialState
+from tune_mlp.results.front import best_first, costs_of
 from tune_mlp.results.journal import Decided, Event
 from tune_mlp.results.state import RunState, TrialSoFar
 
@@ -19,6 +22,8 @@ class Moment(NamedTuple):
     """The value of each other trial, as far as the journal tells it."""
     kept: int = 0
     """How many trials went on in a halving of hyperband's."""
+    goals: Mapping[int, tuple[float, ...]] = {}
+    """The value of each goal of the trial and of those that it was compared with, where several goals decided."""
 
 
 def moments(events: Sequence[Event], number: int) -> Iterator[Moment]:
@@ -30,16 +35,29 @@ def moments(events: Sequence[Event], number: int) -> Iterator[Moment]:
             place = len(so_far.decisions)
             compared = COMPARED[event.scheduler](so_far, decisions, place) if event.scheduler in COMPARED else {}
             kept = sum(one.decision == "continue" for one in _halving(decisions, place))
-            yield Moment(event, {other: value for other, value in compared.items() if other != number}, kept)
+            others = {other: value for other, value in compared.items() if other != number}
+            yield Moment(event, others, kept, _goals(so_far, event, [*others, number]))
         so_far.apply(event)
 
 
-def ahead_of(moment: Moment, mode: Mode) -> list[int]:
+def ahead_of(moment: Moment, goals: Sequence[Goal]) -> list[int]:
     """Return the trials that were better than the one that was decided on, best first."""
-    sign = 1 if mode == "max" else -1
+    if moment.goals:
+        numbers = sorted(moment.goals)
+        order = [numbers[place] for place in best_first(costs_of(np.array([moment.goals[n] for n in numbers]), goals))]
+        return order[: order.index(moment.decided.trial)]
+    sign = 1 if goals[0].mode == "max" else -1
     mine = moment.decided.value
     ahead = [trial for trial, value in moment.compared.items() if mine is None or sign * value > sign * mine]
     return sorted(ahead, key=lambda trial: (-sign * moment.compared[trial], trial))
+
+
+def _goals(so_far: RunState, decided: Decided, numbers: Sequence[int]) -> dict[int, tuple[float, ...]]:
+    """Return the values of these trials' goals as they came to the epoch of a decision that several goals made."""
+    if decided.place is None:
+        return {}
+    found = ((number, so_far.goals(number, decided.epoch, until=decided.epoch)) for number in numbers)
+    return {number: goals for number, goals in found if goals is not None}
 
 
 def _at_the_rung(so_far: RunState, decisions: Sequence[Decided], place: int) -> dict[int, float]:

@@ -13,8 +13,9 @@ from scipy.special import stdtrit  # scipy.stats takes a second to import
 
 from tune_mlp.errors import UsageError
 from tune_mlp.records import Mode, TrialState
-from tune_mlp.results.answer import Answer
+from tune_mlp.results.answer import Answer, listed
 from tune_mlp.results.followups import load_followup
+from tune_mlp.results.front import costs_of, front
 from tune_mlp.results.results import Results
 from tune_mlp.results.tables import TEXT, score_column
 
@@ -107,6 +108,7 @@ def confirmed(results: Results, trials: Sequence[int] | None = None, seeds: Sequ
     shared = there.columns[there.loc[wanted].all()] if seeds is None else there.columns[there.columns.isin(seeds)]
     wanted = wanted[there.loc[wanted, shared].all(axis="columns") & (len(shared) > 0)]
     table = confirm_table(ended.pivot(index="trial", columns="seed", values="value").loc[wanted, shared], results.mode)
+    goals = _mean_goals(results, followup, list(wanted), list(shared))
     rows = results.trials.set_index("trial").loc[table["trial"]]
     table["searched"] = rows[column].to_numpy()
     table["weights"] = rows["weights"].to_numpy()
@@ -114,8 +116,29 @@ def confirmed(results: Results, trials: Sequence[int] | None = None, seeds: Sequ
         sentence=_sentence(results, table),
         table=table,
         method=_method(results, table),
-        notes=_notes(results, table),
-        facts=_facts(results, table),
+        notes=(*_notes(results, table), *_about_the_front(results, goals)),
+        facts={**_facts(results, table), **({"front": [int(trial) for trial in goals.index]} if results.goals else {})},
+    )
+
+
+def _mean_goals(results: Results, followup: Results, trials: Sequence[int], seeds: Sequence[int]) -> pd.DataFrame:
+    """Return the mean of each goal over the nets of these seeds, for the trials that are on the front by these means."""
+    nets = followup.trials[followup.trials["again"].isin(trials) & followup.trials["seed"].isin(seeds)]
+    names = [score_column(nets, goal.name) for goal in results.goals]
+    bad = nets.loc[nets["state"] != TrialState.FINISHED.value, "again"]
+    means = nets[~nets["again"].isin(bad)].groupby("again")[names].mean().astype("float64")
+    if means.empty or not names:
+        return means.iloc[:0]
+    return means.iloc[front(costs_of(means.to_numpy(), results.goals))]
+
+
+def _about_the_front(results: Results, means: pd.DataFrame) -> tuple[str, ...]:
+    """Say which of the configurations are on the front by the means of their nets."""
+    if means.empty:
+        return ()
+    names = listed([goal.name for goal in results.goals])
+    return (
+        f"By the means of their nets, on the front of {names}: trial {listed([str(trial) for trial in means.index])}.",
     )
 
 

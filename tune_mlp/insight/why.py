@@ -10,7 +10,7 @@ import pandas as pd
 from tune_mlp.errors import UsageError, no_such_trial
 from tune_mlp.insight.compared import Moment, ahead_of, moments
 from tune_mlp.records import EpochRecord, TrialState, better
-from tune_mlp.results.answer import Answer, counted, told_apart
+from tune_mlp.results.answer import Answer, counted, listed, told_apart
 from tune_mlp.results.changes import changes_table
 from tune_mlp.results.journal import Event, Started, WorkerLost
 from tune_mlp.results.state import RunState, TrialSoFar
@@ -27,6 +27,10 @@ RULES = {
     "pbt": "pbt compares the last values of all trials; one of the worst takes over the weights and settings of one of the best.",
 }
 """How each scheduler decides, in a sentence."""
+BY_GOALS = (
+    "asha compares a trial by all goals with those that came to the same epoch before it: their Pareto front comes first, and then "
+    "always the front of those that are left."
+)
 
 
 def why(events: Sequence[Event], number: int) -> Answer:
@@ -68,7 +72,7 @@ def _row(moment: Moment, started: Started, changes: pd.DataFrame) -> dict[str, o
         "value": math.nan if decided.value is None else decided.value,
         "cutoff": math.nan if decided.cutoff is None else decided.cutoff,
         "compared": decided.competed,
-        "ahead": _listed(ahead_of(moment, started.mode)),
+        "ahead": _listed(ahead_of(moment, started.goals)),
         "donor": decided.donor,
         "why": WORDS[decided.decision](moment, started, changes[changes["epoch"] == decided.epoch]),
     }
@@ -81,7 +85,7 @@ def _stopped(moment: Moment, started: Started, changes: pd.DataFrame) -> str:
 
 def _went_on(moment: Moment, started: Started, changes: pd.DataFrame) -> str:
     decided = moment.decided
-    if decided.cutoff is None:
+    if decided.cutoff is None and decided.place is None:
         alone = (
             "too few other trials had come so far" if decided.scheduler == "median" else "it was the first one there"
         )
@@ -122,6 +126,8 @@ def _against(moment: Moment, started: Started) -> str:
     name = f"best {started.metric}" if decided.scheduler == "median" else started.metric
     if decided.value is None:
         return f"it had no finite {started.metric}"
+    if decided.place is not None:
+        return _by_goals(moment, started)
     if decided.cutoff is None and decided.scheduler in ALONE:
         return f"its {name} was {decided.value:.4g}, and {ALONE[decided.scheduler]} ({decided.rung})"
     if decided.cutoff is None:
@@ -132,6 +138,19 @@ def _against(moment: Moment, started: Started) -> str:
     else:
         how = f"of {value} was {'above' if decided.value > decided.cutoff else 'below'} {cutoff},"
     return f"its {name} {how} {CUTOFFS[decided.scheduler](moment)}"
+
+
+def _by_goals(moment: Moment, started: Started) -> str:
+    """Say where several goals put the trial: `by its val_accuracy of 0.9 and its weights of 650 it was the 3rd of ...`."""
+    decided = moment.decided
+    if decided.competed == 1:
+        return f"it was the first one there ({decided.rung})"
+    values = moment.goals.get(decided.trial, (decided.value,))
+    said = listed([f"its {goal.name} of {value:.5g}" for goal, value in zip(started.goals, values, strict=False)])
+    return (
+        f"by {said} it was number {decided.place} of {_competed(moment)} at that rung, of which {decided.kept} may go on "
+        f"({decided.rung})"
+    )
 
 
 def _competed(moment: Moment) -> str:
@@ -261,6 +280,8 @@ def _method(state: RunState, started: Started) -> tuple[str, ...]:
         return ("Read from the journal.",)
     schedulers = dict.fromkeys(decided.scheduler for decided in state.decisions)
     rules = tuple(RULES[name] for name in schedulers if name in RULES)
+    if any(decided.place is not None for decided in state.decisions):
+        rules = (BY_GOALS,)
     return (*rules, "Read from the journal, which holds each decision; `tune-mlp audit` derives them anew.")
 
 

@@ -41,7 +41,7 @@ def used(material: Material) -> list[str]:
         names += [*_chosen(material.setting("search")), *_chosen(material.setting("scheduler")), "ray", "torch"]
     if {"promotion_asha", "pasha"} & set(names):
         names.append("asha")
-    if "tpe" in names:
+    if {"tpe", "nsga2"} & set(names):
         names.append("optuna")
     compared = material.evidence.answers.get("compare")
     if compared and compared["winner"]["corrected"] is not None and compared["trials"] > 1:

@@ -163,8 +163,33 @@ def best_configurations(material: Material) -> Inner:
             more,
         ),
         table(headings, rows, "The best configurations", range(1, len(headings) - len(names))),
+        _front(material),
         *(material.figure(name) for name in BEST),
         _confirmed(material),
+    ]
+
+
+def _front(material: Material) -> Inner:
+    """Show the trials of the Pareto front with their goals, of a study that has several goals."""
+    results = material.results
+    if not results.goals:
+        return None
+    names = varied(material.evidence)[:SETTINGS] or results.parameters[:SETTINGS]
+    goals = [goal.name for goal in results.goals]
+    columns = [score_column(results.trials, goal) for goal in goals]
+    trials = [int(trial) for trial in results.front["trial"]]
+    rows: list[list[Inner]] = [
+        [str(trial), *(material.n("cell", trial, name) for name in (*columns, *names))] for trial in trials[:MOST_ROWS]
+    ]
+    more = ", the first of them" if len(trials) > MOST_ROWS else ""
+    return [
+        paragraph(
+            "The study has several goals: ",
+            listed(list(goals)),
+            ". These trials are on their Pareto front: no other trial is as good in every goal and better in one. ",
+            "Trials are ranked by the first goal alone.",
+        ),
+        table(["trial", *goals, *names], rows, f"The Pareto front{more}", range(1, 1 + len(goals))),
     ]
 
 

@@ -9,7 +9,8 @@ from tune_mlp.report.domain_words import domains
 from tune_mlp.report.markup import Inner, Markup
 from tune_mlp.report.material import Material, paragraph, table
 from tune_mlp.report.numbers import split_sizes
-from tune_mlp.results.results import DATA_FRAME
+from tune_mlp.results.answer import listed
+from tune_mlp.results.results import DATA_FRAME, Results
 
 SCALED = {
     "unit": "scaled to lie between 0 and 1",
@@ -187,6 +188,7 @@ def _search(material: Material) -> Markup:
             " random draws.",
         ],
         "cmaes": "Parameters were drawn by CMA-ES, an evolution strategy, in Optuna.",
+        "nsga2": "Parameters were drawn by NSGA-II in Optuna, an evolution of the trials on the Pareto front.",
         "qmc": "Parameters were drawn quasi-randomly, from a scrambled Sobol sequence.",
     }
     return paragraph(ways.get(name, "How parameters were drawn isn't recorded."))
@@ -238,7 +240,16 @@ def _judged(material: Material) -> Markup:
     return paragraph(
         f"A trial's score is its {results.metric} in its best epoch; the {LARGEST[results.mode]} is best. ",
         "Of equal scores the lower validation loss is better, then the smaller net.",
+        _goals(results),
     )
+
+
+def _goals(results: Results) -> str:
+    """Say which goals a study has beside its metric, if it has several."""
+    if not results.goals:
+        return ""
+    further = listed([f"{goal.name}, of which the {LARGEST[goal.mode]} is best" for goal in results.goals[1:]])
+    return f" Further goals were {further}; they count for the Pareto front, and for a scheduler and a search that know of it."
 
 
 def _test(material: Material) -> Markup:

@@ -245,6 +245,8 @@ class Results:
         if (best := self.best) is not None:
             value = best[score_column(self.trials, self.metric)]
             text += f", best {self.metric} {value:.6g} in trial {best['trial']}"
+        if self.goals:
+            text += f", {counted(len(self.front), 'trial')} on the front"
         if self.stand_in_for:
             text += f"; {self.trials.attrs['dataset']} stood in for {self.stand_in_for}"
         return text

@@ -181,15 +181,21 @@ class RunState:
             return None
         return self.trials[number].epochs[epoch].metrics[self.started.metric]
 
-    def goals(self, number: int, epoch: int | None) -> tuple[float, ...] | None:
-        """Return a trial's value of each goal as of one of its epochs; what it costs to train is that of all epochs so far.
+    def goals(self, number: int, epoch: int | None, until: int | None = None) -> tuple[float, ...] | None:
+        """Return a trial's value of each goal as of one of its epochs; it was trained `until` an epoch, or all that it was so far.
 
         It is None where there is no such epoch, and where the study has one goal alone.
         """
         trial, started = self.trials[number], self.started
-        if started is None or not started.further_goals or epoch is None or trial.trained is None:
+        if (
+            started is None
+            or not started.further_goals
+            or epoch is None
+            or epoch not in trial.epochs
+            or trial.trained is None
+        ):
             return None
-        seconds = math.fsum(record.train_seconds for record in trial.records)
+        seconds = math.fsum(r.train_seconds for r in trial.records if until is None or r.epoch <= until)
         return goal_values(started.goals, trial.epochs[epoch].metrics, trial.trained.weights, seconds)
 
     def order(self, number: int) -> Order:

@@ -251,4 +251,5 @@ def front_of(ranked: pd.DataFrame, goals: Sequence[Goal]) -> pd.DataFrame:
     """
     values = ranked[[score_column(ranked, goal.name) for goal in goals]].to_numpy("float64", na_value=np.nan)
     known = np.isfinite(values).all(axis=1)
-    return ranked[known].iloc[front(costs_of(values[known], goals))].reset_index(drop=True)
+    best: pd.DataFrame = ranked[known].iloc[front(costs_of(values[known], goals))]
+    return best.reset_index(drop=True)

@@ -180,7 +180,9 @@ def came_of(event: Trained, metric: str, state: RunState | None = None) -> Came:
     records = [record for record in event.epochs if record.epoch == last]
     if not all(record.finite for record in records):
         return replace(NOTHING, trial=event.trial, epoch=last)
-    return Came(event.trial, last, mean_metrics(records)[metric], None, state and state.goals(event.trial, last))
+    return Came(
+        event.trial, last, mean_metrics(records)[metric], None, state.goals(event.trial, last) if state else None
+    )
 
 
 def curve_of(event: Trained, metric: str) -> list[tuple[int, float]]:

@@ -14,6 +14,7 @@ from ray.tune.schedulers import TrialScheduler
 from tune_mlp.errors import one_line
 from tune_mlp.records import TrialState
 from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Resumed, Started, Told, Trained, WorkerLost
+from tune_mlp.results.state import RunState
 from tune_mlp.runs.history import OWN_ENDS, WORST, History, came_of, curve_of, history_of
 from tune_mlp.space.domains import as_value
 from tune_mlp.study.study import BoundStudy
@@ -118,6 +119,7 @@ class DriverAgain:
         self._study, self._events, self._after = study, part.events, part.after
         self._known = {(event.trial, event.epoch) for event in part.before if isinstance(event, Decided)}
         self._metric, mode = study.ranking
+        self._state = RunState.of(part.before)
         self._worst = -WORST if mode == "max" else WORST
         history = history_of(part.before)
         self._scheduler = make_scheduler(study, part.trials - len(history.ended))
@@ -172,6 +174,7 @@ class DriverAgain:
             self._compare(place)
 
     def _tell(self, place: int, event: Event) -> None:
+        self._state.apply(event)
         if isinstance(event, Drawn):
             self._drawn(event)
         elif isinstance(event, Trained):
@@ -209,7 +212,7 @@ class DriverAgain:
                 raise DifferenceFound(Difference(number, self._last.get(number), here, there))
 
     def _trained(self, place: int, event: Trained) -> None:
-        number, came = event.trial, came_of(event, self._metric)
+        number, came = event.trial, came_of(event, self._metric, self._state)
         trial = self._trial(number)
         if trial.is_finished():
             raise DifferenceFound(Difference(number, came.epoch, "it trained on", "it was stopped before"))
@@ -218,7 +221,7 @@ class DriverAgain:
         self._check_params(number)
         self._last[number] = came.epoch
         trial.last = {TIME: came.epoch, self._metric: self._worst if came.value is None else came.value}
-        trial.last["curve"] = curve_of(event, self._metric)
+        trial.last |= {"curve": curve_of(event, self._metric), "goals": came.goals}
         if not self._was_its_end(place, number):
             self._report(trial)
 

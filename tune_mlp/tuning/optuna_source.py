@@ -1,4 +1,4 @@
-"""Draws from Optuna by ask and tell: TPE, a Gaussian process, or CMA-ES, and what each is told of how trials ended."""
+"""Draws from Optuna by ask and tell: TPE, a Gaussian process, CMA-ES or NSGA-II, and what each is told of how trials ended."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from tune_mlp.study.warm_start import spread_out
 
 MOST_EARLIER = 30
 """The number of an earlier run's trials that the sampler is told of at the beginning; they are spread evenly over its ranks."""
+DIRECTIONS = {"max": "maximize", "min": "minimize"}
 FEW_SCORES = 3
 """With so many scores of the run itself, the scores of the earlier run are replaced by ranks."""
 
@@ -41,7 +42,7 @@ class OptunaSource:
         logging.getLogger("optuna").setLevel(logging.ERROR)
         self._optuna, self._states = optuna, optuna.trial.TrialState
         self._search, self._seed, self._space = study.search, study.seed, study.parsed
-        self._mode = study.ranking[1]
+        self._mode, self._goals = study.ranking[1], study.goals
         self._first = list(islice(study.draws(), len(study.first_draws())))
         self._earlier: list[tuple[Any, float]] = []
         """The record and the score of each trial of an earlier run that the sampler is told of, the best first."""
@@ -62,12 +63,12 @@ class OptunaSource:
         self._earlier = [(self._record(told.params), told.value) for told in history.told]
         for trial, ended in sorted(history.ended.items()):
             self.go_on(trial, history.params(trial))
-            self.close(trial, ended.state, history.best(trial), history.curves.get(trial, {}))
+            self.close(trial, ended.state, history.best(trial), history.curves.get(trial, {}), history.goals.get(trial))
 
     def go_on(self, trial: int, params: Params) -> None:
-        """Take over a draw. CMA-ES is asked, too, since it notes with each draw how far its own search is; the others aren't."""
+        """Take over a draw. What evolves is asked, too, since it notes with each draw how far its search is; the others aren't."""
         notes: dict[str, Any] = {}
-        if self._search.cmaes:
+        if self._search.evolves:
             study = self._study(trial)
             resolve(self._space, optuna_chooser(study.ask()))
             notes = study.trials[-1].system_attrs
@@ -89,6 +90,8 @@ class OptunaSource:
         forgotten while those made with it have the worse median; and each score of the run itself replaces one earlier trial. Its
         data may have been easier, too: an earlier trial counts with the score that has its rank among those of this run.
         """
+        if not self._earlier:
+            return []
         begin = len(self._first)
         kinds: tuple[list[float], list[float]] = ([], [])
         scores = {number: one.value for number, one in self._known.items() if one.state == self._states.COMPLETE}
@@ -109,35 +112,48 @@ class OptunaSource:
             found.append(record)
         return found
 
-    def close(self, trial: int, state: TrialState, best: float | None, curve: dict[int, float]) -> None:
+    def close(
+        self,
+        trial: int,
+        state: TrialState,
+        best: float | None,
+        curve: dict[int, float],
+        goals: tuple[float, ...] | None = None,
+    ) -> None:
         """Tell the sampler how a trial ended; a failed one says nothing about its settings.
 
         TPE takes a finished trial as complete, and a stopped one as pruned at its last epoch. A diverged one is pruned without
-        any epoch, which it ranks below all others. The other samplers learn from complete trials alone: for them a stopped trial
-        is complete with its best value, and a diverged one with the worst value so far.
+        any epoch, which it ranks below all others. The other samplers, and TPE with several goals, learn from complete trials
+        alone: for them a stopped trial is complete with its best value, and a diverged one with the worst value so far.
         """
         known = self._known[trial]
-        if state is TrialState.STOPPED and self._search.tpe:
+        if len(self._goals) == 1 and best is not None:
+            goals = (best,)
+        if state is TrialState.STOPPED and self._search.tpe and len(self._goals) == 1:
             known.intermediate_values = curve
-            value = None
+            values = None
         elif state is TrialState.DIVERGED:
-            value = None if self._search.tpe else self._worst()
+            values = None if self._search.tpe else self._worst()
         else:
-            value = best if state in (TrialState.FINISHED, TrialState.STOPPED) else None
+            values = goals if state in (TrialState.FINISHED, TrialState.STOPPED) else None
         known.state = self._states.FAIL if state is TrialState.FAILED else self._states.PRUNED
-        if value is not None:
-            known.state, known.value = self._states.COMPLETE, value
+        if values is not None:
+            known.state, known.values = self._states.COMPLETE, values
         known.datetime_complete = known.datetime_start
 
-    def _worst(self) -> float | None:
-        values = [one.value for one in self._known.values() if one.value is not None]
-        return (min if self._mode == "max" else max)(values, default=None)
+    def _worst(self) -> tuple[float, ...] | None:
+        """Return the worst value of each goal so far; None where there is none."""
+        values = zip(*(one.values for one in self._known.values() if one.values is not None), strict=True)
+        worst = tuple(
+            (min if goal.mode == "max" else max)(found) for goal, found in zip(self._goals, values, strict=False)
+        )
+        return worst or None
 
     def _study(self, trial: int) -> Any:
         """Return a study of all that is known, to be asked for a draw."""
         study = self._optuna.create_study(
             sampler=self._sampler(trial),
-            direction={"max": "maximize", "min": "minimize"}[self._mode],
+            directions=[DIRECTIONS[goal.mode] for goal in self._goals],
             pruner=self._optuna.pruners.NopPruner(),
         )
         study.add_trials([*self._fading(trial), *(self._known[number] for number in sorted(self._known))])
@@ -151,6 +167,8 @@ class OptunaSource:
                 return samplers.GPSampler(seed=seed, n_startup_trials=self._search.gp.startup)
             if self._search.cmaes:
                 return samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
+            if self._search.nsga2:
+                return samplers.NSGAIISampler(seed=seed, population_size=self._search.nsga2.population)
             assert self._search.tpe
             return samplers.TPESampler(
                 n_startup_trials=self._search.tpe.startup,

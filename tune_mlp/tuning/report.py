@@ -36,6 +36,10 @@ class Report:
     """A warning for the person who runs the study."""
     files: dict[str, bytes] | None = None
     """Files that the worker couldn't write, by name."""
+    goals: tuple[float, ...] | None = None
+    """The value of each goal after the last epoch, of a study that has several."""
+    best_goals: tuple[float, ...] | None = None
+    """The value of each goal as of the best epoch."""
     outcomes: bytes = b""
     """The line of the best epoch's outcomes; empty where the driver has it."""
 
@@ -50,7 +54,8 @@ class Report:
         """Return the report as the result that Ray Tune's schedulers see. Their value is finite: see WORST."""
         curve = self.curve(metric)
         value = curve[-1][1] if curve else math.nan
-        if self.state in (TrialState.DIVERGED, TrialState.FAILED) or not math.isfinite(value):
+        bad = self.state in (TrialState.DIVERGED, TrialState.FAILED) or not math.isfinite(value)
+        if bad:
             value = -WORST if mode == "max" else WORST
         return {
             "epoch": self.epoch,
@@ -59,6 +64,8 @@ class Report:
             "done": self.state is not TrialState.STOPPED,
             "curve": curve,
             "best": self.best,
+            "goals": None if bad else self.goals,
+            "best_goals": self.best_goals,
             "records": list(self.records),
             "weights": self.weights,
             "weights_digest": self.weights_digest,
@@ -80,6 +87,8 @@ class Report:
             node=result["node"],
             seconds=result["seconds"],
             best=result["best"],
+            goals=result["goals"],
+            best_goals=result["best_goals"],
             weights=result["weights"],
             weights_digest=result["weights_digest"],
             error=result["error"],

@@ -325,6 +325,7 @@ def _started(prepared: PreparedStudy) -> Started:
         dataset=dataset.name,
         stand_in_for=dataset.stand_in_for,
         further=study.further,
+        further_goals=tuple(goal.name for goal in study.goals[1:]),
     )
 
 

@@ -17,6 +17,7 @@ from ray.tune.schedulers import (
 from tune_mlp.runs.history import History
 from tune_mlp.study.study import BoundStudy
 from tune_mlp.training.patience import Patience
+from tune_mlp.tuning.front_asha import FrontAsha
 from tune_mlp.tuning.pausing import BestGoOn, Pashas, PausingScheduler, PromotingScheduler
 from tune_mlp.tuning.ray_compat.schedulers import (
     AshaScheduler,
@@ -95,6 +96,8 @@ def milestones(study: BoundStudy) -> Milestones:
 
 def _asha(study: BoundStudy) -> TrialScheduler:
     assert study.scheduler.asha
+    if study.metrics:
+        return FrontAsha(study, _rungs(study))
     return AshaScheduler(
         **common_settings(study),
         max_t=study.epochs,

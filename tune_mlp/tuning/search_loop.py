@@ -196,6 +196,7 @@ def _shared(run: OpenRun) -> object:
         seeds=study.seeds,
         further=study.further,
         keep_steps=study.step_losses != "none",
+        goals=study.goals if study.metrics else (),
     )
 
 

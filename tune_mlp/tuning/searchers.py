@@ -28,8 +28,19 @@ class Source(Protocol):
     def go_on(self, trial: int, params: Params) -> None:
         """Give Ray an open trial of an earlier driver again."""
 
-    def close(self, trial: int, state: TrialState, best: float | None, curve: dict[int, float]) -> None:
-        """Take note of how a trial ended; `curve` has the metric of each epoch in which it was finite."""
+    def close(
+        self,
+        trial: int,
+        state: TrialState,
+        best: float | None,
+        curve: dict[int, float],
+        goals: tuple[float, ...] | None = None,
+    ) -> None:
+        """Take note of how a trial ended.
+
+        `curve` has the metric of each epoch in which it was finite, and `goals` the value of each goal as of the best epoch, in a
+        study with several.
+        """
 
 
 class _Listed:
@@ -47,7 +58,7 @@ class _Listed:
     def go_on(self, trial: int, params: Params) -> None:
         pass
 
-    def close(self, trial: int, state: TrialState, best: float | None, curve: dict[int, float]) -> None:
+    def close(self, *ended: Any) -> None:
         pass
 
 
@@ -58,6 +69,7 @@ SOURCES: dict[str, type[Any]] = {
     "tpe": OptunaSource,
     "gp": OptunaSource,
     "cmaes": OptunaSource,
+    "nsga2": OptunaSource,
 }
 
 
@@ -111,8 +123,8 @@ class NumberedSearcher(Searcher):  # type: ignore[misc]  # ray ships no types
             state = TrialState(result["state"])
         else:
             state = TrialState.FAILED if error else TrialState.STOPPED
-        best = result["best"] if result else None
-        self._source.close(self._numbers[trial_id], state, best, self._curves.pop(trial_id, {}))
+        best, goals = (result["best"], result.get("best_goals")) if result else (None, None)
+        self._source.close(self._numbers[trial_id], state, best, self._curves.pop(trial_id, {}), goals)
 
     def save(self, checkpoint_path: str) -> None:
         """Save nothing: the journal is what a study is rebuilt from."""

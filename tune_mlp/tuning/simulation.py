@@ -94,7 +94,8 @@ class SimulatedController:
 @quiet_ray()
 def simulate(study: BoundStudy, costs: Sequence[Cost], slots: int, score: Callable[[int, int], float]) -> Simulation:
     """Simulate a study with these costs; draws start in order, as slots become free. Population-based training ends no trial
-    early, and the changes that it makes are not simulated."""
+    early, and the changes that it makes are not simulated. Of several goals only the metric is, whose scores these are."""
+    study = study.model_copy(update={"metrics": ()})
     scheduler = FIFOScheduler() if study.scheduler.pbt else make_scheduler(study, len(costs))
     metric, mode = study.ranking
     sign = 1 if mode == "max" else -1

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,7 @@ import ray
 from tune_mlp.data.dataset import Problem
 from tune_mlp.errors import StorageError, one_line
 from tune_mlp.imports import large_imports
-from tune_mlp.records import EpochRecord, Mode, TrialState
+from tune_mlp.records import EpochRecord, Goal, Mode, TrialState, goal_values, mean_metrics
 from tune_mlp.results.outcomes import Outcomes, to_line
 from tune_mlp.results.storage import Storage
 from tune_mlp.space.space import to_config
@@ -57,6 +59,8 @@ class Job:
     further: tuple[str, ...] = ()
     """The scores that are measured beside those of the task."""
     keep_steps: bool = False
+    goals: tuple[Goal, ...] = ()
+    """All goals of a study that has several; else none."""
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
@@ -94,6 +98,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         self._files = TrialFiles(self._job.kept, config)
         self._records: list[EpochRecord] = []
         """What this actor knows of the trial's epochs."""
+        self._seconds_before = 0.0
+        """The seconds that the trial was trained for in epochs that this actor doesn't know."""
         self._unsaid: list[EpochRecord] = []
         """The epochs that a restored state holds and the journal may lack."""
         self._told: int | None = None
@@ -156,10 +162,22 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
             state,
             records=records,
             best=trainer.best_metrics.get(self._job.metric),
+            goals=self._goals(mean_metrics([one for one in records if one.epoch == records[-1].epoch])),
+            best_goals=self._goals(trainer.best_metrics),
             weights=trainer.weights,
             weights_digest=trainer.weights_digest() if records else "",
             outcomes=self._new_outcomes(trainer),
         )
+
+    def _goals(self, metrics: Mapping[str, float]) -> tuple[float, ...] | None:
+        """Return the value of each goal, with these metrics and what the trial has cost so far."""
+        if not self._job.goals or not metrics or self._trainer is None:
+            return None
+        return goal_values(self._job.goals, metrics, self._trainer.weights, self._seconds())
+
+    def _seconds(self) -> float:
+        """Return the seconds that the trial was trained for."""
+        return math.fsum([self._seconds_before, *(record.train_seconds for record in self._records)])
 
     def _new_outcomes(self, trainer: Trainer) -> bytes:
         """Return the line of the best epoch's outcomes, unless the driver was told already."""
@@ -183,7 +201,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         from tune_mlp.training import checkpoint
 
-        state = {"trial": self._trial, "trainer": self._ready().state()}
+        state = {"trial": self._trial, "trainer": self._ready().state(), "train_seconds": self._seconds()}
         checkpoint.save(Path(checkpoint_dir) / STATE_FILE, state)
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
@@ -193,6 +211,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         trainer = self._ready(from_state=False)
         trainer.load_state(state["trainer"])
         self._records, self._unsaid, self._told = [], [], None
+        self._seconds_before = float(state["train_seconds"])
         if state["trial"] == self._trial:  # set aside for a while
             self._files.best_is_kept(trainer.best_epoch)
         else:  # taken over from a better one: its history isn't this trial's

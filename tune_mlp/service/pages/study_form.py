@@ -22,7 +22,7 @@ GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("budget", "Budget", ("trials", "epochs", "time_budget", "patience", "seeds", "concurrent")),
     ("search", "Search", ("search",)),
     ("scheduler", "Scheduler", ("scheduler",)),
-    ("score", "Score", ("metric", "mode", "measure")),
+    ("score", "Score", ("metric", "metrics", "mode", "measure")),
 )
 """The groups of settings that stand open in the form; all others stand in the last one."""
 LEFT_OUT = ("space", "published", "name")

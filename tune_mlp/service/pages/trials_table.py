@@ -97,5 +97,5 @@ def shown_first(known: Sequence[str], study: StudySummary) -> list[str]:
     """Return the columns that a reader sees who chose none: the score, and the parameters."""
     after = known.index("error") + 1 if "error" in known else len(known)
     until = known.index("reason") if "reason" in known else len(known)
-    wanted = [*FIRST, f"best_{study.metric}", *known[after:until][:MOST_COLUMNS]]
+    wanted = [*FIRST, f"best_{study.metric}", "on_front", *known[after:until][:MOST_COLUMNS]]
     return [name for name in dict.fromkeys(wanted) if name in known]

@@ -83,7 +83,7 @@ class Replaying(TrialScheduler):  # type: ignore[misc]  # ray ships no types
             super().on_trial_add(_Nobody(), stand_in)
         for came in history.came:
             stand_in = self._stand_ins[came.trial]
-            result = {TIME: came.epoch, metric: worst if came.value is None else came.value}
+            result = {TIME: came.epoch, metric: worst if came.value is None else came.value, "goals": came.goals}
             if came.state is not None:
                 self.on_trial_complete(_Nobody(), stand_in, result)
                 continue
