@@ -102,6 +102,8 @@ def other(decided: Decided) -> Iterator[Decided]:
     yield replace(decided, value=0.123 if decided.value is None else decided.value + 1e-6)
     yield replace(decided, cutoff=0.123 if decided.cutoff is None else decided.cutoff * 1.001)
     yield replace(decided, competed=decided.competed + 1)
+    yield replace(decided, place=1 if decided.place is None else decided.place + 1)
+    yield replace(decided, kept=1 if decided.kept is None else decided.kept + 1)
     yield replace(decided, decision="continue" if decided.decision != "continue" else "stop")
 
 

@@ -31,12 +31,13 @@ def score(params: dict[str, Any]) -> float:
 
 
 def search(name: Any, trials: int, history: History = NO_HISTORY, **settings: Any) -> NumberedSearcher:
-    bound = study(**{"search": name, "space": NUMBERS, "trials": trials, **settings}).bound("classification")
+    goals = {"metrics": ["val_accuracy", "weights"]} if "nsga2" in name else {}
+    bound = study(**{"search": name, "space": NUMBERS, "trials": trials, **goals, **settings}).bound("classification")
     return NumberedSearcher(bound, history)
 
 
 def result(state: str, value: float) -> dict[str, Any]:
-    return {"state": state, "curve": [(1, value)], "best": value}
+    return {"state": state, "curve": [(1, value)], "best": value, "best_goals": (value, 100 * value)}
 
 
 def drawn_one_by_one(it: NumberedSearcher, ends: dict[int, str], count: int) -> list[dict[str, Any]]:
@@ -53,7 +54,9 @@ def drawn_one_by_one(it: NumberedSearcher, ends: dict[int, str], count: int) -> 
 ENDS = {1: "stopped", 4: "diverged", 6: "failed", 9: "stopped"}
 
 
-@pytest.mark.parametrize("name", [{"tpe": {"startup": 5}}, {"gp": {"startup": 6}}, "cmaes", "qmc"])
+@pytest.mark.parametrize(
+    "name", [{"tpe": {"startup": 5}}, {"gp": {"startup": 6}}, "cmaes", {"nsga2": {"population": 5}}, "qmc"]
+)
 def test_a_run_that_is_resumed_draws_as_one_that_was_not_interrupted(name: Any) -> None:
     count = 9 if "gp" in name else 20
     whole = [config["params"] for config in drawn_one_by_one(search(name, 20), ENDS, count)]
@@ -63,6 +66,7 @@ def test_a_run_that_is_resumed_draws_as_one_that_was_not_interrupted(name: Any) 
             ended={i: Ended(i, TrialState(ENDS.get(i, "finished")), 1.0, "") for i in range(kept)},
             curves={i: {1: score(whole[i])} for i in range(kept)},
             bests={i: score(whole[i]) for i in range(kept)},
+            goals={i: (score(whole[i]), 100 * score(whole[i])) for i in range(kept)},
         )
         later = drawn_one_by_one(search(name, 20, history), ENDS, count - kept)
         assert [config["params"] for config in later] == whole[kept:], f"{kept} were kept"
