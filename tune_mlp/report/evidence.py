@@ -17,7 +17,7 @@ from tune_mlp.insight.advice import advice
 from tune_mlp.insight.compare import compare
 from tune_mlp.insight.confirmation import confirmed
 from tune_mlp.insight.importance import importance
-from tune_mlp.records import Mode
+from tune_mlp.records import Goal, Mode
 from tune_mlp.report.packed import pack_table, unpack_table
 from tune_mlp.results.answer import Answer, plain
 from tune_mlp.results.changes import changes_table
@@ -81,6 +81,7 @@ class ReportEvidence:
             "source": results.source,
             "metric": results.metric,
             "mode": results.mode,
+            "goals": [list(goal) for goal in results.goals],
             "data": {name: str(results.trials.attrs.get(name, "")) for name in ("dataset", "stand_in_for")},
             "looks": results.looks,
             "parameters": results.parameters,
@@ -119,6 +120,7 @@ class ReportEvidence:
             study=held["study"],
             manifest=held["manifest"],
             looks=held["looks"],
+            goals=tuple(Goal(*goal) for goal in held.get("goals", ())),
         )
         endings = {int(trial): text for trial, text in held["endings"].items()}
         said = (held["answers"], held["missing"], held["findings"], endings, held["facts"], held["journal"])

@@ -93,6 +93,7 @@ def results_of_tables(folder: Path, run: FollowedRun) -> Results:
         manifest=tolerant(read_manifest, folder / "run.json"),
         files=RunFiles(folder, folder),
         looks=run.looks,
+        goals=started.goals if started.further_goals else (),
         lines=lines,
     )
 

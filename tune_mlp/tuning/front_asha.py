@@ -33,7 +33,7 @@ class FrontAsha(Replaying, FIFOScheduler):  # type: ignore[misc]  # ray ships no
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         epoch, number = result[TIME], trial.config["trial"]
-        if not self._comes(epoch, number, result["goals"]):
+        if not self._comes(epoch, number, result.get("goals")):
             return str(TrialScheduler.CONTINUE)
         place, count = self._place(epoch, number), len(self._came[epoch])
         kept = math.ceil(count / self._factor)
@@ -46,7 +46,7 @@ class FrontAsha(Replaying, FIFOScheduler):  # type: ignore[misc]  # ray ships no
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """Note a trial whose patience ended at a milestone: those that come later are compared with it, too."""
-        self._comes(result[TIME], trial.config["trial"], result["goals"])
+        self._comes(result.get(TIME, 0), trial.config["trial"], result.get("goals"))
 
     def _comes(self, epoch: int, number: int, goals: tuple[float, ...] | None) -> bool:
         """Take in a trial that comes to a milestone for the first time; one that diverged or failed is compared with none."""

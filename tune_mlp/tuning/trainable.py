@@ -7,7 +7,7 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -162,7 +162,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
             state,
             records=records,
             best=trainer.best_metrics.get(self._job.metric),
-            goals=self._goals(mean_metrics([one for one in records if one.epoch == records[-1].epoch])),
+            goals=self._goals(_last_metrics(records)),
             best_goals=self._goals(trainer.best_metrics),
             weights=trainer.weights,
             weights_digest=trainer.weights_digest() if records else "",
@@ -216,6 +216,12 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
             self._files.best_is_kept(trainer.best_epoch)
         else:  # taken over from a better one: its history isn't this trial's
             trainer.forget_best()
+
+
+def _last_metrics(records: Sequence[EpochRecord]) -> dict[str, float]:
+    """Return the metrics of the last of these epochs; none where there is no epoch."""
+    last = [record for record in records if record.epoch == records[-1].epoch]
+    return mean_metrics(last) if last else {}
 
 
 def _end_with(parent: int) -> None:
