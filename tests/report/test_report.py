@@ -51,6 +51,22 @@ def words(page: str) -> str:
     return " ".join(re.sub(r"<[^>]*>", "", without_scripts(page)).split())
 
 
+def test_a_study_with_several_goals_shows_its_front(tmp_path: Path) -> None:
+    trials, losses = {0: right(950), 1: right(900), 2: right(800)}, {0: 0.5, 1: 0.3, 2: 0.9}
+    results = a_run(tmp_path, trials, losses, further_goals=("val_loss",))
+    page = report_page(results)
+    assert "The study has several goals: val_accuracy and val_loss. These trials are on their Pareto front" in words(
+        page
+    )
+    assert "Further goals were val_loss, of which the smallest is best" in words(page)
+    found = {key: text for key, _, text in spans(page)}
+    assert (found["cell:0:best_val_loss"], found["cell:1:best_val_loss"]) == ("0.5", "0.3")
+    assert "cell:2:best_val_loss" not in found
+    (tmp_path / "report.html").write_text(page, encoding="utf-8")
+    assert verify(tmp_path / "report.html").facts["differ"] == 0
+    assert "several goals" not in words(report_page(results.judged_by("val_loss")))
+
+
 @pytest.mark.parametrize("folder", ASSETS, ids=["page", "tests"])
 def test_vendored_files_are_those_that_were_published(folder: Path) -> None:
     listed = json.loads((folder / "vendored.json").read_text())
