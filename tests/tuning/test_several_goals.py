@@ -106,7 +106,8 @@ def test_a_resumed_search_for_the_front_draws_as_one_that_was_not_interrupted(na
             goals={i: values(whole[i]) for i in range(kept)},
         )
         assert drawn_one_by_one(searcher(name, 20, history), ENDS, count - kept) == whole[kept:], f"{kept} were kept"
-    assert len({tuple(params.values()) for params in whole}) == count, "no draw comes twice"
+    different = len({tuple(params.values()) for params in whole})
+    assert different == count or "nsga2" in name, "no draw comes twice, but a child that is equal to its parent"
 
 
 def test_a_search_for_the_front_is_told_all_goals_of_how_trials_ended() -> None:

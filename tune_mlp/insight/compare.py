@@ -190,7 +190,7 @@ def _with_goals(results: Results, table: pd.DataFrame) -> pd.DataFrame:
         return table
     columns = {goal.name: score_column(results.trials, goal.name) for goal in results.goals[1:]}
     rows = results.trials.set_index("trial").loc[table["trial"]]
-    goals = {name: rows[column].to_numpy() for name, column in columns.items() if name not in table.columns}
+    goals = {name: rows[column].array for name, column in columns.items() if name not in table.columns}
     return table.assign(**goals, on_front=table["trial"].isin(results.front["trial"]))
 
 

@@ -123,12 +123,14 @@ def confirmed(results: Results, trials: Sequence[int] | None = None, seeds: Sequ
 
 def _mean_goals(results: Results, followup: Results, trials: Sequence[int], seeds: Sequence[int]) -> pd.DataFrame:
     """Return the mean of each goal over the nets of these seeds, for the trials that are on the front by these means."""
+    if not results.goals:
+        return pd.DataFrame()
     nets = followup.trials[followup.trials["again"].isin(trials) & followup.trials["seed"].isin(seeds)]
     names = [score_column(nets, goal.name) for goal in results.goals]
     bad = nets.loc[nets["state"] != TrialState.FINISHED.value, "again"]
     means = nets[~nets["again"].isin(bad)].groupby("again")[names].mean().astype("float64")
-    if means.empty or not names:
-        return means.iloc[:0]
+    if means.empty:
+        return means
     return means.iloc[front(costs_of(means.to_numpy(), results.goals))]
 
 
