@@ -108,7 +108,7 @@ def show_front(console: Console, results: Results) -> None:
 
 def _goal(row: pd.Series[Any], name: str) -> str:
     """Write a trial's value of a goal."""
-    value = row.get(f"best_{name}", row.get(name))
+    value = row[f"best_{name}" if f"best_{name}" in row.index else name]
     return f"{int(value):,}" if name == "weights" else score(name, value)
 
 

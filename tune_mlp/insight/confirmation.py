@@ -108,7 +108,7 @@ def confirmed(results: Results, trials: Sequence[int] | None = None, seeds: Sequ
     shared = there.columns[there.loc[wanted].all()] if seeds is None else there.columns[there.columns.isin(seeds)]
     wanted = wanted[there.loc[wanted, shared].all(axis="columns") & (len(shared) > 0)]
     table = confirm_table(ended.pivot(index="trial", columns="seed", values="value").loc[wanted, shared], results.mode)
-    goals = _mean_goals(results, followup, list(wanted), list(shared))
+    goals = _mean_goals(results, followup, wanted, shared)
     rows = results.trials.set_index("trial").loc[table["trial"]]
     table["searched"] = rows[column].to_numpy()
     table["weights"] = rows["weights"].to_numpy()
@@ -121,7 +121,7 @@ def confirmed(results: Results, trials: Sequence[int] | None = None, seeds: Sequ
     )
 
 
-def _mean_goals(results: Results, followup: Results, trials: Sequence[int], seeds: Sequence[int]) -> pd.DataFrame:
+def _mean_goals(results: Results, followup: Results, trials: pd.Index[Any], seeds: pd.Index[Any]) -> pd.DataFrame:
     """Return the mean of each goal over the nets of these seeds, for the trials that are on the front by these means."""
     if not results.goals:
         return pd.DataFrame()
