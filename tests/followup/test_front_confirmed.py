@@ -18,6 +18,7 @@ from tune_mlp.console.board import Display
 from tune_mlp.console.summary import show_summary
 from tune_mlp.followup.confirm import confirm
 from tune_mlp.insight.confirmation import confirmed
+from tune_mlp.results.answer import trials_named
 from tune_mlp.results.results import Results
 from tune_mlp.training.threads import threads
 from tune_mlp.tuning.audit import audit
@@ -98,8 +99,8 @@ def test_the_front_is_trained_again_where_it_is_asked_for(by_goals: Path) -> Non
         and means["train_seconds"][other] <= means["train_seconds"][one]
     }
     assert set(answer.facts["front"]) == front - beaten
-    note = f"By the means of their nets, on the front of val_accuracy, weights and train_seconds: trial {answer.facts['front'][0]}"
-    assert any(line.startswith(note) for line in answer.notes)
+    note = f"By the means of their nets, on the front of val_accuracy, weights and train_seconds: {trials_named(answer.facts['front'])}."
+    assert note in answer.notes
     assert confirmed(Results.load(by_goals)).facts["front"] == answer.facts["front"]
 
 

@@ -15,7 +15,7 @@ from tune_mlp.insight.leaders import AgainstTheWinner, against_the_winner, how_m
 from tune_mlp.insight.paired import CONFIDENCE, around, differences, holm, wilson
 from tune_mlp.insight.picked import BOOTSTRAPS, corrected_score
 from tune_mlp.insight.samples import RIGHT, SampleScores, sample_scores
-from tune_mlp.results.answer import Answer, listed
+from tune_mlp.results.answer import Answer, listed, trials_named
 from tune_mlp.results.remembered import remembered
 from tune_mlp.results.results import Results
 from tune_mlp.results.tables import score_column
@@ -200,14 +200,10 @@ def _about_the_front(results: Results, table: pd.DataFrame) -> tuple[str, ...]:
         return ()
     trials = [int(trial) for trial in results.front["trial"]]
     names = listed([goal.name for goal in results.goals])
-    alike = {int(trial) for trial in table.loc[table["verdict"] == ALIKE, "trial"]}
-    same = [str(trial) for trial in trials if trial in alike]
-    said = f"On the front of {names}: {_trials([str(trial) for trial in trials])}"
-    return (f"{said}; of these {_trials(same)} can't be told from the winner at 95 %." if same else f"{said}.",)
-
-
-def _trials(numbers: Sequence[str]) -> str:
-    return f"trial{'' if len(numbers) == 1 else 's'} {listed(numbers)}"
+    alike = set(table.loc[table["verdict"] == ALIKE, "trial"])
+    same = [trial for trial in trials if trial in alike]
+    said = f"On the front of {names}: {trials_named(trials)}"
+    return (f"{said}; of these {trials_named(same)} can't be told from the winner at 95 %." if same else f"{said}.",)
 
 
 def _only(name: str, counts: Any, scores: SampleScores) -> dict[str, Any]:

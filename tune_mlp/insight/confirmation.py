@@ -13,7 +13,7 @@ from scipy.special import stdtrit  # scipy.stats takes a second to import
 
 from tune_mlp.errors import UsageError
 from tune_mlp.records import Mode, TrialState
-from tune_mlp.results.answer import Answer, listed
+from tune_mlp.results.answer import Answer, listed, trials_named
 from tune_mlp.results.followups import load_followup
 from tune_mlp.results.front import costs_of, front
 from tune_mlp.results.results import Results
@@ -140,7 +140,7 @@ def _about_the_front(results: Results, means: pd.DataFrame) -> tuple[str, ...]:
         return ()
     names = listed([goal.name for goal in results.goals])
     return (
-        f"By the means of their nets, on the front of {names}: trial {listed([str(trial) for trial in means.index])}.",
+        f"By the means of their nets, on the front of {names}: {trials_named(int(trial) for trial in means.index)}.",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -58,6 +58,12 @@ def counted(count: int, noun: str) -> str:
 def listed(words: Sequence[str]) -> str:
     """Return words as a sentence lists them: `lr, depth and width`."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def trials_named(numbers: Iterable[int]) -> str:
+    """Return trials by their numbers: `trial 7`, `trials 7, 3 and 9`."""
+    words = [str(number) for number in numbers]
+    return f"trial{'' if len(words) == 1 else 's'} {listed(words)}"
 
 
 def percent(share: float, digits: int = 0) -> str:
