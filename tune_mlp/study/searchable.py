@@ -1,11 +1,12 @@
-"""What each search method can search: a space that it can't is refused before anything is trained."""
+"""What each search method and scheduler can work with: a space that they can't is refused before anything is trained."""
 
 from __future__ import annotations
 
 from tune_mlp.errors import StudyError
 from tune_mlp.space.domains import Choice, Domain, Grid
-from tune_mlp.space.space import Branch, Node, Sized, Space, combinations, domains_of, finite
-from tune_mlp.study.settings import Search
+from tune_mlp.space.space import EXPERIMENT, Branch, Node, Sized, Space, combinations, domains_of, finite
+from tune_mlp.study.mutable import MUTABLE, mutable
+from tune_mlp.study.settings import Scheduler, Search
 
 MAX_GRID = 100_000
 
@@ -34,6 +35,15 @@ def check_search(search: Search, space: Space, trials: int | None) -> None:
             raise StudyError(rule, ("space", *path.split(".")))
     if search.cmaes and sum(1 for _, node in space.walk() for _ in domains_of(node)) < 2:
         raise StudyError("cmaes needs two parameters at least that are drawn", ("space",))
+
+
+def check_scheduler(scheduler: Scheduler, space: Space) -> None:
+    """Refuse a space whose settings population-based training can't change, or mustn't."""
+    if scheduler.pbt and not mutable(space):
+        rule = f"pbt changes settings while they train; let one of {', '.join(MUTABLE)} be a domain"
+        raise StudyError(rule, ("space",))
+    if scheduler.pbt and EXPERIMENT in space.nodes:
+        raise StudyError("pbt mixes settings; named experiments are to be kept apart", ("space", EXPERIMENT))
 
 
 def _drawn(node: Node) -> bool:

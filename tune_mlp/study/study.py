@@ -55,11 +55,10 @@ from tune_mlp.space.first_draws import check_given, given, has_priors, prior
 from tune_mlp.space.overrides import override, parse_assignment, parse_keyword
 from tune_mlp.space.parsing import parse_space
 from tune_mlp.space.sobol import sobol_points
-from tune_mlp.space.space import EXPERIMENT, Branch, Constant, Params, Space, combinations, resolve, to_config
+from tune_mlp.space.space import Branch, Constant, Params, Space, combinations, resolve, to_config
 from tune_mlp.study.doubts import doubts_about_goals, doubts_about_scheduler, doubts_about_search
 from tune_mlp.study.goals import check_goals, check_known, measured
-from tune_mlp.study.mutable import MUTABLE, mutable
-from tune_mlp.study.searchable import check_search
+from tune_mlp.study.searchable import check_scheduler, check_search
 from tune_mlp.study.settings import (
     Duration,
     Fifo,
@@ -173,12 +172,7 @@ class Study(Settings):
         check_goals(self.metrics, self.metric, self.search)
         for number, settings in enumerate(self.first):
             check_given(space, settings, ("first", number))
-        if self.scheduler.pbt and not mutable(space):
-            raise StudyError(
-                f"pbt changes settings while they train; let one of {', '.join(MUTABLE)} be a domain", ("space",)
-            )
-        if self.scheduler.pbt and EXPERIMENT in space.nodes:
-            raise StudyError("pbt mixes settings; named experiments are to be kept apart", ("space", EXPERIMENT))
+        check_scheduler(self.scheduler, space)
         if (size := len(self.dump().encode()) + ROOM) > MAX_BYTES:
             rule = f"written out with all its defaults this study has {size // 1000} kB, and a study file"
             raise StudyError(f"{rule} is at most {in_bytes(MAX_BYTES)}")
