@@ -216,8 +216,8 @@ def _table(task: str, workers: int, played: Mapping[str, Sequence[Played]]) -> T
         f"Searches over the curves of {task}, {workers} workers",
         [
             "method",
-            *(f"regret at {_share(share)}of the time" for share in SHARES),
-            *(f"after {_share(share)}of the epochs" for share in SHARES),
+            *(f"regret at {_share(share)} of the time" for share in SHARES),
+            *(f"regret after {_share(share)} of the epochs" for share in SHARES),
             "0.1 points near",
             "thinking a draw",
         ],
@@ -252,7 +252,7 @@ def _table(task: str, workers: int, played: Mapping[str, Sequence[Played]]) -> T
 
 
 def _share(share: float) -> str:
-    return "the end " if share == 1 else f"1/{round(1 / share)} "
+    return "the end" if share == 1 else f"1/{round(1 / share)}"
 
 
 COUNTS = (10, 100, 1000)

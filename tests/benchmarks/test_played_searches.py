@@ -55,6 +55,22 @@ def test_a_table_is_written_and_read_as_it_is(table: CurveTable, tmp_path: Path)
     assert again.best == table.best
 
 
+def test_a_number_between_those_of_the_grid_is_the_nearest_by_its_ratio() -> None:
+    grid = Study.from_dict(
+        {"data": {"name": "digits"}, "space": {"lr": {"grid": [0.001, 0.01]}}, "search": "grid", "epochs": EPOCHS}
+    )
+    curves = CurveTable(grid, np.zeros((2, 1, EPOCHS), np.float32), np.ones(2, np.float32), {})
+    assert [curves.number({"lr": lr}) for lr in (0.0002, 0.003, 0.0033, 0.01, 0.3)] == [0, 0, 1, 1, 1]
+
+
+def test_a_part_of_a_table_has_the_best_of_its_own_nets(table: CurveTable) -> None:
+    part = table.only({"width": [8]})
+    narrow = [net for net, params in enumerate(table.study.draws()) if params["width"] == 8]
+    assert part.best == float(table.means[narrow].max())
+    assert part.best < table.best
+    assert np.isnan(part.values[table.number({"lr": RATES[0], "width": 16})]).all()
+
+
 def test_a_search_without_stops_takes_the_seconds_of_its_epochs(table: CurveTable) -> None:
     found = played(table)
     draws = [table.number(params) for params in _draws(20)]
