@@ -79,6 +79,10 @@ class Pbt(Settings):
     """The chance of a new draw of a setting in place of a small change."""
 
 
+class AutoScheduler(Settings):
+    """The scheduler that did best in this project's comparison: promotion_asha, and fifo for fewer than 3 epochs."""
+
+
 class Fifo(Settings):
     """No early stopping: each trial trains all its epochs."""
 
@@ -111,6 +115,10 @@ class Cmaes(Settings):
 
 class Qmc(Settings):
     """Quasi-random search: the points of a scrambled Sobol sequence, which leave smaller gaps than independent draws."""
+
+
+class AutoSearch(Settings):
+    """The search method that did best in this project's comparison: tpe; grid where the trials can go through all combinations, random for fewer than 20 trials."""
 
 
 def _named(raw: Any) -> Any:
@@ -152,6 +160,7 @@ class Scheduler(_OneOf):
     median: Median | None = None
     pbt: Pbt | None = None
     fifo: Fifo | None = None
+    auto: AutoScheduler | None = None
 
     @property
     def pauses(self) -> bool:
@@ -173,6 +182,7 @@ class Search(_OneOf):
     gp: Gp | None = None
     cmaes: Cmaes | None = None
     qmc: Qmc | None = None
+    auto: AutoSearch | None = None
 
     @property
     def learns(self) -> bool:

@@ -46,6 +46,7 @@ from tune_mlp.space.overrides import override, parse_assignment, parse_keyword
 from tune_mlp.space.parsing import parse_space
 from tune_mlp.space.sobol import sobol_points
 from tune_mlp.space.space import EXPERIMENT, Branch, Constant, Params, Space, combinations, resolve, to_config
+from tune_mlp.study.automatic import automatic_scheduler, automatic_search
 from tune_mlp.study.mutable import MUTABLE, mutable
 from tune_mlp.study.searchable import check_search
 from tune_mlp.study.settings import (
@@ -102,13 +103,13 @@ class Study(Settings):
     measure: Annotated[tuple[Metric, ...], Field(strict=False, max_length=9)] = ()
     """The metrics that are measured beside loss and accuracy, or loss, rmse and r2, in each epoch and in the test; the one that trials are ranked by always is."""
     search: SearchChoice = Search(random=RandomSearch())
-    """The search method, which makes the draws: random, grid, tpe, gp, cmaes or qmc."""
+    """The search method, which makes the draws: random, grid, tpe, gp, cmaes, qmc, or auto, which takes what did best in a comparison."""
     first: Annotated[tuple[PlainDict, ...], Field(strict=False, max_length=1000)] = ()
     """The settings of the first trials, a mapping for each; what one of them leaves out is drawn."""
     warm_start: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
     """An earlier run, or a table of trials: its best draws come first, and a search that learns is told of its other trials."""
     scheduler: SchedulerChoice = Scheduler(fifo=Fifo())
-    """The scheduler, which stops trials early: asha, promotion_asha, pasha, top_k, hyperband, median, pbt, or fifo, which stops none."""
+    """The scheduler, which stops trials early: asha, promotion_asha, pasha, top_k, hyperband, median, pbt, fifo, which stops none, or auto, which takes what did best in a comparison."""
     resources: Resources = Resources()
     """The CPU cores and GPUs that one trial takes."""
     concurrent: Trials | None = None
@@ -155,6 +156,11 @@ class Study(Settings):
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
         space = parse_space(self.space)
+        # A study is frozen, and what `auto` stands for depends on its other settings: from here on it names the choice itself.
+        if self.search.auto:
+            self.__dict__["search"] = automatic_search(space, self.trials or DEFAULT_TRIALS)
+        if self.scheduler.auto:
+            self.__dict__["scheduler"] = automatic_scheduler(self.epochs)
         check_search(self.search, space, self.trials)
         for number, settings in enumerate(self.first):
             check_given(space, settings, ("first", number))
