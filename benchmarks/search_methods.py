@@ -216,6 +216,7 @@ def _table(task: str, workers: int, played: Mapping[str, Sequence[Played]]) -> T
         f"Searches over the curves of {task}, {workers} workers",
         [
             "method",
+            "its own end",
             *(f"regret at {_share(share)} of the time" for share in SHARES),
             *(f"regret after {_share(share)} of the epochs" for share in SHARES),
             "0.1 points near",
@@ -223,7 +224,7 @@ def _table(task: str, workers: int, played: Mapping[str, Sequence[Played]]) -> T
         ],
         notes=[
             f"{len(base)} seeds, {TRIALS} trials at most{held}. The regret is in points below the table's best net: the median, and its 95 % interval. "
-            f"Time and epochs are shares of what {BASE} takes for all its trials: {seconds:.1f} s and {epochs:,.0f} epochs.",
+            f"Its own end, time and epochs are shares of what {BASE} takes for all its trials: {seconds:.1f} s and {epochs:,.0f} epochs.",
             "“0.1 points near” is the share of that time after which the net that the search holds for the best stays within 0.1 points of the table's best, in the median.",
         ],
     )
@@ -236,9 +237,10 @@ def _table(task: str, workers: int, played: Mapping[str, Sequence[Played]]) -> T
         near = float(np.median([time_to(one, CLOSE) for one in runs])) / seconds
         medians[method] = (at_time[-1].median, near)
         thought = np.median([one.thinking / max(1, one.draws) for one in runs])
+        ended = float(np.median([one.ended for one in runs])) / seconds
         cells = [shown.points() for shown in (*at_time, *at_epochs)]
         table.rows.append(
-            [method, *cells, "never" if np.isinf(near) else f"{near:.2f}", f"{1000 * float(thought):.1f} ms"]
+            [method, f"{ended:.2f}", *cells, "never" if np.isinf(near) else f"{near:.2f}", f"{1000 * float(thought):.1f} ms"]
         )
     if "random + promotion_asha" in medians:
         promoted, stopped = medians["random + promotion_asha"][0], medians[BASE][0]
