@@ -19,6 +19,8 @@ from threadpoolctl import threadpool_limits
 from benchmarks.curves.curve_table import CurveTable
 from benchmarks.curves.make import HERE
 from benchmarks.curves.played import Played, play
+from benchmarks.machine import ROOT
+from benchmarks.search_figure import draw, regrets_over_time
 from benchmarks.tables import Table, Target
 from tune_mlp.records import TrialState
 from tune_mlp.study.study import BoundStudy, Study
@@ -31,6 +33,7 @@ CLOSE = 0.001
 """A net this close to the table's best counts as found: 0.1 points."""
 SHARES = (1 / 9, 1 / 3, 1.0)
 """The parts of the time and of the epochs of stop-only ASHA with random draws at which the methods are compared."""
+FIGURES = ROOT / "docs"
 BASE = "random + asha"
 SCHEDULERS: dict[str, Any] = {
     "fifo": "fifo",
@@ -190,6 +193,7 @@ def measure(
     tables = []
     with ProcessPoolExecutor(2, mp_context=get_context("forkserver"), initializer=_alone) as pool:
         for task in names:
+            frames = []
             for workers in WORKERS:
                 jobs = [(task, method, workers, seed) for method in chosen or methods() for seed in range(seeds)]
                 found = list(
@@ -205,6 +209,8 @@ def measure(
                     by_method.setdefault(method, []).append(one)
                 tables.append(_table(task, workers, by_method))
                 tables[-1].show(console)
+                frames.append(regrets_over_time(by_method, BASE, workers))
+            draw(frames, BASE, f"Searches over the curves of {task}", FIGURES / f"search_{_word(task)}.svg")
     return [*tables, thinking()]
 
 
@@ -240,7 +246,13 @@ def _table(task: str, workers: int, played: Mapping[str, Sequence[Played]]) -> T
         ended = float(np.median([one.ended for one in runs])) / seconds
         cells = [shown.points() for shown in (*at_time, *at_epochs)]
         table.rows.append(
-            [method, f"{ended:.2f}", *cells, "never" if np.isinf(near) else f"{near:.2f}", f"{1000 * float(thought):.1f} ms"]
+            [
+                method,
+                f"{ended:.2f}",
+                *cells,
+                "never" if np.isinf(near) else f"{near:.2f}",
+                f"{1000 * float(thought):.1f} ms",
+            ]
         )
     if "random + promotion_asha" in medians:
         promoted, stopped = medians["random + promotion_asha"][0], medians[BASE][0]
@@ -251,6 +263,10 @@ def _table(task: str, workers: int, played: Mapping[str, Sequence[Played]]) -> T
             )
         )
     return table
+
+
+def _word(task: str) -> str:
+    return task.replace(", ", "_").replace(" ", "_").lower()
 
 
 def _share(share: float) -> str:
