@@ -126,6 +126,10 @@ class PausingScheduler(TrialScheduler):  # type: ignore[misc]  # ray ships no ty
         """True if all trials have come and gone."""
         return self.to_come <= 0 and not (self._at_work or self._paused or self._stopping)
 
+    def last_rung(self, number: int) -> int:
+        """Return the epoch of the highest rung that a trial has come to; 0 if it has come to none."""
+        return max((rung.epoch for rung in self.ladder.rungs if number in rung.scores), default=0)
+
     def is_paused(self, number: int) -> bool:
         return number in self._paused or number in self._stopping
 
@@ -206,7 +210,9 @@ class PausingScheduler(TrialScheduler):  # type: ignore[misc]  # ray ships no ty
 
     def _rung_of(self, number: int) -> Rung:
         """Return the highest rung that a trial has come to."""
-        return next(rung for rung in reversed(self.ladder.rungs) if number in rung.scores)
+        rung = self.ladder.at(self.last_rung(number))
+        assert rung
+        return rung
 
     def _write(self, rung: Rung, number: int, decision: Decision) -> None:
         score, cutoff = rung.scores[number], rung.cutoff(self._kept(rung))

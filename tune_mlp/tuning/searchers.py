@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from itertools import chain
 from typing import Any, Protocol
 
@@ -20,15 +21,13 @@ from tune_mlp.tuning.pausing import PausingScheduler
 class Source(Protocol):
     """A source of draws, which is told how each trial ended."""
 
-    def draw(self, trial: int) -> Params: ...
+    def draw(self, trial: int, at_rungs: Mapping[int, Mapping[int, float]]) -> Params:
+        """Return a draw that wasn't drawn before; `at_rungs` has the curves of open trials that have come to a rung, up to there."""
 
     def learn(self, history: History) -> None:
-        """Take over the trials of a run that is resumed."""
+        """Take over the trials of a run that is resumed, open ones and those that ended, and those of an earlier run."""
 
-    def go_on(self, trial: int, params: Params) -> None:
-        """Give Ray an open trial of an earlier driver again."""
-
-    def close(self, trial: int, state: TrialState, best: float | None, curve: dict[int, float]) -> None:
+    def close(self, trial: int, state: TrialState, best: float | None, curve: Mapping[int, float]) -> None:
         """Take note of how a trial ended; `curve` has the metric of each epoch in which it was finite."""
 
 
@@ -38,16 +37,13 @@ class _Listed:
     def __init__(self, study: BoundStudy) -> None:
         self._draws = enumerate(study.draws())
 
-    def draw(self, trial: int) -> Params:
+    def draw(self, trial: int, at_rungs: Mapping[int, Mapping[int, float]]) -> Params:
         return next(params for number, params in self._draws if number == trial)
 
     def learn(self, history: History) -> None:
         pass
 
-    def go_on(self, trial: int, params: Params) -> None:
-        pass
-
-    def close(self, trial: int, state: TrialState, best: float | None, curve: dict[int, float]) -> None:
+    def close(self, trial: int, state: TrialState, best: float | None, curve: Mapping[int, float]) -> None:
         pass
 
 
@@ -94,12 +90,25 @@ class NumberedSearcher(Searcher):  # type: ignore[misc]  # ray ships no types
         self._numbers[trial_id] = number
         if number in self._history.drawn:
             params = self._history.params(number)
-            self._source.go_on(number, params)
             self._curves[trial_id] = dict(self._history.curves.get(number, {}))
             known = max(self._curves[trial_id], default=0)
             return {"trial": number, "seed": self._history.drawn[number].seed, "params": params, "known": known}
-        params = self._source.draw(number)
+        params = self._source.draw(number, self._at_rungs())
         return {"trial": number, "seed": trial_seed(self._seed, number), "params": params}
+
+    def _at_rungs(self) -> dict[int, dict[int, float]]:
+        """Return the curves of the open trials that have come to a rung, whether they wait there or were let go on.
+
+        What they have trained since isn't told: how far each has come depends on the moment, and a run that is resumed couldn't know.
+        """
+        if self._pausing is None:
+            return {}
+        found = {}
+        for trial_id, curve in self._curves.items():
+            number = self._numbers[trial_id]
+            if rung := self._pausing.last_rung(number):
+                found[number] = {epoch: value for epoch, value in curve.items() if epoch <= rung}
+        return found
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         curve = self._curves.setdefault(trial_id, {})
