@@ -48,7 +48,8 @@ class CurveTable:
         shape = study.number_of_trials, study.seeds, study.epochs
         values, seconds = np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32)
         where = (table["trial"], table.get("repeat", 0), table["epoch"] - 1)
-        values[where], seconds[where] = table[results.metric], table["seconds"]
+        # A seed after one that diverged isn't trained, in 0 seconds.
+        values[where], seconds[where] = table[results.metric], table["seconds"].where(table["seconds"] > 0)
         folds = len(epochs["fold"].unique()) if "fold" in epochs else 1
         manifest = results.manifest
         facts: dict[str, Any] = {
