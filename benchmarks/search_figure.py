@@ -27,8 +27,8 @@ def regrets_over_time(played: Runs, base: str, workers: int) -> pd.DataFrame:
     for method, runs in played.items():
         for share in TIMES:
             found = [100 * one.regret_at(seconds * share) for one in runs]
-            if np.isfinite(found).mean() >= max(INTERVAL):
-                low, median, high = np.quantile(np.minimum(found, 100), INTERVAL)
+            if np.isfinite(found).mean() > max(INTERVAL):
+                low, median, high = np.quantile(found, INTERVAL, method="lower")
                 rows.append((method, f"{workers} workers", share, low, median, high))
     return pd.DataFrame(rows, columns=["method", "workers", "share", "low", "median", "high"])
 

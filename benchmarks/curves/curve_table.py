@@ -116,6 +116,12 @@ class CurveTable:
         means: NDArray[np.float32] = np.nan_to_num(self.values, nan=0.0).mean(axis=1)
         return means
 
+    def regret_of_all(self, seed: int) -> float:
+        """Return the regret of a search that trains every net to its end from this seed: how much its best net owes to luck."""
+        values = self.values[:, seed % self.values.shape[1]]
+        ranked = np.nan_to_num(values, nan=-np.inf)
+        return self.best - float(self.means[np.unravel_index(ranked.argmax(), ranked.shape)])
+
     @cached_property
     def best(self) -> float:
         """The best mean of the table."""

@@ -46,6 +46,8 @@ class Played:
     """The epochs that were trained in all."""
     ended: float = 0.0
     """The time of the last result."""
+    least: float = 0.0
+    """The regret of a search that trains all nets of the table from the same seed."""
 
     def regret_at(self, seconds: float) -> float:
         """Return the regret at a time; before the first result it is infinite."""
@@ -88,7 +90,7 @@ class _Player:
         self._best: dict[str, float] = {}
         self._incumbent = -math.inf
         self._driver = 0.0
-        self.played = Played()
+        self.played = Played(least=table.regret_of_all(study.seed))
 
     def play(self, seconds: float) -> Played:
         """Search until the clock says that the time is over, or all trials have ended."""

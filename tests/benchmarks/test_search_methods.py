@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from benchmarks.curves.played import Played
 from benchmarks.search_figure import draw, regrets_over_time
-from benchmarks.search_methods import BASE, TASKS, Shown, _table, methods, thinking, time_to
+from benchmarks.search_methods import BASE, TASKS, Shown, _table, methods, thinking, time_until_near
 from tune_mlp.study.study import Study
 
 
@@ -22,9 +23,9 @@ def test_a_medians_interval_holds_it_as_often_as_it_says() -> None:
 
 def test_near_is_when_the_regret_falls_below_for_good() -> None:
     found = Played(seconds=[1, 2, 3, 4], epochs=[1, 2, 3, 4], regrets=[0.1, 0.0005, 0.01, 0.0008])
-    assert time_to(found, 0.001) == 4
-    assert time_to(found, 0.05) == 2
-    assert time_to(found, 0.0001) == math.inf
+    assert time_until_near(found) == 4
+    assert time_until_near(replace(found, least=0.009)) == 2
+    assert time_until_near(replace(found, regrets=[0.1, 0.0005, 0.01, 0.002])) == math.inf
 
 
 def test_methods_are_studies_that_load() -> None:

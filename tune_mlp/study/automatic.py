@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from tune_mlp.space.space import Space, combinations, finite
-from tune_mlp.study.settings import Fifo, GridSearch, PromotionAsha, RandomSearch, Scheduler, Search, Tpe
+from tune_mlp.study.settings import Fifo, GridSearch, PromotionAsha, Qmc, Scheduler, Search
 
-FEWEST_TO_LEARN_FROM = 20
-"""With fewer trials, too few are left after the random draws at the beginning for a search that learns."""
 FEWEST_EPOCHS_TO_STOP_IN = 3
 """With fewer epochs, a first milestone would be the end, or half of it."""
 
 
 def automatic_search(space: Space, trials: int) -> Search:
-    """Return the search method: a grid where the trials can go through all combinations, and else TPE if there is enough to learn from."""
+    """Return the search method: a grid where the trials can go through all combinations, and else quasi-random draws."""
     if not finite(space) and 1 < combinations(space.nodes) <= trials:
         return Search(grid=GridSearch())
-    return Search(tpe=Tpe()) if trials >= FEWEST_TO_LEARN_FROM else Search(random=RandomSearch())
+    return Search(qmc=Qmc())
 
 
 def automatic_scheduler(epochs: int) -> Scheduler:

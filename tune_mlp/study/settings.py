@@ -118,7 +118,7 @@ class Qmc(Settings):
 
 
 class AutoSearch(Settings):
-    """The search method that did best in this project's comparison: tpe; grid where the trials can go through all combinations, random for fewer than 20 trials."""
+    """The search method that did best in this project's comparison: qmc, and grid where the trials can go through all combinations."""
 
 
 def _named(raw: Any) -> Any:
