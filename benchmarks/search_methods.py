@@ -175,7 +175,7 @@ class Shown:
         count = len(ordered)
         reach = 1.96 * np.sqrt(count) / 2
         low, high = int(max(0, np.floor(count / 2 - reach))), int(min(count - 1, np.ceil(count / 2 + reach)))
-        return cls(middle(ordered), float(ordered[low]), float(ordered[high]))
+        return cls(middle(list(ordered)), float(ordered[low]), float(ordered[high]))
 
     def points(self) -> str:
         """Return it in points of accuracy."""

@@ -24,7 +24,7 @@ def test_a_medians_interval_holds_it_as_often_as_it_says() -> None:
 def test_near_is_when_the_regret_falls_below_for_good() -> None:
     found = Played(seconds=[1, 2, 3, 4], epochs=[1, 2, 3, 4], regrets=[0.1, 0.0005, 0.01, 0.0008])
     assert time_until_near(found) == 4
-    assert time_until_near(replace(found, least=0.009)) == 2
+    assert time_until_near(replace(found, least=0.0095)) == 2
     assert time_until_near(replace(found, regrets=[0.1, 0.0005, 0.01, 0.002])) == math.inf
 
 
