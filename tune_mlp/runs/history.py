@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -50,6 +50,8 @@ class History:
     """The metric of each trial's best epoch, where it has one."""
     decisions: tuple[Decided, ...] = ()
     """What the scheduler decided, in order."""
+    course: tuple[Drawn | Came | Decided | Ended, ...] = ()
+    """All of this in the order in which it was written; here a result doesn't say whether its trial ended with it."""
     told: tuple[Told, ...] = ()
     """The trials of an earlier run that the search was told of at its warm start, the best first."""
 
@@ -104,6 +106,7 @@ def history_of(events: Sequence[Event]) -> History:
         seconds={number: trial.seconds for number, trial in state.trials.items()},
         bests={number: best for number in state.trials if (best := state.best_value(number)) is not None},
         decisions=tuple(state.decisions),
+        course=tuple(_course(events, metric)),
         told=tuple(event for event in events if isinstance(event, Told)),
     )
 
@@ -156,6 +159,14 @@ def _results(events: Iterable[Event], metric: str) -> list[Came]:
             else:
                 came[index] = closing
     return came
+
+
+def _course(events: Iterable[Event], metric: str) -> Iterator[Drawn | Came | Decided | Ended]:
+    for event in events:
+        if isinstance(event, Trained):
+            yield came_of(event, metric)
+        elif isinstance(event, Drawn | Decided | Ended):
+            yield event
 
 
 def came_of(event: Trained, metric: str) -> Came:
