@@ -60,7 +60,8 @@ class Standing:
         row, run = self.row, self.run
         job = row.job if row else None
         if job is not None and job.is_open:
-            if job.state == QUEUED:
+            never_begun = run is None and bool(self.unreached) and job.stop_asked is None
+            if job.state == QUEUED or never_begun:
                 return StudyState.QUEUED
             return StudyState.STOPPING if job.stop_asked is not None else StudyState.RUNNING
         if run is not None and run.lives:
