@@ -13,7 +13,7 @@ from typing import Any
 
 from ray.tune.experiment import Trial
 
-from tune_mlp.results.journal import Drawn, Ended
+from tune_mlp.results.journal import Decision, Drawn, Ended
 from tune_mlp.runs.history import WORST, Came, History
 from tune_mlp.seeds import derive
 from tune_mlp.space.domains import Domain, Value, as_value
@@ -88,7 +88,7 @@ class Population(PausingScheduler):
         among_worst = self._enter(number, epoch, score)
         donor = self._donor(number, epoch) if number in among_worst else None
         cutoff = min((score for other, score in self._scores.items() if other not in among_worst), default=None)
-        decision = "continue" if donor is None else "exploit"
+        decision: Decision = "continue" if donor is None else "exploit"
         self._write(number, epoch, f"epoch {epoch}", score, cutoff, len(self._scores), decision, donor)
         if donor is not None:
             self._exploit(number, donor)

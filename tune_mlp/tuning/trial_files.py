@@ -88,23 +88,25 @@ class TrialFiles:
 
         If no state can be used, the trainer stays at its beginning, and `note` says why.
         """
-        source = self._settings.get(SOURCE)
-        name = state_file(self._trial)
-        left = self._read(name)
+        left = self._read(state_file(self._trial))
         if left is not None and left.get("config") == self._settings:
             trainer.load_state(left["trainer"])
             return [EpochRecord(**record) for record in left["records"]]
-        if left is not None:
-            self.note = f"trial {self._trial} begins anew: {self._kept}/{name} is of another trial or of other settings"
-        if source is not None:
-            name = shared_file(*source)
-            left = self._read(name)
-            if left is not None and left.get("config", {}).get("trial") == source[0]:
-                self.note = ""
-                trainer.load_state(left["trainer"])
-                trainer.forget_best()
-            elif not self.note or left is None:
-                self.note = f"trial {self._trial} begins anew: {self._kept}/{name}, which it took over, isn't there"
+        source = self._settings.get(SOURCE)
+        if source is None:
+            if left is not None:
+                where = f"{self._kept}/{state_file(self._trial)}"
+                self.note = f"trial {self._trial} begins anew: {where} is of another trial or of other settings"
+            return []
+        left = self._read(shared_file(*source))
+        theirs = left.get("config") if left else None
+        if left and isinstance(theirs, dict) and theirs.get("trial") == source[0]:
+            self.note = ""
+            trainer.load_state(left["trainer"])
+            trainer.forget_best()
+        elif not self.note:
+            where = f"{self._kept}/{shared_file(*source)}"
+            self.note = f"trial {self._trial} begins anew: {where}, which it took over, isn't there"
         return []
 
     def _read(self, name: str) -> dict[str, Any] | None:
