@@ -15,11 +15,12 @@ import pytest
 from tests.studies import study
 from tests.tuning.played_runs import World, play, play_on
 from tests.tuning.reference_promotion import Reference
-from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Trained
+from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Resumed, Trained
 from tune_mlp.results.journal_reader import read
 from tune_mlp.results.results import Results
 from tune_mlp.tuning import simulation
 from tune_mlp.tuning.audit import audit
+from tune_mlp.tuning.driven_again import wrong_decision
 from tune_mlp.tuning.rungs import GrowingLadder, Ladder, crossing_distance, percentile
 from tune_mlp.tuning.schedulers import milestones
 from tune_mlp.tuning.simulation import Cost, simulate
@@ -174,6 +175,21 @@ def test_a_search_that_was_killed_anywhere_decides_as_one_that_was_not(
         assert audit(Results.load(folder)).facts["differ"] == 0
 
 
+@pytest.mark.parametrize("every", [11, pytest.param(1, marks=pytest.mark.slow)])  # as above
+@pytest.mark.parametrize("name", REBUILT)
+def test_a_scheduler_that_is_rebuilt_after_any_line_decides_the_same_of_the_same_results(
+    name: str, every: int, tmp_path: Path
+) -> None:
+    """Three trials at a time, where the order of results isn't that of the trials: the journal itself gives the order."""
+    asked = study(scheduler=REBUILT[name], trials=14, epochs=9, patience=6).bound("classification")
+    world = World(tmp_path / "run", slots=3, diverge={3: 2}, fail={5: 4})
+    events = read(play(world, asked) / "journal.jsonl")
+    assert len([event for event in events if isinstance(event, Decided)]) > 10
+    for lines in range(2, len(events), every):
+        cut = [*events[:lines], Resumed(14, 14, rebuilt=True), *events[lines:]]
+        assert wrong_decision(asked, cut) is None, lines
+
+
 @pytest.mark.parametrize("name", REBUILT)
 @pytest.mark.parametrize("slots", [2, 5])
 def test_no_epoch_is_trained_twice_and_every_trial_ends(name: str, slots: int, tmp_path: Path) -> None:
@@ -183,6 +199,16 @@ def test_no_epoch_is_trained_twice_and_every_trial_ends(name: str, slots: int, t
     assert len([event for event in events if isinstance(event, Ended)]) == 20
     assert Results.load(folder).trials["epochs"].max() == 9
     assert audit(Results.load(folder)).facts["differ"] == 0
+
+
+def test_trials_that_are_added_to_a_run_begin_a_bracket_where_the_last_has_halved(tmp_path: Path) -> None:
+    world = World(tmp_path / "run", slots=2)
+    play(world, study(scheduler=REBUILT["hyperband"], trials=10, epochs=9))
+    decisions = [e for e in read(play_on(world, "+4") / "journal.jsonl") if isinstance(e, Decided)]
+    brackets = {e.trial: e.rung.partition(",")[0] for e in decisions}
+    assert {brackets[trial] for trial in (8, 9)} == {"bracket 2"}
+    assert {brackets[trial] for trial in range(10, 14)} == {"bracket 3"}
+    assert audit(Results.load(world.folder)).facts["differ"] == 0
 
 
 @pytest.mark.parametrize("name", REBUILT)
