@@ -127,7 +127,7 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class WorkerLost:
-    """A trial's worker was lost, and the trial waits for another; the scheduler takes it for a new trial."""
+    """A trial's worker was lost, and the trial waits for another; the scheduler is given it once more."""
 
     trial: int
     added: int
