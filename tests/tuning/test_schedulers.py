@@ -150,6 +150,22 @@ def test_a_trial_that_loses_its_worker_stays_in_its_bracket() -> None:
     ] * 9
 
 
+def test_a_trial_that_was_let_go_on_waits_while_as_many_run_as_may() -> None:
+    """Of five trials two go on to epoch 9: the last to come, which has its worker still, and one that is paused."""
+    brackets = Brackets(8)
+    scheduler, controller, trials = brackets.scheduler, brackets.controller, brackets.trials
+    scheduler.slots = 1
+    for number in range(3):
+        scheduler.on_trial_complete(controller, trials[number], {"epoch": 9, "val_accuracy": 0.0})
+        controller.end(trials[number])
+    assert [brackets.report(number, 3) for number in range(3, 8)] == [*["NOOP"] * 4, "CONTINUE"]
+    assert brackets.waiting == {6}
+    assert scheduler.choose_trial_to_run(controller) is None
+    scheduler.on_trial_complete(controller, trials[7], {"epoch": 9, "val_accuracy": 0.0})
+    controller.end(trials[7])
+    assert scheduler.choose_trial_to_run(controller) is trials[6]
+
+
 @pytest.mark.parametrize("factor", [1.5, 2.0, 2.7, 3.0, 4.0])
 def test_brackets_are_those_of_rays_hyperband(factor: float) -> None:
     for epochs in (1, 2, 3, 8, 9, 10, 27, 50, 81, 100, 243):
