@@ -167,7 +167,7 @@ def test_the_stream_of_a_user_who_is_removed_ends(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(events, "stream", partial(stream, pause=0.1))
     users = tmp_path / "own" / "users"
     ada, bob = ({"Authorization": f"Bearer {add_user(users, name, admin=False)}"} for name in ("ada", "bob"))
-    a_reported_run(tmp_path / "root" / "made", trials=2)
+    a_reported_run(tmp_path / "root" / "made", trials=4)
     with (
         client_of(tmp_path / "root", WatchedAccess(None, users)) as client,
         client.stream("GET", "/api/studies/made/events", headers=ada) as one,
