@@ -39,6 +39,7 @@ from tune_mlp.tuning.run import More
 from tune_mlp.tuning.schedulers import make_scheduler, milestones
 from tune_mlp.tuning.search_loop import _replay
 from tune_mlp.tuning.searchers import NumberedSearcher
+from tune_mlp.tuning.trial_files import SOURCE, shared_file
 
 
 class Killed(Exception):
@@ -54,6 +55,8 @@ class World:
     seed: int = 0
     saved: dict[int, int] = field(default_factory=dict)
     """The epoch of each trial's state file."""
+    source: dict[int, Any] = field(default_factory=dict)
+    """Whom each trial had taken over when it wrote its state."""
     diverge: dict[int, int] = field(default_factory=dict)
     """The epoch in which a trial diverges."""
     fail: dict[int, int] = field(default_factory=dict)
@@ -82,11 +85,8 @@ class PlayedTrial:
         self.config = config
         self.trial_id = f"t{config['trial']:05d}"
         self.status: str = Trial.PENDING
-        self.experiment_tag = ""
         self.last_result: dict[str, Any] = {}
-        self.run_metadata = SimpleNamespace(
-            num_failures=0, checkpoint_manager=SimpleNamespace(_latest_checkpoint_result=None)
-        )
+        self.run_metadata = SimpleNamespace(num_failures=0)
         self.epoch = epoch
         self.patience = Patience(limit, "max")
 
@@ -103,9 +103,6 @@ class PlayedTrial:
     def set_status(self, status: str) -> None:
         self.status = status
 
-    def set_experiment_tag(self, tag: str) -> None:
-        pass
-
     def set_config(self, config: dict[str, Any]) -> None:
         self.config = config
 
@@ -118,7 +115,7 @@ class Driver:
         self.metric, self.mode = study.ranking
         before = read(world.journal)
         self.history = history_of(before) if len(before) > 1 else NO_HISTORY
-        self.scheduler = make_scheduler(study, study.number_of_trials - len(self.history.ended))
+        self.scheduler = make_scheduler(study, study.number_of_trials - len(self.history.ended), world.slots)
         display = Memory()
         display.begin(Board("", self.metric, self.mode, study.number_of_trials, study.epochs))
         self.recorder = Recorder(
@@ -133,6 +130,7 @@ class Driver:
             history=self.history,
             decisions=getattr(self.scheduler, "decisions", None),
             decided={(event.trial, event.epoch) for event in before if isinstance(event, Decided)},
+            released=getattr(self.scheduler, "released", None),
         )
         self.trials: list[PlayedTrial] = []
         self.clock = 0.0
@@ -158,7 +156,7 @@ class Driver:
         run: Any = SimpleNamespace(history=self.history, study=self.study)
         history = _replay(run, self.scheduler, self.recorder)
         pausing = self.scheduler if isinstance(self.scheduler, PausingScheduler) else None
-        searcher = NumberedSearcher(self.study, history, pausing, self.world.slots)
+        searcher = NumberedSearcher(self.study, history, pausing)
         while True:
             self._fill(searcher)
             if not self.running:
@@ -168,9 +166,8 @@ class Driver:
         self.recorder.close()
 
     def _fill(self, searcher: NumberedSearcher) -> None:
-        ahead = self.world.slots if self.study.scheduler.draws_ahead else 1
         while len(self.running) < self.world.slots:
-            while sum(trial.status == Trial.PENDING for trial in self.trials) < ahead:
+            while not any(trial.status == Trial.PENDING for trial in self.trials):
                 config = searcher.suggest(f"t{len(self.trials)}")
                 if config is None or config == Searcher.FINISHED:
                     break
@@ -186,11 +183,17 @@ class Driver:
             if trial is None:
                 return
             trial.status = Trial.RUNNING
-            if taken := trial.run_metadata.checkpoint_manager._latest_checkpoint_result:
-                trial.epoch, trial.patience = taken.checkpoint["epoch"], Patience(self.study.patience, "max")
-                trial.run_metadata.checkpoint_manager._latest_checkpoint_result = None
+            self._load(trial)
             self.recorder.on_trial_start(0, self.trials, trial)
             self._go_on(trial)
+
+    def _load(self, trial: PlayedTrial) -> None:
+        """Go on from the state of the trial that this one took over, unless it has one of its own since."""
+        source = trial.config.get(SOURCE)
+        if source and self.world.source.get(trial.number) != source:
+            left = self.world.folder / "checkpoints" / shared_file(*source)
+            assert left.exists(), f"trial {trial.number} can't take over {source}"
+            trial.epoch, trial.patience = source[1], Patience(self.study.patience, "max")
 
     def _go_on(self, trial: PlayedTrial) -> None:
         heapq.heappush(self.running, (self.clock + self.generator.random(), trial.number, trial))
@@ -222,6 +225,11 @@ class Driver:
                     state = TrialState.FINISHED
         if state is TrialState.STOPPED:
             self.world.saved[trial.number] = trial.epoch
+            self.world.source[trial.number] = trial.config.get(SOURCE)
+            if self.study.scheduler.pbt and trial.epoch in milestones(self.study):
+                files = self.world.folder / "checkpoints"
+                files.mkdir(exist_ok=True)
+                (files / shared_file(trial.number, trial.epoch)).touch()
         report = Report(trial.epoch, state, "here", 1.0, records, weights=5, error=error)
         self._process(trial, report.to_ray(self.metric, self.mode))
 
@@ -271,9 +279,6 @@ class Driver:
     def get_live_trials(self) -> list[PlayedTrial]:
         return [trial for trial in self.trials if not trial.is_finished()]
 
-    def _schedule_trial_save(self, trial: PlayedTrial, result: Any = None) -> dict[str, int]:
-        return {"epoch": trial.epoch}
-
     def pause_trial(self, trial: PlayedTrial, should_checkpoint: bool) -> None:
         trial.status = Trial.PAUSED
 
@@ -306,7 +311,7 @@ def play_on(world: World, trials: str | None = None, kill_after: int | None = No
     before = Study.load(world.folder / "study.yaml")
     study = More(trials).applied(before, 0).bound("classification")
     with Journal.resume(world.journal) as journal:
-        journal.append(Resumed(before.number_of_trials, study.number_of_trials))
+        journal.append(Resumed(before.number_of_trials, study.number_of_trials, rebuilt=True))
         Manifest.load(world.folder).resumed(study, (), 0.0)
         _drive(world, study, journal, kill_after)
     return world.folder

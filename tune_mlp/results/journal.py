@@ -5,8 +5,7 @@ line was written, in seconds since 1970) and `crc` (the CRC-32 of the object wit
 write that was cut short, and is left out. Any other line that was changed, deleted, doubled or moved is refused with its number. Lines
 that are missing at the end can't be noticed.
 
-This is format 2. Format 1 had neither `n` nor `at`. A journal of format 1 that is resumed goes on with lines of format 2, so the reader
-takes lines without `n` up to the first line that has one.
+This is format 2. Lines of format 1 had neither `n` nor `at`; a journal that begins with such may go on with lines of format 2.
 """
 
 from __future__ import annotations
@@ -63,12 +62,14 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """A new driver goes on with the run. Its scheduler knows of what came before only by the lines above."""
+    """A new driver goes on with the run. Its scheduler knows what came before by the lines above."""
 
     trials_before: int
     """How many trials the run was to have until here."""
     trials: int
     """How many it is to have from here on."""
+    rebuilt: bool = False
+    """True if its scheduler knew all of that; in earlier versions HyperBand and population-based training began anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class WorkerLost:
-    """A trial's worker was lost, and the trial waits for another; the scheduler takes it for a new trial."""
+    """A trial's worker was lost, and the trial waits for another; the scheduler is given it once more."""
 
     trial: int
     added: int
@@ -307,6 +308,7 @@ _read_record = record_reader(LIMITS, read_record_slowly)
 _CODECS: dict[str, _Codec] = {
     "int": _Codec(_read_int, int),
     "float": _Codec(_read_float, float),
+    "bool": _Codec(_exactly(bool), bool),
     "str": _Codec(lambda value: checked(_STR(value)), escaped),
     "ErrorText": _Codec(lambda value: escaped_error(_exactly(str)(value)), escaped_error),
     "Task": _Codec(_one_of(get_args(Task)), str),

@@ -33,6 +33,10 @@ class Came:
     """How the trial ended with it; None where it was up to the scheduler."""
 
 
+Step = Drawn | Came | Decided | Ended
+"""What a scheduler is rebuilt from, step by step."""
+
+
 @dataclass(frozen=True)
 class History:
     """What happened in a run before this driver; empty for a new run."""
@@ -50,6 +54,8 @@ class History:
     """The metric of each trial's best epoch, where it has one."""
     decisions: tuple[Decided, ...] = ()
     """What the scheduler decided, in order."""
+    course: tuple[Step, ...] = ()
+    """All of this in the order in which it was written; here a result doesn't say whether its trial ended with it."""
     told: tuple[Told, ...] = ()
     """The trials of an earlier run that the search was told of at its warm start, the best first."""
 
@@ -95,15 +101,17 @@ def history_of(events: Sequence[Event]) -> History:
     """Build the history from the events of a journal, of which the first is `started`."""
     state = RunState.of(events)
     metric = state.started.metric if state.started else ""
+    came, course = _results(events, metric)
     return History(
         drawn={number: trial.drawn for number, trial in state.trials.items()},
         ended={number: trial.ended for number, trial in state.trials.items() if trial.ended},
-        came=tuple(_results(events, metric)),
+        came=tuple(came),
         curves={number: _curve(trial, metric) for number, trial in state.trials.items()},
         taken_over={number: trial.taken_over for number, trial in state.trials.items()},
         seconds={number: trial.seconds for number, trial in state.trials.items()},
         bests={number: best for number in state.trials if (best := state.best_value(number)) is not None},
         decisions=tuple(state.decisions),
+        course=tuple(course),
         told=tuple(event for event in events if isinstance(event, Told)),
     )
 
@@ -138,15 +146,23 @@ def _curve(trial: TrialSoFar, metric: str) -> dict[int, float]:
     }
 
 
-def _results(events: Iterable[Event], metric: str) -> list[Came]:
-    """Return the results in the order in which they came. A result with which a trial ended by itself says so."""
+def _results(events: Iterable[Event], metric: str) -> tuple[list[Came], list[Step]]:
+    """Return the results in the order in which they came, and what else happened between them. Of the results alone, one with which
+    a trial ended by itself says so."""
     came: list[Came] = []
+    course: list[Step] = []
     last: dict[int, int] = {}
     for event in events:
         if isinstance(event, Trained):
             last[event.trial] = len(came)
             came.append(came_of(event, metric))
-        elif isinstance(event, Ended) and event.state in OWN_ENDS:
+            course.append(came[-1])
+        elif isinstance(event, Drawn | Decided):
+            course.append(event)
+        elif isinstance(event, Ended):
+            course.append(event)
+            if event.state not in OWN_ENDS:
+                continue
             index = last.get(event.trial)
             value = None if index is None or event.state is not TrialState.FINISHED else came[index].value
             closing = Came(event.trial, 0 if index is None else came[index].epoch, value, event.state)
@@ -155,7 +171,7 @@ def _results(events: Iterable[Event], metric: str) -> list[Came]:
                 came.append(closing)
             else:
                 came[index] = closing
-    return came
+    return came, course
 
 
 def came_of(event: Trained, metric: str) -> Came:

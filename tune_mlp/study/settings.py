@@ -34,13 +34,8 @@ class PromotionAsha(Settings):
     """The factor from each milestone to the next; at each, one trial in so many goes on."""
 
 
-class Pasha(Settings):
+class Pasha(PromotionAsha):
     """Progressive ASHA: as promotion_asha, but the largest milestone in use grows only while the two largest rank their trials differently."""
-
-    grace_period: Epochs = 1
-    """The number of epochs before a trial pauses for the first time, which is the first milestone."""
-    reduction_factor: Factor = 3.0
-    """The factor from each milestone to the next; at each, one trial in so many goes on."""
 
 
 class TopK(Settings):
@@ -165,12 +160,7 @@ class Scheduler(_OneOf):
     @property
     def pauses(self) -> bool:
         """True if the scheduler pauses trials and resumes them later; more trials are then unfinished than run at once."""
-        return self.draws_ahead or self.name in ("promotion_asha", "pasha", "top_k")
-
-    @property
-    def draws_ahead(self) -> bool:
-        """True if Ray keeps the paused trials and goes on drawing; how many run at once then follows from the resources alone."""
-        return self.name in ("hyperband", "pbt")
+        return self.name in ("promotion_asha", "pasha", "top_k", "hyperband", "pbt")
 
 
 class Search(_OneOf):

@@ -171,7 +171,7 @@ def resume_study(where: Path | ObjectStore, more: More, request: Request, displa
 
         def reopen_folder(cluster: Cluster, slots: int, stack: ExitStack) -> OpenRun:
             with _says_how_to_resume(run, study, request.csv):
-                journal.append(Resumed(before.number_of_trials, study.number_of_trials))
+                journal.append(Resumed(before.number_of_trials, study.number_of_trials, rebuilt=True))
                 manifest.resumed(prepared.study, request.command, phases.began)
             display.say(_going_on(history, prepared.study))
             return OpenRun(prepared, run, slots, cluster, journal, manifest, history)

@@ -21,7 +21,7 @@ from tune_mlp.runs.phases import Phases
 from tune_mlp.runs.run_folder import CHECKPOINTS, RAY
 from tune_mlp.runs.run_location import RunLocation
 from tune_mlp.study.study import BoundStudy
-from tune_mlp.tuning.cluster import SLOT, Cluster
+from tune_mlp.tuning.cluster import Cluster
 from tune_mlp.tuning.preparation import PreparedStudy
 from tune_mlp.tuning.ray_compat.head_watch import RayLost, watched_head
 from tune_mlp.tuning.ray_compat.patching import environment, quiet_ray
@@ -70,7 +70,7 @@ def train_trials(run: OpenRun, display: Display, phases: Phases, last_words: Cal
         deadline.start()
 
     left = study.number_of_trials - len(run.history.ended)
-    scheduler = EndsEarly(run.ends) if run.ends else make_scheduler(study, left)
+    scheduler = EndsEarly(run.ends) if run.ends else make_scheduler(study, left, run.slots)
     recorder = Recorder(
         run.journal,
         display,
@@ -83,6 +83,7 @@ def train_trials(run: OpenRun, display: Display, phases: Phases, last_words: Cal
         history=run.history,
         reason=deadline.reason,
         decisions=getattr(scheduler, "decisions", None),
+        released=getattr(scheduler, "released", None),
         decided={(e.trial, e.epoch) for e in read(run.where.folder / JOURNAL) if isinstance(e, Decided)},
     )
     display.begin(_board(run))
@@ -149,7 +150,6 @@ def _tune(run: OpenRun, history: History, left: int, scheduler: object, recorder
     from tune_mlp.tuning.searchers import NumberedSearcher
     from tune_mlp.tuning.trainable import TrialActor
 
-    draws_ahead = run.study.scheduler.draws_ahead
     pausing = scheduler if isinstance(scheduler, PausingScheduler) else None
     # Each waiting trial would ask Ray for a new worker, which is thrown away when the trial gets the worker of an ended one.
     pending = {"TUNE_MAX_PENDING_TRIALS_PG": str(max(1, run.slots))}
@@ -158,14 +158,14 @@ def _tune(run: OpenRun, history: History, left: int, scheduler: object, recorder
         tune.run(
             tune.with_parameters(TrialActor, job=_shared(run)),
             name=RAY,
-            **run.where.for_ray(draws_ahead),
-            search_alg=NumberedSearcher(run.study, history, pausing, run.slots),
+            storage_path=str(run.where.folder.resolve() / CHECKPOINTS),  # only the driver writes there
+            search_alg=NumberedSearcher(run.study, history, pausing),
             scheduler=scheduler,
             num_samples=left + (pausing is not None),  # so that the searcher says when the search is over
-            max_concurrent_trials=None if pausing or draws_ahead else run.slots,
+            max_concurrent_trials=None if pausing else run.slots,
             resources_per_trial=tune.PlacementGroupFactory([_demand(run)]),
             reuse_actors=True,
-            trial_dirname_creator=None if draws_ahead else one_folder,
+            trial_dirname_creator=one_folder,
             callbacks=[recorder],
             max_failures=RETRIES,
             stop=deadline,
@@ -196,13 +196,14 @@ def _shared(run: OpenRun) -> object:
         seeds=study.seeds,
         further=study.further,
         keep_steps=study.step_losses != "none",
+        shares_states=study.scheduler.pbt is not None,
     )
 
 
 def _demand(run: OpenRun) -> dict[str, float]:
     """Return the resources of one trial, as Ray counts them."""
     resources = run.study.resources
-    demand = {"CPU": resources.cpu, "GPU": resources.gpu, SLOT: 1.0 if run.cluster.has_slots else 0.0}
+    demand = {"CPU": resources.cpu, "GPU": resources.gpu}
     return {kind: amount for kind, amount in demand.items() if amount}
 
 

@@ -65,10 +65,9 @@ class NumberedSearcher(Searcher):  # type: ignore[misc]  # ray ships no types
         study: BoundStudy,
         history: History = NO_HISTORY,
         pausing: PausingScheduler | None = None,
-        slots: int = 1,
     ) -> None:
-        """Draw no more trials than run at once in so many `slots`, where a scheduler pauses trials; else Ray sees to that."""
-        self._pausing, self._slots = pausing, slots
+        """Draw no more trials than the scheduler has room for, where it pauses trials; else Ray sees to that."""
+        self._pausing = pausing
         self._metric_name, mode = study.ranking
         super().__init__(metric=self._metric_name, mode=mode)
         self._source: Source = SOURCES[study.search.name](study)
@@ -81,7 +80,7 @@ class NumberedSearcher(Searcher):  # type: ignore[misc]  # ray ships no types
         self._curves: dict[str, dict[int, float]] = {}
 
     def suggest(self, trial_id: str) -> Any:
-        if self._pausing and not self._pausing.has_room(self._slots):
+        if self._pausing and not self._pausing.has_room:
             return None
         number = next(self._waiting, None)
         if number is None:

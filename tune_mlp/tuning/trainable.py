@@ -7,7 +7,6 @@ import threading
 import time
 import traceback
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -31,7 +30,6 @@ if TYPE_CHECKING:  # torch takes two seconds to import, and the driver can do wi
 
 PATIENT_SECONDS = 1.0
 """A step returns after the epoch in which it has trained so long, so that people see progress."""
-STATE_FILE = "state.pt"
 CANNOT_START = "tune_mlp worker can't start: "
 """Begins the text of what a worker's setup raises, so that the driver finds it in Ray's pages."""
 NO_MEMORY = ("can't allocate memory", "out of memory")
@@ -57,6 +55,8 @@ class Job:
     further: tuple[str, ...] = ()
     """The scores that are measured beside those of the task."""
     keep_steps: bool = False
+    shares_states: bool = False
+    """True if each milestone's state is kept for other trials to take over."""
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
@@ -100,11 +100,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         """The best epoch whose outcomes the driver was told."""
         self._started = time.monotonic()
 
-    def _ready(self, from_state: bool = True) -> Trainer:
-        """Return the trainer. It is made at the first step, so that what it raises is a trial's failure and not an actor's.
-
-        It goes on `from_state`, the file that the trial left, unless Ray hands it a checkpoint.
-        """
+    def _ready(self) -> Trainer:
+        """Return the trainer. It is made at the first step, so that what it raises is a trial's failure and not an actor's."""
         if self._trainer is None:
             from tune_mlp.training.job import TrainJob
             from tune_mlp.training.trainer import Trainer
@@ -126,9 +123,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
                     device="cuda" if job.gpu else "cpu",
                 )
             )
-            if from_state:
-                self._records = self._files.load_state(self._trainer)
-                self._unsaid = [record for record in self._records if record.epoch > self._config.get("known", 0)]
+            self._records = self._files.load_state(self._trainer)
+            self._unsaid = [record for record in self._records if record.epoch > self._config.get("known", 0)]
         return self._trainer
 
     def step(self) -> dict[str, Any]:
@@ -146,7 +142,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
             self._files.keep_best(trainer)
             self._files.keep_step_losses(trainer)
             if not trainer.done:
-                self._files.keep_state(trainer, self._records)
+                at_milestone = self._job.milestones.after(trainer.epoch - 1) == trainer.epoch
+                self._files.keep_state(trainer, self._records, shared=self._job.shares_states and at_milestone)
         except StorageError as error:  # not the trial's fault: the study ends, and the trial goes on when it is resumed
             return self._report(TrialState.STOPPED, error=str(error))
         except Exception as error:  # noqa: BLE001  # whatever a trial raises is its own end, not the study's
@@ -179,24 +176,6 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
             files=self._files.take_in_hand(),
             **facts,
         )
-
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        from tune_mlp.training import checkpoint
-
-        state = {"trial": self._trial, "trainer": self._ready().state()}
-        checkpoint.save(Path(checkpoint_dir) / STATE_FILE, state)
-
-    def load_checkpoint(self, checkpoint_dir: str) -> None:
-        from tune_mlp.training import checkpoint
-
-        state = checkpoint.load(Path(checkpoint_dir) / STATE_FILE)
-        trainer = self._ready(from_state=False)
-        trainer.load_state(state["trainer"])
-        self._records, self._unsaid, self._told = [], [], None
-        if state["trial"] == self._trial:  # set aside for a while
-            self._files.best_is_kept(trainer.best_epoch)
-        else:  # taken over from a better one: its history isn't this trial's
-            trainer.forget_best()
 
 
 def _end_with(parent: int) -> None:
