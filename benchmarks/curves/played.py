@@ -77,9 +77,9 @@ class _Player:
 
     def __init__(self, study: BoundStudy, table: CurveTable, workers: int) -> None:
         self._study, self._table, self._workers = study, table, workers
-        self._scheduler = make_scheduler(study, study.number_of_trials)
+        self._scheduler = make_scheduler(study, study.number_of_trials, workers)
         pausing = self._scheduler if isinstance(self._scheduler, PausingScheduler) else None
-        self._searcher = NumberedSearcher(study, pausing=pausing, slots=workers)
+        self._searcher = NumberedSearcher(study, pausing=pausing)
         self._controller = _Controller(self._scheduler, self._searcher)
         self._ends = milestones(study)
         self._values = table.values[:, study.seed % table.values.shape[1]]
@@ -116,11 +116,10 @@ class _Player:
 
     def _fill(self) -> None:
         """Give each idle worker a trial."""
-        ahead = self._workers if self._study.scheduler.draws_ahead else 1
         while len(self._running) < self._workers:
             waiting = sum(trial.status == Trial.PENDING for trial in self._controller.get_trials())
-            while waiting < ahead and self._draw():
-                waiting += 1
+            if not waiting:
+                self._draw()
             trial = self._think(lambda: self._scheduler.choose_trial_to_run(self._controller))
             if trial is None:
                 return
@@ -129,17 +128,16 @@ class _Player:
             trial.status = Trial.RUNNING
             self._go_on(trial)
 
-    def _draw(self) -> bool:
+    def _draw(self) -> None:
         """Draw a trial, if there is one to come and the searcher has room for it."""
         name = str(self.played.draws)
         config: Any = self._think(lambda: self._searcher.suggest(name))
         if config is None or config == Searcher.FINISHED:
-            return False
+            return
         self._net[name] = self._table.number(config["params"])
         trial = SimulatedTrial(self.played.draws)
         self.played.draws += 1
         self._think(lambda: self._controller.add(trial))
-        return True
 
     def _go_on(self, trial: SimulatedTrial) -> None:
         until = self._ends.after(trial.epoch)

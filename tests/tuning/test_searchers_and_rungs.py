@@ -36,7 +36,7 @@ class Rungs:
         asked = study(search=search, space=SPACE, scheduler=scheduler, epochs=9, trials=100).bound("classification")
         found = make_scheduler(asked, 100)
         assert isinstance(found, PausingScheduler)
-        self.scheduler, self.searcher = found, NumberedSearcher(asked, pausing=found, slots=100)
+        self.scheduler, self.searcher = found, NumberedSearcher(asked, pausing=found)
         self.controller = SimulatedController(found)
         self.trials: list[SimulatedTrial] = []
 
