@@ -162,6 +162,19 @@ def test_a_tpe_that_never_leaves_its_random_draws_is_warned_about() -> None:
     assert study(search={"tpe": {"startup": 3}}, trials=8).bound("classification").warnings() == []
 
 
+def test_a_search_by_generations_under_a_scheduler_that_pauses_is_warned_about() -> None:
+    numbers = {"lr": {"log": [1e-4, 1e-1]}, "dropout": {"uniform": [0.0, 0.5]}}
+    asked = study(search="cmaes", space=numbers, scheduler="promotion_asha", trials=8, epochs=9)
+    (warning,) = asked.bound("classification").warnings()
+    assert (
+        warning == "cmaes learns from trials that ended, and under promotion_asha most of them end only with the search"
+    )
+    assert (
+        study(search="cmaes", space=numbers, scheduler="asha", trials=8, epochs=9).bound("classification").warnings()
+        == []
+    )
+
+
 def test_a_random_search_of_a_million_trials_builds_no_list_of_them() -> None:
     tracemalloc.start()
     try:

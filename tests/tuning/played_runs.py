@@ -81,11 +81,13 @@ class PlayedTrial:
 
     is_saving = False
 
-    def __init__(self, config: dict[str, Any], limit: int | None, epoch: int) -> None:
+    def __init__(self, trial_id: str, config: dict[str, Any], limit: int | None, epoch: int) -> None:
         self.config = config
-        self.trial_id = f"t{config['trial']:05d}"
+        self.trial_id = trial_id
         self.status: str = Trial.PENDING
         self.last_result: dict[str, Any] = {}
+        self.searchers_result: dict[str, Any] = {}
+        """The last result, with what the searcher reads of it."""
         self.run_metadata = SimpleNamespace(num_failures=0)
         self.epoch = epoch
         self.patience = Patience(limit, "max")
@@ -156,24 +158,25 @@ class Driver:
         run: Any = SimpleNamespace(history=self.history, study=self.study)
         history = _replay(run, self.scheduler, self.recorder)
         pausing = self.scheduler if isinstance(self.scheduler, PausingScheduler) else None
-        searcher = NumberedSearcher(self.study, history, pausing)
+        self.searcher = NumberedSearcher(self.study, history, pausing)
         while True:
-            self._fill(searcher)
+            self._fill()
             if not self.running:
                 break
             self.clock, _, trial = heapq.heappop(self.running)
             self._step(trial)
         self.recorder.close()
 
-    def _fill(self, searcher: NumberedSearcher) -> None:
+    def _fill(self) -> None:
         while len(self.running) < self.world.slots:
             while not any(trial.status == Trial.PENDING for trial in self.trials):
-                config = searcher.suggest(f"t{len(self.trials)}")
+                trial_id = f"t{len(self.trials):05d}"
+                config = self.searcher.suggest(trial_id)
                 if config is None or config == Searcher.FINISHED:
                     break
                 # No state is saved with a trial's last epoch: if its end wasn't written, what came after the state is trained again.
                 known = min(int(config.get("known", 0)), self.world.saved.get(int(config["trial"]), 0))
-                trial = PlayedTrial(config, self.study.patience, known)
+                trial = PlayedTrial(trial_id, config, self.study.patience, known)
                 for epoch, value in self.history.curve_since_taken_over(trial.number).items():
                     if epoch <= known:
                         trial.patience = trial.patience.after(value)
@@ -239,6 +242,9 @@ class Driver:
         told = {"epoch": result["epoch"], self.metric: result[self.metric]}
         if not result["done"]:
             decision = self.scheduler.on_trial_result(self, trial, dict(told))
+        trial.searchers_result = {name: result[name] for name in ("curve", "state", "best")}
+        if decision != TrialScheduler.STOP:
+            self.searcher.on_trial_result(trial.trial_id, trial.searchers_result)
         self.recorder.on_trial_result(0, self.trials, trial, result)
         trial.last_result = told
         if decision == TrialScheduler.STOP:
@@ -254,8 +260,10 @@ class Driver:
             return
         if trial.status in (Trial.PENDING, Trial.PAUSED):
             self.scheduler.on_trial_remove(self, trial)
+            self.searcher.on_trial_complete(trial.trial_id)
         else:
             self.scheduler.on_trial_complete(self, trial, dict(trial.last_result))
+            self.searcher.on_trial_complete(trial.trial_id, trial.searchers_result)
         self.recorder.on_trial_complete(0, self.trials, trial)
         trial.status = Trial.TERMINATED
 
@@ -265,6 +273,7 @@ class Driver:
         self.scheduler.on_trial_error(self, trial)
         if trial.number in self.world.lose_for_good:
             trial.status = Trial.ERROR
+            self.searcher.on_trial_complete(trial.trial_id, error=True)
             self.recorder.on_trial_error(0, self.trials, trial)
             return
         trial.status = Trial.PENDING

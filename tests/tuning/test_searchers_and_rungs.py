@@ -87,13 +87,13 @@ def test_a_search_that_learns_from_complete_trials_takes_a_trial_at_a_rung_with_
 
 
 def test_tpe_learns_from_trials_of_which_none_has_ended() -> None:
-    """Later draws lie nearer to the optimum than the first ones, though all trials wait at the first rung."""
+    """Its draws lie nearer to the optimum than chance, whose mean distance is 0.78, though all trials wait at the first rung."""
     rungs, distances = Rungs({"tpe": {"startup": 5}}, factor=100), []
-    for number in range(30):
+    for number in range(40):
         params = rungs.draw()
-        distances.append(abs(math.log10(params["lr"]) + 2.5) / 3 + abs(params["dropout"] - 0.3))
+        distances.append(abs(math.log10(params["lr"]) + 2.2))
         assert rungs.come(number, 1, 1 - distances[-1]) == "NOOP"
-    assert sum(distances[-10:]) < sum(distances[:10]) / 2
+    assert sum(distances[10:]) / 30 < 0.6
 
 
 @pytest.mark.parametrize("name", PAUSING)

@@ -99,10 +99,11 @@ def warm(*ends: float) -> OptunaSource:
     return it
 
 
-def test_an_earlier_run_is_left_out_while_its_best_draws_do_worse_than_those_made_without_it() -> None:
+def test_an_earlier_run_is_left_out_unless_its_best_draws_do_better_than_those_made_without_it() -> None:
     assert len(outcomes(warm(0.5, 0.6), 3)) == 22
     assert len(outcomes(warm(0.5, 0.6, 0.1), 3)) == 23
     assert outcomes(warm(0.5, 0.6, 0.9), 3) == [0.5, 0.6, 0.9]
+    assert outcomes(warm(0.5, 0.6, 0.55), 3) == [0.5, 0.6, 0.55], "nor if they do as well"
     assert outcomes(warm(0.5, 0.6), 2) == [0.5, 0.6], "the first draw that isn't named"
     assert outcomes(warm(0.5, 0.6, 0.1, 0.7, 0.7, 0.7), 6) == [0.5, 0.6, 0.1, 0.7, 0.7, 0.7], (
         "and every fourth after it"

@@ -387,6 +387,8 @@ class BoundStudy(Study):
             found.append(
                 f"{search.name} learns nothing: its first startup={search.startup} draws are random, of trials={self.trials}"
             )
+        if search.cmaes and chosen.pauses:
+            found.append(f"cmaes learns from trials that ended, and under {name} most of them end only with the search")
         return found
 
 

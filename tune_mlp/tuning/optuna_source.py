@@ -27,7 +27,7 @@ MOST_EARLIER = 30
 """The number of an earlier run's trials that the sampler is told of at the beginning; they are spread evenly over its ranks."""
 FEW_SCORES = 3
 """With so many scores of the run itself, the scores of the earlier run are replaced by ranks."""
-WITHOUT = 4
+ONE_WITHOUT = 4
 """Of so many draws one is made without the earlier run."""
 MOST_TOLD = {"tpe": 1000, "gp": 100}
 """A sampler is told of so many trials of the run that have a score at most: of the best half of them, and of the latest others. TPE's
@@ -105,9 +105,9 @@ class OptunaSource:
     def _fading(self, trial: int, known: Mapping[int, Any]) -> list[Any]:
         """Return the records of an earlier run's trials that the sampler is told of for a draw, where `known` are the run's own.
 
-        An earlier run may mislead. So some draws are made without it, and it is left out while they are better than the draws that
-        came first, which were its best; and each score of the run itself replaces one earlier trial. Its data may have been easier,
-        too: an earlier trial counts as a trial of this run would that has its rank.
+        An earlier run may mislead. So some draws are made without it, and it is left out unless the draws that came first, which were
+        its best, have a better median than these; and each score of the run itself replaces one earlier trial. Its data may have been
+        easier, too: an earlier trial counts as a trial of this run would that has its rank.
         """
         if not self._earlier or self._is_without(trial):
             return []
@@ -115,7 +115,7 @@ class OptunaSource:
         ranked = sorted(scored, key=lambda number: self._place(known[number]))
         first = [rank for rank, number in enumerate(ranked) if number < len(self._first)]
         without = [rank for rank, number in enumerate(ranked) if self._is_without(number)]
-        if first and without and np.median(without) < np.median(first):
+        if first and without and np.median(without) <= np.median(first):
             return []
         found = []
         for place in spread_out(len(self._earlier), max(0, MOST_EARLIER - len(ranked))):
@@ -129,7 +129,7 @@ class OptunaSource:
 
     def _is_without(self, trial: int) -> bool:
         """True if a draw is made without the earlier run in any case: the first draw that isn't named, and every so many after it."""
-        return trial >= len(self._first) and (trial - len(self._first)) % WITHOUT == 0
+        return trial >= len(self._first) and (trial - len(self._first)) % ONE_WITHOUT == 0
 
     def _count_as(self, record: Any, ranked: list[Any], rank: float) -> None:
         """Give a record the outcome that has a rank, from 0 of the best to 1, among the outcomes of ranked records."""

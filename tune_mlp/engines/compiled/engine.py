@@ -108,7 +108,9 @@ class CompiledRun:
         net, optimiser = self._net, self._optimiser
         if chunk.size == 1 and optimiser.plain and not net.batch_norm and self._config.dropout == 0:
             scratch = batch_of_one.scratch_of_one(net.dims)
-            done: int = batch_of_one.train_batches_of_one(net, chunk, _float32(optimiser.settings[optimisers.LR]), scratch)
+            done: int = batch_of_one.train_batches_of_one(
+                net, chunk, _float32(optimiser.settings[optimisers.LR]), scratch
+            )
         else:
             done = kernels.run_batches(True, net, chunk, optimiser, self._scratch_for(chunk.size))
         self._optimiser = optimiser._replace(steps=optimiser.steps + done)
