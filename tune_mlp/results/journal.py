@@ -69,6 +69,8 @@ class Resumed:
     """How many trials the run was to have until here."""
     trials: int
     """How many it is to have from here on."""
+    draws_on: bool = False
+    """True if it was asked to draw further trials, also where an estimate had ended the draws."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,26 @@ class Decided:
 
 
 @dataclass(frozen=True, slots=True)
+class Estimated:
+    """The search estimated what as many trials again would bring, and whether it draws any more. Gains are in the metric's unit."""
+
+    trials: int
+    """How many trials had come to rest and were judged."""
+    gain: float
+    """The gain in the best value that is expected."""
+    low: float
+    """The lower end of the gain's interval."""
+    high: float
+    """The upper end of the gain's interval."""
+    latest: float
+    """What the later half of these trials brought."""
+    small: float
+    """The gain that the user calls small."""
+    ends: bool
+    """True if no further trial is drawn."""
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerLost:
     """A trial's worker was lost, and the trial waits for another; the scheduler takes it for a new trial."""
 
@@ -166,7 +188,9 @@ class Looked:
     """How many nets were measured, each trained from a seed of its own."""
 
 
-Event = Started | Resumed | Told | Drawn | Trained | Decided | WorkerLost | Ended | Tested | Looked
+Event = Started | Resumed | Told | Drawn | Trained | Decided | Estimated | WorkerLost | Ended | Tested | Looked
+RunEvent = Started | Resumed | Told | Estimated
+"""The events that tell of no trial."""
 
 
 class Line(NamedTuple):
@@ -186,6 +210,7 @@ EVENTS: dict[str, type[Event]] = {
     "drawn": Drawn,
     "trained": Trained,
     "decided": Decided,
+    "estimated": Estimated,
     "worker_lost": WorkerLost,
     "ended": Ended,
     "tested": Tested,
@@ -307,6 +332,7 @@ _read_record = record_reader(LIMITS, read_record_slowly)
 _CODECS: dict[str, _Codec] = {
     "int": _Codec(_read_int, int),
     "float": _Codec(_read_float, float),
+    "bool": _Codec(_exactly(bool), bool),
     "str": _Codec(lambda value: checked(_STR(value)), escaped),
     "ErrorText": _Codec(lambda value: escaped_error(_exactly(str)(value)), escaped_error),
     "Task": _Codec(_one_of(get_args(Task)), str),

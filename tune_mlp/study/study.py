@@ -49,6 +49,7 @@ from tune_mlp.space.space import EXPERIMENT, Branch, Constant, Params, Space, co
 from tune_mlp.study.mutable import MUTABLE, mutable
 from tune_mlp.study.searchable import check_search
 from tune_mlp.study.settings import (
+    AllTrials,
     Duration,
     Fifo,
     RandomSearch,
@@ -58,6 +59,8 @@ from tune_mlp.study.settings import (
     SchedulerChoice,
     Search,
     SearchChoice,
+    Until,
+    UntilChoice,
 )
 
 EngineName = Literal["auto", "eager", "compiled"]
@@ -125,6 +128,8 @@ class Study(Settings):
     """The trials whose loss is kept for every single step, in steps.parquet."""
     time_budget: Duration | None = None
     """The time after which no trial goes on: seconds, or text like 10m; the start and the end of a search aren't counted."""
+    until: UntilChoice = Until(trials=AllTrials())
+    """What ends the draws: trials, which trains all of them, or plateau, which begins no more once as many again would bring less than what is small."""
     report: bool = True
     """Write report.html at the end of a search: a page with the answer, the method, pictures and all trials."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
@@ -158,6 +163,9 @@ class Study(Settings):
         check_search(self.search, space, self.trials)
         for number, settings in enumerate(self.first):
             check_given(space, settings, ("first", number))
+        if self.until.plateau and (self.search.grid or self.scheduler.draws_ahead):
+            name = "search grid" if self.search.grid else f"scheduler {self.scheduler.name}"
+            raise StudyError(f"a plateau is judged from draws that come one after the other, got {name}", ("until",))
         if self.scheduler.pbt and not mutable(space):
             raise StudyError(
                 f"pbt changes settings while they train; let one of {', '.join(MUTABLE)} be a domain", ("space",)
@@ -316,7 +324,7 @@ class Study(Settings):
         """Return the study as YAML with every default written out; it loads again."""
         tree = self.model_dump(exclude={"space"}, mode="json")
         tree = {name: self.space if name == "space" else tree[name] for name in type(self).model_fields}
-        for name in ("search", "scheduler"):
+        for name in ("search", "scheduler", "until"):
             tree[name] = {key: value for key, value in tree[name].items() if value is not None}
         return dump_yaml(tree)
 
