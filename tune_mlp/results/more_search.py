@@ -24,11 +24,11 @@ SHAPES = np.array([1, 4 / 3, 2, 3, 5, 10, 1e6])
 last is an exponential tail."""
 WEIGHTS = np.array([1, 1, 1, 1, 1, 1, 3])
 """How likely each shape is before any score is seen. The heaviest tail, under which more search brings most, counts most."""
-RATES = np.geomspace(0.1, 8, 200)
+RATES = np.geomspace(0.1, 8, 120)
 """How fast the tail falls, in units of what the scores above the threshold have on average."""
 FEWEST, MOST, PART = 5, 20, 4
 """So many scores above the threshold are used: one in PART of all, at least FEWEST and at most MOST."""
-STEPS = np.concatenate([[0.0], np.geomspace(1e-3, 1e3, 120)])
+STEPS = np.concatenate([[0.0], np.geomspace(1e-2, 1e3, 80)])
 """The gains at which chances are worked out, in units of the distance between the best score and the threshold."""
 
 
