@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tests.results.journals import decided, drawn, ended, record, started, trained
 from tests.studies import study
 from tests.tuning.played_runs import World, play, play_on
+from tune_mlp.console.formatting import estimate_said
 from tune_mlp.errors import StudyError, UsageError
 from tune_mlp.results.journal import Drawn, Estimated, Event, Resumed
 from tune_mlp.results.journal_reader import read
@@ -23,7 +24,7 @@ from tune_mlp.results.state import RunState
 from tune_mlp.runs.history import history_of
 from tune_mlp.study.study import Study
 from tune_mlp.tuning.audit import audit
-from tune_mlp.tuning.plateau import FIRST, GROWTH, estimate, said, wrong_estimates
+from tune_mlp.tuning.plateau import FIRST, GROWTH, estimate, wrong_estimates
 from tune_mlp.tuning.run import More
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ray calls what Python deprecates
@@ -51,7 +52,7 @@ class Ceiling(World):
 
 def a_run(scores: Floats, metric: str = "val_accuracy") -> list[Event]:
     """Return the events of trials of one epoch with these scores."""
-    events: list[Event] = [started(metric=metric)]
+    events: list[Event] = [started(metric=metric, mode="min" if metric == "val_loss" else "max")]
     for number, score in enumerate(scores):
         events += [drawn(number), trained(number, record(1, 0.5, 0.5, float(score), float(score))), ended(number)]
     return events
@@ -67,10 +68,10 @@ def searched(scores: Floats, settings: dict[str, Any]) -> tuple[list[Estimated],
     state = RunState()
     for event in a_run(scores[:0]):
         state.apply(event)
-    for number in range(len(scores)):
+    for number in range(len(scores) + 1):
         if found := estimate(bound, state):
             state.apply(found)
-        if state.plateau:
+        if state.plateau or number == len(scores):
             break
         for event in a_run(scores[: number + 1])[1 + 3 * number :]:
             state.apply(event)
@@ -183,7 +184,7 @@ def test_a_plateau_may_be_said_in_three_ways(text: Any) -> None:
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_a_run_ends_on_its_plateau_and_every_trial_comes_to_its_end(tmp_path: Path, scheduler: str) -> None:
     world = Ceiling(tmp_path / scheduler)
-    folder = play(world, study(**PLATEAU, epochs=9, scheduler=SCHEDULERS[scheduler]))
+    folder = play(world, study(**PLATEAU, epochs=4, scheduler=SCHEDULERS[scheduler]))
     events, results = read(folder / "journal.jsonl"), Results.load(folder)
     last = estimates_of(events)[-1]
     assert last.ends
@@ -199,7 +200,7 @@ def test_a_run_ends_on_its_plateau_and_every_trial_comes_to_its_end(tmp_path: Pa
 
 @pytest.mark.parametrize("scheduler", ["fifo", "promotion_asha", "top_k"])
 def test_a_killed_run_draws_no_more_after_its_plateau(tmp_path: Path, scheduler: str) -> None:
-    settings = study(**PLATEAU, epochs=9, scheduler=SCHEDULERS[scheduler])
+    settings = study(**PLATEAU, epochs=4, scheduler=SCHEDULERS[scheduler])
     events = read(play(Ceiling(tmp_path / "whole"), settings) / "journal.jsonl")
     place = events.index(estimates_of(events)[-1])
     for turn, lines in enumerate((place - 1, place, place + 4)):
@@ -257,8 +258,11 @@ def test_a_resume_says_how_to_draw_on() -> None:
 
 def test_its_sentence_has_the_figures() -> None:
     one = Estimated(45, 0.0002, 0.0, 0.0007, 0.0004, 0.001, ends=True)
-    assert said(one, "val_accuracy") == (
+    assert estimate_said(asdict(one), "val_accuracy") == (
         "the search ends on a plateau: after 45 trials, as many again would bring about 0.0002 (0 to 0.0007) in val_accuracy, "
         "less than the 0.001 called small"
     )
-    assert said(replace(one, latest=0.2, ends=False), "val_loss").startswith("no plateau yet: after 45 trials")
+    going_on = asdict(replace(one, latest=0.2, ends=False))
+    assert estimate_said(going_on, "val_loss") == (
+        "no plateau so far: after 45 trials, as many again would bring about 0.0002 (0 to 0.2) in val_loss, where 0.001 is called small"
+    )

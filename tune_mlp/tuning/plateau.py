@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 
 import numpy as np
 
 from tune_mlp.console.board import Display
+from tune_mlp.console.formatting import estimate_said
 from tune_mlp.results.journal import Drawn, Estimated, Event, Resumed
 from tune_mlp.results.more_search import more_trials
 from tune_mlp.results.state import RunState
@@ -53,19 +55,8 @@ class PlateauWatch:
         self._display.board.trials = drawn
         never = self._study.number_of_trials - drawn
         rest = f"; {never:,} of {self._study.number_of_trials:,} trials aren't begun" if never else ""
-        self._display.say(f"{said(estimated, self._study.metric)}{rest}", "yellow")
+        self._display.say(f"{estimate_said(asdict(estimated), self._study.metric)}{rest}", "yellow")
         self._on_end()
-
-
-def said(estimated: Estimated, metric: str) -> str:
-    """Say in a sentence what was estimated, and what follows from it."""
-    what = (
-        f"after {estimated.trials} trials, as many again would bring about {estimated.gain:.2g} "
-        f"({estimated.low:.2g} to {max(estimated.high, estimated.latest):.2g}) in {metric}"
-    )
-    if estimated.ends:
-        return f"the search ends on a plateau: {what}, less than the {estimated.small:.2g} called small"
-    return f"no plateau yet: {what}, where {estimated.small:.2g} is called small"
 
 
 def estimate(study: BoundStudy, state: RunState) -> Estimated | None:
