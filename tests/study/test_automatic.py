@@ -28,6 +28,7 @@ def study(space: dict[str, Any] = RATE, **settings: Any) -> Study:
 )
 def test_the_search_follows_from_trials_and_space(space: dict[str, Any], trials: int | None, search: str) -> None:
     assert study(space, trials=trials).search.name == search
+    assert study(space, trials=trials, until="plateau").search.name == "qmc"  # a grid has no plateau
 
 
 @pytest.mark.parametrize(("epochs", "scheduler"), [(2, "fifo"), (3, "promotion_asha"), (100, "promotion_asha")])

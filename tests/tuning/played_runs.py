@@ -33,6 +33,7 @@ from tune_mlp.runs.manifest import Manifest
 from tune_mlp.study.study import BoundStudy, Study
 from tune_mlp.training.patience import Patience
 from tune_mlp.tuning.pausing import PausingScheduler
+from tune_mlp.tuning.plateau import PlateauWatch
 from tune_mlp.tuning.recorder import KeptFiles, Recorder
 from tune_mlp.tuning.report import Report
 from tune_mlp.tuning.run import More
@@ -117,8 +118,8 @@ class Driver:
         self.metric, self.mode = study.ranking
         before = read(world.journal)
         self.history = history_of(before) if len(before) > 1 else NO_HISTORY
-        self.scheduler = make_scheduler(study, study.number_of_trials - len(self.history.ended), world.slots)
-        display = Memory()
+        self.scheduler = make_scheduler(study, self.history.to_come(study.number_of_trials), world.slots)
+        self.display = display = Memory()
         display.begin(Board("", self.metric, self.mode, study.number_of_trials, study.epochs))
         self.recorder = Recorder(
             self._mortal(kill_after),
@@ -158,7 +159,8 @@ class Driver:
         run: Any = SimpleNamespace(history=self.history, study=self.study)
         history = _replay(run, self.scheduler, self.recorder)
         pausing = self.scheduler if isinstance(self.scheduler, PausingScheduler) else None
-        self.searcher = NumberedSearcher(self.study, history, pausing)
+        watch = PlateauWatch(self.study, self.journal, self.scheduler, self.display, lambda: None)
+        self.searcher = NumberedSearcher(self.study, history, pausing, watch)
         while True:
             self._fill()
             if not self.running:
@@ -315,12 +317,13 @@ def play(world: World, study: Study, kill_after: int | None = None) -> Path:
     return world.folder
 
 
-def play_on(world: World, trials: str | None = None, kill_after: int | None = None) -> Path:
+def play_on(world: World, trials: str | None = None, kill_after: int | None = None, until: str | None = None) -> Path:
     """Go on with a run as `resume` does."""
-    before = Study.load(world.folder / "study.yaml")
-    study = More(trials).applied(before, 0).bound("classification")
+    before, more = Study.load(world.folder / "study.yaml"), More(trials, until=until)
     with Journal.resume(world.journal) as journal:
-        journal.append(Resumed(before.number_of_trials, study.number_of_trials, rebuilt=True))
+        drawn = len(journal.state.trials) if journal.state.plateau else None
+        study = more.applied(before, 0, drawn).bound("classification")
+        journal.append(Resumed(before.number_of_trials, study.number_of_trials, rebuilt=True, draws_on=more.draws_on))
         Manifest.load(world.folder).resumed(study, (), 0.0)
         _drive(world, study, journal, kill_after)
     return world.folder

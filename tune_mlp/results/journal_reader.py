@@ -14,10 +14,9 @@ from tune_mlp.results.journal import (
     Event,
     Line,
     Looked,
-    Resumed,
+    RunEvent,
     Started,
     Tested,
-    Told,
     Trained,
     from_line,
 )
@@ -100,7 +99,7 @@ class LineReader:
             self._metrics = {*metric_names(event.task, "train"), *metric_names(event.task, "val", event.further)}
             if event.metric not in self._metrics:
                 raise ValueError(f"metric: must be one of {', '.join(sorted(self._metrics))}, got {event.metric!r:.40}")
-        elif isinstance(event, Resumed | Told):
+        elif isinstance(event, RunEvent):
             return
         elif isinstance(event, Drawn):
             self._drawn.add(event.trial)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tune_mlp.errors import RunFolderError
 from tune_mlp.records import TrialState, mean_metrics
-from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Started, Told, Trained
+from tune_mlp.results.journal import Decided, Drawn, Ended, Estimated, Event, Started, Told, Trained
 from tune_mlp.results.state import RunState, TrialSoFar
 from tune_mlp.space.domains import as_value
 from tune_mlp.space.space import Params
@@ -56,8 +56,14 @@ class History:
     """What the scheduler decided, in order."""
     course: tuple[Step, ...] = ()
     """All of this in the order in which it was written; here a result doesn't say whether its trial ended with it."""
+    plateau: Estimated | None = None
+    """The estimate that ended the draws; None while they go on."""
     told: tuple[Told, ...] = ()
     """The trials of an earlier run that the search was told of at its warm start, the best first."""
+
+    def to_come(self, trials: int) -> int:
+        """Return how many trials are still to be run, of so many: those under way, and those to draw unless the draws have ended."""
+        return len(self.open) if self.plateau else trials - len(self.ended)
 
     @property
     def open(self) -> list[int]:
@@ -112,6 +118,7 @@ def history_of(events: Sequence[Event]) -> History:
         bests={number: best for number in state.trials if (best := state.best_value(number)) is not None},
         decisions=tuple(state.decisions),
         course=tuple(course),
+        plateau=state.plateau,
         told=tuple(event for event in events if isinstance(event, Told)),
     )
 

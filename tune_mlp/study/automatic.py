@@ -9,9 +9,9 @@ FEWEST_EPOCHS_TO_STOP_IN = 3
 """With fewer epochs, a first milestone would be the end, or half of it."""
 
 
-def automatic_search(space: Space, trials: int) -> Search:
-    """Return the search method: a grid where the trials can go through all combinations, and else quasi-random draws."""
-    if not finite(space) and 1 < combinations(space.nodes) <= trials:
+def automatic_search(space: Space, trials: int, until_plateau: bool) -> Search:
+    """Return the search method: a grid where the trials are to go through all combinations, and else quasi-random draws."""
+    if not until_plateau and not finite(space) and 1 < combinations(space.nodes) <= trials:
         return Search(grid=GridSearch())
     return Search(qmc=Qmc())
 

@@ -116,6 +116,22 @@ class AutoSearch(Settings):
     """The search method that did best in this project's comparison: qmc, and grid where the trials can go through all combinations."""
 
 
+class AllTrials(Settings):
+    """All trials: the search trains as many as the study says."""
+
+
+class Plateau(Settings):
+    """A plateau: no further trial begins once as many trials again would bring less than what is small, even at the upper end of what is expected."""
+
+    small: Annotated[float, Field(gt=0, le=100)] = 0.1
+    """The gain that is called small: in points (hundredths) of accuracy, F1, AUC or R2, and of any other metric in percent of the best value."""
+
+
+def _small(raw: Any) -> Any:
+    """Read `plateau: 0.5` as `plateau: {small: 0.5}`."""
+    return {"small": raw} if isinstance(raw, int | float) and not isinstance(raw, bool) else raw
+
+
 def _named(raw: Any) -> Any:
     """Expand `asha` to `{asha: {}}`, and an empty value to no settings."""
     if isinstance(raw, str):
@@ -190,6 +206,13 @@ class Search(_OneOf):
         return int(getattr(getattr(self, self.name), "startup", 1))
 
 
+class Until(_OneOf):
+    """The choice of what ends the draws."""
+
+    trials: AllTrials | None = None
+    plateau: Annotated[Plateau | None, BeforeValidator(_small)] = None
+
+
 def _whole_above_one(gpus: float) -> float:
     if gpus > 1 and not gpus.is_integer():
         raise ValueError(f"must be a fraction below 1 or a whole number, got {gpus}")
@@ -231,6 +254,7 @@ def _is_a_number_of_nets(retrain: Any) -> Any:
 
 SchedulerChoice = Annotated[Scheduler, BeforeValidator(_named)]
 SearchChoice = Annotated[Search, BeforeValidator(_named)]
+UntilChoice = Annotated[Until, BeforeValidator(_named)]
 # As a number it is that of the nets that are trained anew: int(False) is 0, and int(True) is 1.
 Retrain = Annotated[bool | Annotated[int, Field(ge=2, le=MAX_NETS)], BeforeValidator(_is_a_number_of_nets)]
 Duration = Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False), BeforeValidator(_duration)]

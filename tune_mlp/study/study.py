@@ -50,6 +50,7 @@ from tune_mlp.study.automatic import automatic_scheduler, automatic_search
 from tune_mlp.study.mutable import MUTABLE, mutable
 from tune_mlp.study.searchable import check_search
 from tune_mlp.study.settings import (
+    AllTrials,
     Duration,
     Fifo,
     RandomSearch,
@@ -59,6 +60,8 @@ from tune_mlp.study.settings import (
     SchedulerChoice,
     Search,
     SearchChoice,
+    Until,
+    UntilChoice,
 )
 
 EngineName = Literal["auto", "eager", "compiled"]
@@ -126,6 +129,8 @@ class Study(Settings):
     """The trials whose loss is kept for every single step, in steps.parquet."""
     time_budget: Duration | None = None
     """The time after which no trial goes on: seconds, or text like 10m; the start and the end of a search aren't counted."""
+    until: UntilChoice = Until(trials=AllTrials())
+    """What ends the draws: trials, which trains all of them, or plateau, which begins no more once as many again would bring less than what is small."""
     report: bool = True
     """Write report.html at the end of a search: a page with the answer, the method, pictures and all trials."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
@@ -158,12 +163,15 @@ class Study(Settings):
         space = parse_space(self.space)
         # A study is frozen, and what `auto` stands for depends on its other settings: from here on it names the choice itself.
         if self.search.auto:
-            self.__dict__["search"] = automatic_search(space, self.trials or DEFAULT_TRIALS)
+            self.__dict__["search"] = automatic_search(space, self.trials or DEFAULT_TRIALS, bool(self.until.plateau))
         if self.scheduler.auto:
             self.__dict__["scheduler"] = automatic_scheduler(self.epochs)
         check_search(self.search, space, self.trials)
         for number, settings in enumerate(self.first):
             check_given(space, settings, ("first", number))
+        if self.until.plateau and (self.search.grid or self.scheduler.hyperband or self.scheduler.pbt):
+            name = "search grid" if self.search.grid else f"scheduler {self.scheduler.name}"
+            raise StudyError(f"a plateau is judged from draws that come one after the other, got {name}", ("until",))
         if self.scheduler.pbt and not mutable(space):
             raise StudyError(
                 f"pbt changes settings while they train; let one of {', '.join(MUTABLE)} be a domain", ("space",)
@@ -322,7 +330,7 @@ class Study(Settings):
         """Return the study as YAML with every default written out; it loads again."""
         tree = self.model_dump(exclude={"space"}, mode="json")
         tree = {name: self.space if name == "space" else tree[name] for name in type(self).model_fields}
-        for name in ("search", "scheduler"):
+        for name in ("search", "scheduler", "until"):
             tree[name] = {key: value for key, value in tree[name].items() if value is not None}
         return dump_yaml(tree)
 

@@ -25,6 +25,7 @@ from tune_mlp.tuning.claims import (
 )
 from tune_mlp.tuning.differences import Difference
 from tune_mlp.tuning.driven_again import wrong_decision
+from tune_mlp.tuning.plateau import wrong_estimates
 from tune_mlp.tuning.ray_compat.patching import quiet_ray
 
 NEEDED = {
@@ -77,6 +78,8 @@ def _checks(
 ) -> Iterator[dict[str, object]]:
     yield _row("decisions", len(state.decisions), [wrong] if wrong else [], "the scheduler's code says")
     yield _row("draws", len(state.trials), list(wrong_draws(study, events)), "the study's seed gives")
+    if state.estimates:
+        yield _row("estimates", len(state.estimates), list(wrong_estimates(study, events)), "the trials give")
     ended = sum(trial.ended is not None for trial in state.trials.values())
     yield _row("ends", ended, list(wrong_ends(study, state)), "")
     tested = sum(isinstance(event, Tested) for event in events)

@@ -12,7 +12,17 @@ from ray.tune.schedulers import TrialScheduler
 
 from tune_mlp.errors import one_line
 from tune_mlp.records import TrialState
-from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Resumed, Started, Told, Trained, WorkerLost
+from tune_mlp.results.journal import (
+    Decided,
+    Drawn,
+    Ended,
+    Estimated,
+    Event,
+    Resumed,
+    RunEvent,
+    Trained,
+    WorkerLost,
+)
 from tune_mlp.runs.history import OWN_ENDS, WORST, History, came_of, curve_of, history_of
 from tune_mlp.space.domains import as_value
 from tune_mlp.study.study import BoundStudy
@@ -95,8 +105,9 @@ class DriverAgain:
         self._known = {(event.trial, event.epoch) for event in part.before if isinstance(event, Decided)}
         self._metric, mode = study.ranking
         self._worst = -WORST if mode == "max" else WORST
-        history = history_of(part.before)
-        self._scheduler = make_scheduler(study, part.trials - len(history.ended))
+        # The line with which a driver began says whether it draws on.
+        history = history_of([*part.before, *(event for event in part.events[:1] if isinstance(event, Resumed))])
+        self._scheduler = make_scheduler(study, history.to_come(part.trials))
         self._controller = SimulatedController(self._scheduler)
         self._written = _Written([event for event in part.events if isinstance(event, Decided)])
         if isinstance(self._scheduler, Population):
@@ -151,6 +162,8 @@ class DriverAgain:
             self._ended(event)
         elif isinstance(event, WorkerLost):
             self._lost(event)
+        elif isinstance(event, Estimated) and event.ends and self._pausing:
+            self._pausing.to_come = 0
 
     def _trial(self, number: int) -> TrialAgain:
         """Return a trial; the scheduler is given it, and those ahead of it, when something is heard of it for the first time."""
@@ -277,7 +290,7 @@ def _next_of_the_same_trial(events: Sequence[Event]) -> list[Event | None]:
     latest: dict[int, Event] = {}
     for place in range(len(events) - 1, -1, -1):
         event = events[place]
-        if not isinstance(event, Started | Resumed | Told | Decided):
+        if not isinstance(event, RunEvent | Decided):
             later[place] = latest.get(event.trial)
             latest[event.trial] = event
     return later

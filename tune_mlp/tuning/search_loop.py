@@ -6,7 +6,7 @@ import contextlib
 import errno
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from tune_mlp.console.board import NEVER_BEST, Board, Display
 from tune_mlp.errors import RunError, StorageError, one_line
@@ -58,6 +58,7 @@ class OpenRun:
 def train_trials(run: OpenRun, display: Display, phases: Phases, last_words: Callable[[RayLost], None]) -> int | None:
     """Train all trials; returns the number of the signal that ended the search early, if one did. `last_words` is called where
     Ray is lost in a way that only the end of the process answers."""
+    from tune_mlp.tuning.plateau import PlateauWatch
     from tune_mlp.tuning.recorder import KeptFiles, Recorder
     from tune_mlp.tuning.schedulers import EndsEarly, make_scheduler
     from tune_mlp.tuning.stopping import Deadline
@@ -69,7 +70,7 @@ def train_trials(run: OpenRun, display: Display, phases: Phases, last_words: Cal
         phases.over_once("workers")
         deadline.start()
 
-    left = study.number_of_trials - len(run.history.ended)
+    left = run.history.to_come(study.number_of_trials)
     scheduler = EndsEarly(run.ends) if run.ends else make_scheduler(study, left, run.slots)
     recorder = Recorder(
         run.journal,
@@ -88,14 +89,17 @@ def train_trials(run: OpenRun, display: Display, phases: Phases, last_words: Cal
     )
     display.begin(_board(run))
     history = _replay(run, scheduler, recorder)
-    left = study.number_of_trials - len(history.ended)
+    left = history.to_come(study.number_of_trials)
+    watch = PlateauWatch(study, run.journal, scheduler, display, on_end=lambda: _warm_for_test(run.prepared.engine))
     try:
         with deadline.on_signals(display.say), watched_head(last_words):
-            _tune(run, history, left, scheduler, recorder, deadline)
+            _tune(run, history, left, scheduler, recorder, deadline, watch)
     except Exception as error:  # Ray raises many kinds here
         raise _from_ray(error) from error
     finally:
         display.finish()
+    if estimated := run.journal.state.last_estimate:
+        run.manifest.note(plateau=asdict(estimated))
     if deadline.signal_number is None:
         recorder.close()
         if deadline.time_is_up:
@@ -140,7 +144,15 @@ def _replay(run: OpenRun, scheduler: object, recorder: object) -> History:
     return history
 
 
-def _tune(run: OpenRun, history: History, left: int, scheduler: object, recorder: object, deadline: object) -> None:
+def _tune(
+    run: OpenRun,
+    history: History,
+    left: int,
+    scheduler: object,
+    recorder: object,
+    deadline: object,
+    watch: Callable[[], bool],
+) -> None:
     """Call Ray Tune."""
     from ray import tune
 
@@ -159,7 +171,7 @@ def _tune(run: OpenRun, history: History, left: int, scheduler: object, recorder
             tune.with_parameters(TrialActor, job=_shared(run)),
             name=RAY,
             storage_path=str(run.where.folder.resolve() / CHECKPOINTS),  # only the driver writes there
-            search_alg=NumberedSearcher(run.study, history, pausing),
+            search_alg=NumberedSearcher(run.study, history, pausing, watch),
             scheduler=scheduler,
             num_samples=left + (pausing is not None),  # so that the searcher says when the search is over
             max_concurrent_trials=None if pausing else run.slots,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from itertools import chain
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from ray.tune.search import Searcher
@@ -65,24 +64,28 @@ class NumberedSearcher(Searcher):  # type: ignore[misc]  # ray ships no types
         study: BoundStudy,
         history: History = NO_HISTORY,
         pausing: PausingScheduler | None = None,
+        ended: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Draw no more trials than the scheduler has room for, where it pauses trials; else Ray sees to that."""
-        self._pausing = pausing
+        """Draw no more trials than the scheduler has room for, where it pauses trials; else Ray sees to that.
+        `ended` is asked before each draw whether there is to be no further one."""
+        self._pausing, self._ended = pausing, ended
         self._metric_name, mode = study.ranking
         super().__init__(metric=self._metric_name, mode=mode)
         self._source: Source = SOURCES[study.search.name](study)
         self._seed = study.seed
         self._history = history
         self._source.learn(history)
-        to_come = (number for number in range(study.number_of_trials) if number not in history.drawn)
-        self._waiting = chain(history.open, to_come)
+        self._open = iter(history.open)
+        self._to_draw = (number for number in range(study.number_of_trials) if number not in history.drawn)
         self._numbers: dict[str, int] = {}
         self._curves: dict[str, dict[int, float]] = {}
 
     def suggest(self, trial_id: str) -> Any:
         if self._pausing and not self._pausing.has_room:
             return None
-        number = next(self._waiting, None)
+        number = next(self._open, None)
+        if number is None and not self._ended():
+            number = next(self._to_draw, None)
         if number is None:
             # Ray ends idle workers once it has heard that the search is over, and a trial that goes on would need a new one.
             return None if self._pausing and not self._pausing.is_over else Searcher.FINISHED
