@@ -16,7 +16,7 @@ from tune_mlp.space.domains import DOMAINS
 from tune_mlp.space.files import shipped
 from tune_mlp.space.space import to_config
 from tune_mlp.study.mutable import MUTABLE, mutable
-from tune_mlp.study.settings import Scheduler, Search
+from tune_mlp.study.settings import Scheduler, Search, Until
 from tune_mlp.study.study import Study
 
 
@@ -235,7 +235,7 @@ def test_every_setting_has_a_sentence(model: type[Settings]) -> None:
     assert model.__doc__
     is_option = any(model in options.values() for options in BRANCHES.values())
     for name, field in model.model_fields.items():
-        if (is_option and name == "name") or model in (Scheduler, Search):
+        if (is_option and name == "name") or model in (Scheduler, Search, Until):
             continue  # said by the docstring of the option's own class
         assert field.description, f"{model.__name__}.{name}"
 
@@ -246,7 +246,7 @@ def test_names_and_what_they_stand_for_agree() -> None:
         for name, model in options.items():
             assert model().name == name  # type: ignore[attr-defined]
             assert TrialConfig.model_validate({branch: {"name": name}}) is not None
-    for model in (Scheduler, Search):
+    for model in (Scheduler, Search, Until):
         for name in model.model_fields:
             assert model.model_validate({name: {}}).name == name  # type: ignore[attr-defined]
     assert {model.__name__ for model in all_settings()} >= {domain.__name__ for domain in DOMAINS.values()}
