@@ -21,6 +21,7 @@ from benchmarks import (
     machine,
     memory,
     real_tables,
+    search_methods,
     service_load,
     service_scale,
     studies,
@@ -48,6 +49,7 @@ def parts(quick: bool, repeats: int, console: Console) -> dict[str, Callable[[],
     found["importance"] = lambda: importance.measure(console)
     found["tables"] = lambda: real_tables.measure(console)
     found["compare"] = lambda: [corrected_scores.measure()]
+    found["search"] = lambda: search_methods.measure(console)
     found["service"] = lambda: [*service_scale.measure(console), *service_load.measure(console)]
     found["race"] = lambda: studies.race(3, console)
     if studies.is_compiled():  # eager would take hours
@@ -63,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--only",
         metavar="PART,...",
-        help="Some of: peers, epochs, pair, memory, importance, tables, compare, service, race, grid, hundred.",
+        help="Some of: peers, epochs, pair, memory, importance, tables, compare, search, service, race, grid, hundred.",
     )
     parser.add_argument(
         "--repeats", type=int, metavar="N", help=f"Repetitions (default {REPEATS}, quick {QUICK_REPEATS})."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -30,15 +31,19 @@ def measure(console: Console) -> list[Table]:
     alone: list[float] = []
     loaded: list[float] = []
     waits: list[float] = []
+    served_seconds = read_seconds = 0.0
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "runs"
         _search(root, "before")  # what is read for the first time is read here
         command = [sys.executable, "-m", "tune_mlp", "serve", "--root", str(root), "--port"]
-        with served(command, "/api/health") as (url, _):
+        with served(command, "/api/health") as (url, process):
             for pair in range(PAIRS):
                 alone.append(_search(root, f"alone-{pair}"))
+                served_before, read_before = _processor_seconds(process), time.process_time()
                 with _load(url, f"loaded-{pair}") as seconds:
                     loaded.append(_search(root, f"loaded-{pair}"))
+                served_seconds += _processor_seconds(process) - served_before
+                read_seconds += time.process_time() - read_before
                 waits += seconds
                 console.print(f"alone {alone[-1]:.1f} s, under load {loaded[-1]:.1f} s", style="dim", highlight=False)
     slower = float(np.median(loaded) / np.median(alone) - 1)
@@ -54,6 +59,8 @@ def measure(console: Console) -> list[Table]:
         ["the main job alone", " ".join(f"{one:.1f}" for one in alone) + " s", ""],
         ["the main job under load", " ".join(f"{one:.1f}" for one in loaded) + " s", ""],
         ["slower", f"{slower:.1%}", f"{MOST_SLOWER:.0%}"],
+        ["the service's processor time", f"{served_seconds / sum(loaded):.0%} of a core", ""],
+        ["the readers' processor time", f"{read_seconds / sum(loaded):.0%} of a core", ""],
     ]
     table.targets += [
         Target("p99 below 200 ms", p99 < ANSWER_SECONDS),
@@ -63,6 +70,12 @@ def measure(console: Console) -> list[Table]:
         "The readers and the requests come from the same machine, and their own work is part of the load."
     )
     return [table]
+
+
+def _processor_seconds(process: int) -> float:
+    """Return the seconds that a process has computed so far."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _search(root: Path, name: str) -> float:

@@ -15,7 +15,7 @@ from tune_mlp.config import BRANCHES, Settings, TrialConfig
 from tune_mlp.data_settings import CsvFormat, DataSettings
 from tune_mlp.published.pictures import LINKS, figures_table
 from tune_mlp.space.domains import DOMAINS
-from tune_mlp.study.settings import Resources, Scheduler, Search
+from tune_mlp.study.settings import Resources, Scheduler, Search, Until
 from tune_mlp.study.study import Study
 
 TARGET = Path(__file__).parent / "settings.md"
@@ -48,7 +48,7 @@ prints the same as a JSON schema for editors (a shipped copy is `search_spaces/s
 
 Any setting can be changed from the command line by its path: `--set lr=0.01` pins a parameter (it is short for
 `space.lr`), `--set data.normalize=unit` changes a setting, `--set optimizer.sgd.momentum=0.9` reaches into a branch.
-[How trials are drawn](search.md) says more of `search`, `first`, `prior` and `warm_start`.
+[How trials are drawn](search.md) says more of `search`, `first`, `prior`, `warm_start` and `until`.
 """
 
 
@@ -116,7 +116,7 @@ def page() -> str:
         "## resources\n",
         _table(Resources),
     ]
-    for title, union in (("scheduler", Scheduler), ("search", Search)):
+    for title, union in (("scheduler", Scheduler), ("search", Search), ("until", Until)):
         parts.append(f"## {title}\n\nA name (`{title}: {next(iter(union.model_fields))}`), or a name with settings.\n")
         for name, info in union.model_fields.items():
             parts += _named(name, _model(info.annotation))

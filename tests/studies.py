@@ -23,7 +23,7 @@ def study(**settings: Any) -> Study:
 
     It trains one trial at a time unless it has a scheduler of its own, since the start of a worker is most of its time.
     """
-    if settings.get("scheduler") not in ("hyperband", "pbt") and "resources" not in settings:
+    if "resources" not in settings:
         settings.setdefault("concurrent", None if isinstance(settings.get("scheduler"), dict) else 1)
     data = {"name": "digits", **settings.pop("data", {})}
     return Study.model_validate({"name": "small", "data": data, "space": SPACE, "trials": 4, "epochs": 3, **settings})

@@ -229,7 +229,17 @@ def test_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
 CONTRACT = [
     *("--space", "--trials", "--epochs", "--scheduler", "--searcher", "--metric", "--mode", "--cpus", "--gpus"),
     "--warm-start",
-    *("--concurrent", "--address", "--dataset", "--data-dir", "--engine", "--seed", "--time-budget", "--set"),
+    *(
+        "--concurrent",
+        "--address",
+        "--dataset",
+        "--data-dir",
+        "--engine",
+        "--seed",
+        "--time-budget",
+        "--until",
+        "--set",
+    ),
     *("--out", "--name", "--csv", "--quiet", "--no-report"),
 ]
 

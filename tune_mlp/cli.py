@@ -126,7 +126,7 @@ def _resume(args: argparse.Namespace) -> None:
     request = replace(request_of(args), csv=args.csv, report=report)
     display = make_display(console, quiet=False)
     try:
-        results = resume_study(run, More(args.trials, args.time_budget), request, display)
+        results = resume_study(run, More(args.trials, args.time_budget, args.until), request, display)
     except Interrupted:
         show_best_so_far(console, display)
         raise
@@ -335,6 +335,11 @@ def make_parser() -> argparse.ArgumentParser:
     resume.add_argument("--trials", metavar="N|+N", help="The number of trials in all, or with + how many to add.")
     resume.add_argument(
         "--time-budget", metavar="10m", help="No trial trains for longer than this; counted from its first trial on."
+    )
+    resume.add_argument(
+        "--until",
+        metavar="trials|plateau",
+        help="What ends the draws from now on; a run that has ended on a plateau draws on.",
     )
     add_address(resume)
     resume.add_argument("--csv", type=Path, metavar="FILE", help="Write the table of trials to this file, too.")

@@ -223,6 +223,8 @@ class TrialConfig(Settings):
 
     lr: Positive = 0.01
     """The learning rate."""
+    lr_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """The number that the learning rate is multiplied by after each epoch; 1 keeps the rate as it is."""
     batch_size: Annotated[int, Field(ge=1, le=MAX_SAMPLES)] = 32
     """The number of samples in a step; the last step of an epoch takes the samples that are left."""
     model: Model = Mlp()
@@ -257,6 +259,10 @@ class TrialConfig(Settings):
     """The standard deviation of the Gaussian noise that is added to each scaled training input, anew in each epoch."""
 
     FIELDS: ClassVar[frozenset[str]]
+
+    def lr_in(self, epoch: int) -> float:
+        """Return the learning rate of an epoch, the first of which is 1."""
+        return self.lr * self.lr_decay ** (epoch - 1)
 
     @property
     def hidden(self) -> tuple[int, ...]:

@@ -51,6 +51,7 @@ SYNONYMS = {
     "choice": "categorical values suggest_categorical options",
     # parameters of a trial
     "lr": "learning_rate learning_rate_init eta eta0",
+    "lr_decay": "gamma decay_rate learning_rate_decay",
     "batch_size": "batch minibatch_size mini_batch_size",
     "depth": "n_layers num_layers hidden_layers n_hidden_layers num_hidden_layers",
     "width": "units n_units hidden_size hidden_units hidden_dim neurons",

@@ -48,7 +48,8 @@ class CurveTable:
         shape = study.number_of_trials, study.seeds, study.epochs
         values, seconds = np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32)
         where = (table["trial"], table.get("repeat", 0), table["epoch"] - 1)
-        values[where], seconds[where] = table[results.metric], table["seconds"]
+        # A seed after one that diverged isn't trained, in 0 seconds.
+        values[where], seconds[where] = table[results.metric], table["seconds"].where(table["seconds"] > 0)
         folds = len(epochs["fold"].unique()) if "fold" in epochs else 1
         manifest = results.manifest
         facts: dict[str, Any] = {
@@ -114,6 +115,12 @@ class CurveTable:
         """The accuracy by net and epoch: the mean over the seeds, in which a seed that diverged counts as 0."""
         means: NDArray[np.float32] = np.nan_to_num(self.values, nan=0.0).mean(axis=1)
         return means
+
+    def regret_of_all(self, seed: int) -> float:
+        """Return the regret of a search that trains every net to its end from this seed: how much its best net owes to luck."""
+        values = self.values[:, seed % self.values.shape[1]]
+        ranked = np.nan_to_num(values, nan=-np.inf)
+        return self.best - float(self.means[np.unravel_index(ranked.argmax(), ranked.shape)])
 
     @cached_property
     def best(self) -> float:

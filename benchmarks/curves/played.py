@@ -20,6 +20,7 @@ from ray.tune.search import Searcher
 from benchmarks.curves.curve_table import CurveTable
 from tune_mlp.records import TrialState
 from tune_mlp.study.study import BoundStudy
+from tune_mlp.tuning.pausing import PausingScheduler
 from tune_mlp.tuning.ray_compat.patching import quiet_ray
 from tune_mlp.tuning.schedulers import make_scheduler, milestones
 from tune_mlp.tuning.searchers import NumberedSearcher
@@ -45,6 +46,8 @@ class Played:
     """The epochs that were trained in all."""
     ended: float = 0.0
     """The time of the last result."""
+    least: float = 0.0
+    """The regret of a search that trains all nets of the table from the same seed."""
 
     def regret_at(self, seconds: float) -> float:
         """Return the regret at a time; before the first result it is infinite."""
@@ -57,14 +60,27 @@ class Played:
         return known[-1] if known else math.inf
 
 
+class _Controller(SimulatedController):
+    """A simulated controller that tells the searcher, as Ray does, of the trials that the scheduler stops while they wait."""
+
+    def __init__(self, scheduler: TrialScheduler, searcher: NumberedSearcher) -> None:
+        super().__init__(scheduler)
+        self._searcher = searcher
+
+    def stop_trial(self, trial: SimulatedTrial) -> None:
+        super().stop_trial(trial)
+        self._searcher.on_trial_complete(trial.trial_id)
+
+
 class _Player:
     """One search under way."""
 
     def __init__(self, study: BoundStudy, table: CurveTable, workers: int) -> None:
         self._study, self._table, self._workers = study, table, workers
-        self._scheduler = make_scheduler(study, study.number_of_trials)
-        self._searcher = NumberedSearcher(study)
-        self._controller = SimulatedController(self._scheduler)
+        self._scheduler = make_scheduler(study, study.number_of_trials, workers)
+        pausing = self._scheduler if isinstance(self._scheduler, PausingScheduler) else None
+        self._searcher = NumberedSearcher(study, pausing=pausing)
+        self._controller = _Controller(self._scheduler, self._searcher)
         self._ends = milestones(study)
         self._values = table.values[:, study.seed % table.values.shape[1]]
         metric, mode = study.ranking
@@ -74,8 +90,7 @@ class _Player:
         self._best: dict[str, float] = {}
         self._incumbent = -math.inf
         self._driver = 0.0
-        self._all_drawn = False
-        self.played = Played()
+        self.played = Played(least=table.regret_of_all(study.seed))
 
     def play(self, seconds: float) -> Played:
         """Search until the clock says that the time is over, or all trials have ended."""
@@ -101,11 +116,10 @@ class _Player:
 
     def _fill(self) -> None:
         """Give each idle worker a trial."""
-        ahead = self._workers if self._study.scheduler.pauses else 1
         while len(self._running) < self._workers:
             waiting = sum(trial.status == Trial.PENDING for trial in self._controller.get_trials())
-            while not self._all_drawn and waiting < ahead:
-                waiting += self._draw()
+            if not waiting:
+                self._draw()
             trial = self._think(lambda: self._scheduler.choose_trial_to_run(self._controller))
             if trial is None:
                 return
@@ -114,17 +128,16 @@ class _Player:
             trial.status = Trial.RUNNING
             self._go_on(trial)
 
-    def _draw(self) -> int:
+    def _draw(self) -> None:
+        """Draw a trial, if there is one to come and the searcher has room for it."""
         name = str(self.played.draws)
         config: Any = self._think(lambda: self._searcher.suggest(name))
         if config is None or config == Searcher.FINISHED:
-            self._all_drawn = True
-            return 0
+            return
         self._net[name] = self._table.number(config["params"])
         trial = SimulatedTrial(self.played.draws)
         self.played.draws += 1
         self._think(lambda: self._controller.add(trial))
-        return 1
 
     def _go_on(self, trial: SimulatedTrial) -> None:
         until = self._ends.after(trial.epoch)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.curves.curve_table import CurveTable
-from benchmarks.curves.played import Played, play
+from benchmarks.curves.played import Played, _Player, play
 from tune_mlp.study.study import Study
 from tune_mlp.tuning.simulation import BEGIN_SECONDS, RESULT_SECONDS
 
@@ -53,6 +53,22 @@ def test_a_table_is_written_and_read_as_it_is(table: CurveTable, tmp_path: Path)
     assert again.facts == table.facts
     assert again.number({"width": 16, "lr": RATES[3]}) == table.number({"lr": RATES[3], "width": 16})
     assert again.best == table.best
+
+
+def test_a_number_between_those_of_the_grid_is_the_nearest_by_its_ratio() -> None:
+    grid = Study.from_dict(
+        {"data": {"name": "digits"}, "space": {"lr": {"grid": [0.001, 0.01]}}, "search": "grid", "epochs": EPOCHS}
+    )
+    curves = CurveTable(grid, np.zeros((2, 1, EPOCHS), np.float32), np.ones(2, np.float32), {})
+    assert [curves.number({"lr": lr}) for lr in (0.0002, 0.003, 0.0033, 0.01, 0.3)] == [0, 0, 1, 1, 1]
+
+
+def test_a_part_of_a_table_has_the_best_of_its_own_nets(table: CurveTable) -> None:
+    part = table.only({"width": [8]})
+    narrow = [net for net, params in enumerate(table.study.draws()) if params["width"] == 8]
+    assert part.best == float(table.means[narrow].max())
+    assert part.best < table.best
+    assert np.isnan(part.values[table.number({"lr": RATES[0], "width": 16})]).all()
 
 
 def test_a_search_without_stops_takes_the_seconds_of_its_epochs(table: CurveTable) -> None:
@@ -105,3 +121,28 @@ def test_tpe_finds_more_than_chance(table: CurveTable) -> None:
         for search in ("random", "tpe")
     }
     assert np.mean(regrets["tpe"]) <= np.mean(regrets["random"])
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_tpe_finds_as_much_with_trials_that_wait_at_rungs_as_with_trials_that_are_stopped(
+    table: CurveTable, workers: int
+) -> None:
+    """Both are given the epochs that ASHA trains; of a trial that waits, TPE knows the score at its rung."""
+    stopped, waiting = [], []
+    for seed in range(6):
+        asha = played(table, workers, search="tpe", seed=seed, trials=30, scheduler="asha")
+        promoted = played(table, workers, search="tpe", seed=seed, trials=60, scheduler="promotion_asha")
+        stopped.append(asha.regrets[-1])
+        waiting.append(promoted.regret_after(asha.trained))
+    assert np.mean(waiting) <= np.mean(stopped) + 0.001
+
+
+@pytest.mark.parametrize("scheduler", ["promotion_asha", "pasha", {"top_k": {"after": 2, "keep": 4}}])
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_player_tells_the_searcher_of_every_end(table: CurveTable, scheduler: object, workers: int) -> None:
+    """A trial that the scheduler stops while it waits gives no result; the searcher is told of it all the same."""
+    player = _Player(study(trials=20, search="tpe", scheduler=scheduler).bound("classification"), table, workers)
+    assert player.play(math.inf).draws == 20
+    records = player._searcher._source._told({}).values()
+    assert {record.state.name for record in records} <= {"COMPLETE", "PRUNED"}
+    assert len(player._searcher._curves) == 0

@@ -183,6 +183,7 @@ def test_200_steps_are_eagers_for_every_combination(optimizer: str, loss: str, a
         {"depth": 0},
         {"widths": (8, 8, 8, 8, 8)},
         {"init": {"name": "kaiming"}},
+        {"lr_decay": 0.5},
     ],
     ids=str,
 )

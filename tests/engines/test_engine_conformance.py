@@ -137,6 +137,7 @@ def test_every_depth_learns(start: Start, classes: Problem, depth: int) -> None:
         {"l1": 1e-3},
         {"weight_decay": 1e-3},
         {"widths": (9, 5), "lr": 0.2},
+        {"lr_decay": 0.9},
     ],
     ids=str,
 )
@@ -211,7 +212,7 @@ def trace(run: FoldRun, on: Problem, epochs: int = 3, first: int = 1) -> list[An
     return shown
 
 
-RICH = {"dropout": 0.3, "batch_norm": True, "depth": 2, "l1": 1e-4, "weight_decay": 1e-4}
+RICH = {"dropout": 0.3, "batch_norm": True, "depth": 2, "l1": 1e-4, "weight_decay": 1e-4, "lr_decay": 0.8}
 CNN: dict[str, Any] = {"model": {"name": "cnn", "channels": (4, 6), "kernel": 3}}
 AUGMENTED: dict[str, Any] = {"rotation": 20.0, "noise": 0.1}
 
@@ -284,6 +285,25 @@ def test_a_resumed_run_equals_an_uninterrupted_one(rich: Rich, options: dict[str
     resumed = rich.start(**settings)
     resumed.load_state(torch.load(buffer, weights_only=True))
     assert trace(resumed, rich.on, epochs=2, first=3) == whole[4:]
+
+
+@pytest.mark.parametrize("batch_size", [1, 16])
+@pytest.mark.parametrize("options", OPTIMISER_OPTIONS, ids=label)
+def test_a_rate_that_decays_is_one_smaller_rate_after_the_other(
+    start: Start, classes: Problem, options: dict[str, Any], batch_size: int
+) -> None:
+    settings: dict[str, Any] = {"optimizer": options, "batch_size": batch_size}
+    run = start(config(**settings, lr=0.008, lr_decay=0.5), classes)
+    shown = [run.train_epoch(epoch).scores for epoch in (1, 2, 3)]
+    state = None
+    for epoch, lr in enumerate((0.008, 0.004, 0.002), start=1):
+        other = start(config(**settings, lr=lr), classes)
+        if state is not None:
+            other.load_state(state)
+        assert other.train_epoch(epoch).scores == shown[epoch - 1]
+        state = other.state()
+    for mine, theirs in zip(tensors(run.state()), tensors(state), strict=True):
+        assert torch.equal(mine, theirs)
 
 
 def test_a_state_is_a_copy_both_ways(start: Start, classes: Problem) -> None:

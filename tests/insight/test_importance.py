@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ from benchmarks import importance as measured
 from benchmarks import made_studies as made
 from tests.results.journals import a_study, write
 from tune_mlp.cli import main
-from tune_mlp.insight.importance import importance
+from tune_mlp.insight import importance as module
+from tune_mlp.insight.effects import Share
+from tune_mlp.insight.importance import importance, leading_line
+from tune_mlp.insight.judgement import judged_trials
 from tune_mlp.results.answer import Answer
 from tune_mlp.results.results import Results
 
@@ -73,6 +77,46 @@ def test_intervals_cover_the_exact_shares_of_grids_of_mlps() -> None:
             _, intervals = measured._ours(*measured.sample(grid, 100, seed))
             covered.append((intervals[:, 0] <= exact) & (exact <= intervals[:, 1]))
     assert np.mean(covered) >= 0.85
+
+
+@pytest.mark.parametrize(
+    ("unknown", "line", "sentence"),
+    [
+        (("x",), "y (", "y matters most for val_accuracy, with "),
+        (
+            ("x", "y"),
+            "x and y have effects on val_accuracy whose size isn't known: ",
+            "x has an effect on val_accuracy ",
+        ),
+    ],
+    ids=["one", "all"],
+)
+def test_an_effect_whose_share_is_not_known_is_said_to_be_of_unknown_size(
+    unknown: tuple[str, ...], line: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = np.array(uniform(60)), np.array(uniform(60, 1))
+    results = study(x + 0.8 * y, x=x.tolist(), y=y.tolist())
+    assessed, judged = judged_trials(results, 0)
+    assert judged is not None
+    assert len(judged.with_effect) == 2
+    places = [place for place, feature in enumerate(judged.found) if feature.name in unknown]
+    own = [replace(one, share=Share(0.0, 0.0, 1.0)) if place in places else one for place, one in enumerate(judged.own)]
+    changed = replace(judged, own=own)
+    monkeypatch.setattr(module, "judged_trials", lambda results, seed: (assessed, changed))
+    said = leading_line(results)
+    assert said.startswith(line)
+    assert "isn't known" in said
+    assert "0 % of" not in said
+    if len(unknown) == 1:
+        assert "decides val_accuracy, and x has an effect whose size isn't known: " in said
+    answer = importance(results)
+    assert answer.sentence.startswith(sentence)
+    assert ("x (of unknown size)" in answer.sentence) == (len(unknown) == 1)
+    assert ("whose size isn't known (of its variance, 90 % interval 0 % to 100 %)" in answer.sentence) == (
+        len(unknown) == 2
+    )
+    shares = dict(zip(answer.shown["parameter"], answer.shown["share of variance"], strict=True))
+    assert shares["x"] == "unknown (0 to 100 %)"
 
 
 # Shares, gains, best values

@@ -49,7 +49,7 @@ def test_a_service_that_is_there_before_its_cluster_keeps_studies_for_it(tmp_pat
         with service_on(dashboard, token, tmp_path) as client:
             client.submit(STUDY, ["trials=2", "epochs=2"], name="jobs", key="one")
             found = eventually(lambda: client.get("jobs"), lambda found: "can't be reached" in found.detail)
-            assert found.state is StudyState.RUNNING
+            assert (found.state, found.position) == (StudyState.QUEUED, None)
             assert list(client.health().facts.unknown) == ["jobs"]
     with service_on(dashboard, token, tmp_path) as client:
         client.submit(STUDY, name="unwanted")

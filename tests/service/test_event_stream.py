@@ -61,6 +61,19 @@ def test_a_quiet_stream_gives_signs_of_life() -> None:
     run(job)
 
 
+def test_a_stream_ends_where_its_reader_may_read_no_more() -> None:
+    async def job() -> None:
+        source, may = Source(), [True]
+        parts = stream(source.events(), asyncio.Event(), lambda: may[0], pause=0.01)
+        assert [await anext(parts) for _ in range(2)] == [RETRY, KEEP_ALIVE]
+        may[0] = False
+        source.waiting.put_nowait([StreamEvent("trial", "{}", 10)])
+        assert [part async for part in parts] == []
+        assert source.closed
+
+    run(job)
+
+
 def test_the_end_of_the_server_ends_the_stream() -> None:
     async def job() -> None:
         source, stopping = Source(), asyncio.Event()

@@ -144,6 +144,7 @@ def test_a_study_that_cant_be_begun_holds_up_no_other_and_can_be_stopped(tmp_pat
         launcher.refusal = RunError("the cluster is away")
         opened.submit(ADA, submission("one"))
         eventually(lambda: opened.get("one").detail == "the cluster is away")
+        assert opened.get("one").state is StudyState.QUEUED
         launcher.refused = {"one"}
         opened.submit(ADA, submission("two"))
         assert began(opened, launcher).study == "two"
@@ -159,12 +160,14 @@ def test_studies_wait_for_a_cluster_that_is_away_from_the_start_and_can_be_stopp
         for name in ("one", "two"):
             opened.submit(ADA, submission(name))
             eventually(lambda name=name: opened.get(name).detail == "the cluster is away")
+            assert (opened.get(name).state, opened.get(name).position) == (StudyState.QUEUED, None)
         opened.stop(ADA, "one")
         eventually(lambda: opened.get("one").state is StudyState.STOPPED)
         assert opened.get("one").detail == "was stopped before its process was begun"
         launcher.absence = ""
         assert began(opened, launcher).study == "two"
         eventually(lambda: not opened.get("two").detail)
+        assert opened.get("two").state is StudyState.RUNNING
 
 
 def test_what_a_cluster_that_was_away_has_caused_is_not_said_for_ever(tmp_path: Path) -> None:

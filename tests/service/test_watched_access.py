@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.report.pages import a_reported_run
 from tests.service.apps import client_of
 from tests.service.services import eventually
 from tune_mlp.service.access import ADMIN, LOCAL, add_user, remove_user
+from tune_mlp.service.event_stream import stream
+from tune_mlp.service.routes import events
 from tune_mlp.service.watched_access import LOOK_SECONDS, WatchedAccess
 
 
@@ -157,3 +161,21 @@ def test_a_running_service_notices_while_it_is_asked_by_many(tmp_path: Path) -> 
         assert client.get("/api/openapi.json", headers=bob).json()["security"] == [{"token": []}]
         remove_user(users, "bob")
         eventually(lambda: client.get("/api/me", headers=bob).status_code == 401)
+
+
+def test_the_stream_of_a_user_who_is_removed_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "stream", partial(stream, pause=0.1))
+    users = tmp_path / "own" / "users"
+    ada, bob = ({"Authorization": f"Bearer {add_user(users, name, admin=False)}"} for name in ("ada", "bob"))
+    a_reported_run(tmp_path / "root" / "made", trials=4)
+    with (
+        client_of(tmp_path / "root", WatchedAccess(None, users)) as client,
+        client.stream("GET", "/api/studies/made/events", headers=ada) as one,
+        client.stream("GET", "/api/studies/made/events", headers=bob) as other,
+    ):
+        lines, others = one.iter_lines(), other.iter_lines()
+        assert next(lines) == next(others) == "retry: 2000"
+        remove_user(users, "ada")
+        assert len([line for line, _ in zip(lines, range(1000), strict=False)]) < 1000
+        assert next(line for line in others if line.startswith(":")) == ": still here"
+        assert client.get("/api/studies/made/events", headers=ada).status_code == 401

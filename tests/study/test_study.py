@@ -16,7 +16,7 @@ from tune_mlp.space.domains import DOMAINS
 from tune_mlp.space.files import shipped
 from tune_mlp.space.space import to_config
 from tune_mlp.study.mutable import MUTABLE, mutable
-from tune_mlp.study.settings import Scheduler, Search
+from tune_mlp.study.settings import Scheduler, Search, Until
 from tune_mlp.study.study import Study
 
 
@@ -162,6 +162,19 @@ def test_a_tpe_that_never_leaves_its_random_draws_is_warned_about() -> None:
     assert study(search={"tpe": {"startup": 3}}, trials=8).bound("classification").warnings() == []
 
 
+def test_a_search_by_generations_under_a_scheduler_that_pauses_is_warned_about() -> None:
+    numbers = {"lr": {"log": [1e-4, 1e-1]}, "dropout": {"uniform": [0.0, 0.5]}}
+    asked = study(search="cmaes", space=numbers, scheduler="promotion_asha", trials=8, epochs=9)
+    (warning,) = asked.bound("classification").warnings()
+    assert (
+        warning == "cmaes learns from trials that ended, and under promotion_asha most of them end only with the search"
+    )
+    assert (
+        study(search="cmaes", space=numbers, scheduler="asha", trials=8, epochs=9).bound("classification").warnings()
+        == []
+    )
+
+
 def test_a_random_search_of_a_million_trials_builds_no_list_of_them() -> None:
     tracemalloc.start()
     try:
@@ -222,7 +235,7 @@ def test_every_setting_has_a_sentence(model: type[Settings]) -> None:
     assert model.__doc__
     is_option = any(model in options.values() for options in BRANCHES.values())
     for name, field in model.model_fields.items():
-        if (is_option and name == "name") or model in (Scheduler, Search):
+        if (is_option and name == "name") or model in (Scheduler, Search, Until):
             continue  # said by the docstring of the option's own class
         assert field.description, f"{model.__name__}.{name}"
 
@@ -233,7 +246,7 @@ def test_names_and_what_they_stand_for_agree() -> None:
         for name, model in options.items():
             assert model().name == name  # type: ignore[attr-defined]
             assert TrialConfig.model_validate({branch: {"name": name}}) is not None
-    for model in (Scheduler, Search):
+    for model in (Scheduler, Search, Until):
         for name in model.model_fields:
             assert model.model_validate({name: {}}).name == name  # type: ignore[attr-defined]
     assert {model.__name__ for model in all_settings()} >= {domain.__name__ for domain in DOMAINS.values()}
@@ -243,5 +256,6 @@ def test_schedulers_and_searchers_have_an_implementation_for_each_name() -> None
     from tune_mlp.tuning.schedulers import MILESTONES, SCHEDULERS
     from tune_mlp.tuning.searchers import SOURCES
 
-    assert set(SCHEDULERS) == set(MILESTONES) == set(Scheduler.model_fields)
-    assert set(SOURCES) == set(Search.model_fields)
+    # A study that says auto has a choice of these.
+    assert set(SCHEDULERS) == set(MILESTONES) == set(Scheduler.model_fields) - {"auto"}
+    assert set(SOURCES) == set(Search.model_fields) - {"auto"}

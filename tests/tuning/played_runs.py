@@ -33,12 +33,14 @@ from tune_mlp.runs.manifest import Manifest
 from tune_mlp.study.study import BoundStudy, Study
 from tune_mlp.training.patience import Patience
 from tune_mlp.tuning.pausing import PausingScheduler
+from tune_mlp.tuning.plateau import PlateauWatch
 from tune_mlp.tuning.recorder import KeptFiles, Recorder
 from tune_mlp.tuning.report import Report
 from tune_mlp.tuning.run import More
 from tune_mlp.tuning.schedulers import make_scheduler, milestones
 from tune_mlp.tuning.search_loop import _replay
 from tune_mlp.tuning.searchers import NumberedSearcher
+from tune_mlp.tuning.trial_files import SOURCE, shared_file
 
 
 class Killed(Exception):
@@ -54,6 +56,8 @@ class World:
     seed: int = 0
     saved: dict[int, int] = field(default_factory=dict)
     """The epoch of each trial's state file."""
+    source: dict[int, Any] = field(default_factory=dict)
+    """Whom each trial had taken over when it wrote its state."""
     diverge: dict[int, int] = field(default_factory=dict)
     """The epoch in which a trial diverges."""
     fail: dict[int, int] = field(default_factory=dict)
@@ -78,15 +82,14 @@ class PlayedTrial:
 
     is_saving = False
 
-    def __init__(self, config: dict[str, Any], limit: int | None, epoch: int) -> None:
+    def __init__(self, trial_id: str, config: dict[str, Any], limit: int | None, epoch: int) -> None:
         self.config = config
-        self.trial_id = f"t{config['trial']:05d}"
+        self.trial_id = trial_id
         self.status: str = Trial.PENDING
-        self.experiment_tag = ""
         self.last_result: dict[str, Any] = {}
-        self.run_metadata = SimpleNamespace(
-            num_failures=0, checkpoint_manager=SimpleNamespace(_latest_checkpoint_result=None)
-        )
+        self.searchers_result: dict[str, Any] = {}
+        """The last result, with what the searcher reads of it."""
+        self.run_metadata = SimpleNamespace(num_failures=0)
         self.epoch = epoch
         self.patience = Patience(limit, "max")
 
@@ -103,9 +106,6 @@ class PlayedTrial:
     def set_status(self, status: str) -> None:
         self.status = status
 
-    def set_experiment_tag(self, tag: str) -> None:
-        pass
-
     def set_config(self, config: dict[str, Any]) -> None:
         self.config = config
 
@@ -118,8 +118,8 @@ class Driver:
         self.metric, self.mode = study.ranking
         before = read(world.journal)
         self.history = history_of(before) if len(before) > 1 else NO_HISTORY
-        self.scheduler = make_scheduler(study, study.number_of_trials - len(self.history.ended))
-        display = Memory()
+        self.scheduler = make_scheduler(study, self.history.to_come(study.number_of_trials), world.slots)
+        self.display = display = Memory()
         display.begin(Board("", self.metric, self.mode, study.number_of_trials, study.epochs))
         self.recorder = Recorder(
             self._mortal(kill_after),
@@ -133,6 +133,7 @@ class Driver:
             history=self.history,
             decisions=getattr(self.scheduler, "decisions", None),
             decided={(event.trial, event.epoch) for event in before if isinstance(event, Decided)},
+            released=getattr(self.scheduler, "released", None),
         )
         self.trials: list[PlayedTrial] = []
         self.clock = 0.0
@@ -158,25 +159,26 @@ class Driver:
         run: Any = SimpleNamespace(history=self.history, study=self.study)
         history = _replay(run, self.scheduler, self.recorder)
         pausing = self.scheduler if isinstance(self.scheduler, PausingScheduler) else None
-        searcher = NumberedSearcher(self.study, history, pausing, self.world.slots)
+        watch = PlateauWatch(self.study, self.journal, self.scheduler, self.display, lambda: None)
+        self.searcher = NumberedSearcher(self.study, history, pausing, watch)
         while True:
-            self._fill(searcher)
+            self._fill()
             if not self.running:
                 break
             self.clock, _, trial = heapq.heappop(self.running)
             self._step(trial)
         self.recorder.close()
 
-    def _fill(self, searcher: NumberedSearcher) -> None:
-        ahead = self.world.slots if self.study.scheduler.draws_ahead else 1
+    def _fill(self) -> None:
         while len(self.running) < self.world.slots:
-            while sum(trial.status == Trial.PENDING for trial in self.trials) < ahead:
-                config = searcher.suggest(f"t{len(self.trials)}")
+            while not any(trial.status == Trial.PENDING for trial in self.trials):
+                trial_id = f"t{len(self.trials):05d}"
+                config = self.searcher.suggest(trial_id)
                 if config is None or config == Searcher.FINISHED:
                     break
                 # No state is saved with a trial's last epoch: if its end wasn't written, what came after the state is trained again.
                 known = min(int(config.get("known", 0)), self.world.saved.get(int(config["trial"]), 0))
-                trial = PlayedTrial(config, self.study.patience, known)
+                trial = PlayedTrial(trial_id, config, self.study.patience, known)
                 for epoch, value in self.history.curve_since_taken_over(trial.number).items():
                     if epoch <= known:
                         trial.patience = trial.patience.after(value)
@@ -186,11 +188,17 @@ class Driver:
             if trial is None:
                 return
             trial.status = Trial.RUNNING
-            if taken := trial.run_metadata.checkpoint_manager._latest_checkpoint_result:
-                trial.epoch, trial.patience = taken.checkpoint["epoch"], Patience(self.study.patience, "max")
-                trial.run_metadata.checkpoint_manager._latest_checkpoint_result = None
+            self._load(trial)
             self.recorder.on_trial_start(0, self.trials, trial)
             self._go_on(trial)
+
+    def _load(self, trial: PlayedTrial) -> None:
+        """Go on from the state of the trial that this one took over, unless it has one of its own since."""
+        source = trial.config.get(SOURCE)
+        if source and self.world.source.get(trial.number) != source:
+            left = self.world.folder / "checkpoints" / shared_file(*source)
+            assert left.exists(), f"trial {trial.number} can't take over {source}"
+            trial.epoch, trial.patience = source[1], Patience(self.study.patience, "max")
 
     def _go_on(self, trial: PlayedTrial) -> None:
         heapq.heappush(self.running, (self.clock + self.generator.random(), trial.number, trial))
@@ -224,6 +232,11 @@ class Driver:
                     state = TrialState.FINISHED
         if state is TrialState.STOPPED:
             self.world.saved[trial.number] = trial.epoch
+            self.world.source[trial.number] = trial.config.get(SOURCE)
+            if self.study.scheduler.pbt and trial.epoch in milestones(self.study):
+                files = self.world.folder / "checkpoints"
+                files.mkdir(exist_ok=True)
+                (files / shared_file(trial.number, trial.epoch)).touch()
         known = goal_values(self.study.goals, metrics, weights, math.fsum([seconds] * trial.epoch)) if records else None
         goals = known if self.study.metrics else None
         report = Report(trial.epoch, state, "here", 1.0, records, weights=weights, error=error, goals=goals)
@@ -235,6 +248,9 @@ class Driver:
         told = {"epoch": result["epoch"], self.metric: result[self.metric], "goals": result["goals"]}
         if not result["done"]:
             decision = self.scheduler.on_trial_result(self, trial, dict(told))
+        trial.searchers_result = {name: result[name] for name in ("curve", "state", "best")}
+        if decision != TrialScheduler.STOP:
+            self.searcher.on_trial_result(trial.trial_id, trial.searchers_result)
         self.recorder.on_trial_result(0, self.trials, trial, result)
         trial.last_result = told
         if decision == TrialScheduler.STOP:
@@ -250,8 +266,10 @@ class Driver:
             return
         if trial.status in (Trial.PENDING, Trial.PAUSED):
             self.scheduler.on_trial_remove(self, trial)
+            self.searcher.on_trial_complete(trial.trial_id)
         else:
             self.scheduler.on_trial_complete(self, trial, dict(trial.last_result))
+            self.searcher.on_trial_complete(trial.trial_id, trial.searchers_result)
         self.recorder.on_trial_complete(0, self.trials, trial)
         trial.status = Trial.TERMINATED
 
@@ -261,6 +279,7 @@ class Driver:
         self.scheduler.on_trial_error(self, trial)
         if trial.number in self.world.lose_for_good:
             trial.status = Trial.ERROR
+            self.searcher.on_trial_complete(trial.trial_id, error=True)
             self.recorder.on_trial_error(0, self.trials, trial)
             return
         trial.status = Trial.PENDING
@@ -274,9 +293,6 @@ class Driver:
 
     def get_live_trials(self) -> list[PlayedTrial]:
         return [trial for trial in self.trials if not trial.is_finished()]
-
-    def _schedule_trial_save(self, trial: PlayedTrial, result: Any = None) -> dict[str, int]:
-        return {"epoch": trial.epoch}
 
     def pause_trial(self, trial: PlayedTrial, should_checkpoint: bool) -> None:
         trial.status = Trial.PAUSED
@@ -307,12 +323,13 @@ def play(world: World, study: Study, kill_after: int | None = None) -> Path:
     return world.folder
 
 
-def play_on(world: World, trials: str | None = None, kill_after: int | None = None) -> Path:
+def play_on(world: World, trials: str | None = None, kill_after: int | None = None, until: str | None = None) -> Path:
     """Go on with a run as `resume` does."""
-    before = Study.load(world.folder / "study.yaml")
-    study = More(trials).applied(before, 0).bound("classification")
+    before, more = Study.load(world.folder / "study.yaml"), More(trials, until=until)
     with Journal.resume(world.journal) as journal:
-        journal.append(Resumed(before.number_of_trials, study.number_of_trials))
+        drawn = len(journal.state.trials) if journal.state.plateau else None
+        study = more.applied(before, 0, drawn).bound("classification")
+        journal.append(Resumed(before.number_of_trials, study.number_of_trials, rebuilt=True, draws_on=more.draws_on))
         Manifest.load(world.folder).resumed(study, (), 0.0)
         _drive(world, study, journal, kill_after)
     return world.folder

@@ -23,7 +23,7 @@ from tune_mlp.results.results import Results
 from tune_mlp.study.study import BoundStudy, Study
 from tune_mlp.tuning.audit import audit
 from tune_mlp.tuning.claims import wrong_ends, wrong_winners
-from tune_mlp.tuning.driven_again import derive_decisions, parts_of
+from tune_mlp.tuning.driven_again import parts_of, wrong_decision
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ray calls what Python deprecates
 
@@ -115,7 +115,7 @@ def test_each_field_of_each_decision_is_checked(run: Path) -> None:
         assert isinstance(decided, Decided)
         changes = list(other(decided))
         changed = changes[turn % len(changes)]
-        wrong = derive_decisions(a_study, [*events[:place], changed, *events[place + 1 :]]).wrong
+        wrong = wrong_decision(a_study, [*events[:place], changed, *events[place + 1 :]])
         assert wrong is not None, changed
         assert wrong.trial == decided.trial, changed
 
@@ -124,9 +124,9 @@ def test_a_decision_that_is_missing_or_made_up_is_named(run: Path) -> None:
     a_study, events = of(run)
     places = [place for place, event in enumerate(events) if isinstance(event, Decided)]
     for place in places[:: max(1, len(places) // 4)]:
-        wrong = derive_decisions(a_study, [*events[:place], *events[place + 1 :]]).wrong
+        wrong = wrong_decision(a_study, [*events[:place], *events[place + 1 :]])
         assert wrong is not None
-        wrong = derive_decisions(a_study, [*events[: place + 1], events[place], *events[place + 1 :]]).wrong
+        wrong = wrong_decision(a_study, [*events[: place + 1], events[place], *events[place + 1 :]])
         assert wrong is not None
 
 
@@ -169,7 +169,7 @@ def test_what_makes_the_schedulers_code_raise_is_a_difference(tmp_path: Path) ->
     """Population-based training looks a dropout up that the space doesn't have."""
     a_study, events = of(eventful(tmp_path / "pbt", "pbt"))
     strange = [replace(e, params={**e.params, "dropout": 0.19}) if isinstance(e, Drawn) else e for e in events]
-    wrong = derive_decisions(a_study, strange).wrong
+    wrong = wrong_decision(a_study, strange)
     assert wrong is not None
     assert (wrong.journal, wrong.derived) == ("what can't have come", "ValueError: tuple.index(x): x not in tuple")
 
@@ -359,6 +359,10 @@ def test_what_cannot_be_audited_is_refused_in_one_line(
     manifest = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps(manifest | {"resumed": [{"at": "then"}] * 3}))
     assert "an earlier version resumed it, and its journal doesn't say where" in refused(run)
+    for name in ("hyperband", "pbt"):
+        run = eventful(tmp_path / name, name)
+        with changed_line(run / "journal.jsonl", b'"rebuilt":true', b'"rebuilt":false'):
+            assert f"an earlier version resumed it, and began its {name} anew" in refused(run)
     run = copied("damaged")
     (run / "best" / "trial.json").write_text("{}")
     assert "can't be read as the description of a model" in refused(run)

@@ -83,7 +83,6 @@ def test_a_real_search_that_lost_its_driver_and_was_extended_is_derived(local_ra
 def test_real_searches_under_every_scheduler_are_derived(local_ray: None, scheduler: str, tmp_path: Path) -> None:
     """In a Ray that the study joins: undisturbed, cut at several events, gone on with, and extended."""
     settings: dict[str, Any] = {"trials": 10, "epochs": 9, "patience": 6, "scheduler": SCHEDULERS[scheduler]}
-    settings["concurrent"] = None  # the two that set trials aside take no number
     _, folders = snapshots(tmp_path, every=5, **settings)
     assert audited(tmp_path / "whole").facts["differ"] == 0
     for folder in folders[:: max(1, len(folders) // 4)]:

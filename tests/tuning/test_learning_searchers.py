@@ -94,7 +94,7 @@ def test_named_settings_and_priors_are_drawn_first_and_are_learnt_from(name: str
     assert (params[0]["lr"], params[0]["dropout"]) == (0.005, 0.25)
     assert params[1]["weight_decay"] == 1e-3
     assert params[2]["lr"] == 0.02
-    told = [it._source._known[i] for i in range(3)]
+    told = [it._source._told({})[i] for i in range(3)]
     assert [one.params["lr"] for one in told] == [one["lr"] for one in params[:3]]
     assert [one.value for one in told] == [score(one) for one in params[:3]]
 
@@ -104,7 +104,7 @@ def test_what_stopped_and_what_diverged_counts_for_a_search_that_learns_from_com
     for i, (state, value) in enumerate((("finished", 0.5), ("stopped", 0.3), ("diverged", 0.9), ("failed", 0.9))):
         it.suggest(str(i))
         it.on_trial_complete(str(i), result(state, value))
-    told = [one for _, one in sorted(it._source._known.items())]
+    told = list(it._source._told({}).values())
     assert [one.state.name for one in told] == ["COMPLETE", "COMPLETE", "COMPLETE", "FAIL"]
     assert [one.value for one in told] == [0.5, 0.3, 0.3, None]
 

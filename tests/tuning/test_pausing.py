@@ -15,11 +15,12 @@ import pytest
 from tests.studies import study
 from tests.tuning.played_runs import World, play, play_on
 from tests.tuning.reference_promotion import Reference
-from tune_mlp.results.journal import Decided, Ended, Event, Trained
+from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Resumed, Trained
 from tune_mlp.results.journal_reader import read
 from tune_mlp.results.results import Results
 from tune_mlp.tuning import simulation
 from tune_mlp.tuning.audit import audit
+from tune_mlp.tuning.driven_again import wrong_decision
 from tune_mlp.tuning.rungs import GrowingLadder, Ladder, crossing_distance, percentile
 from tune_mlp.tuning.schedulers import milestones
 from tune_mlp.tuning.simulation import Cost, simulate
@@ -31,6 +32,12 @@ PAUSING: dict[str, Any] = {
     "pasha": {"pasha": {"reduction_factor": 2}},
     "top_k": {"top_k": {"after": 2, "keep": 4}},
 }
+REBUILT: dict[str, Any] = {
+    **PAUSING,
+    "hyperband": {"hyperband": {"reduction_factor": 2}},
+    "pbt": {"pbt": {"interval": 2}},
+}
+"""The schedulers that a resumed run rebuilds as they were."""
 
 
 @pytest.fixture
@@ -132,16 +139,25 @@ def told(events: list[Event]) -> list[Event]:
     return [event for event in events if isinstance(event, Decided | Ended)]
 
 
+def draws(events: list[Event]) -> dict[int, list[Any]]:
+    """Return the parameters of each trial, those first that it began with."""
+    found: dict[int, list[Any]] = {}
+    for event in events:
+        if isinstance(event, Drawn):
+            found.setdefault(event.trial, []).append(event.params)
+    return found
+
+
 def epochs_trained(events: list[Event]) -> Counter[tuple[int, int]]:
     return Counter((e.trial, record.epoch) for e in events if isinstance(e, Trained) for record in e.epochs)
 
 
 @pytest.mark.parametrize("every", [13, pytest.param(1, marks=pytest.mark.slow)])  # a run for each line takes a minute
-@pytest.mark.parametrize("name", PAUSING)
+@pytest.mark.parametrize("name", REBUILT)
 def test_a_search_that_was_killed_anywhere_decides_as_one_that_was_not(
     name: str, every: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = study(scheduler=PAUSING[name], trials=10, epochs=9)
+    asked = study(scheduler=REBUILT[name], trials=10, epochs=9)
     whole = read(play(World(tmp_path / "whole", slots=1), asked) / "journal.jsonl")
     assert max(epochs_trained(whole).values()) == 1
     monkeypatch.setattr(os, "fsync", lambda file: None)  # which is most of the time
@@ -155,13 +171,29 @@ def test_a_search_that_was_killed_anywhere_decides_as_one_that_was_not(
         assert {(e.trial, e.state) for e in told(events) if isinstance(e, Ended)} == {
             (e.trial, e.state) for e in told(whole) if isinstance(e, Ended)
         }
+        assert draws(events) == draws(whole)
         assert audit(Results.load(folder)).facts["differ"] == 0
 
 
-@pytest.mark.parametrize("name", PAUSING)
+@pytest.mark.parametrize("every", [11, pytest.param(1, marks=pytest.mark.slow)])  # as above
+@pytest.mark.parametrize("name", REBUILT)
+def test_a_scheduler_that_is_rebuilt_after_any_line_decides_the_same_of_the_same_results(
+    name: str, every: int, tmp_path: Path
+) -> None:
+    """Three trials at a time, where the order of results isn't that of the trials: the journal itself gives the order."""
+    asked = study(scheduler=REBUILT[name], trials=14, epochs=9, patience=6).bound("classification")
+    world = World(tmp_path / "run", slots=3, diverge={3: 2}, fail={5: 4})
+    events = read(play(world, asked) / "journal.jsonl")
+    assert len([event for event in events if isinstance(event, Decided)]) > 10
+    for lines in range(2, len(events), every):
+        cut = [*events[:lines], Resumed(14, 14, rebuilt=True), *events[lines:]]
+        assert wrong_decision(asked, cut) is None, lines
+
+
+@pytest.mark.parametrize("name", REBUILT)
 @pytest.mark.parametrize("slots", [2, 5])
 def test_no_epoch_is_trained_twice_and_every_trial_ends(name: str, slots: int, tmp_path: Path) -> None:
-    folder = play(World(tmp_path / "run", slots=slots), study(scheduler=PAUSING[name], trials=20, epochs=9))
+    folder = play(World(tmp_path / "run", slots=slots), study(scheduler=REBUILT[name], trials=20, epochs=9))
     events = read(folder / "journal.jsonl")
     assert max(epochs_trained(events).values()) == 1
     assert len([event for event in events if isinstance(event, Ended)]) == 20
@@ -169,14 +201,24 @@ def test_no_epoch_is_trained_twice_and_every_trial_ends(name: str, slots: int, t
     assert audit(Results.load(folder)).facts["differ"] == 0
 
 
-@pytest.mark.parametrize("name", PAUSING)
+def test_trials_that_are_added_to_a_run_begin_a_bracket_where_the_last_has_halved(tmp_path: Path) -> None:
+    world = World(tmp_path / "run", slots=2)
+    play(world, study(scheduler=REBUILT["hyperband"], trials=10, epochs=9))
+    decisions = [e for e in read(play_on(world, "+4") / "journal.jsonl") if isinstance(e, Decided)]
+    brackets = {e.trial: e.rung.partition(",")[0] for e in decisions}
+    assert {brackets[trial] for trial in (8, 9)} == {"bracket 2"}
+    assert {brackets[trial] for trial in range(10, 14)} == {"bracket 3"}
+    assert audit(Results.load(world.folder)).facts["differ"] == 0
+
+
+@pytest.mark.parametrize("name", REBUILT)
 def test_a_lost_worker_at_the_end_of_a_search_leaves_no_trial_paused(name: str, tmp_path: Path) -> None:
     """The last trials diverge, fail, and lose their workers once and for good, so that no result comes after."""
     world = World(tmp_path / "run", slots=1, diverge={9: 1}, fail={8: 1}, lose={(7, 1)}, lose_for_good={6})
-    folder = play(world, study(scheduler=PAUSING[name], trials=10, epochs=9))
+    folder = play(world, study(scheduler=REBUILT[name], trials=10, epochs=9))
     states = Results.load(folder).trials.set_index("trial")["state"]
     assert (states[9], states[8]) == ("diverged", "failed")
-    assert set(states) == {"diverged", "failed", "finished", "stopped"}
+    assert set(states) == {"diverged", "failed", "finished"} | ({"stopped"} if name != "pbt" else set())
     assert audit(Results.load(folder)).facts["differ"] == 0
 
 

@@ -16,7 +16,7 @@ from tests.studies import Memory, study
 from tune_mlp.data.sources import load_dataset
 from tune_mlp.data.split import make_problem
 from tune_mlp.engines.choose import engine
-from tune_mlp.errors import ResourceError, RunFolderError, UsageError
+from tune_mlp.errors import ResourceError, RunFolderError
 from tune_mlp.results.journal import Decided, Trained
 from tune_mlp.results.journal_reader import read
 from tune_mlp.results.results import Results
@@ -309,11 +309,6 @@ def test_fractions_of_a_cpu_decide_how_many_run_at_once(cpu: float, at_once: int
     assert 1 <= display.most_at_once <= at_once  # a short study may be over before all workers are up
     assert results.manifest["resources"]["concurrent"] == at_once
     assert len(results.trials) == 9
-
-
-def test_concurrency_cannot_be_promised_where_trials_are_set_aside(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="sets trials aside"):
-        run(study(scheduler="hyperband", concurrent=1), tmp_path)
 
 
 def test_the_dataset_is_shared_by_workers_and_not_copied(tmp_path: Path) -> None:

@@ -8,13 +8,16 @@ import tracemalloc
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from ray.tune.experiment import Trial
+from ray.tune.schedulers import HyperBandScheduler, PopulationBasedTraining
 
 from tests.studies import study
 from tune_mlp.space.domains import Choice, Int, Log, Uniform
 from tune_mlp.study.settings import Scheduler
-from tune_mlp.tuning.ray_compat.schedulers import neighbour
+from tune_mlp.tuning.brackets import one_round
+from tune_mlp.tuning.population import neighbour
 from tune_mlp.tuning.schedulers import MILESTONES, SCHEDULERS, make_scheduler, milestones
 from tune_mlp.tuning.simulation import Cost, SimulatedController, SimulatedTrial, simulate
 
@@ -22,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ray cal
 
 
 def test_every_scheduler_of_the_settings_has_an_implementation_and_milestones() -> None:
-    assert SCHEDULERS.keys() == MILESTONES.keys() == Scheduler.model_fields.keys()
+    assert SCHEDULERS.keys() == MILESTONES.keys() == Scheduler.model_fields.keys() - {"auto"}
 
 
 @pytest.mark.parametrize(
@@ -92,43 +95,121 @@ def test_hyperband_does_not_wait_for_draws_that_a_plan_leaves_out() -> None:
     assert found(5000) == found(15)
 
 
+class Brackets:
+    """HyperBand with all of its trials added, told by hand what comes."""
+
+    def __init__(self, trials: int, epochs: int = 9) -> None:
+        self.study = study(scheduler="hyperband", trials=trials, epochs=epochs).bound("classification")
+        self.scheduler = make_scheduler(self.study)
+        self.controller = SimulatedController(self.scheduler)
+        self.trials = [SimulatedTrial(number) for number in range(trials)]
+        for trial in self.trials:
+            self.controller.add(trial)
+
+    def report(self, number: int, epoch: int) -> str:
+        self.trials[number].status = Trial.RUNNING
+        result = {"epoch": epoch, "val_accuracy": float(number)}
+        decision: str = self.scheduler.on_trial_result(self.controller, self.trials[number], result)
+        if decision == "STOP":
+            self.trials[number].status = Trial.TERMINATED
+        return decision
+
+    @property
+    def waiting(self) -> set[int]:
+        """The trials that were let go on and wait for a worker, once those that are to stop have been stopped."""
+        self.scheduler.choose_trial_to_run(self.controller)
+        return {
+            n for n, trial in enumerate(self.trials) if trial.status == "PAUSED" and not self.scheduler.is_paused(n)
+        }
+
+
 def test_hyperband_goes_on_when_the_last_trial_that_others_wait_for_ends() -> None:
     """Three trials of a bracket of nine go on to epoch 3. Two have reached it when the third ends at epoch 2 by patience."""
-    a_study = study(scheduler="hyperband", trials=17, epochs=9).bound("classification")
-    scheduler = make_scheduler(a_study)
-    controller = SimulatedController(scheduler)
-    trials = [SimulatedTrial(number) for number in range(17)]
-    for trial in trials:
-        controller.add(trial)
-
-    def report(number: int, epoch: int) -> None:
-        trials[number].status = Trial.RUNNING
-        decision = scheduler.on_trial_result(controller, trials[number], {"epoch": epoch, "val_accuracy": number})
-        trials[number].status = {"PAUSE": Trial.PAUSED, "STOP": Trial.TERMINATED}.get(decision, Trial.RUNNING)
-
-    last = range(8, 17)
-    for number in last:
-        report(number, 1)
-    for number in (14, 15):
-        report(number, 3)
-    assert trials[15].status == Trial.PAUSED
-    trials[16].status = Trial.RUNNING
-    scheduler.on_trial_complete(controller, trials[16], {"epoch": 2, "val_accuracy": 0.0})
-    chosen = {number for number in last if trials[number] in scheduler._trial_info[trials[number]][0].trials_to_unpause}
-    assert chosen == {15}
+    brackets = Brackets(17)
+    assert [brackets.report(number, 1) for number in range(8, 17)] == [*["NOOP"] * 8, "CONTINUE"]
+    assert brackets.waiting == {14, 15}
+    assert [brackets.report(number, 3) for number in (14, 15)] == ["NOOP", "NOOP"]
+    assert brackets.waiting == set()
+    brackets.trials[16].status = Trial.RUNNING
+    brackets.scheduler.on_trial_complete(brackets.controller, brackets.trials[16], {"epoch": 2, "val_accuracy": 0.0})
+    brackets.controller.end(brackets.trials[16])
+    assert brackets.waiting == {15}
+    assert brackets.trials[14].status == Trial.TERMINATED
 
 
-def test_hyperband_leaves_no_trial_paused_that_is_ahead_of_its_brackets_milestones() -> None:
-    """A resumed trial comes at epoch 3 to a bracket that it is alone in, and that halves at epochs 1 and 3."""
-    a_study = study(scheduler="hyperband", trials=9, epochs=9).bound("classification")
-    scheduler = make_scheduler(a_study)
-    controller = SimulatedController(scheduler)
-    trials = [SimulatedTrial(number) for number in range(9)]
-    for trial in trials:
-        controller.add(trial)
-    trials[8].status = Trial.RUNNING
-    assert scheduler.on_trial_result(controller, trials[8], {"epoch": 3, "val_accuracy": 0.5}) == "CONTINUE"
-    assert [(decided.rung, decided.competed) for decided in scheduler.decisions] == [("bracket 2, epoch 3", 1)] * 2
+def test_a_trial_that_loses_its_worker_stays_in_its_bracket() -> None:
+    brackets = Brackets(17)
+    for number in range(8, 16):
+        brackets.report(number, 1)
+    brackets.scheduler.on_trial_error(brackets.controller, brackets.trials[16])
+    brackets.controller.add(brackets.trials[16])
+    assert brackets.waiting == set()
+    assert brackets.report(16, 1) == "CONTINUE"
+    assert [(decided.rung, decided.competed) for decided in brackets.scheduler.decisions] == [
+        ("bracket 2, epoch 1", 9)
+    ] * 9
+
+
+def test_a_trial_that_was_let_go_on_waits_while_as_many_run_as_may() -> None:
+    """Of five trials two go on to epoch 9: the last to come, which has its worker still, and one that is paused."""
+    brackets = Brackets(8)
+    scheduler, controller, trials = brackets.scheduler, brackets.controller, brackets.trials
+    scheduler.slots = 1
+    for number in range(3):
+        scheduler.on_trial_complete(controller, trials[number], {"epoch": 9, "val_accuracy": 0.0})
+        controller.end(trials[number])
+    assert [brackets.report(number, 3) for number in range(3, 8)] == [*["NOOP"] * 4, "CONTINUE"]
+    assert brackets.waiting == {6}
+    assert scheduler.choose_trial_to_run(controller) is None
+    scheduler.on_trial_complete(controller, trials[7], {"epoch": 9, "val_accuracy": 0.0})
+    controller.end(trials[7])
+    assert scheduler.choose_trial_to_run(controller) is trials[6]
+
+
+@pytest.mark.parametrize("factor", [1.5, 2.0, 2.7, 3.0, 4.0])
+def test_brackets_are_those_of_rays_hyperband(factor: float) -> None:
+    for epochs in (1, 2, 3, 8, 9, 10, 27, 50, 81, 100, 243):
+        rays = HyperBandScheduler(max_t=epochs, reduction_factor=factor)
+        theirs = []
+        for s in range(rays._s_max_1):
+            if rays._get_r0(s):
+                bracket, milestones = rays._create_bracket(s), []
+                kept = [bracket._n]
+                while bracket._halves:
+                    milestones.append(bracket._cumul_r)
+                    bracket.successive_halving("", 1.0)
+                    kept.append(bracket._n)
+                theirs.append((s, kept, tuple(milestones)))
+        ours = [
+            (bracket.name, [bracket.kept(count) for count in range(len(bracket.milestones) + 1)], bracket.milestones)
+            for bracket in one_round(epochs, factor)
+        ]
+        assert ours == theirs, epochs
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_worst_and_the_best_of_a_population_are_those_that_ray_takes(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    for count in range(1, 20):
+        quantile = float(random.choice([0.1, 0.25, 0.4, 0.5]))
+        asked = study(scheduler={"pbt": {"quantile": quantile}}, trials=count).bound("classification")
+        rays = PopulationBasedTraining(
+            time_attr="epoch",
+            metric="val_accuracy",
+            mode="max",
+            quantile_fraction=quantile,
+            custom_explore_fn=lambda config: config,
+        )
+        ours = make_scheduler(asked)
+        for number in range(count):
+            score, over = float(random.integers(0, 6)), bool(random.random() < 0.2)
+            ours._enter(number, 1, score)
+            trial = SimulatedTrial(number)
+            trial.is_finished = lambda over=over: over  # type: ignore[attr-defined]  # Ray asks for it
+            rays._trial_state[trial] = SimpleNamespace(last_score=score)
+            if over:
+                ours._over(number)
+        assert ours._quantiles() == tuple([int(trial.trial_id) for trial in part] for part in rays._quantiles())
 
 
 def test_a_neighbour_is_the_next_value_or_a_fifth_away_and_never_outside() -> None:
@@ -143,18 +224,16 @@ def test_a_neighbour_is_the_next_value_or_a_fifth_away_and_never_outside() -> No
     assert neighbour(Int(int=(1, 9)), 9, up=True) == 9
 
 
-def test_a_trial_that_takes_another_over_keeps_its_number_and_changes_only_what_may_change() -> None:
+def test_a_trial_that_takes_another_over_changes_only_what_may_change() -> None:
     a_study = study(scheduler="pbt").bound("classification")
     population = make_scheduler(a_study)
-    draws = a_study.draws()
-    mine, better = (SimpleNamespace(config={"trial": i, "seed": 10 + i, "params": next(draws)}) for i in range(2))
-    changed, _ = population._get_new_config(mine, better)
-    assert (changed["trial"], changed["seed"]) == (0, 10)
-    assert changed["params"]["depth"] == better.config["params"]["depth"]
-    assert changed["params"]["width"] == better.config["params"]["width"]
-    assert changed["params"] != better.config["params"]
-    again, _ = make_scheduler(a_study)._get_new_config(mine, better)
-    assert again == changed, "by the study's seed, not by chance"
+    params = next(a_study.draws())
+    changed = population.changed(0, 1, params)
+    assert changed["depth"] == params["depth"]
+    assert changed["width"] == params["width"]
+    assert changed != params
+    assert make_scheduler(a_study).changed(0, 1, params) == changed, "by the study's seed, not by chance"
+    assert population.changed(0, 2, params) != changed
 
 
 def test_a_simulation_leaves_no_log_of_rays() -> None:

@@ -117,7 +117,7 @@ def test_a_search_for_the_front_is_told_all_goals_of_how_trials_ended() -> None:
         for i, (state, goals) in enumerate(ends):
             it.suggest(str(i))
             it.on_trial_complete(str(i), ended(state, goals))
-        told = [(one.state.name, one.values) for _, one in sorted(it._source._known.items())]  # type: ignore[attr-defined]
+        told = [(one.state.name, one.values) for one in it._source._told({}).values()]  # type: ignore[attr-defined]
         assert told == [("COMPLETE", [0.5, 40.0]), ("COMPLETE", [0.3, 50.0]), diverged, ("FAIL", None)], name
 
 

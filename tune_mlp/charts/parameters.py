@@ -60,7 +60,7 @@ def _panel(frame: pd.DataFrame, number: int, width: float, titled: bool) -> Char
         trials.transform_filter(IS_MARKED).mark_circle(style=SECOND, size=110, opacity=1),
     ]
     judged = panel["share"] is not None
-    said = f"{percent(panel['share'])} of the variance" if judged else ""
+    said = f"{percent(panel['share'])} of the variance" if panel["known"] else "an effect of unknown size"
     subtitle = said if judged and panel["verdict"] == EFFECT else "no evidence of an effect"
     heading = alt.TitleParams(
         panel["name"], subtitle=subtitle, fontSize=12, subtitleFontSize=11, offset=6, frame="group", limit=width + 40

@@ -31,3 +31,13 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def estimate_said(estimated: Mapping[str, Any], metric: str) -> str:
+    """Say in a sentence what the search estimated that more trials would bring, and what follows from it."""
+    trials, gain, low, small = (estimated[name] for name in ("trials", "gain", "low", "small"))
+    high = max(estimated["high"], estimated["latest"])
+    what = f"after {trials:,} trials, as many again would bring about {gain:.2g} ({low:.2g} to {high:.2g}) in {metric}"
+    if estimated["ends"]:
+        return f"the search ends on a plateau: {what}, less than the {small:.2g} called small"
+    return f"no plateau so far: {what}, where {small:.2g} is called small"

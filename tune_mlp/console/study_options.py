@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from tune_mlp.data_settings import DataSettings
-from tune_mlp.study.settings import Resources, Scheduler, Search
+from tune_mlp.study.settings import Resources, Scheduler, Search, Until
 from tune_mlp.study.study import Override, Study
 
 OPTIONS = {
@@ -24,6 +24,7 @@ OPTIONS = {
     "--engine": "engine",
     "--seed": "seed",
     "--time-budget": "time_budget",
+    "--until": "until",
     "--warm-start": "warm_start",
 }
 """The setting that each option changes."""
@@ -64,6 +65,7 @@ def add_study_options(parser: argparse.ArgumentParser, *, here: bool = True) -> 
     add("--engine", metavar="auto|eager|compiled", help=_sentence("engine"))
     add("--seed", type=int, metavar="N", help=_sentence("seed"))
     add("--time-budget", metavar="10m", help=_sentence("time_budget"))
+    add("--until", metavar="|".join(Until.model_fields), help=_sentence("until"))
     add("--warm-start", metavar="RUN|TABLE", help=_sentence("warm_start"))
     add(
         "--set",

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from tune_mlp.command_line import command_line
 from tune_mlp.console.board import STYLES, Display
-from tune_mlp.console.formatting import clock, count, described, score
+from tune_mlp.console.formatting import clock, count, described, estimate_said, score
 from tune_mlp.records import TrialState
 from tune_mlp.results.answer import listed
 from tune_mlp.results.results import Results
@@ -203,7 +203,7 @@ def _baselines(results: Results) -> str:
 
 
 def _cost(results: Results) -> list[str]:
-    """Say what start, trials and end took, and whether the time budget ended the trials."""
+    """Say what start, trials and end took, and whether the time budget or a plateau ended the trials."""
     seconds, phases = results.manifest.get("seconds"), results.manifest.get("phases")
     if not seconds or not isinstance(phases, dict):
         return []
@@ -215,4 +215,6 @@ def _cost(results: Results) -> list[str]:
         never = (planned or 0) - len(results.trials)
         rest = f": {never:,} of {planned:,} trials never began" if never > 0 else ""
         lines.append(f"the time budget of {clock(budget)}, which counts the trials alone, ended the search{rest}")
+    if isinstance(estimated := results.manifest.get("plateau"), dict):
+        lines.append(estimate_said(estimated, results.metric))
     return lines

@@ -14,9 +14,9 @@ from tune_mlp.insight.defaults import default_values, nearest_point
 from tune_mlp.insight.effects import Effect
 from tune_mlp.insight.features import Feature
 from tune_mlp.insight.judgement import Assessment, Judged, judged_trials
-from tune_mlp.insight.more_search import more_trials
 from tune_mlp.records import TrialState
 from tune_mlp.results.answer import Answer, percent
+from tune_mlp.results.more_search import more_trials
 from tune_mlp.results.results import Results
 from tune_mlp.results.tables import score_column
 
@@ -39,7 +39,8 @@ LEAST_RISE = 0.05
 COLUMNS = ["advice", "parameter", "value", "why"]
 METHOD = (
     "boundary and dead regions: the effects of `tune-mlp importance`, where 97.5 % of resamples agree and no good trial speaks against it.",
-    "more trials: what the last doublings of the number of trials brought; more epochs: whether the best trials were still rising.",
+    "more trials: what the last doublings of the number of trials brought, with a 90 % interval of the gain from the tail of the scores;",
+    "more epochs: whether the best trials were still rising.",
 )
 
 
@@ -55,7 +56,8 @@ def advice(results: Results, seed: int = 0) -> tuple[Answer, list[Change]]:
     rows = [[change.advice, change.parameter, change.value, change.why] for change in changes]
     if corner := _unsampled(assessed, judged):
         rows.append(["sample", *corner])
-    more = more_trials(assessed.scores, np.random.default_rng([seed, 1]))
+    more = more_trials(assessed.scores)
+    assert more is not None  # fewer trials are refused above
     gain, low, high = (assessed.unit * value for value in (more.gain, more.low, more.high))
     cost = _seconds(results)
     facts["more_trials"] = {"trials": len(assessed.scores), "gain": gain, "low": low, "high": high, "seconds": cost}

@@ -30,6 +30,8 @@ ROWS_AT_ONCE = 2_000
 """The number of trials whose products are held in memory at once."""
 CERTAIN = 0.95
 """A value is among the best unless it is worse than the best one in more than this share of the resamples."""
+KNOWN = 0.9
+"""A share of the variance is known if its interval is narrower than this."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,11 @@ class Share:
     share: float
     low: float
     high: float
+
+    @property
+    def known(self) -> bool:
+        """True if the interval tells anything of the share: one from 0 to 100 % doesn't."""
+        return self.high - self.low < KNOWN
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tune_mlp.command_line import command_line
 from tune_mlp.insight.defaults import default_values, nearest_point
-from tune_mlp.insight.effects import CERTAIN, RESAMPLES, Effect
+from tune_mlp.insight.effects import CERTAIN, RESAMPLES, Effect, Share
 from tune_mlp.insight.evidence import shuffles_of
 from tune_mlp.insight.features import Feature
 from tune_mlp.insight.judgement import FEWEST, LEVEL, Judged, judge, judged_trials, standardised
@@ -92,7 +92,7 @@ def importance(results: Results, seed: int = 0) -> Answer:
     )
     shown = pd.DataFrame([_shown(judged.found[place], row) for place, row in zip(order, rows, strict=True)])
     shown = shown.loc[:, (shown != "").any()]
-    return Answer(_sentence(results.metric, judged, order), table, method, tuple(notes), facts, shown)
+    return Answer(_sentence(results.metric, judged), table, method, tuple(notes), facts, shown)
 
 
 def leading_line(results: Results) -> str:
@@ -101,21 +101,33 @@ def leading_line(results: Results) -> str:
     if judged is None:
         return ""
     command = command_line("importance", results.files.where if results.files else results.source)
-    leading = sorted(judged.with_effect, key=lambda place: -judged.own[place].share.share)[:LEADING]
+    leading = _leading(judged)[:LEADING]
     if not leading:
         return f"no parameter has a detectable effect on {results.metric}: {command}"
-    said = [
-        f"{judged.found[place].name} ({percent(judged.own[place].share.share)} of its variance)" for place in leading
-    ]
-    return f"{listed(said)} {'decides' if len(said) == 1 else 'decide'} {results.metric}: {command}"
+    shares = {judged.found[place].name: judged.own[place].share for place in leading}
+    known = [f"{name} ({percent(share.share)} of its variance)" for name, share in shares.items() if share.known]
+    unknown = [name for name, share in shares.items() if not share.known]
+    said = f"{listed(known)} {'decides' if len(known) == 1 else 'decide'} {results.metric}" if known else ""
+    if unknown:
+        has = f"{listed(unknown)} {'has an effect' if len(unknown) == 1 else 'have effects'}"
+        said += f", and {has}" if known else f"{has} on {results.metric}"
+        said += " whose size isn't known"
+    return f"{said}: {command}"
+
+
+def _leading(judged: Judged) -> list[int]:
+    """Return the places of the parameters with an effect, the largest share first; those whose share isn't known stand last."""
+    shares = {place: judged.own[place].share for place in judged.with_effect}
+    return sorted(shares, key=lambda place: (not shares[place].known, -shares[place].share))
 
 
 def _shown(feature: Feature, row: dict[str, Any]) -> dict[str, str]:
     """Return a row as a person reads it."""
-    sure = row["verdict"] == EFFECT
+    sure, share = row["verdict"] == EFFECT, Share(row["share"], row["low"], row["high"])
+    said = "unknown" if sure and not share.known else percent(share.share)
     return {
         "parameter": feature.name,
-        "share of variance": f"{percent(row['share'])} ({100 * row['low']:.0f} to {percent(row['high'])})",
+        "share of variance": f"{said} ({100 * share.low:.0f} to {percent(share.high)})",
         "verdict": row["verdict"],
         "a good choice brings": f"{row['gain']:.3g} ({row['gain_low']:.3g} to {row['gain_high']:.3g})" if sure else "",
         "best": "" if row["best"] is None else _values(row["best"], feature),
@@ -207,16 +219,17 @@ def _failures(found: Sequence[Feature], without: NDArray[np.bool_], random: np.r
     return {"sentence": said, "trials": failed, "rows": rows}
 
 
-def _sentence(metric: str, judged: Judged, order: Sequence[int]) -> str:
-    leading = [place for place in order if place in judged.with_effect]
+def _sentence(metric: str, judged: Judged) -> str:
+    leading = _leading(judged)
     if not leading:
         return f"Nothing here has a detectable effect on {metric}."
-    first = judged.own[leading[0]].share
-    said = (
-        f"{judged.found[leading[0]].name} matters most for {metric}, with {percent(first.share)} of its variance "
-        f"(90 % interval {percent(first.low)} to {percent(first.high)})"
-    )
-    others = [f"{judged.found[place].name} ({percent(judged.own[place].share.share)})" for place in leading[1:]]
+    first, name = judged.own[leading[0]].share, judged.found[leading[0]].name
+    interval = f"90 % interval {percent(first.low)} to {percent(first.high)}"
+    said = f"{name} matters most for {metric}, with {percent(first.share)} of its variance ({interval})"
+    if not first.known:
+        said = f"{name} has an effect on {metric} whose size isn't known (of its variance, {interval})"
+    shares = {judged.found[place].name: judged.own[place].share for place in leading[1:]}
+    others = [f"{one} ({percent(share.share) if share.known else 'of unknown size'})" for one, share in shares.items()]
     if others:
         said += f"; then {listed(others)}"
     rest = len(judged.found) - len(leading)

@@ -84,6 +84,8 @@ def _epochs(plan: Plan) -> str:
         said += f": {study.scheduler.name} ends the others early"
     if study.patience:
         said += f"; patience={study.patience} can only make it less, and isn't foreseen"
+    if study.until.plateau:
+        said += "; until=plateau can only make it less, and isn't foreseen"
     scale = study.number_of_trials / len(plan.draws)
     without = scale * float(np.mean([way.seconds for way in plan.ways]))
     if study.time_budget and without > study.time_budget:

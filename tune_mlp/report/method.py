@@ -232,7 +232,24 @@ def _budget(material: Material) -> Markup:
         said += [" so far: the search was still going on when this page was written"]
     elif material.results.manifest.get("state") == "interrupted":
         said += [" until the search was interrupted"]
-    return paragraph(*said, ".")
+    return paragraph(*said, ".", *_plateau(material))
+
+
+def _plateau(material: Material) -> list[Inner]:
+    """Say what the search foresaw of more trials, and whether that ended the draws."""
+    estimated = material.results.manifest.get("plateau")
+    if not isinstance(estimated, dict):
+        return []
+
+    def of(member: str) -> Markup:
+        return material.n("fact", "manifest", f"plateau.{member}")
+
+    upper = "high" if estimated["high"] >= estimated["latest"] else "latest"
+    ended = estimated["ends"]
+    said: list[Inner] = [" After ", of("trials"), " trials, as many again were expected to bring about ", of("gain")]
+    said += [f" in {material.results.metric} (", of("low"), " to ", of(upper), ")"]
+    said += [", less than the " if ended else "; no plateau was reached, where ", of("small")]
+    return [*said, " called small, and so no further trial was begun." if ended else " is called small."]
 
 
 def _judged(material: Material) -> Markup:

@@ -5,19 +5,32 @@ line was written, in seconds since 1970) and `crc` (the CRC-32 of the object wit
 write that was cut short, and is left out. Any other line that was changed, deleted, doubled or moved is refused with its number. Lines
 that are missing at the end can't be noticed.
 
-This is format 2. Format 1 had neither `n` nor `at`. A journal of format 1 that is resumed goes on with lines of format 2, so the reader
-takes lines without `n` up to the first line that has one.
+This is format 2. Lines of format 1 had neither `n` nor `at`; a journal that begins with such may go on with lines of format 2.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, Literal, NamedTuple, TypeVar, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from tune_mlp.records import ENGINE_NAMES, EpochRecord, Goal, Mode, Task, TrialState, usual_goal
+from tune_mlp.results.journal_values import (
+    DICT,
+    INT,
+    SCALAR,
+    STR,
+    exactly,
+    one_of,
+    read_float,
+    read_int,
+    read_map,
+    read_metric,
+    read_optional,
+    write_metric,
+    write_optional,
+)
 from tune_mlp.results.limits import FORMAT, LIMITS
 from tune_mlp.results.plain_text import checked, escaped, escaped_error
 from tune_mlp.results.sealed_lines import sealed, unsealed
@@ -67,12 +80,16 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """A new driver goes on with the run. Its scheduler knows of what came before only by the lines above."""
+    """A new driver goes on with the run. Its scheduler knows what came before by the lines above."""
 
     trials_before: int
     """How many trials the run was to have until here."""
     trials: int
     """How many it is to have from here on."""
+    rebuilt: bool = False
+    """True if its scheduler knew all of that; in earlier versions HyperBand and population-based training began anew."""
+    draws_on: bool = False
+    """True if it was asked to draw further trials, also where an estimate had ended the draws."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +150,28 @@ class Decided:
 
 
 @dataclass(frozen=True, slots=True)
+class Estimated:
+    """The search estimated what as many trials again would bring, and whether it draws any more. Gains are in the metric's unit."""
+
+    trials: int
+    """How many trials had come to rest and were judged."""
+    gain: float
+    """The gain in the best value that is expected."""
+    low: float
+    """The lower end of the gain's interval."""
+    high: float
+    """The upper end of the gain's interval."""
+    latest: float
+    """What the later half of these trials brought."""
+    small: float
+    """The gain that the user calls small."""
+    ends: bool
+    """True if no further trial is drawn."""
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerLost:
-    """A trial's worker was lost, and the trial waits for another; the scheduler takes it for a new trial."""
+    """A trial's worker was lost, and the trial waits for another; the scheduler is given it once more."""
 
     trial: int
     added: int
@@ -174,7 +211,9 @@ class Looked:
     """How many nets were measured, each trained from a seed of its own."""
 
 
-Event = Started | Resumed | Told | Drawn | Trained | Decided | WorkerLost | Ended | Tested | Looked
+Event = Started | Resumed | Told | Drawn | Trained | Decided | Estimated | WorkerLost | Ended | Tested | Looked
+RunEvent = Started | Resumed | Told | Estimated
+"""The events that tell of no trial."""
 
 
 class Line(NamedTuple):
@@ -194,6 +233,7 @@ EVENTS: dict[str, type[Event]] = {
     "drawn": Drawn,
     "trained": Trained,
     "decided": Decided,
+    "estimated": Estimated,
     "worker_lost": WorkerLost,
     "ended": Ended,
     "tested": Tested,
@@ -201,65 +241,7 @@ EVENTS: dict[str, type[Event]] = {
 }
 EVENT_NAMES = {kind: name for name, kind in EVENTS.items()}
 
-# Only metrics may be non-finite, and a metric is never text: so these words can't be mistaken for a parameter that reads "nan".
-_NON_FINITE = {repr(value): value for value in (math.nan, math.inf, -math.inf)}
 _DIGEST = re.compile("([0-9a-f]{64})?")
-
-_T = TypeVar("_T")
-
-
-def _exactly(*kinds: type) -> Callable[[Any], Any]:
-    def check(value: Any) -> Any:
-        if type(value) not in kinds:  # not isinstance: True is no int here
-            raise ValueError(f"must be {' or '.join(kind.__name__ for kind in kinds)}, got {value!r:.40}")
-        return value
-
-    return check
-
-
-_DICT, _INT, _FLOAT, _STR, _SCALAR = (
-    _exactly(dict),
-    _exactly(int),
-    _exactly(float, int),
-    _exactly(str),
-    _exactly(str, int, float, bool, type(None)),
-)
-
-
-def _one_of(names: tuple[str, ...]) -> Callable[[Any], Any]:
-    def check(value: Any) -> Any:
-        if value not in names:
-            raise ValueError(f"must be one of {', '.join(names)}, got {value!r:.40}")
-        return value
-
-    return check
-
-
-def _read_int(value: Any) -> int:
-    if not -(2**63) <= _INT(value) < 2**63:
-        raise ValueError("must have 64 bits at most")
-    return int(value)
-
-
-def _read_float(value: Any) -> float:
-    return float(_FLOAT(value))
-
-
-def _read_optional(read_value: Callable[[Any], _T]) -> Callable[[Any], _T | None]:
-    return lambda value: None if value is None else read_value(value)
-
-
-def _write_optional(write_value: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda value: None if value is None else write_value(value)
-
-
-def _read_metric(value: Any) -> float:
-    return _NON_FINITE[value] if isinstance(value, str) and value in _NON_FINITE else _read_float(value)
-
-
-def _write_metric(value: float) -> float | str:
-    value = float(value)
-    return value if math.isfinite(value) else repr(value)
 
 
 def _read_param(value: Any) -> Param:
@@ -267,15 +249,8 @@ def _read_param(value: Any) -> Param:
 
 
 def _read_scalar(value: Any) -> Scalar:
-    read: Scalar = _SCALAR(value)
+    read: Scalar = SCALAR(value)
     return checked(read) if isinstance(read, str) else read
-
-
-def _read_map(read_value: Callable[[Any], _T]) -> Callable[[Any], dict[str, _T]]:
-    def read_all(value: Any) -> dict[str, _T]:
-        return {checked(name): read_value(item) for name, item in _DICT(value).items()}
-
-    return read_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,28 +269,29 @@ _read_record = record_reader(LIMITS, read_record_slowly)
 
 # By the type that a field is annotated with.
 _CODECS: dict[str, _Codec] = {
-    "int": _Codec(_read_int, int),
-    "float": _Codec(_read_float, float),
-    "str": _Codec(lambda value: checked(_STR(value)), escaped),
-    "ErrorText": _Codec(lambda value: escaped_error(_exactly(str)(value)), escaped_error),
-    "Task": _Codec(_one_of(get_args(Task)), str),
-    "Mode": _Codec(_one_of(get_args(Mode)), str),
-    "TrainedBy": _Codec(_one_of(ENGINE_NAMES), str),
+    "int": _Codec(read_int, int),
+    "float": _Codec(read_float, float),
+    "bool": _Codec(exactly(bool), bool),
+    "str": _Codec(lambda value: checked(STR(value)), escaped),
+    "ErrorText": _Codec(lambda value: escaped_error(exactly(str)(value)), escaped_error),
+    "Task": _Codec(one_of(get_args(Task)), str),
+    "Mode": _Codec(one_of(get_args(Mode)), str),
+    "TrainedBy": _Codec(one_of(ENGINE_NAMES), str),
     "TrialState": _Codec(TrialState, str),
-    "Decision": _Codec(_one_of(get_args(Decision)), str),
-    "Reason": _Codec(_one_of(get_args(Reason)), str),
-    "int | None": _Codec(_read_optional(_read_int), _write_optional(int)),
-    "float | None": _Codec(_read_optional(_read_metric), _write_optional(_write_metric)),
+    "Decision": _Codec(one_of(get_args(Decision)), str),
+    "Reason": _Codec(one_of(get_args(Reason)), str),
+    "int | None": _Codec(read_optional(read_int), write_optional(int)),
+    "float | None": _Codec(read_optional(read_metric), write_optional(write_metric)),
     "tuple[str, ...]": _Codec(
-        lambda items: tuple(checked(_STR(item)) for item in _exactly(list)(items)),
+        lambda items: tuple(checked(STR(item)) for item in exactly(list)(items)),
         lambda names: [escaped(name) for name in names],
     ),
-    "Mapping[str, Param]": _Codec(_read_map(_read_param), dict),
+    "Mapping[str, Param]": _Codec(read_map(_read_param), dict),
     "Mapping[str, float]": _Codec(
-        _read_map(_read_metric), lambda metrics: {name: _write_metric(value) for name, value in metrics.items()}
+        read_map(read_metric), lambda metrics: {name: write_metric(value) for name, value in metrics.items()}
     ),
     "tuple[EpochRecord, ...]": _Codec(
-        lambda items: tuple(map(_read_record, _exactly(list)(items))),
+        lambda items: tuple(map(_read_record, exactly(list)(items))),
         lambda records: [_write_fields(record) for record in records],
     ),
 }
@@ -343,7 +319,7 @@ _PLANS = {kind: _plan(kind) for kind in (*EVENTS.values(), EpochRecord)}
 
 def _read_fields(kind: type[Any], data: Any) -> Any:
     needed, plan = _PLANS[kind]
-    given = _DICT(data).keys()
+    given = DICT(data).keys()
     if not needed <= given <= plan.keys():
         name = min((needed - given) | (given - plan.keys()))
         raise ValueError(f"{'missing' if name in plan else 'unknown'} field {name!r:.40}")
@@ -378,7 +354,7 @@ def from_line(line: bytes) -> Line:
     if (number is None) != (at is None):
         raise ValueError("a line has both n and at, or neither")
     if number is not None:
-        number, at = _INT(number), _read_float(at)
+        number, at = INT(number), read_float(at)
     event: Event = _read_fields(EVENTS[name], data)
     if isinstance(event, Trained) and not event.epochs:
         raise ValueError("epochs: there must be one at least")

@@ -14,10 +14,9 @@ from tune_mlp.results.journal import (
     Event,
     Line,
     Looked,
-    Resumed,
+    RunEvent,
     Started,
     Tested,
-    Told,
     Trained,
     from_line,
 )
@@ -104,7 +103,7 @@ class LineReader:
             for name in event.further_goals:
                 if name not in able:
                     raise ValueError(f"further_goals: must be among {', '.join(sorted(able))}, got {name!r:.40}")
-        elif isinstance(event, Resumed | Told):
+        elif isinstance(event, RunEvent):
             return
         elif isinstance(event, Drawn):
             self._drawn.add(event.trial)

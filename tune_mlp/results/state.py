@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from tune_mlp.errors import RunFolderError
 from tune_mlp.records import EpochRecord, TrialState, goal_values, mean_metrics, rank
 from tune_mlp.regular_files import open_regular
-from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Looked, Resumed, Started, Tested, Told, Trained
+from tune_mlp.results.journal import (
+    Decided,
+    Drawn,
+    Ended,
+    Estimated,
+    Event,
+    Looked,
+    Resumed,
+    RunEvent,
+    Started,
+    Tested,
+    Trained,
+)
 from tune_mlp.results.journal_reader import MOST_BYTES, LineReader
 
 RANKED = (TrialState.FINISHED, TrialState.STOPPED)
@@ -56,6 +68,10 @@ class RunState:
         self.started: Started | None = None
         self.trials: dict[int, TrialSoFar] = {}
         self.decisions: list[Decided] = []
+        self.estimates: list[Estimated] = []
+        """What the search foresaw of more trials, in order."""
+        self.plateau: Estimated | None = None
+        """The estimate that ended the draws; None while they go on."""
         self.looked: list[Looked] = []
         """What follow-ups measured on the test part, in order."""
         self.looks = 0
@@ -76,10 +92,8 @@ class RunState:
 
     def apply(self, event: Event) -> None:
         """Take in the next event."""
-        if isinstance(event, Started):
-            self.started = event
-            return
-        if isinstance(event, Resumed | Told):
+        if isinstance(event, RunEvent):
+            self._apply_of_the_run(event)
             return
         if isinstance(event, Drawn):
             self._draw(event)
@@ -101,6 +115,15 @@ class RunState:
             self.looks += 1
         if trial.ended is not None and isinstance(event, Trained | Ended):
             self._rank(event.trial)
+
+    def _apply_of_the_run(self, event: RunEvent) -> None:
+        if isinstance(event, Started):
+            self.started = event
+        elif isinstance(event, Estimated):
+            self.estimates.append(event)
+            self.plateau = event if event.ends else None
+        elif isinstance(event, Resumed) and event.draws_on:
+            self.plateau = None
 
     def _draw(self, event: Drawn) -> None:
         trial = self.trials.get(event.trial)
@@ -140,6 +163,11 @@ class RunState:
             self.leader = min(able, key=self._orders.__getitem__, default=None)
         elif math.isfinite(order[0]) and (self.leader is None or order < self._orders[self.leader]):
             self.leader = number
+
+    @property
+    def last_estimate(self) -> Estimated | None:
+        """Return what the search foresaw last; it ends the draws unless the run was asked to draw on since."""
+        return replace(self.estimates[-1], ends=self.plateau is not None) if self.estimates else None
 
     @property
     def open(self) -> list[int]:

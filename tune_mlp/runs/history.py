@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tune_mlp.errors import RunFolderError
 from tune_mlp.records import TrialState, mean_metrics
-from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Started, Told, Trained
+from tune_mlp.results.journal import Decided, Drawn, Ended, Estimated, Event, Started, Told, Trained
 from tune_mlp.results.state import RunState, TrialSoFar
 from tune_mlp.space.domains import as_value
 from tune_mlp.space.space import Params
@@ -39,6 +39,10 @@ NOTHING = Came(0, 0, None, None)
 """The result of a trial that has no metric."""
 
 
+Step = Drawn | Came | Decided | Ended
+"""What a scheduler is rebuilt from, step by step."""
+
+
 @dataclass(frozen=True)
 class History:
     """What happened in a run before this driver; empty for a new run."""
@@ -58,8 +62,16 @@ class History:
     """The value of each goal as of each trial's best epoch, where it has one."""
     decisions: tuple[Decided, ...] = ()
     """What the scheduler decided, in order."""
+    course: tuple[Step, ...] = ()
+    """All of this in the order in which it was written; here a result doesn't say whether its trial ended with it."""
+    plateau: Estimated | None = None
+    """The estimate that ended the draws; None while they go on."""
     told: tuple[Told, ...] = ()
     """The trials of an earlier run that the search was told of at its warm start, the best first."""
+
+    def to_come(self, trials: int) -> int:
+        """Return how many trials are still to be run, of so many: those under way, and those to draw unless the draws have ended."""
+        return len(self.open) if self.plateau else trials - len(self.ended)
 
     @property
     def open(self) -> list[int]:
@@ -102,7 +114,7 @@ OWN_ENDS = (TrialState.FINISHED, TrialState.DIVERGED, TrialState.FAILED)
 def history_of(events: Sequence[Event]) -> History:
     """Build the history from the events of a journal, of which the first is `started`."""
     state = RunState()
-    came = _results(events, state)
+    came, course = _results(events, state)
     metric = state.started.metric if state.started else ""
     return History(
         drawn={number: trial.drawn for number, trial in state.trials.items()},
@@ -114,6 +126,8 @@ def history_of(events: Sequence[Event]) -> History:
         bests={number: best for number in state.trials if (best := state.best_value(number)) is not None},
         goals={n: found for n in state.trials if (found := state.goals(n, state.best_epoch(n))) is not None},
         decisions=tuple(state.decisions),
+        course=tuple(course),
+        plateau=state.plateau,
         told=tuple(event for event in events if isinstance(event, Told)),
     )
 
@@ -148,19 +162,27 @@ def _curve(trial: TrialSoFar, metric: str) -> dict[int, float]:
     }
 
 
-def _results(events: Iterable[Event], state: RunState) -> list[Came]:
-    """Return the results in the order in which they came. A result with which a trial ended by itself says so.
+def _results(events: Iterable[Event], state: RunState) -> tuple[list[Came], list[Step]]:
+    """Return the results in the order in which they came, and what else happened between them. Of the results alone, one with which
+    a trial ended by itself says so.
 
     The state is given the events, since what a trial has cost after a result isn't known later.
     """
     came: list[Came] = []
+    course: list[Step] = []
     last: dict[int, int] = {}
     for event in events:
         state.apply(event)
         if isinstance(event, Trained):
             last[event.trial] = len(came)
             came.append(came_of(event, state.started.metric if state.started else "", state))
-        elif isinstance(event, Ended) and event.state in OWN_ENDS:
+            course.append(came[-1])
+        elif isinstance(event, Drawn | Decided):
+            course.append(event)
+        elif isinstance(event, Ended):
+            course.append(event)
+            if event.state not in OWN_ENDS:
+                continue
             index = last.get(event.trial)
             own = came[index] if index is not None and event.state is TrialState.FINISHED else NOTHING
             closing = replace(
@@ -171,7 +193,7 @@ def _results(events: Iterable[Event], state: RunState) -> list[Came]:
                 came.append(closing)
             else:
                 came[index] = closing
-    return came
+    return came, course
 
 
 def came_of(event: Trained, metric: str, state: RunState | None = None) -> Came:

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from tune_mlp.command_line import command_line
 from tune_mlp.errors import RunFolderError, StoreError, one_line, require_utf8
@@ -40,16 +39,6 @@ class RunLocation:
     """The same files, as the driver reads them."""
     brought: bool = False
     """True if data on this machine was missing from the store, and was copied there."""
-
-    def for_ray(self, pausing: bool) -> dict[str, Any]:
-        """Return the folder where Ray keeps trials that a scheduler pauses.
-
-        Only the driver writes there, so its own folder is enough.
-        """
-        if isinstance(self.where, ObjectStore) and pausing:
-            kept = self.where.within(CHECKPOINTS)
-            return {"storage_path": kept.path, "storage_filesystem": kept.filesystem}
-        return {"storage_path": str(self.folder.resolve() / CHECKPOINTS)}
 
 
 def check(out: Path | ObjectStore, name: str | None) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from tune_mlp.service.stream import StreamEvent
 
-KEEP_ALIVE_SECONDS = 15.0
-"""A stream that says nothing for longer may be cut by a proxy, and its reader's leaving isn't noticed."""
+KEEP_ALIVE_SECONDS = 5.0
+"""A stream that says nothing for longer may be cut by a proxy; its reader's leaving isn't noticed, nor that its user was removed."""
 RETRY = b"retry: 2000\n\n"
 """The pause after which a browser tries again, in milliseconds."""
 KEEP_ALIVE = b": still here\n\n"
@@ -20,9 +20,12 @@ def encoded(event: StreamEvent) -> bytes:
 
 
 async def stream(
-    events: AsyncIterator[Sequence[StreamEvent]], stopping: asyncio.Event, pause: float = KEEP_ALIVE_SECONDS
+    events: AsyncIterator[Sequence[StreamEvent]],
+    stopping: asyncio.Event,
+    may_read: Callable[[], bool] = lambda: True,
+    pause: float = KEEP_ALIVE_SECONDS,
 ) -> AsyncIterator[bytes]:
-    """Yield the stream until the events end, or the server does. No thread waits for it."""
+    """Yield the stream until the events end, or the server does, or the reader may read no more. No thread waits for it."""
     stop = asyncio.ensure_future(stopping.wait())
     coming: asyncio.Future[Sequence[StreamEvent]] | None = None
     try:
@@ -30,6 +33,8 @@ async def stream(
         while not stop.done():
             coming = coming or asyncio.ensure_future(anext(events))
             await asyncio.wait((coming, stop), timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+            if not may_read():
+                return
             if coming.done():
                 try:
                     found = coming.result()

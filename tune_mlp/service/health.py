@@ -28,7 +28,7 @@ def facts_of(root: Path, ledger: Ledger, supervisor: Supervisor, options: Servic
         concurrent=options.concurrent_studies,
         queue_seconds=None if supervisor.looked is None else max(0.0, time.monotonic() - supervisor.looked),
         fault=supervisor.fault,
-        unknown=dict(supervisor.unreached),
+        unknown={name: one.why for name, one in supervisor.unreached.items()},
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,14 @@ class DriverReport:
     """The exit status of a driver that ended by itself."""
     detail: str = ""
     """What the driver said last, in one line, or why it can't be asked, or begun, at the moment."""
+
+
+class Unreached(NamedTuple):
+    """A driver that can't be asked about, begun or stopped at the moment."""
+
+    why: str
+    begun: bool
+    """False if it waits to be begun."""
 
 
 class Launcher(Protocol):

@@ -35,7 +35,7 @@ class StudyState(StrEnum):
     """Where a study in the service stands."""
 
     QUEUED = "queued"
-    """The study waits for its turn."""
+    """The study waits for its turn; without a position, for a cluster that can't be reached or can't begin it."""
     RUNNING = "running"
     STOPPING = "stopping"
     """Somebody asked it to stop, and it saves what it has."""

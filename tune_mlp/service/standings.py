@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
+from tune_mlp.service.launcher import Unreached
 from tune_mlp.service.ledger import Ledger
 from tune_mlp.service.line_up import Place, line_up
 from tune_mlp.service.messages import Job, StudyList, StudyState, StudySummary
@@ -51,7 +52,7 @@ class Standing:
     run: KnownRun | None
     position: int | None = None
     waits: str = ""
-    unreached: str = ""
+    unreached: Unreached | None = None
     """Why its driver can't be asked about, begun or stopped at the moment."""
 
     @property
@@ -60,7 +61,8 @@ class Standing:
         row, run = self.row, self.run
         job = row.job if row else None
         if job is not None and job.is_open:
-            if job.state == QUEUED:
+            waits_to_begin = self.unreached is not None and not self.unreached.begun and job.stop_asked is None
+            if job.state == QUEUED or waits_to_begin:
                 return StudyState.QUEUED
             return StudyState.STOPPING if job.stop_asked is not None else StudyState.RUNNING
         if run is not None and run.lives:
@@ -110,7 +112,7 @@ class Standing:
         if self.waits:
             return self.waits
         if self.unreached and job is not None and job.is_open:
-            return self.unreached
+            return self.unreached.why
         if self.run and self.run.summary.fault:
             return self.run.summary.fault
         if job is not None and (job.detail or job.is_open):
@@ -201,7 +203,7 @@ class Standings:
         self._ledger, self._options = ledger, options
         self._lock = threading.RLock()
         self._runs: dict[str, KnownRun] = {}
-        self.unreached: dict[str, str] = {}
+        self.unreached: dict[str, Unreached] = {}
         """The studies whose drivers can't be reached at the moment, and why; the supervisor keeps it."""
         self._kept: dict[str, Standing] | None = None
 
@@ -279,7 +281,7 @@ class Standings:
         for name in [*by_name, *(name for name in self._runs if name not in by_name)]:
             row = by_name.get(name)
             position, why = waits.get(row.job.id, (None, "")) if row and row.job else (None, "")
-            found[name] = Standing(name, row, self._runs.get(name), position, why, self.unreached.get(name, ""))
+            found[name] = Standing(name, row, self._runs.get(name), position, why, self.unreached.get(name))
         return found
 
 

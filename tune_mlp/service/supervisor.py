@@ -14,7 +14,7 @@ from collections.abc import Callable
 from tune_mlp.errors import RunError, StorageError, TuneMlpError, UsageError, one_line
 from tune_mlp.runs.lease import lease_file
 from tune_mlp.service.driver_words import words_of
-from tune_mlp.service.launcher import DriverOrder, DriverReport, DriverState, Launcher
+from tune_mlp.service.launcher import DriverOrder, DriverReport, DriverState, Launcher, Unreached
 from tune_mlp.service.ledger import Ledger
 from tune_mlp.service.line_up import line_up
 from tune_mlp.service.messages import StudyState
@@ -41,7 +41,7 @@ class Supervisor:
         options: ServiceOptions,
         changed: Callable[[str], None],
         read_on: Callable[[str], None],
-        unreached: dict[str, str],
+        unreached: dict[str, Unreached],
     ) -> None:
         self._ledger, self._root, self._launcher, self._options = ledger, root, launcher, options
         self._changed, self._read_on = changed, read_on
@@ -109,21 +109,24 @@ class Supervisor:
 
     def _look_after(self, study: StudyRow, job: JobRow) -> None:
         """Do what is due for a study, and keep why it can't be done. Other studies don't wait for it."""
+        begun = True
         try:
-            why = self._do_what_is_due(study, job)
+            report = self._launcher.report(job.token)
+            begun = report.state is not DriverState.ABSENT
+            why = self._do_what_is_due(study, job, report)
         except RunError as error:  # a cluster that can't be reached, or that can't begin or stop this job
             why = one_line(error)
-        if why == self.unreached.get(study.name, ""):
+        unreached = Unreached(why, begun) if why else None
+        if unreached == self.unreached.get(study.name):
             return
-        if why:
-            self.unreached[study.name] = why
+        if unreached:
+            self.unreached[study.name] = unreached
         else:
             del self.unreached[study.name]
         self._changed(study.name)
 
-    def _do_what_is_due(self, study: StudyRow, job: JobRow) -> str:
-        """Look at a driver, and begin, stop, resume or close it; return why it can't be asked about, if it can't."""
-        report = self._launcher.report(job.token)
+    def _do_what_is_due(self, study: StudyRow, job: JobRow, report: DriverReport) -> str:
+        """Begin, stop, resume or close a driver by what is known of it; return why it can't be asked about or begun, if it can't."""
         if report.state is DriverState.UNKNOWN:
             return report.detail
         if report.state is DriverState.ABSENT:

@@ -30,8 +30,14 @@ def doubts_about_scheduler(scheduler: Scheduler, epochs: int) -> Iterator[str]:
         yield f"top_k stops nothing: after={scheduler.top_k.after} isn't below epochs={epochs}"
 
 
-def doubts_about_search(search: Search, trials: int) -> Iterator[str]:
-    """Yield why a search learns nothing."""
+def doubts_about_search(
+    search: Search, scheduler: Scheduler, trials: int, metrics: Sequence[GoalName]
+) -> Iterator[str]:
+    """Yield why a search learns nothing, or late."""
     if search.learns and search.startup >= trials:
         said = "population" if search.nsga2 else "startup"
         yield f"{search.name} learns nothing: its first {said}={search.startup} draws are random, of trials={trials}"
+    if (search.evolves or (search.learns and metrics)) and scheduler.pauses:
+        yield (
+            f"{search.name} learns from trials that ended, and under {scheduler.name} most of them end only with the search"
+        )

@@ -7,6 +7,7 @@ from tune_mlp.space.space import Space
 
 MUTABLE = (
     "lr",
+    "lr_decay",
     "batch_size",
     "weight_decay",
     "l1",

@@ -10,7 +10,7 @@ from tune_mlp.config import BRANCHES, Settings, TrialConfig, field_adapter
 from tune_mlp.space.domains import DOMAINS, Domain
 from tune_mlp.space.parsing import own_settings
 from tune_mlp.space.space import EXPERIMENT
-from tune_mlp.study.settings import Scheduler, Search
+from tune_mlp.study.settings import Scheduler, Search, Until
 from tune_mlp.study.study import Study
 
 Json = dict[str, Any]
@@ -26,10 +26,14 @@ def study_schema() -> Json:
     experiments = {"$ref": "#/$defs/Branch", "description": text}  # experiments are allowed at the top level alone
     space = _mapping(**_parameters(), **{EXPERIMENT: experiments})
     properties["space"] = {**space, "description": properties["space"]["description"]}
-    for name, model in (("scheduler", Scheduler), ("search", Search)):
+    for name, model in (("scheduler", Scheduler), ("search", Search), ("until", Until)):
         names = {"enum": list(model.model_fields)}
         text = properties[name]["description"]
         properties[name] = {"anyOf": [names, {"$ref": f"#/$defs/{model.__name__}"}], "description": text}
+    small = schema["$defs"]["Plateau"]["properties"]["small"]
+    schema["$defs"]["Until"]["properties"]["plateau"]["anyOf"].append(
+        {k: v for k, v in small.items() if k != "default"}
+    )
     properties["time_budget"]["anyOf"].append({"type": "string", "pattern": r"^(\d+(\.\d+)?[smhd])+$"})
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A study of tune_mlp", **schema}
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tune_mlp.errors import StudyError
+from tune_mlp.records import GoalName
 from tune_mlp.space.domains import Choice, Domain, Grid
 from tune_mlp.space.space import EXPERIMENT, Branch, Node, Sized, Space, combinations, domains_of, finite
 from tune_mlp.study.mutable import MUTABLE, mutable
@@ -44,6 +47,16 @@ def check_scheduler(scheduler: Scheduler, space: Space) -> None:
         raise StudyError(rule, ("space",))
     if scheduler.pbt and EXPERIMENT in space.nodes:
         raise StudyError("pbt mixes settings; named experiments are to be kept apart", ("space", EXPERIMENT))
+
+
+def check_plateau(search: Search, scheduler: Scheduler, metrics: Sequence[GoalName]) -> None:
+    """Refuse a search whose end can't be judged by the gain of further draws in one metric."""
+    if search.grid or scheduler.hyperband or scheduler.pbt:
+        name = "search grid" if search.grid else f"scheduler {scheduler.name}"
+        raise StudyError(f"a plateau is judged from draws that come one after the other, got {name}", ("until",))
+    if metrics:
+        rule = f"a plateau is judged by one metric, and a front can grow beyond it, got metrics {', '.join(metrics)}"
+        raise StudyError(rule, ("until",))
 
 
 def _drawn(node: Node) -> bool:

@@ -34,13 +34,8 @@ class PromotionAsha(Settings):
     """The factor from each milestone to the next; at each, one trial in so many goes on."""
 
 
-class Pasha(Settings):
+class Pasha(PromotionAsha):
     """Progressive ASHA: as promotion_asha, but the largest milestone in use grows only while the two largest rank their trials differently."""
-
-    grace_period: Epochs = 1
-    """The number of epochs before a trial pauses for the first time, which is the first milestone."""
-    reduction_factor: Factor = 3.0
-    """The factor from each milestone to the next; at each, one trial in so many goes on."""
 
 
 class TopK(Settings):
@@ -77,6 +72,10 @@ class Pbt(Settings):
     """The share of the trials that is replaced, and equally the share that is copied."""
     resample: Annotated[float, Field(ge=0, le=1)] = 0.25
     """The chance of a new draw of a setting in place of a small change."""
+
+
+class AutoScheduler(Settings):
+    """The scheduler that did best in this project's comparison: promotion_asha, and fifo for fewer than 3 epochs."""
 
 
 class Fifo(Settings):
@@ -120,6 +119,26 @@ class Qmc(Settings):
     """Quasi-random search: the points of a scrambled Sobol sequence, which leave smaller gaps than independent draws."""
 
 
+class AutoSearch(Settings):
+    """The search method that did best in this project's comparison: qmc, and grid where the trials can go through all combinations."""
+
+
+class AllTrials(Settings):
+    """All trials: the search trains as many as the study says."""
+
+
+class Plateau(Settings):
+    """A plateau: no further trial begins once as many trials again would bring less than what is small, even at the upper end of what is expected."""
+
+    small: Annotated[float, Field(gt=0, le=100)] = 0.1
+    """The gain that is called small: in points (hundredths) of accuracy, F1, AUC or R2, and of any other metric in percent of the best value."""
+
+
+def _small(raw: Any) -> Any:
+    """Read `plateau: 0.5` as `plateau: {small: 0.5}`."""
+    return {"small": raw} if isinstance(raw, int | float) and not isinstance(raw, bool) else raw
+
+
 def _named(raw: Any) -> Any:
     """Expand `asha` to `{asha: {}}`, and an empty value to no settings."""
     if isinstance(raw, str):
@@ -159,16 +178,12 @@ class Scheduler(_OneOf):
     median: Median | None = None
     pbt: Pbt | None = None
     fifo: Fifo | None = None
+    auto: AutoScheduler | None = None
 
     @property
     def pauses(self) -> bool:
         """True if the scheduler pauses trials and resumes them later; more trials are then unfinished than run at once."""
-        return self.draws_ahead or self.name in ("promotion_asha", "pasha", "top_k")
-
-    @property
-    def draws_ahead(self) -> bool:
-        """True if Ray keeps the paused trials and goes on drawing; how many run at once then follows from the resources alone."""
-        return self.name in ("hyperband", "pbt")
+        return self.name in ("promotion_asha", "pasha", "top_k", "hyperband", "pbt")
 
 
 class Search(_OneOf):
@@ -181,6 +196,7 @@ class Search(_OneOf):
     cmaes: Cmaes | None = None
     nsga2: Nsga2 | None = None
     qmc: Qmc | None = None
+    auto: AutoSearch | None = None
 
     @property
     def learns(self) -> bool:
@@ -201,6 +217,13 @@ class Search(_OneOf):
     def startup(self) -> int:
         """The number of draws that learn from nothing, of a search that learns."""
         return self.nsga2.population if self.nsga2 else int(getattr(getattr(self, self.name), "startup", 1))
+
+
+class Until(_OneOf):
+    """The choice of what ends the draws."""
+
+    trials: AllTrials | None = None
+    plateau: Annotated[Plateau | None, BeforeValidator(_small)] = None
 
 
 def _whole_above_one(gpus: float) -> float:
@@ -244,6 +267,7 @@ def _is_a_number_of_nets(retrain: Any) -> Any:
 
 SchedulerChoice = Annotated[Scheduler, BeforeValidator(_named)]
 SearchChoice = Annotated[Search, BeforeValidator(_named)]
+UntilChoice = Annotated[Until, BeforeValidator(_named)]
 # As a number it is that of the nets that are trained anew: int(False) is 0, and int(True) is 1.
 Retrain = Annotated[bool | Annotated[int, Field(ge=2, le=MAX_NETS)], BeforeValidator(_is_a_number_of_nets)]
 Duration = Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False), BeforeValidator(_duration)]

@@ -34,17 +34,7 @@ from tune_mlp.data.dataset import Dataset
 from tune_mlp.data_settings import TABLE_KINDS, DataSettings
 from tune_mlp.errors import StudyError
 from tune_mlp.models.pictures import check_model
-from tune_mlp.records import (
-    BETTER,
-    DEFAULT_METRIC,
-    Goal,
-    GoalName,
-    Metric,
-    Mode,
-    Task,
-    further_scores,
-    usual_goal,
-)
+from tune_mlp.records import BETTER, DEFAULT_METRIC, Goal, GoalName, Metric, Mode, Task, further_scores, usual_goal
 from tune_mlp.regular_files import in_bytes
 from tune_mlp.seeds import derive
 from tune_mlp.space.choosers import Fixed, grid_draws, random_chooser, with_fixed
@@ -56,10 +46,12 @@ from tune_mlp.space.overrides import override, parse_assignment, parse_keyword
 from tune_mlp.space.parsing import parse_space
 from tune_mlp.space.sobol import sobol_points
 from tune_mlp.space.space import Branch, Constant, Params, Space, combinations, resolve, to_config
+from tune_mlp.study.automatic import automatic_scheduler, automatic_search
 from tune_mlp.study.doubts import doubts_about_goals, doubts_about_scheduler, doubts_about_search
 from tune_mlp.study.goals import check_goals, check_known, measured
-from tune_mlp.study.searchable import check_scheduler, check_search
+from tune_mlp.study.searchable import check_plateau, check_scheduler, check_search
 from tune_mlp.study.settings import (
+    AllTrials,
     Duration,
     Fifo,
     RandomSearch,
@@ -69,6 +61,8 @@ from tune_mlp.study.settings import (
     SchedulerChoice,
     Search,
     SearchChoice,
+    Until,
+    UntilChoice,
 )
 
 EngineName = Literal["auto", "eager", "compiled"]
@@ -115,13 +109,13 @@ class Study(Settings):
     measure: Annotated[tuple[Metric, ...], Field(strict=False, max_length=9)] = ()
     """The metrics that are measured beside loss and accuracy, or loss, rmse and r2, in each epoch and in the test; the one that trials are ranked by always is."""
     search: SearchChoice = Search(random=RandomSearch())
-    """The search method, which makes the draws: random, grid, tpe, gp, cmaes, nsga2 or qmc."""
+    """The search method, which makes the draws: random, grid, tpe, gp, cmaes, nsga2, qmc, or auto, which takes what did best in a comparison."""
     first: Annotated[tuple[PlainDict, ...], Field(strict=False, max_length=1000)] = ()
     """The settings of the first trials, a mapping for each; what one of them leaves out is drawn."""
     warm_start: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
     """An earlier run, or a table of trials: its best draws come first, and a search that learns is told of its other trials."""
     scheduler: SchedulerChoice = Scheduler(fifo=Fifo())
-    """The scheduler, which stops trials early: asha, promotion_asha, pasha, top_k, hyperband, median, pbt, or fifo, which stops none."""
+    """The scheduler, which stops trials early: asha, promotion_asha, pasha, top_k, hyperband, median, pbt, fifo, which stops none, or auto, which takes what did best in a comparison."""
     resources: Resources = Resources()
     """The CPU cores and GPUs that one trial takes."""
     concurrent: Trials | None = None
@@ -138,6 +132,8 @@ class Study(Settings):
     """The trials whose loss is kept for every single step, in steps.parquet."""
     time_budget: Duration | None = None
     """The time after which no trial goes on: seconds, or text like 10m; the start and the end of a search aren't counted."""
+    until: UntilChoice = Until(trials=AllTrials())
+    """What ends the draws: trials, which trains all of them, or plateau, which begins no more once as many again would bring less than what is small."""
     report: bool = True
     """Write report.html at the end of a search: a page with the answer, the method, pictures and all trials."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
@@ -168,11 +164,18 @@ class Study(Settings):
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
         space = parse_space(self.space)
+        # A study is frozen, and what `auto` stands for depends on its other settings: from here on it names the choice itself.
+        if self.search.auto:
+            self.__dict__["search"] = automatic_search(space, self.trials or DEFAULT_TRIALS, bool(self.until.plateau))
+        if self.scheduler.auto:
+            self.__dict__["scheduler"] = automatic_scheduler(self.epochs, len(self.metrics) > 1)
         check_search(self.search, space, self.trials)
         check_goals(self.metrics, self.metric, self.search)
         for number, settings in enumerate(self.first):
             check_given(space, settings, ("first", number))
         check_scheduler(self.scheduler, space)
+        if self.until.plateau:
+            check_plateau(self.search, self.scheduler, self.metrics)
         if (size := len(self.dump().encode()) + ROOM) > MAX_BYTES:
             rule = f"written out with all its defaults this study has {size // 1000} kB, and a study file"
             raise StudyError(f"{rule} is at most {in_bytes(MAX_BYTES)}")
@@ -323,7 +326,7 @@ class Study(Settings):
         """Return the study as YAML with every default written out; it loads again."""
         tree = self.model_dump(exclude={"space"}, mode="json")
         tree = {name: self.space if name == "space" else tree[name] for name in type(self).model_fields}
-        for name in ("search", "scheduler"):
+        for name in ("search", "scheduler", "until"):
             tree[name] = {key: value for key, value in tree[name].items() if value is not None}
         return dump_yaml(tree)
 
@@ -383,7 +386,8 @@ class BoundStudy(Study):
             found.append(
                 f"first names the settings of {len(self.first)} trials, and only trials={self.trials} are trained"
             )
-        found += [*doubts_about_scheduler(self.scheduler, self.epochs), *doubts_about_search(self.search, self.trials)]
+        found += doubts_about_scheduler(self.scheduler, self.epochs)
+        found += doubts_about_search(self.search, self.scheduler, self.trials, self.metrics)
         return found
 
 

@@ -32,7 +32,7 @@ from tune_mlp.runs.manifest import Manifest, check_same_data, check_same_study
 from tune_mlp.runs.phases import Phases
 from tune_mlp.runs.run_folder import CHECKPOINTS
 from tune_mlp.runs.run_location import RunLocation
-from tune_mlp.study.settings import Fifo, RandomSearch, Scheduler, Search
+from tune_mlp.study.settings import AllTrials, Fifo, RandomSearch, Scheduler, Search, Until
 from tune_mlp.study.study import Study
 from tune_mlp.tuning.preparation import PreparedStudy, cluster_for, prepare
 from tune_mlp.tuning.ray_compat.cluster_start import check_ray_can_start
@@ -243,6 +243,7 @@ class FollowUpRun:
                 "tested": "all" if keep_weights else "winner",
                 "step_losses": "none",
                 "time_budget": None,
+                "until": Until(trials=AllTrials()),
             }
         )
         where = RunLocation(place.folder, place.folder, place.files, place.files)

@@ -24,7 +24,8 @@ from tune_mlp.tuning.claims import (
     wrong_winners,
 )
 from tune_mlp.tuning.differences import Difference
-from tune_mlp.tuning.driven_again import Derived, derive_decisions
+from tune_mlp.tuning.driven_again import wrong_decision
+from tune_mlp.tuning.plateau import wrong_estimates
 from tune_mlp.tuning.ray_compat.patching import quiet_ray
 
 NEEDED = {
@@ -32,6 +33,8 @@ NEEDED = {
     "run.json": "what it says of the run: whether its study was changed, and how it ended",
 }
 """The files beside the journal that an audit needs, and what each is needed for."""
+REBUILT_SINCE = ("hyperband", "pbt")
+"""The schedulers that began anew in earlier versions when a run was resumed."""
 METHOD = (
     "The study's own scheduler was told the journal's results again, in their order, and each decision was compared with the",
     "journal's; draws were made anew from the seed, and ends, winner, model and tables worked out from the journal.",
@@ -44,8 +47,8 @@ def audit(results: Results) -> Answer:
     study, manifest = _study(results.path, events)
     state = RunState.of(events)
     with quiet_ray():
-        derived = derive_decisions(study, events)
-    rows = list(_checks(results, study, state, events, derived))
+        wrong = wrong_decision(study, events)
+    rows = list(_checks(results, study, state, events, wrong))
     decisions, trials = len(state.decisions), len(state.trials)
     first = next((row for row in rows if row["differ"]), None)
     said = f"all that is said of {counted(trials, 'trial')} follows from the journal."
@@ -61,7 +64,7 @@ def audit(results: Results) -> Answer:
         sentence=follow if first is None else str(first["first"]),
         table=pd.DataFrame(rows),
         method=METHOD,
-        notes=tuple(_notes(study, manifest, derived)),
+        notes=tuple(_notes(study, manifest)),
         facts={
             "decisions": decisions,
             "trials": trials,
@@ -71,11 +74,12 @@ def audit(results: Results) -> Answer:
 
 
 def _checks(
-    results: Results, study: BoundStudy, state: RunState, events: list[Event], derived: Derived
+    results: Results, study: BoundStudy, state: RunState, events: list[Event], wrong: Difference | None
 ) -> Iterator[dict[str, object]]:
-    wrong = derived.wrong
     yield _row("decisions", len(state.decisions), [wrong] if wrong else [], "the scheduler's code says")
     yield _row("draws", len(state.trials), list(wrong_draws(study, events)), "the study's seed gives")
+    if state.estimates:
+        yield _row("estimates", len(state.estimates), list(wrong_estimates(study, events)), "the trials give")
     ended = sum(trial.ended is not None for trial in state.trials.values())
     yield _row("ends", ended, list(wrong_ends(study, state)), "")
     tested = sum(isinstance(event, Tested) for event in events)
@@ -128,12 +132,16 @@ def _study(path: Path, events: list[Event]) -> tuple[BoundStudy, Manifest]:
         raise RunFolderError(
             f"{path}: an earlier version resumed it, and its journal doesn't say where: what the scheduler knew then is lost"
         )
+    if study.scheduler.name in REBUILT_SINCE and any(
+        isinstance(event, Resumed) and not event.rebuilt for event in events
+    ):
+        raise RunFolderError(
+            f"{path}: an earlier version resumed it, and began its {study.scheduler.name} anew; what that decided can't be derived"
+        )
     return study, manifest
 
 
-def _notes(study: BoundStudy, manifest: Manifest, derived: Derived) -> Iterator[str]:
-    if derived.underived:
-        yield f"{derived.underived} decisions weren't derived: they rest on a result that was lost with its driver."
+def _notes(study: BoundStudy, manifest: Manifest) -> Iterator[str]:
     if study.search.learns:
         yield f"The parameters that {study.search.name} drew depend on the order in which it learnt of ends, and weren't derived; the seeds were."
     if study.scheduler.pbt:

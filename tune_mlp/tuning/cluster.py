@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from tune_mlp.errors import ResourceError
 from tune_mlp.study.settings import Resources
 
-SLOT = "tune_mlp_slot"
-"""A resource of our own on a local Ray: it limits how many trials run at once where a scheduler keeps more of them alive."""
-
 
 @dataclass(frozen=True)
 class Cluster:
@@ -19,11 +16,6 @@ class Cluster:
     nodes: tuple[dict[str, float], ...]
     own: bool = False
     """Was it started for this study? Then its workers have this process's environment."""
-
-    @property
-    def has_slots(self) -> bool:
-        """True if this Ray was started here, with a resource of our own that counts slots."""
-        return any(SLOT in node for node in self.nodes)
 
     def slots(self, resources: Resources, concurrent: int | None) -> int:
         """Return how many trials fit at once. A request that no node can ever meet is refused."""

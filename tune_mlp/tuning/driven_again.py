@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from ray.tune.experiment import Trial
@@ -13,7 +12,17 @@ from ray.tune.schedulers import TrialScheduler
 
 from tune_mlp.errors import one_line
 from tune_mlp.records import TrialState
-from tune_mlp.results.journal import Decided, Drawn, Ended, Event, Resumed, Started, Told, Trained, WorkerLost
+from tune_mlp.results.journal import (
+    Decided,
+    Drawn,
+    Ended,
+    Estimated,
+    Event,
+    Resumed,
+    RunEvent,
+    Trained,
+    WorkerLost,
+)
 from tune_mlp.results.state import RunState
 from tune_mlp.runs.history import OWN_ENDS, WORST, History, came_of, curve_of, history_of
 from tune_mlp.space.domains import as_value
@@ -21,7 +30,8 @@ from tune_mlp.study.study import BoundStudy
 from tune_mlp.training.patience import Patience
 from tune_mlp.tuning.differences import Difference, DifferenceFound, said_apart, same_decision
 from tune_mlp.tuning.pausing import PausingScheduler
-from tune_mlp.tuning.ray_compat.schedulers import TIME, Population, WaitingHyperBand
+from tune_mlp.tuning.population import Population
+from tune_mlp.tuning.ray_compat.schedulers import TIME
 from tune_mlp.tuning.recorder import LOST
 from tune_mlp.tuning.schedulers import make_scheduler, tell_history
 from tune_mlp.tuning.simulation import SimulatedController, SimulatedTrial
@@ -33,8 +43,6 @@ class Part(NamedTuple):
     before: Sequence[Event]
     """The events of the drivers before it."""
     events: Sequence[Event]
-    after: Sequence[Event]
-    """The events of the drivers after it."""
     trials: int
     """How many trials the run was to have."""
 
@@ -45,27 +53,17 @@ def parts_of(events: Sequence[Event], trials: int) -> list[Part]:
     resumes = [event for event in events if isinstance(event, Resumed)]
     numbers = [*(one.trials_before for one in resumes[:1]), *(one.trials for one in resumes)] or [trials]
     ends = itertools.pairwise([0, *places, len(events)])
-    return [Part(events[:a], events[a:b], events[b:], number) for (a, b), number in zip(ends, numbers, strict=True)]
+    return [Part(events[:a], events[a:b], number) for (a, b), number in zip(ends, numbers, strict=True)]
 
 
-class Derived(NamedTuple):
-    """What came of deriving all decisions again."""
-
-    wrong: Difference | None
-    """The first decision that isn't the journal's."""
-    underived: int
-    """Decisions that rest on a result which was lost with its driver."""
-
-
-def derive_decisions(study: BoundStudy, events: Sequence[Event]) -> Derived:
-    """Derive every decision of a run's scheduler again, up to the first that isn't the journal's."""
-    underived = 0
-    for part in parts_of(events, study.number_of_trials):
-        try:
-            underived += DriverAgain(study, part).go()
-        except DifferenceFound as found:
-            return Derived(found.difference, underived)
-    return Derived(None, underived)
+def wrong_decision(study: BoundStudy, events: Sequence[Event]) -> Difference | None:
+    """Derive every decision of a run's scheduler again; return the first that isn't the journal's."""
+    try:
+        for part in parts_of(events, study.number_of_trials):
+            DriverAgain(study, part).go()
+    except DifferenceFound as found:
+        return found.difference
+    return None
 
 
 class TrialAgain(SimulatedTrial):
@@ -76,24 +74,12 @@ class TrialAgain(SimulatedTrial):
         self.config = {"trial": number, "params": params}
         self.last: dict[str, Any] = {}
         """Its last result, as the scheduler was told of it."""
-        self.experiment_tag = ""
-        self.run_metadata = SimpleNamespace(checkpoint_manager=SimpleNamespace(_latest_checkpoint_result=None))
 
     def is_finished(self) -> bool:
         return self.status in (Trial.TERMINATED, Trial.ERROR)
 
-    def set_experiment_tag(self, tag: str) -> None:
-        pass
-
     def set_config(self, config: dict[str, Any]) -> None:
         self.config = config
-
-
-class ControllerAgain(SimulatedController):
-    """A controller that saves trials by saying so."""
-
-    def _schedule_trial_save(self, trial: TrialAgain, result: Any = None) -> str:
-        return f"what trial {trial.trial_id} had saved"
 
 
 @dataclass
@@ -116,14 +102,15 @@ class DriverAgain:
     """One driver of a run: the scheduler that it had, told what came in the order in which it came."""
 
     def __init__(self, study: BoundStudy, part: Part) -> None:
-        self._study, self._events, self._after = study, part.events, part.after
+        self._study, self._events = study, part.events
         self._known = {(event.trial, event.epoch) for event in part.before if isinstance(event, Decided)}
         self._metric, mode = study.ranking
         self._state = RunState.of(part.before)
         self._worst = -WORST if mode == "max" else WORST
-        history = history_of(part.before)
-        self._scheduler = make_scheduler(study, part.trials - len(history.ended))
-        self._controller = ControllerAgain(self._scheduler)
+        # The line with which a driver began says whether it draws on.
+        history = history_of([*part.before, *(event for event in part.events[:1] if isinstance(event, Resumed))])
+        self._scheduler = make_scheduler(study, history.to_come(part.trials))
+        self._controller = SimulatedController(self._scheduler)
         self._written = _Written([event for event in part.events if isinstance(event, Decided)])
         if isinstance(self._scheduler, Population):
             self._scheduler.told = {(one.trial, one.epoch): one.donor for one in self._written.decisions}
@@ -140,11 +127,8 @@ class DriverAgain:
         self._pausing = self._scheduler if isinstance(self._scheduler, PausingScheduler) else None
         """The scheduler, where it pauses trials and says by itself when it takes them up again."""
 
-    def go(self) -> int:
-        """Tell the scheduler all that came; raise DifferenceFound at the first decision that isn't the journal's.
-
-        Returns the number of decisions that can't be derived, since what they rest on was lost with the driver.
-        """
+    def go(self) -> None:
+        """Tell the scheduler all that came; raise DifferenceFound at the first decision that isn't the journal's."""
         self._compare(-1)
         if self._pausing:  # it must know of all that may wait for each other
             for number in list(self._params):
@@ -162,10 +146,8 @@ class DriverAgain:
                 raise DifferenceFound(wrong) from error
             self._compare(place)
             self._choose(place)
-        underived = self._tell_what_was_lost()
         if left := self._written.next:
             self._differ(left, None)
-        return underived
 
     def _choose(self, place: int) -> None:
         """Ask a scheduler that pauses trials what is to run now, as Ray does after each event, since it may decide then."""
@@ -183,6 +165,8 @@ class DriverAgain:
             self._ended(event)
         elif isinstance(event, WorkerLost):
             self._lost(event)
+        elif isinstance(event, Estimated) and event.ends and self._pausing:
+            self._pausing.to_come = 0
 
     def _trial(self, number: int) -> TrialAgain:
         """Return a trial; the scheduler is given it, and those ahead of it, when something is heard of it for the first time."""
@@ -268,33 +252,6 @@ class DriverAgain:
         trial.status = Trial.PENDING
         self._controller.add(trial)
 
-    def _tell_what_was_lost(self) -> int:
-        """Tell the result with which a halving came whose driver was lost before it had written the result itself.
-
-        HyperBand's halving stops trials, and so its decisions are written, before the result that led to it. The result is that
-        of the one trial which the bracket still awaits: its decision has it, or the next driver wrote it when it came again.
-        Returns how many decisions can't be derived since nothing has it.
-        """
-        left = self._written.next
-        if left is None or left.trial not in self._trials or not isinstance(self._scheduler, WaitingHyperBand):
-            return 0
-        awaited = self._scheduler.awaited(self._trials[left.trial])
-        if len(awaited) != 1:
-            return 0
-        (trial,) = awaited
-        number = trial.config["trial"]
-        decided = next(((one.epoch, one.value) for one in self._written.rest if one.trial == number), None)
-        again = (came_of(e, self._metric) for e in self._after if isinstance(e, Trained) and e.trial == number)
-        epoch, value = decided or next(((came.epoch, came.value) for came in again), (0, None))
-        if not epoch:
-            underived = len(self._written.rest)
-            self._written.place += underived
-            return underived
-        trial.last = {TIME: epoch, self._metric: self._worst if value is None else value}
-        self._report(trial)
-        self._compare(len(self._events))
-        return 0
-
     def _compare(self, place: int) -> None:
         """Compare what the scheduler has decided with what the journal says. `place` is that of the event that led to it."""
         decisions: list[Decided] = getattr(self._scheduler, "decisions", [])
@@ -336,7 +293,7 @@ def _next_of_the_same_trial(events: Sequence[Event]) -> list[Event | None]:
     latest: dict[int, Event] = {}
     for place in range(len(events) - 1, -1, -1):
         event = events[place]
-        if not isinstance(event, Started | Resumed | Told | Decided):
+        if not isinstance(event, RunEvent | Decided):
             later[place] = latest.get(event.trial)
             latest[event.trial] = event
     return later

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+import math
+import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from copy import copy
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from tune_mlp.records import TrialState
+from tune_mlp.results.front import best_first, costs_of
 from tune_mlp.runs.history import History
 from tune_mlp.seeds import derive
 from tune_mlp.space.choosers import asked_values, optuna_chooser
@@ -22,142 +26,222 @@ from tune_mlp.study.warm_start import spread_out
 
 MOST_EARLIER = 30
 """The number of an earlier run's trials that the sampler is told of at the beginning; they are spread evenly over its ranks."""
-DIRECTIONS = {"max": "maximize", "min": "minimize"}
 FEW_SCORES = 3
 """With so many scores of the run itself, the scores of the earlier run are replaced by ranks."""
+ONE_WITHOUT = 4
+"""The number of draws of which one is made without the earlier run."""
+MOST_TOLD = {"tpe": 1000, "gp": 100}
+"""A sampler is told of so many trials of the run that have a score at most: of the best half of them, and of the latest others. TPE's
+thinking takes time in proportion to their number, and a Gaussian process's by its cube. What evolves is told of all, by its generations."""
 
 
 class OptunaSource:
     """Draws from a sampler of Optuna, which learns from the trials that ended.
 
-    For each draw a study is made anew in memory of all that is known, and a sampler whose seed is derived from the number of the
-    draw. So a draw depends on what the sampler was told and on its number alone, and a run that is resumed draws as one that
-    wasn't interrupted.
+    For each draw a study is made anew in memory of what is known, and a sampler whose seed is derived from the number of the draw.
+    So a draw depends on what the sampler was told and on its number alone, and a run that is resumed draws as one that wasn't
+    interrupted.
     """
 
     def __init__(self, study: BoundStudy) -> None:
         import optuna  # 0.2 s, and only these searches need it
 
+        from tune_mlp.tuning.optuna_records import SharedRecord
+
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         logging.getLogger("optuna").setLevel(logging.ERROR)
-        self._optuna, self._states = optuna, optuna.trial.TrialState
+        self._optuna, self._states, self._new_record = optuna, optuna.trial.TrialState, SharedRecord
+        self._scored = (self._states.COMPLETE, self._states.PRUNED)
         self._search, self._seed, self._space = study.search, study.seed, study.parsed
         self._mode, self._goals = study.ranking[1], study.goals
+        self._learns_at_rungs = len(self._goals) == 1 and not self._search.evolves
         self._first = list(islice(study.draws(), len(study.first_draws())))
         self._earlier: list[tuple[Any, float]] = []
         """The record and the score of each trial of an earlier run that the sampler is told of, the best first."""
         self._known: dict[int, Any] = {}
         """Optuna's own record of each draw, by its number."""
 
-    def draw(self, trial: int) -> Params:
-        if trial < len(self._first):
-            self.go_on(trial, self._first[trial])
-            return self._first[trial]
-        study = self._study(trial)
-        params = resolve(self._space, optuna_chooser(study.ask()))
-        self._known[trial] = study.trials[-1]
-        return params
+    def draw(self, trial: int, at_rungs: Mapping[int, Mapping[int, float]]) -> Params:
+        named = self._first[trial] if trial < len(self._first) else None
+        return self._take_in(trial, named, at_rungs)
 
     def learn(self, history: History) -> None:
-        """Take over the trials of an earlier run, and those that ended, as if each had just been drawn and had ended."""
         self._earlier = [(self._record(told.params), told.value) for told in history.told]
-        for trial, ended in sorted(history.ended.items()):
-            self.go_on(trial, history.params(trial))
-            self.close(trial, ended.state, history.best(trial), history.curves.get(trial, {}), history.goals.get(trial))
+        for trial in sorted(history.drawn):
+            self._take_in(trial, history.params(trial), {})
+            if ended := history.ended.get(trial):
+                curve = history.curves.get(trial, {})
+                self.close(trial, ended.state, history.best(trial), curve, history.goals.get(trial))
 
-    def go_on(self, trial: int, params: Params) -> None:
-        """Take over a draw. What evolves is asked, too, since it notes with each draw how far its search is; the others aren't."""
-        notes: dict[str, Any] = {}
-        if self._search.evolves:
-            study = self._study(trial)
-            resolve(self._space, optuna_chooser(study.ask()))
-            notes = study.trials[-1].system_attrs
+    def _take_in(self, trial: int, named: Params | None, at_rungs: Mapping[int, Mapping[int, float]]) -> Params:
+        """Note a draw whose settings are named, or ask for them. What evolves is asked for each draw, since it notes with it how
+        far its own search is."""
+        params, notes = named, None
+        if named is None or self._search.evolves:
+            study = self._study(trial, at_rungs)
+            asked = resolve(self._space, optuna_chooser(study.ask()))
+            params = asked if named is None else named
+            notes = study.get_trials(deepcopy=False)[-1].system_attrs if self._search.evolves else None
+        assert params is not None
         self._known[trial] = self._record(params, notes)
+        return params
 
     def _record(self, params: Mapping[str, Any], notes: dict[str, Any] | None = None) -> Any:
         """Return Optuna's record of a draw that is under way."""
         values = asked_values(self._space, {name: as_value(value) for name, value in params.items()})
         fixed = self._optuna.trial.FixedTrial(values)
         resolve(self._space, optuna_chooser(fixed))
-        return self._optuna.trial.create_trial(
-            state=self._states.RUNNING, params=values, distributions=fixed.distributions, system_attrs=notes or {}
+        return self._new_record(
+            number=-1,  # the storage numbers it
+            trial_id=-1,
+            state=self._states.RUNNING,
+            value=None,
+            datetime_start=datetime.now(UTC),
+            datetime_complete=None,
+            params=values,
+            distributions=fixed.distributions,
+            user_attrs={},
+            system_attrs=notes or {},
+            intermediate_values={},
         )
 
-    def _fading(self, trial: int) -> list[Any]:
-        """Return the records of an earlier run's trials that the sampler is told of for a draw.
+    def _fading(self, trial: int, known: Mapping[int, Any]) -> list[Any]:
+        """Return the records of an earlier run's trials that the sampler is told of for a draw, where `known` are the run's own.
 
-        An earlier run may mislead. So every second draw is made without it; once both kinds of draws have a few scores, it is
-        forgotten while those made with it have the worse median; and each score of the run itself replaces one earlier trial. Its
-        data may have been easier, too: an earlier trial counts with the score that has its rank among those of this run.
+        An earlier run may mislead. So some draws are made without it, and it is left out unless the draws that came first, which were
+        its best, have a better median than these; and each score of the run itself replaces one earlier trial. Its data may have been
+        easier, too: an earlier trial counts as a trial of this run would that has its rank.
         """
-        if not self._earlier:
+        if not self._earlier or self._is_without(trial):
             return []
-        begin = len(self._first)
-        kinds: tuple[list[float], list[float]] = ([], [])
-        scores = {number: one.value for number, one in self._known.items() if one.state == self._states.COMPLETE}
-        for number, score in scores.items():
-            if number >= begin:
-                kinds[(number - begin) % 2].append(score if self._mode == "max" else -score)
-        informed, others = kinds
-        misled = min(len(informed), len(others)) >= FEW_SCORES and np.median(informed) < np.median(others)
-        if (trial - begin) % 2 or misled:
+        scored = [number for number, record in known.items() if record.state in self._scored]
+        ranked = sorted(scored, key=lambda number: self._place(known[number]))
+        first = [rank for rank, number in enumerate(ranked) if number < len(self._first)]
+        without = [rank for rank, number in enumerate(ranked) if self._is_without(number)]
+        if first and without and np.median(without) <= np.median(first):
             return []
         found = []
-        for place in spread_out(len(self._earlier), max(0, MOST_EARLIER - len(scores))):
+        for place in spread_out(len(self._earlier), max(0, MOST_EARLIER - len(ranked))):
             record, value = copy(self._earlier[place][0]), self._earlier[place][1]
-            if len(scores) >= FEW_SCORES:
-                rank = 1 - place / max(1, len(self._earlier) - 1)
-                value = float(np.quantile(list(scores.values()), rank if self._mode == "max" else 1 - rank))
             record.state, record.value, record.datetime_complete = self._states.COMPLETE, value, record.datetime_start
+            if len(ranked) >= FEW_SCORES:
+                rank = place / max(1, len(self._earlier) - 1)
+                self._count_as(record, [known[number] for number in ranked], rank)
             found.append(record)
         return found
+
+    def _is_without(self, trial: int) -> bool:
+        """True if a draw is made without the earlier run in any case: the first draw that isn't named, and every so many after it."""
+        return trial >= len(self._first) and (trial - len(self._first)) % ONE_WITHOUT == 0
+
+    def _count_as(self, record: Any, ranked: list[Any], rank: float) -> None:
+        """Give a record the outcome that has a rank, from 0 of the best to 1, among the outcomes of ranked records."""
+        place = rank * (len(ranked) - 1)
+        better, worse = ranked[math.floor(place)], ranked[math.ceil(place)]
+        record.state, record.value, record.intermediate_values = better.state, better.value, better.intermediate_values
+        if better.value is not None and worse.value is not None:
+            record.value = better.value + (worse.value - better.value) * (place % 1)
 
     def close(
         self,
         trial: int,
         state: TrialState,
         best: float | None,
-        curve: dict[int, float],
+        curve: Mapping[int, float],
         goals: tuple[float, ...] | None = None,
     ) -> None:
-        """Tell the sampler how a trial ended; a failed one says nothing about its settings.
+        if len(self._goals) == 1:
+            best = (max if self._mode == "max" else min)(curve.values(), default=None) if best is None else best
+            goals = None if best is None else (best,)
+        self._end(self._known[trial], state, goals, curve)
+
+    def _end(
+        self, record: Any, state: TrialState, values: tuple[float, ...] | None, curve: Mapping[int, float]
+    ) -> None:
+        """Write into a trial's record how it ended; a failed one says nothing about its settings, nor does one that was stopped
+        before its first epoch.
 
         TPE takes a finished trial as complete, and a stopped one as pruned at its last epoch. A diverged one is pruned without
-        any epoch, which it ranks below all others. The other samplers, and TPE with several goals, learn from complete trials
-        alone: for them a stopped trial is complete with its best value, and a diverged one with the worst value so far.
+        any epoch, which it ranks below all others. The other samplers learn from complete trials alone: for them a stopped trial
+        is complete with its best value, and a diverged one with the worst value of all. So is a stopped one for TPE with several
+        goals, since Optuna can't rank pruned trials by them.
         """
-        known = self._known[trial]
-        if len(self._goals) == 1 and best is not None:
-            goals = (best,)
-        if state is TrialState.STOPPED and self._search.tpe and len(self._goals) == 1:
-            known.intermediate_values = curve
-            values = None
-        elif state is TrialState.DIVERGED:
-            values = None if self._search.tpe else self._worst()
+        diverged = state is TrialState.DIVERGED
+        if state is TrialState.FAILED or (not diverged and values is None):
+            record.state = self._states.FAIL
+        elif state is TrialState.FINISHED or not self._search.tpe or (len(self._goals) > 1 and not diverged):
+            record.state = self._states.COMPLETE
+            record.values = None if diverged else values
         else:
-            values = goals if state in (TrialState.FINISHED, TrialState.STOPPED) else None
-        known.state = self._states.FAIL if state is TrialState.FAILED else self._states.PRUNED
-        if values is not None:
-            known.state, known.values = self._states.COMPLETE, values
-        known.datetime_complete = known.datetime_start
+            record.state = self._states.PRUNED
+            record.intermediate_values = dict(curve) if state is TrialState.STOPPED else {}
+        record.datetime_complete = record.datetime_start
 
-    def _worst(self) -> tuple[float, ...] | None:
-        """Return the worst value of each goal so far; None where there is none."""
-        values = zip(*(one.values for one in self._known.values() if one.values is not None), strict=True)
-        worst = tuple(
-            (min if goal.mode == "max" else max)(found) for goal, found in zip(self._goals, values, strict=False)
-        )
-        return worst or None
+    def _told(self, at_rungs: Mapping[int, Mapping[int, float]]) -> dict[int, Any]:
+        """Return the records of the draws as they stand, in the order of their numbers.
 
-    def _study(self, trial: int) -> Any:
-        """Return a study of all that is known, to be asked for a draw."""
-        study = self._optuna.create_study(
-            sampler=self._sampler(trial),
-            directions=[DIRECTIONS[goal.mode] for goal in self._goals],
-            pruner=self._optuna.pruners.NopPruner(),
+        An open trial that has come to a rung counts as one that was stopped there, whether it waits or trains: TPE takes all other
+        open trials for bad ones. What evolves isn't told, since its generations are made of trials that ended; nor is a search with
+        several goals, of which a rung knows the first alone.
+        """
+        told = dict(sorted(self._known.items()))
+        for trial in at_rungs.keys() & told.keys() if self._learns_at_rungs else ():
+            told[trial] = copy(told[trial])
+            best = (max if self._mode == "max" else min)(at_rungs[trial].values(), default=None)
+            self._end(told[trial], TrialState.STOPPED, None if best is None else (best,), at_rungs[trial])
+        worst = self._worst([record.values for record in told.values() if record.values is not None])
+        for trial, record in told.items():
+            if record.state == self._states.COMPLETE and record.values is None:
+                told[trial] = copy(record)
+                told[trial].state = self._states.COMPLETE if worst else self._states.FAIL
+                told[trial].values = worst
+        return told
+
+    def _worst(self, known: Sequence[Sequence[float]]) -> list[float] | None:
+        """Return the worst of the known values of each goal; None where none is known."""
+        columns = zip(self._goals, zip(*known, strict=True), strict=False)
+        return [(min if goal.mode == "max" else max)(values) for goal, values in columns] or None
+
+    def _most_telling(self, known: Collection[Any]) -> Collection[Any]:
+        """Return the records without those that are too many: of trials with a score, the best half are kept and the latest others."""
+        scored = [record for record in known if record.state in self._scored]
+        most = MOST_TOLD.get(self._search.name, len(scored))
+        if len(scored) <= most:
+            return known
+        best = {id(record) for record in self._best_first(scored)[: most // 2]}
+        others = [id(record) for record in scored if id(record) not in best]
+        left_out = set(others[: len(scored) - most])
+        return [record for record in known if id(record) not in left_out]
+
+    def _best_first(self, scored: list[Any]) -> list[Any]:
+        """Return records with a score in the order of their ranks, which are those of the fronts where there are several goals."""
+        if len(self._goals) == 1:
+            return sorted(scored, key=self._place)
+        known = [record for record in scored if record.values is not None]
+        values = np.array([record.values for record in known]).reshape(-1, len(self._goals))
+        order = best_first(costs_of(values, self._goals))
+        return [*(known[place] for place in order), *(record for record in scored if record.values is None)]
+
+    def _place(self, record: Any) -> tuple[int, float]:
+        """Return what ranks a record, the lowest first, as TPE does: complete trials, then pruned ones by their last epoch."""
+        sign = -1 if self._mode == "max" else 1
+        if record.value is not None:
+            return (-sys.maxsize, sign * record.value)
+        last = max(record.intermediate_values, default=None)
+        return (1, 0.0) if last is None else (-last, sign * record.intermediate_values[last])
+
+    def _study(self, trial: int, at_rungs: Mapping[int, Mapping[int, float]]) -> Any:
+        """Return a study of what is known, to be asked for a draw."""
+        optuna, name = self._optuna, "what is known"
+        storage = optuna.storages.InMemoryStorage()
+        directions = {"max": optuna.study.StudyDirection.MAXIMIZE, "min": optuna.study.StudyDirection.MINIMIZE}
+        number = storage.create_new_study([directions[goal.mode] for goal in self._goals], name)
+        known = self._told(at_rungs)
+        for record in (*self._fading(trial, known), *self._most_telling(known.values())):
+            storage.create_new_trial(number, record)  # `add_trials` would validate each of our own records
+        return optuna.load_study(
+            study_name=name, storage=storage, sampler=self._sampler(trial), pruner=optuna.pruners.NopPruner()
         )
-        study.add_trials([*self._fading(trial), *(self._known[number] for number in sorted(self._known))])
-        return study
 
     def _sampler(self, trial: int) -> Any:
         samplers, seed = self._optuna.samplers, derive(self._seed, self._search.name, trial) % 2**32

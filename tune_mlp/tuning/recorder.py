@@ -21,7 +21,7 @@ from tune_mlp.runs.journal_writer import Journal
 from tune_mlp.runs.outcomes_writer import OutcomesWriter
 from tune_mlp.tuning.report import Report
 from tune_mlp.tuning.trainable import CANNOT_START
-from tune_mlp.tuning.trial_files import outcomes_left, state_file, step_files, weights_files
+from tune_mlp.tuning.trial_files import outcomes_left, shared_file, state_file, step_files, weights_files
 
 LOST_AT_START = 20
 """So many workers may be lost one after the other, each before it had begun to train, and no trial is blamed for it."""
@@ -55,6 +55,7 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         history: History = NO_HISTORY,
         decisions: list[Decided] | None = None,
         decided: Collection[tuple[int, int]] = (),
+        released: list[tuple[int, int]] | None = None,
         reason: Callable[[], Reason] = lambda: "scheduler",
     ) -> None:
         """on_last_starts: called once, when a trial has begun in the place of one that ended, and no more of the `trials` are
@@ -68,6 +69,8 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
         self._trials, self._slots = trials, slots
         self._decisions = [] if decisions is None else decisions
         """What the scheduler has decided and isn't written yet; the scheduler adds to it."""
+        self._released = [] if released is None else released
+        """The trials and epochs whose states no other trial will take over; the scheduler adds to it."""
         self._reason = reason
         self._stopped: set[int] = set()
         """The trials that the scheduler decided to stop."""
@@ -153,6 +156,8 @@ class Recorder(Callback):  # type: ignore[misc]  # ray ships no types
                 self._display.trial_paused(decided.trial)
             if not told_again or (decided.trial, decided.epoch) not in self._decided:
                 self._journal.append(decided)
+        while self._released:
+            self._files.remove(shared_file(*self._released.pop()))
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Record the end of a trial, after a result that ended it or when the scheduler ends it."""

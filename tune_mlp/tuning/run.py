@@ -85,19 +85,29 @@ class More:
     trials: str | None = None
     """`200` in all, or `+200` more than the run has; fewer than the run has, too, down to those that have ended."""
     time_budget: str | None = None
+    until: str | None = None
 
-    def applied(self, study: Study, ended: int) -> Study:
-        """Return the study with these changes; it may be left no fewer trials than have `ended`."""
+    @property
+    def draws_on(self) -> bool:
+        """True if further trials are asked for, also where an estimate had ended the draws."""
+        return self.trials is not None or self.until is not None
+
+    def applied(self, study: Study, ended: int, drawn: int | None = None) -> Study:
+        """Return the study with these changes; it may be left no fewer trials than have `ended`. A run whose draws ended early has
+        the trials that were `drawn`."""
         options: list[Override] = []
         if self.trials is not None:
             if not re.fullmatch(r"\+?[1-9][0-9]{0,8}", self.trials):
                 raise UsageError(f"--trials {self.trials}: give a number, or +N to add to those that the run has")
-            count = int(self.trials) + (study.number_of_trials if self.trials.startswith("+") else 0)
+            has = study.number_of_trials if drawn is None else drawn
+            count = int(self.trials) + (has if self.trials.startswith("+") else 0)
             if count < ended:
                 raise UsageError(f"--trials {self.trials}: {ended} trials of the run have ended already")
             options.append((["trials"], count, f"--trials {self.trials}"))
         if self.time_budget is not None:
             options.append((["time_budget"], self.time_budget, f"--time-budget {self.time_budget}"))
+        if self.until is not None:
+            options.append((["until"], self.until, f"--until {self.until}"))
         return study.with_options(options)
 
 
@@ -151,11 +161,21 @@ def resume_study(where: Path | ObjectStore, more: More, request: Request, displa
         check_same_study(manifest)
         history = history_of(events)
         before = Study.load(run.folder / "study.yaml")
-        study = more.applied(before, len(history.ended))
+        plateau = history.plateau
+        study = more.applied(before, len(history.ended), len(history.drawn) if plateau else None)
+        if more.draws_on:
+            history = replace(history, plateau=None)
         if len(history.ended) >= study.number_of_trials and manifest.facts["state"] == "finished":
             if run.brought:  # bringing it to the store was all that was left to do
                 return Results.load(where)
             raise UsageError(f"{where} has ended with all its {len(history.ended)} trials; --trials +N adds to them")
+        if history.plateau and not history.open and manifest.facts["state"] == "finished":
+            if run.brought:
+                return Results.load(where)
+            raise UsageError(
+                f"{where} has ended on a plateau, with {len(history.ended)} of at most {study.number_of_trials} trials; "
+                "--until trials draws the others, and --trials +N adds some"
+            )
         check_functions(study, where, request)
         with _says_how_to_resume(run, study, request.csv):
             run_folder.tidy(run.folder)
@@ -171,7 +191,8 @@ def resume_study(where: Path | ObjectStore, more: More, request: Request, displa
 
         def reopen_folder(cluster: Cluster, slots: int, stack: ExitStack) -> OpenRun:
             with _says_how_to_resume(run, study, request.csv):
-                journal.append(Resumed(before.number_of_trials, study.number_of_trials))
+                resumed = Resumed(before.number_of_trials, study.number_of_trials, rebuilt=True, draws_on=more.draws_on)
+                journal.append(resumed)
                 manifest.resumed(prepared.study, request.command, phases.began)
             display.say(_going_on(history, prepared.study))
             return OpenRun(prepared, run, slots, cluster, journal, manifest, history)
@@ -303,7 +324,7 @@ def _with_resume_line(error: RayLost, where: RunLocation, study: Study, csv: Pat
 
 
 def _going_on(history: History, study: BoundStudy) -> str:
-    to_come = study.number_of_trials - len(history.drawn)
+    to_come = history.to_come(study.number_of_trials) - len(history.open)
     return (
         f"going on: {len(history.ended)} trials have ended, {len(history.open)} were under way, {to_come} are to come"
     )

@@ -8,25 +8,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ray.tune.schedulers import (
-    FIFOScheduler,
-    HyperBandScheduler,
-    TrialScheduler,
-)
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from tune_mlp.runs.history import History
 from tune_mlp.study.study import BoundStudy
 from tune_mlp.training.patience import Patience
+from tune_mlp.tuning.brackets import HalvingScheduler, halvings
 from tune_mlp.tuning.front_asha import FrontAsha
-from tune_mlp.tuning.pausing import BestGoOn, Pashas, PausingScheduler, PromotingScheduler
-from tune_mlp.tuning.ray_compat.schedulers import (
-    AshaScheduler,
-    MedianScheduler,
-    Population,
-    Replaying,
-    WaitingHyperBand,
-    common_settings,
-)
+from tune_mlp.tuning.pausing import PausingScheduler
+from tune_mlp.tuning.population import Population
+from tune_mlp.tuning.promotion import BestGoOn, Pashas, PromotingScheduler
+from tune_mlp.tuning.ray_compat.schedulers import AshaScheduler, MedianScheduler, Replaying, common_settings
 from tune_mlp.tuning.rungs import GrowingLadder, Ladder
 
 
@@ -42,24 +34,22 @@ class EndsEarly(FIFOScheduler):  # type: ignore[misc]  # ray ships no types
         return str(TrialScheduler.STOP if over else TrialScheduler.CONTINUE)
 
 
-def make_scheduler(study: BoundStudy, trials: int | None = None) -> TrialScheduler:
-    """Return Ray's scheduler for a bound study, of which so many trials are still to be run."""
+def make_scheduler(study: BoundStudy, trials: int | None = None, slots: float = math.inf) -> TrialScheduler:
+    """Return the scheduler of a bound study, of which so many trials are still to be run, in so many slots."""
     scheduler = SCHEDULERS[study.scheduler.name](study)
-    if isinstance(scheduler, WaitingHyperBand | PausingScheduler) and trials is not None:
-        scheduler.to_come = trials
+    if isinstance(scheduler, PausingScheduler):
+        scheduler.slots = slots
+        scheduler.to_come = scheduler.to_come if trials is None else trials
     return scheduler
 
 
-def has_room(scheduler: TrialScheduler, slots: int) -> bool:
-    """True if another trial may be drawn, where so many run at once: a trial that is let go on comes before a new one."""
-    return not isinstance(scheduler, PausingScheduler) or scheduler.has_room(slots)
+def has_room(scheduler: TrialScheduler) -> bool:
+    """True if another trial may be drawn: a trial that is let go on comes before a new one."""
+    return not isinstance(scheduler, PausingScheduler) or scheduler.has_room
 
 
 def tell_history(scheduler: TrialScheduler, study: BoundStudy, history: History) -> list[int]:
-    """Tell a scheduler the results of earlier drivers again; return the open trials that were to stop at their last result.
-
-    HyperBand and population-based training can't be told: they begin new brackets, and a new population, with the trials left.
-    """
+    """Tell a scheduler what earlier drivers knew and decided; return the open trials that were to stop at their last result."""
     if not isinstance(scheduler, Replaying | PausingScheduler):
         return []
     metric, mode = study.ranking
@@ -136,7 +126,7 @@ SCHEDULERS: dict[str, Callable[[BoundStudy], TrialScheduler]] = {
     "promotion_asha": _promotion_asha,
     "pasha": _pasha,
     "top_k": _top_k,
-    "hyperband": WaitingHyperBand,
+    "hyperband": HalvingScheduler,
     "median": _median,
     "pbt": Population,
     "fifo": lambda study: FIFOScheduler(),
@@ -160,17 +150,8 @@ def _one_rung(study: BoundStudy) -> Sequence[int]:
 
 
 def _halvings(study: BoundStudy) -> Sequence[int]:
-    """Return where HyperBand's brackets halve: for the first time where a bracket begins, and each time that many times
-    later."""
     assert study.scheduler.hyperband
-    factor, found = study.scheduler.hyperband.reduction_factor, set()
-    brackets = HyperBandScheduler(max_t=study.epochs, reduction_factor=factor)
-    for s in range(brackets._s_max_1):
-        rung = brackets._get_r0(s)
-        for _ in range(s if rung else 0):
-            found.add(rung)
-            rung = int(min(rung * factor, study.epochs))
-    return sorted(found - {study.epochs})
+    return halvings(study.epochs, study.scheduler.hyperband.reduction_factor)
 
 
 def _every_interval(study: BoundStudy) -> Sequence[int]:

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from tune_mlp.console.board import NEVER_BEST, Board, Display
 from tune_mlp.errors import RunError, StorageError, one_line
@@ -21,7 +21,7 @@ from tune_mlp.runs.phases import Phases
 from tune_mlp.runs.run_folder import CHECKPOINTS, RAY
 from tune_mlp.runs.run_location import RunLocation
 from tune_mlp.study.study import BoundStudy
-from tune_mlp.tuning.cluster import SLOT, Cluster
+from tune_mlp.tuning.cluster import Cluster
 from tune_mlp.tuning.preparation import PreparedStudy
 from tune_mlp.tuning.ray_compat.head_watch import RayLost, watched_head
 from tune_mlp.tuning.ray_compat.patching import environment, quiet_ray
@@ -58,6 +58,7 @@ class OpenRun:
 def train_trials(run: OpenRun, display: Display, phases: Phases, last_words: Callable[[RayLost], None]) -> int | None:
     """Train all trials; returns the number of the signal that ended the search early, if one did. `last_words` is called where
     Ray is lost in a way that only the end of the process answers."""
+    from tune_mlp.tuning.plateau import PlateauWatch
     from tune_mlp.tuning.recorder import KeptFiles, Recorder
     from tune_mlp.tuning.schedulers import EndsEarly, make_scheduler
     from tune_mlp.tuning.stopping import Deadline
@@ -69,8 +70,8 @@ def train_trials(run: OpenRun, display: Display, phases: Phases, last_words: Cal
         phases.over_once("workers")
         deadline.start()
 
-    left = study.number_of_trials - len(run.history.ended)
-    scheduler = EndsEarly(run.ends) if run.ends else make_scheduler(study, left)
+    left = run.history.to_come(study.number_of_trials)
+    scheduler = EndsEarly(run.ends) if run.ends else make_scheduler(study, left, run.slots)
     recorder = Recorder(
         run.journal,
         display,
@@ -83,18 +84,22 @@ def train_trials(run: OpenRun, display: Display, phases: Phases, last_words: Cal
         history=run.history,
         reason=deadline.reason,
         decisions=getattr(scheduler, "decisions", None),
+        released=getattr(scheduler, "released", None),
         decided={(e.trial, e.epoch) for e in read(run.where.folder / JOURNAL) if isinstance(e, Decided)},
     )
     display.begin(_board(run))
     history = _replay(run, scheduler, recorder)
-    left = study.number_of_trials - len(history.ended)
+    left = history.to_come(study.number_of_trials)
+    watch = PlateauWatch(study, run.journal, scheduler, display, on_end=lambda: _warm_for_test(run.prepared.engine))
     try:
         with deadline.on_signals(display.say), watched_head(last_words):
-            _tune(run, history, left, scheduler, recorder, deadline)
+            _tune(run, history, left, scheduler, recorder, deadline, watch)
     except Exception as error:  # Ray raises many kinds here
         raise _from_ray(error) from error
     finally:
         display.finish()
+    if estimated := run.journal.state.last_estimate:
+        run.manifest.note(plateau=asdict(estimated))
     if deadline.signal_number is None:
         recorder.close()
         if deadline.time_is_up:
@@ -139,7 +144,15 @@ def _replay(run: OpenRun, scheduler: object, recorder: object) -> History:
     return history
 
 
-def _tune(run: OpenRun, history: History, left: int, scheduler: object, recorder: object, deadline: object) -> None:
+def _tune(
+    run: OpenRun,
+    history: History,
+    left: int,
+    scheduler: object,
+    recorder: object,
+    deadline: object,
+    watch: Callable[[], bool],
+) -> None:
     """Call Ray Tune."""
     from ray import tune
 
@@ -149,7 +162,6 @@ def _tune(run: OpenRun, history: History, left: int, scheduler: object, recorder
     from tune_mlp.tuning.searchers import NumberedSearcher
     from tune_mlp.tuning.trainable import TrialActor
 
-    draws_ahead = run.study.scheduler.draws_ahead
     pausing = scheduler if isinstance(scheduler, PausingScheduler) else None
     # Each waiting trial would ask Ray for a new worker, which is thrown away when the trial gets the worker of an ended one.
     pending = {"TUNE_MAX_PENDING_TRIALS_PG": str(max(1, run.slots))}
@@ -158,14 +170,14 @@ def _tune(run: OpenRun, history: History, left: int, scheduler: object, recorder
         tune.run(
             tune.with_parameters(TrialActor, job=_shared(run)),
             name=RAY,
-            **run.where.for_ray(draws_ahead),
-            search_alg=NumberedSearcher(run.study, history, pausing, run.slots),
+            storage_path=str(run.where.folder.resolve() / CHECKPOINTS),  # only the driver writes there
+            search_alg=NumberedSearcher(run.study, history, pausing, watch),
             scheduler=scheduler,
             num_samples=left + (pausing is not None),  # so that the searcher says when the search is over
-            max_concurrent_trials=None if pausing or draws_ahead else run.slots,
+            max_concurrent_trials=None if pausing else run.slots,
             resources_per_trial=tune.PlacementGroupFactory([_demand(run)]),
             reuse_actors=True,
-            trial_dirname_creator=None if draws_ahead else one_folder,
+            trial_dirname_creator=one_folder,
             callbacks=[recorder],
             max_failures=RETRIES,
             stop=deadline,
@@ -197,13 +209,14 @@ def _shared(run: OpenRun) -> object:
         further=study.further,
         keep_steps=study.step_losses != "none",
         goals=study.goals if study.metrics else (),
+        shares_states=study.scheduler.pbt is not None,
     )
 
 
 def _demand(run: OpenRun) -> dict[str, float]:
     """Return the resources of one trial, as Ray counts them."""
     resources = run.study.resources
-    demand = {"CPU": resources.cpu, "GPU": resources.gpu, SLOT: 1.0 if run.cluster.has_slots else 0.0}
+    demand = {"CPU": resources.cpu, "GPU": resources.gpu}
     return {kind: amount for kind, amount in demand.items() if amount}
 
 

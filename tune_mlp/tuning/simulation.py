@@ -96,13 +96,11 @@ def simulate(study: BoundStudy, costs: Sequence[Cost], slots: int, score: Callab
     """Simulate a study with these costs; draws start in order, as slots become free. Population-based training ends no trial
     early, and the changes that it makes are not simulated. Of several goals only the metric is, whose scores these are."""
     study = study.model_copy(update={"metrics": ()})
-    scheduler = FIFOScheduler() if study.scheduler.pbt else make_scheduler(study, len(costs))
+    scheduler = FIFOScheduler() if study.scheduler.pbt else make_scheduler(study, len(costs), slots)
     metric, mode = study.ranking
     sign = 1 if mode == "max" else -1
     ends = milestones(study)
     controller = SimulatedController(scheduler)
-    ahead = slots if study.scheduler.draws_ahead else 1
-    """How many trials may wait."""
     running: list[tuple[float, int, SimulatedTrial, int]] = []
     epochs, drawn, driver, last = [0] * len(costs), 0, 0.0, 0.0
 
@@ -117,10 +115,10 @@ def simulate(study: BoundStudy, costs: Sequence[Cost], slots: int, score: Callab
 
     while True:
         while len(running) < slots:
-            waiting = sum(trial.status == Trial.PENDING for trial in controller.get_trials())
-            while drawn < len(costs) and waiting < ahead and has_room(scheduler, slots):
+            waits = any(trial.status == Trial.PENDING for trial in controller.get_trials())
+            if drawn < len(costs) and not waits and has_room(scheduler):
                 controller.add(SimulatedTrial(drawn))
-                drawn, waiting = drawn + 1, waiting + 1
+                drawn += 1
             trial = scheduler.choose_trial_to_run(controller)
             if trial is None:
                 break

@@ -9,7 +9,6 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -33,7 +32,6 @@ if TYPE_CHECKING:  # torch takes two seconds to import, and the driver can do wi
 
 PATIENT_SECONDS = 1.0
 """A step returns after the epoch in which it has trained so long, so that people see progress."""
-STATE_FILE = "state.pt"
 CANNOT_START = "tune_mlp worker can't start: "
 """Begins the text of what a worker's setup raises, so that the driver finds it in Ray's pages."""
 NO_MEMORY = ("can't allocate memory", "out of memory")
@@ -61,6 +59,8 @@ class Job:
     keep_steps: bool = False
     goals: tuple[Goal, ...] = ()
     """All goals of a study that has several; else none."""
+    shares_states: bool = False
+    """True if each milestone's state is kept for other trials to take over."""
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
@@ -98,19 +98,14 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         self._files = TrialFiles(self._job.kept, config)
         self._records: list[EpochRecord] = []
         """What this actor knows of the trial's epochs."""
-        self._seconds_before = 0.0
-        """The seconds that the trial was trained for in epochs that this actor doesn't know."""
         self._unsaid: list[EpochRecord] = []
         """The epochs that a restored state holds and the journal may lack."""
         self._told: int | None = None
         """The best epoch whose outcomes the driver was told."""
         self._started = time.monotonic()
 
-    def _ready(self, from_state: bool = True) -> Trainer:
-        """Return the trainer. It is made at the first step, so that what it raises is a trial's failure and not an actor's.
-
-        It goes on `from_state`, the file that the trial left, unless Ray hands it a checkpoint.
-        """
+    def _ready(self) -> Trainer:
+        """Return the trainer. It is made at the first step, so that what it raises is a trial's failure and not an actor's."""
         if self._trainer is None:
             from tune_mlp.training.job import TrainJob
             from tune_mlp.training.trainer import Trainer
@@ -132,9 +127,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
                     device="cuda" if job.gpu else "cpu",
                 )
             )
-            if from_state:
-                self._records = self._files.load_state(self._trainer)
-                self._unsaid = [record for record in self._records if record.epoch > self._config.get("known", 0)]
+            self._records = self._files.load_state(self._trainer)
+            self._unsaid = [record for record in self._records if record.epoch > self._config.get("known", 0)]
         return self._trainer
 
     def step(self) -> dict[str, Any]:
@@ -152,7 +146,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
             self._files.keep_best(trainer)
             self._files.keep_step_losses(trainer)
             if not trainer.done:
-                self._files.keep_state(trainer, self._records)
+                at_milestone = self._job.milestones.after(trainer.epoch - 1) == trainer.epoch
+                self._files.keep_state(trainer, self._records, shared=self._job.shares_states and at_milestone)
         except StorageError as error:  # not the trial's fault: the study ends, and the trial goes on when it is resumed
             return self._report(TrialState.STOPPED, error=str(error))
         except Exception as error:  # noqa: BLE001  # whatever a trial raises is its own end, not the study's
@@ -173,11 +168,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
         """Return the value of each goal, with these metrics and what the trial has cost so far."""
         if not self._job.goals or not metrics or self._trainer is None:
             return None
-        return goal_values(self._job.goals, metrics, self._trainer.weights, self._seconds())
-
-    def _seconds(self) -> float:
-        """Return the seconds that the trial was trained for."""
-        return math.fsum([self._seconds_before, *(record.train_seconds for record in self._records)])
+        seconds = math.fsum(record.train_seconds for record in self._records)
+        return goal_values(self._job.goals, metrics, self._trainer.weights, seconds)
 
     def _new_outcomes(self, trainer: Trainer) -> bytes:
         """Return the line of the best epoch's outcomes, unless the driver was told already."""
@@ -197,25 +189,6 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # ray ships no types
             files=self._files.take_in_hand(),
             **facts,
         )
-
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        from tune_mlp.training import checkpoint
-
-        state = {"trial": self._trial, "trainer": self._ready().state(), "train_seconds": self._seconds()}
-        checkpoint.save(Path(checkpoint_dir) / STATE_FILE, state)
-
-    def load_checkpoint(self, checkpoint_dir: str) -> None:
-        from tune_mlp.training import checkpoint
-
-        state = checkpoint.load(Path(checkpoint_dir) / STATE_FILE)
-        trainer = self._ready(from_state=False)
-        trainer.load_state(state["trainer"])
-        self._records, self._unsaid, self._told = [], [], None
-        self._seconds_before = float(state["train_seconds"])
-        if state["trial"] == self._trial:  # set aside for a while
-            self._files.best_is_kept(trainer.best_epoch)
-        else:  # taken over from a better one: its history isn't this trial's
-            trainer.forget_best()
 
 
 def _last_metrics(records: Sequence[EpochRecord]) -> dict[str, float]:

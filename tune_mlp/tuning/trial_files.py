@@ -16,6 +16,10 @@ if TYPE_CHECKING:  # torch takes two seconds to import, and the driver can do wi
     from tune_mlp.training.trainer import Trainer
 
 
+SOURCE = "source"
+"""The key of a trial's config that holds whose state, after which epoch, the trial took over, if it did."""
+
+
 def weights_file(trial: int, epoch: int) -> str:
     """Return the name of the file with the weights of a trial's best epoch.
 
@@ -32,6 +36,11 @@ def weights_files(trial: int) -> str:
 def state_file(trial: int) -> str:
     """Return the name of the file that an unfinished trial resumes from."""
     return f"state-{trial:05d}.pt"
+
+
+def shared_file(trial: int, epoch: int) -> str:
+    """Return the name of the file with a trial's state after an epoch, which other trials may take over."""
+    return f"shared-{trial:05d}-{epoch:06d}.pt"
 
 
 def steps_file(trial: int, epoch: int) -> str:
@@ -74,34 +83,54 @@ class TrialFiles:
         """Why the trial doesn't go on from its state, if there is one that can't be used."""
 
     def load_state(self, trainer: Trainer) -> list[EpochRecord]:
-        """Put a trainer where the trial was left when its worker or the driver was lost, and return the epochs until there.
+        """Put a trainer where the trial was left when it was set aside, or its worker or the driver was lost, and return its epochs
+        until there. A trial that took another over, and has no state of its own since, goes on from the other's.
 
-        If the state can't be used, the trainer stays at its beginning, and `note` says why.
+        If no state can be used, the trainer stays at its beginning, and `note` says why.
         """
+        left = self._read(state_file(self._trial))
+        if left is not None and left.get("config") == self._settings:
+            trainer.load_state(left["trainer"])
+            return [EpochRecord(**record) for record in left["records"]]
+        source = self._settings.get(SOURCE)
+        if source is None:
+            if left is not None:
+                where = f"{self._kept}/{state_file(self._trial)}"
+                self.note = f"trial {self._trial} begins anew: {where} is of another trial or of other settings"
+            return []
+        left = self._read(shared_file(*source))
+        theirs = left.get("config") if left else None
+        if left and isinstance(theirs, dict) and theirs.get("trial") == source[0]:
+            self.note = ""
+            trainer.load_state(left["trainer"])
+            trainer.forget_best()
+        elif not self.note:
+            where = f"{self._kept}/{shared_file(*source)}"
+            self.note = f"trial {self._trial} begins anew: {where}, which it took over, isn't there"
+        return []
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        """Return what a file holds; None where there is no such file, or it can't be read, which `note` says then."""
         from tune_mlp.training import checkpoint
 
-        name = state_file(self._trial)
         try:
             content = self._kept.read(name)
-            if content is None:
-                return []
-            left = checkpoint.unpacked(content, f"{self._kept}/{name}")
+            return None if content is None else checkpoint.unpacked(content, f"{self._kept}/{name}")
         except RunError as error:
             self._unreachable = isinstance(error, StoreError)
             self.note = f"trial {self._trial} begins anew: {error}"
-            return []
-        if left.get("config") != self._settings:
-            self.note = f"trial {self._trial} begins anew: {self._kept}/{name} is of another trial or of other settings"
-            return []
-        trainer.load_state(left["trainer"])
-        return [EpochRecord(**record) for record in left["records"]]
+            return None
 
-    def keep_state(self, trainer: Trainer, records: list[EpochRecord]) -> None:
-        """Write the trainer's state with all epochs so far, since the journal may lack the last ones."""
+    def keep_state(self, trainer: Trainer, records: list[EpochRecord], shared: bool = False) -> None:
+        """Write the trainer's state with all epochs so far, since the journal may lack the last ones; a `shared` one also for others
+        to take over."""
         from tune_mlp.training import checkpoint
 
         left = {"config": self._settings, "trainer": trainer.state(), "records": [asdict(record) for record in records]}
-        self._write(state_file(self._trial), checkpoint.packed(left))
+        content = checkpoint.packed(left)
+        self._write(state_file(self._trial), content)
+        if shared:
+            self._write(shared_file(self._trial, trainer.epoch), content)
 
     def keep_best(self, trainer: Trainer) -> None:
         """Write the best weights if they have changed, and remove older ones."""
@@ -117,10 +146,6 @@ class TrialFiles:
                 for name in self._kept.names(weights_files(self._trial)):
                     if name < newest:
                         self._kept.remove(name)
-
-    def best_is_kept(self, epoch: int | None) -> None:
-        """Remember that the weights of this epoch were written by another worker."""
-        self._best_epoch = epoch
 
     def keep_step_losses(self, trainer: Trainer) -> None:
         """Write one file for each epoch, so that an epoch that is trained again after a crash replaces its own."""
@@ -152,6 +177,7 @@ class TrialFiles:
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a trial's number, seed and settings as a checkpoint gives them back."""
+    """Return a trial's number, seed and settings, and whom it took over, as a checkpoint gives them back."""
     params = {path: list(value) if isinstance(value, tuple) else value for path, value in config["params"].items()}
-    return {"trial": config["trial"], "seed": config["seed"], "params": params}
+    source = {SOURCE: config[SOURCE]} if SOURCE in config else {}
+    return {"trial": config["trial"], "seed": config["seed"], "params": params, **source}

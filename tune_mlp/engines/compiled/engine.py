@@ -76,6 +76,7 @@ class CompiledRun:
     @denormals_as_zero()
     def train_epoch(self, epoch: int) -> TrainedEpoch:
         config, fold = self._config, self._fold
+        self._optimiser.settings[optimisers.LR] = config.lr_in(epoch)
         masks = mask_generator(self._seed, self._fold_number, epoch)
         order = fold.train[epoch_order(len(fold.train), self._seed, self._fold_number, epoch)]
         running = RunningScores(self._dataset.task, fold.targets, _largest_outputs)
@@ -107,7 +108,9 @@ class CompiledRun:
         net, optimiser = self._net, self._optimiser
         if chunk.size == 1 and optimiser.plain and not net.batch_norm and self._config.dropout == 0:
             scratch = batch_of_one.scratch_of_one(net.dims)
-            done: int = batch_of_one.train_batches_of_one(net, chunk, _float32(self._config.lr), scratch)
+            done: int = batch_of_one.train_batches_of_one(
+                net, chunk, _float32(optimiser.settings[optimisers.LR]), scratch
+            )
         else:
             done = kernels.run_batches(True, net, chunk, optimiser, self._scratch_for(chunk.size))
         self._optimiser = optimiser._replace(steps=optimiser.steps + done)

@@ -20,7 +20,14 @@ from tune_mlp.engines.denormals import denormals_as_zero
 from tune_mlp.engines.eager.augment import augmented
 from tune_mlp.engines.eager.evaluate import TrainedOn, evaluate
 from tune_mlp.engines.eager.losses import LOSSES, loss_targets, weighted
-from tune_mlp.engines.eager.optimisers import OPTIMISERS, add_l1, as_float32, build_optimiser, penalised_weights
+from tune_mlp.engines.eager.optimisers import (
+    OPTIMISERS,
+    add_l1,
+    as_float32,
+    build_optimiser,
+    penalised_weights,
+    set_rate,
+)
 from tune_mlp.engines.running_scores import NO_OUTCOMES, RunningScores, nan_scores
 from tune_mlp.engines.tiny_epochs import train_tiny_epochs
 from tune_mlp.models.build import build_model
@@ -58,6 +65,8 @@ class EagerRun:
         seed, number, fold, size = self._seed, self._fold_number, self._fold, self._config.batch_size
         generator = mask_generator(seed, number, epoch)
         self._model.train()
+        if self._config.lr_decay < 1:
+            set_rate(self._optimiser, self._config, epoch)
         order = fold.train[epoch_order(len(fold.train), seed, number, epoch)]
         running = RunningScores(self._dataset.task, fold.targets)
         by_chunk: list[torch.Tensor] = []

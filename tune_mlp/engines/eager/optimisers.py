@@ -89,6 +89,12 @@ def build_optimiser(parameters: Parameters, config: TrialConfig) -> torch.optim.
     return OPTIMISERS[config.optimizer.name](parameters, config, config.optimizer)
 
 
+def set_rate(optimiser: torch.optim.Optimizer, config: TrialConfig, epoch: int) -> None:
+    """Set the learning rate of an epoch."""
+    for group in optimiser.param_groups:
+        group["lr"] = as_float32(config.lr_in(epoch))
+
+
 def add_l1(matrices: Sequence[torch.Tensor], l1: float) -> None:
     """Add the L1 term's gradient, l1 * sign(weight), to gradients that are there already."""
     for matrix in matrices:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tune_mlp.insight.effects import KNOWN
 from tune_mlp.insight.importance import EFFECT, importance
 from tune_mlp.insight.views.drawn_trials import left_out
 from tune_mlp.insight.views.scales import Values, label, score_scale
@@ -46,6 +47,7 @@ def parameters(results: Results) -> Answer:
     rows = rows[rows["score"].notna()].drop(columns="state").reset_index(drop=True)
     own = results.trials["trial"].map(scores).to_numpy(np.float64)
     judged = importance(results).table.set_index("parameter")
+    known = judged["high"] - judged["low"] < KNOWN
     panels: list[dict[str, Any]] = []
     for number, values in enumerate(leading):
         rows[f"v{number}"] = values.numbers[there]
@@ -54,6 +56,7 @@ def parameters(results: Results) -> Answer:
                 "name": values.name,
                 "verdict": judged.loc[values.name, "verdict"],
                 "share": judged.loc[values.name, "share"],
+                "known": bool(known[values.name]),
                 "log": values.by_logarithm and not values.names,
                 "names": values.names,
                 "low": float(np.nanmin(values.numbers)),
@@ -108,7 +111,7 @@ def _sentence(metric: str, panels: list[dict[str, Any]]) -> str:
     """Say along which parameter the score changes."""
     leading = panels[0]
     which = (
-        f"Along {leading['name']}, which matters most,"
+        f"Along {leading['name']}, which {'matters most' if leading['known'] else 'has an effect of unknown size'},"
         if leading["verdict"] == EFFECT
         else f"No parameter is known to matter; along the first one, {leading['name']},"
     )

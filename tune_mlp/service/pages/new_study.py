@@ -23,7 +23,7 @@ from tune_mlp.study.yaml_edit import SOURCE
 router = APIRouter(include_in_schema=False)
 FIRST = "digits_quick"
 """The shipped study that the page begins with."""
-RESHAPES = ("set:search", "set:scheduler")
+RESHAPES = ("set:search", "set:scheduler", "set:until")
 """The fields after whose change the form has other fields."""
 
 

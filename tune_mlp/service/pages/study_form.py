@@ -19,14 +19,14 @@ KINDS = {FIXED: "fixed", **{word: word for word in DOMAINS}, OTHER: "other (YAML
 """The ways to give a parameter, as the form names them."""
 GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("data", "Data", ("data.name", "data.target", "data.validation", "data.test", "data.normalize", "data.samples")),
-    ("budget", "Budget", ("trials", "epochs", "time_budget", "patience", "seeds", "concurrent")),
+    ("budget", "Budget", ("trials", "epochs", "until", "time_budget", "patience", "seeds", "concurrent")),
     ("search", "Search", ("search",)),
     ("scheduler", "Scheduler", ("scheduler",)),
     ("score", "Score", ("metric", "metrics", "mode", "measure")),
 )
 """The groups of settings that stand open in the form; all others stand in the last one."""
 LEFT_OUT = ("space", "published", "name")
-CHOICES = ("search", "scheduler")
+CHOICES = ("search", "scheduler", "until")
 """The settings that are one of several names, each with settings of its own."""
 
 
@@ -82,7 +82,9 @@ def form_of_study(tree: Mapping[Any, Any]) -> StudyForm:
     groups = []
     for key, title, names in GROUPS:
         shown = tuple(
-            field for path, field in fields.items() if path in names or (key in CHOICES and path.startswith(f"{key}."))
+            field
+            for path, field in fields.items()
+            if path in names or (path.partition(".")[0] in CHOICES and path.partition(".")[0] in names)
         )
         order = {name: place for place, name in enumerate(names)}
         groups.append(SettingsGroup(key, title, tuple(sorted(shown, key=lambda field: order.get(field.path, 99)))))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 
 from tune_mlp.service.dependencies import Name, State
 from tune_mlp.service.event_stream import stream
 from tune_mlp.service.fault_answers import refusals
 from tune_mlp.service.faults import TooMany
+from tune_mlp.service.guards.sign_in import token_of
 from tune_mlp.service.responses import EventsResponse
 
 router = APIRouter(tags=["studies"])
@@ -27,6 +28,7 @@ EXAMPLE = 'retry: 2000\n\nid: 5120\nevent: trial\ndata: {"trial":3,"params":{"lr
     responses={**refusals(404, 409), 200: {"content": {"text/event-stream": {"example": EXAMPLE}}}},
 )
 async def events(
+    request: Request,
     name: Name,
     state: State,
     offset: Annotated[
@@ -38,16 +40,20 @@ async def events(
 ) -> EventsResponse:
     """Follow a study: `trial`, `epochs`, `decided`, `ended`, `summary` and `gone`, each with the journal's offset as its id.
 
-    Without an offset it begins now. `Last-Event-ID` counts before `offset`, as a browser that reconnects sends both.
+    Without an offset it begins now. `Last-Event-ID` counts before `offset`, as a browser that reconnects sends both. It ends within some
+    seconds where its user is removed.
     """
     followed = await run_in_threadpool(state.service.followed, name)
     if state.streams.open >= state.options.most_streams:
         raise TooMany(f"{state.options.most_streams} streams are open already")
-    start = int(last) if last is not None else offset
+    start, token = int(last) if last is not None else offset, token_of(request)
+
+    def may_read() -> bool:
+        return state.access.user_of(token) is not None
 
     async def content() -> AsyncIterator[bytes]:
         with state.streams:
-            async for part in stream(followed.events(start), state.stopping):
+            async for part in stream(followed.events(start), state.stopping, may_read):
                 yield part
 
     return EventsResponse(content(), headers=HEADERS)

@@ -21,7 +21,7 @@ from typing import Any
 from tune_mlp.errors import RunError, UsageError, one_line, require_utf8
 from tune_mlp.imports import garbage_waits, import_ahead, large_imports
 from tune_mlp.study.study import Study
-from tune_mlp.tuning.cluster import SLOT, Cluster
+from tune_mlp.tuning.cluster import Cluster
 from tune_mlp.tuning.ray_compat.head_watch import abandon, lost_head, print_nothing
 from tune_mlp.tuning.ray_compat.patching import changed, environment
 from tune_mlp.tuning.ray_compat.session_folder import session_folder
@@ -80,10 +80,10 @@ def connected(
             try:
                 imports = import_ahead(*NEEDED)
                 if not already:
-                    _init(study, address, patience, temporary)
+                    _init(address, patience, temporary)
                 imports.join()
                 with changed(ray._private.worker, print_to_stdstream=print_nothing):
-                    yield _cluster(study, own)
+                    yield _cluster(own)
             finally:
                 if not already:
                     # Another thread, such as the one that draws the report, would come upon handles of Ray's actors, and Ray
@@ -112,17 +112,11 @@ def _process_as_before() -> Iterator[None]:
         os.environ.update(before)
 
 
-def _cluster(study: Study, own: bool) -> Cluster:
-    """Return what the nodes offer; refuse a study that needs a Ray of its own."""
+def _cluster(own: bool) -> Cluster:
+    """Return what the nodes offer."""
     import ray
 
-    cluster = Cluster(tuple(dict(node["Resources"]) for node in ray.nodes() if node["Alive"]), own=own)
-    if study.concurrent and study.scheduler.draws_ahead and not cluster.has_slots:
-        raise UsageError(
-            f"{study.scheduler.name} sets trials aside, so concurrent={study.concurrent} can't be held on a Ray "
-            "that runs already; leave it out, or use another scheduler"
-        )
-    return cluster
+    return Cluster(tuple(dict(node["Resources"]) for node in ray.nodes() if node["Alive"]), own=own)
 
 
 @contextlib.contextmanager
@@ -155,7 +149,7 @@ def _all_workers_train(study: Study) -> bool:
     return study.resources.cpu <= 1 and not study.resources.gpu and at_once >= cores
 
 
-def _init(study: Study, address: str | None, patience: float, folder: str | None) -> None:
+def _init(address: str | None, patience: float, folder: str | None) -> None:
     import ray
 
     local = address is None
@@ -163,8 +157,6 @@ def _init(study: Study, address: str | None, patience: float, folder: str | None
         address = _resolved(address)
         check_answers(address, patience)
     options: dict[str, Any] = {"_temp_dir": folder} if folder else {}
-    if local and study.concurrent and study.scheduler.draws_ahead:
-        options["resources"] = {SLOT: study.concurrent}
     try:
         with (
             _private_token(local),

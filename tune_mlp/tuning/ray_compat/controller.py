@@ -63,6 +63,6 @@ def mended_controller(own_ray: bool) -> Iterator[None]:
 
 def one_folder(trial: Any) -> str:
     """Use one folder for all trials of a study. Ray makes three folders for each trial and leaves them, although our trials put
-    nothing there. Only trials that can be paused need folders of their own."""
+    nothing there."""
     trial.relative_logdir = trial.storage.trial_dir_name = "trial"
     return "trial"

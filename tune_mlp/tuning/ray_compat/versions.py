@@ -34,14 +34,6 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
         "TuneController._process_trial_failure",
         "TuneController._schedule_trial_task",
     ),
-    "ray.tune.schedulers": (
-        "HyperBandScheduler._create_bracket",
-        "HyperBandScheduler._process_bracket",
-        "PopulationBasedTraining._checkpoint_or_exploit",
-        "PopulationBasedTraining._exploit",
-        "PopulationBasedTraining._get_new_config",
-    ),
-    "ray.tune.schedulers.hyperband": ("_Bracket.filled", "_Bracket.successive_halving"),
     "ray.tune.tune": ("TuneController",),
 }
 """The private names, by module, whose absence nothing else would show: the package replaces or overrides them, or goes on
