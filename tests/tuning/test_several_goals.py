@@ -73,9 +73,8 @@ def hypervolume(draws: list[dict[str, Any]]) -> float:
     return area
 
 
-@pytest.mark.parametrize(("name", "seeds"), [({"nsga2": {"population": 10}}, 4), ("tpe", 2)])
-def test_a_search_for_the_front_dominates_more_than_chance(name: Any, seeds: int) -> None:
-    trials = 60
+@pytest.mark.parametrize(("name", "trials", "seeds"), [({"nsga2": {"population": 10}}, 100, 5), ("tpe", 60, 2)])
+def test_a_search_for_the_front_dominates_more_than_chance(name: Any, trials: int, seeds: int) -> None:
     found = [hypervolume(drawn_one_by_one(searcher(name, trials, seed=seed), {}, trials)) for seed in range(seeds)]
     chance = [hypervolume(drawn_one_by_one(searcher("random", trials, seed=seed), {}, trials)) for seed in range(30)]
     assert np.median(found) > np.quantile(chance, 0.8)
@@ -93,7 +92,14 @@ def test_the_hypervolume_of_two_points_is_the_area_below_both() -> None:
 ENDS = {1: "stopped", 4: "diverged", 6: "failed", 9: "stopped"}
 
 
-@pytest.mark.parametrize("name", [{"nsga2": {"population": 4}}, {"tpe": {"startup": 5}}, {"gp": {"startup": 6}}])
+@pytest.mark.parametrize(
+    "name",
+    [
+        {"nsga2": {"population": 4}},
+        {"tpe": {"startup": 5}},
+        pytest.param({"gp": {"startup": 6}}, marks=pytest.mark.slow),
+    ],
+)
 def test_a_resumed_search_for_the_front_draws_as_one_that_was_not_interrupted(name: Any) -> None:
     count = 9 if "gp" in name else 16
     whole = drawn_one_by_one(searcher(name, 20), ENDS, count)
