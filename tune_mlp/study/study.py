@@ -160,10 +160,9 @@ class Study(Settings):
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
-        space = parse_space(self.space)
-        # A study is frozen, and what `auto` stands for depends on its other settings: from here on it names the choice itself.
-        if self.search.auto:
-            self.__dict__["search"] = automatic_search(space, self.trials or DEFAULT_TRIALS, bool(self.until.plateau))
+        space, trials = parse_space(self.space), self.trials or DEFAULT_TRIALS
+        if self.search.auto:  # from here on the study names the choice itself; it is frozen
+            self.__dict__["search"] = automatic_search(space, trials, bool(self.until.plateau))
         if self.scheduler.auto:
             self.__dict__["scheduler"] = automatic_scheduler(self.epochs)
         check_search(self.search, space, self.trials)
@@ -173,9 +172,8 @@ class Study(Settings):
             name = "search grid" if self.search.grid else f"scheduler {self.scheduler.name}"
             raise StudyError(f"a plateau is judged from draws that come one after the other, got {name}", ("until",))
         if self.scheduler.pbt and not mutable(space):
-            raise StudyError(
-                f"pbt changes settings while they train; let one of {', '.join(MUTABLE)} be a domain", ("space",)
-            )
+            rule = f"pbt changes settings while they train; let one of {', '.join(MUTABLE)} be a domain"
+            raise StudyError(rule, ("space",))
         if self.scheduler.pbt and EXPERIMENT in space.nodes:
             raise StudyError("pbt mixes settings; named experiments are to be kept apart", ("space", EXPERIMENT))
         if (size := len(self.dump().encode()) + ROOM) > MAX_BYTES:
@@ -192,8 +190,7 @@ class Study(Settings):
         Changes are texts as `--set` takes them, options of a command line, and keywords as in
         `Study.load("mnist_asha", trials=4, lr=0.1)`.
         """
-        path = find(str(space))
-        located = read_study(path)
+        located = read_study(path := find(str(space)))
         assigned = [parse_assignment(text, cls.model_fields) for text in sets]
         named = [parse_keyword(name, value, cls.model_fields) for name, value in settings.items()]
         for parts, value, said in (*assigned, *options, *named):
@@ -385,12 +382,11 @@ class BoundStudy(Study):
             found.append(
                 f"first names the settings of {len(self.first)} trials, and only trials={self.trials} are trained"
             )
-        name, chosen = self.scheduler.name, self.scheduler
+        name, chosen, search = self.scheduler.name, self.scheduler, self.search
         if (asha := chosen.asha or chosen.promotion_asha or chosen.pasha) and asha.grace_period >= self.epochs:
             found.append(f"{name} stops nothing: grace_period={asha.grace_period} isn't below epochs={self.epochs}")
         if chosen.top_k and chosen.top_k.after >= self.epochs:
             found.append(f"top_k stops nothing: after={chosen.top_k.after} isn't below epochs={self.epochs}")
-        search = self.search
         if search.learns and search.startup >= self.trials:
             found.append(
                 f"{search.name} learns nothing: its first startup={search.startup} draws are random, of trials={self.trials}"
