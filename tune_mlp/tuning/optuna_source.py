@@ -28,7 +28,7 @@ MOST_EARLIER = 30
 FEW_SCORES = 3
 """With so many scores of the run itself, the scores of the earlier run are replaced by ranks."""
 ONE_WITHOUT = 4
-"""Of so many draws one is made without the earlier run."""
+"""The number of draws of which one is made without the earlier run."""
 MOST_TOLD = {"tpe": 1000, "gp": 100}
 """A sampler is told of so many trials of the run that have a score at most: of the best half of them, and of the latest others. TPE's
 thinking takes time in proportion to their number, and a Gaussian process's by its cube. CMA-ES is told of all, by its generations."""
