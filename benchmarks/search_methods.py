@@ -272,7 +272,7 @@ def _table(task: str, workers: int, played: Mapping[str, Sequence[Played]]) -> T
         table.targets.append(
             Target(
                 f"{DEFAULT}, which auto stands for, is 0.1 points near after {near:.2f}, and {BASE} after {base_near:.2f}: at most a third wanted",
-                near <= base_near / 3,
+                bool(np.isfinite(near)) and near <= base_near / 3,
             )
         )
     if "random + promotion_asha" in medians:
