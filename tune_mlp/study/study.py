@@ -163,10 +163,9 @@ class Study(Settings):
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
-        space = parse_space(self.space)
-        # A study is frozen, and what `auto` stands for depends on its other settings: from here on it names the choice itself.
-        if self.search.auto:
-            self.__dict__["search"] = automatic_search(space, self.trials or DEFAULT_TRIALS, bool(self.until.plateau))
+        space, trials = parse_space(self.space), self.trials or DEFAULT_TRIALS
+        if self.search.auto:  # from here on the study names the choice itself; it is frozen
+            self.__dict__["search"] = automatic_search(space, trials, bool(self.until.plateau))
         if self.scheduler.auto:
             self.__dict__["scheduler"] = automatic_scheduler(self.epochs, len(self.metrics) > 1)
         check_search(self.search, space, self.trials)
@@ -190,8 +189,7 @@ class Study(Settings):
         Changes are texts as `--set` takes them, options of a command line, and keywords as in
         `Study.load("mnist_asha", trials=4, lr=0.1)`.
         """
-        path = find(str(space))
-        located = read_study(path)
+        located = read_study(path := find(str(space)))
         assigned = [parse_assignment(text, cls.model_fields) for text in sets]
         named = [parse_keyword(name, value, cls.model_fields) for name, value in settings.items()]
         for parts, value, said in (*assigned, *options, *named):
