@@ -23,6 +23,7 @@ NUMBERS = {"lr": {"log": [1e-3, 1e-1]}, "dropout": {"uniform": [0.0, 0.5]}}
         ({"metrics": ["val_accuracy", "size"]}, "unknown name 'size'"),
         ({"metrics": ["val_loss", "weights"], "metric": "val_accuracy"}, "metrics begin with val_loss, and metric is"),
         ({"metrics": ["val_accuracy", "val_loss", "weights", "train_seconds"]}, "at most 3 items"),
+        ({"metrics": ["val_accuracy", "weights"], "until": "plateau"}, "a plateau is judged by one metric"),
         ({"search": "nsga2", "space": NUMBERS}, "nsga2 searches for the front of several goals: name them in metrics"),
         ({"search": "cmaes", "space": NUMBERS, "metrics": ["val_accuracy", "weights"]}, "cmaes has one goal alone"),
         (
@@ -69,3 +70,20 @@ def test_it_is_said_where_a_scheduler_knows_of_the_metric_alone() -> None:
 def test_a_population_that_no_generation_follows_is_said_to_learn_nothing() -> None:
     few = study(metrics=["val_accuracy", "weights"], search="nsga2", space=NUMBERS, trials=20).bound("classification")
     assert few.warnings() == ["nsga2 learns nothing: its first population=20 draws are random, of trials=20"]
+
+
+def test_auto_compares_several_goals_by_asha() -> None:
+    goals = ["val_accuracy", "weights"]
+    assert study(metrics=goals, scheduler="auto", epochs=9).scheduler.name == "asha"
+    assert study(metrics=goals, scheduler="auto", epochs=2).scheduler.name == "fifo"
+    assert study(scheduler="auto", epochs=9).scheduler.name == "promotion_asha"
+
+
+def test_a_search_for_the_front_that_hears_of_ends_alone_is_said_to_learn_late() -> None:
+    asked = {"metrics": ["val_accuracy", "weights"], "space": NUMBERS, "trials": 40}
+    for search in ("tpe", "nsga2"):
+        said = study(search=search, scheduler="promotion_asha", **asked).bound("classification").warnings()
+        assert said[1].startswith(
+            f"{search} learns from trials that ended, and under promotion_asha most of them end only"
+        )
+        assert study(search=search, scheduler="asha", **asked).bound("classification").warnings() == []

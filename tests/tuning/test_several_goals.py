@@ -21,6 +21,7 @@ from tune_mlp.runs.history import NO_HISTORY, History
 from tune_mlp.study.warm_start import read_warm_start
 from tune_mlp.tuning.audit import audit
 from tune_mlp.tuning.front_asha import FrontAsha
+from tune_mlp.tuning.optuna_source import MOST_TOLD
 from tune_mlp.tuning.run import Request, run_study
 from tune_mlp.tuning.schedulers import make_scheduler, milestones
 from tune_mlp.tuning.searchers import NumberedSearcher
@@ -125,6 +126,29 @@ def test_a_search_for_the_front_is_told_all_goals_of_how_trials_ended() -> None:
             it.on_trial_complete(str(i), ended(state, goals))
         told = [(one.state.name, one.values) for one in it._source._told({}).values()]  # type: ignore[attr-defined]
         assert told == [("COMPLETE", [0.5, 40.0]), ("COMPLETE", [0.3, 50.0]), diverged, ("FAIL", None)], name
+
+
+def test_of_too_many_trials_a_search_is_told_of_the_best_by_their_fronts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MOST_TOLD, "tpe", 6)
+    it = searcher("tpe", 30)
+    goals = [
+        (0.9, 90.0),
+        (0.8, 95.0),
+        (0.1, 10.0),
+        (0.7, 96.0),
+        (0.6, 97.0),
+        (0.5, 50.0),
+        (0.4, 98.0),
+        (0.3, 99.0),
+        (0.2, 99.5),
+    ]
+    for i, values_of_it in enumerate(goals):
+        it.suggest(str(i))
+        it.on_trial_complete(str(i), ended("finished", values_of_it))
+    source: Any = it._source
+    told = [tuple(one.values) for one in source._most_telling(source._told({}).values())]
+    # The front is of trials 0, 2 and 5, of which two have low accuracies; the others are the latest.
+    assert told == [goals[i] for i in (0, 2, 5, 6, 7, 8)]
 
 
 def test_the_first_draws_are_those_that_are_named() -> None:
