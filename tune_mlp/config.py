@@ -223,10 +223,10 @@ class TrialConfig(Settings):
 
     lr: Positive = 0.01
     """The learning rate."""
-    lr_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """The number that the learning rate is multiplied by after each epoch; 1 keeps the rate as it is."""
     batch_size: Annotated[int, Field(ge=1, le=MAX_SAMPLES)] = 32
     """The number of samples in a step; the last step of an epoch takes the samples that are left."""
+    lr_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """The number that the learning rate is multiplied by after each epoch; 1 keeps the rate as it is."""
     model: Model = Mlp()
     """The kind of network: hidden layers (mlp), or convolutions and then hidden layers (cnn, for pictures)."""
     depth: Annotated[int, Field(ge=0, le=MAX_LAYERS)] = 1

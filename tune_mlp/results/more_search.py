@@ -22,8 +22,9 @@ Floats = NDArray[np.float64]
 SHAPES = np.array([1, 4 / 3, 2, 3, 5, 10, 1e6])
 """The shapes of the tail: the chance to be above a score falls with this power of the distance to the best possible score. The
 last is an exponential tail."""
-WEIGHTS = np.array([1, 1, 1, 1, 1, 1, 3])
-"""How likely each shape is before any score is seen. The heaviest tail, under which more search brings most, counts most."""
+WEIGHTS = np.array([1, 1, 1, 1, 1, 1, 30])
+"""How likely each shape is before any score is seen. The heaviest tail, under which more search brings most, counts so much
+that the interval holds under it, too; where scores have an end it is wider than it need be."""
 RATES = np.geomspace(0.1, 8, 120)
 """How fast the tail falls, in units of what the scores above the threshold have on average."""
 FEWEST, MOST, PART = 5, 20, 4

@@ -227,6 +227,7 @@ def _first_values(name: str) -> list[Any]:
         "depth": [1, 2, 3],
         "width": [32, 64, 128],
         "dropout": [0.0, 0.2],
+        "lr_decay": [0.9, 1.0],
     }
     return numbers.get(name, [False, True] if any(one.get("type") == "boolean" for one in given) else [0.0, 0.01])
 
