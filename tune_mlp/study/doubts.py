@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tune_mlp.records import GoalName
-from tune_mlp.results.answer import listed
 from tune_mlp.study.settings import Scheduler, Search
 
 BY_ALL_GOALS = ("asha", "fifo")
@@ -17,7 +16,7 @@ def doubts_about_goals(metrics: Sequence[GoalName], scheduler: Scheduler) -> Ite
     if metrics and scheduler.name not in BY_ALL_GOALS:
         yield (
             f"{scheduler.name} compares trials by {metrics[0]} alone, and so may end one that would be on the front of "
-            f"{listed(metrics)}; asha compares them by all goals, and fifo ends none"
+            f"{', '.join(metrics)}; asha compares them by all goals, and fifo ends none"
         )
 
 
