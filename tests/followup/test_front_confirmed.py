@@ -85,7 +85,8 @@ def test_the_run_says_its_goals_and_its_front_everywhere(searched: tuple[Path, T
 def test_the_front_is_trained_again_where_it_is_asked_for(by_goals: Path) -> None:
     results = Results.load(by_goals)
     answer = confirm(by_goals, 1, 2, REQUEST, Display(), front=True)
-    front = set(results.front["trial"])
+    # A child of NSGA-II may equal its parent, and its seconds may differ: settings are trained again once.
+    front = set(results.front.drop_duplicates(list(SPACE))["trial"])
     assert set(answer.table["trial"]) == front
     nets = Results.load(by_goals / "followups" / "confirm").trials
     assert "on_front" not in nets.columns
