@@ -90,7 +90,7 @@ SYNONYMS = {
     "val_rmse": "rmse root_mean_squared_error neg_root_mean_squared_error",
     "val_r2": "r2 r2_score",
     "val_mae": "neg_mean_absolute_error val_mean_absolute_error",
-    "measure": "metrics additional_metrics extra_metrics",
+    "measure": "additional_metrics extra_metrics",
     "normalize": "scaling scaler standardize normalization",
     "standard": "standardscaler zscore z_score standardize",
     "unit": "minmax min_max minmaxscaler",
