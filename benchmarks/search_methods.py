@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -25,6 +26,9 @@ from benchmarks.tables import Table, Target
 from tune_mlp.records import TrialState
 from tune_mlp.results.journal import Drawn, Ended
 from tune_mlp.runs.history import History
+from tune_mlp.space.domains import Domain
+from tune_mlp.space.parsing import parse_space
+from tune_mlp.space.space import Constant
 from tune_mlp.study.study import BoundStudy, Study
 from tune_mlp.tuning.searchers import NumberedSearcher
 
@@ -116,19 +120,10 @@ def methods() -> dict[str, tuple[Any, Any]]:
 def table_of(task: str) -> CurveTable:
     """Return the curves of a task: of the nets that its space can draw."""
     table = CurveTable.read(HERE / f"{TASKS[task].table}.parquet")
-    fixed = {name: value for name, value in TASKS[task].space.items() if not isinstance(value, Mapping)}
-    choices = {
-        name: domain["choice"]
-        for name, domain in TASKS[task].space.items()
-        if isinstance(domain, Mapping) and "choice" in domain
-    }
-    ranges = {
-        name: range(domain["int"][0], domain["int"][1] + 1)
-        for name, domain in TASKS[task].space.items()
-        if isinstance(domain, Mapping) and "int" in domain
-    }
-    allowed: dict[str, Any] = {name: [value] for name, value in fixed.items()} | choices | ranges
-    return table.only(allowed)
+    nodes = parse_space(dict(TASKS[task].space)).nodes
+    fixed = {name: (node.value,) for name, node in nodes.items() if isinstance(node, Constant)}
+    drawn = {name: values for name, node in nodes.items() if isinstance(node, Domain) and (values := node.values())}
+    return table.only({**fixed, **drawn})
 
 
 def _study(task: str, searcher: Any, scheduler: Any, seed: int) -> BoundStudy:
@@ -188,26 +183,20 @@ class Shown:
 def time_until_near(found: Played) -> float:
     """Return from when on the regret is at most CLOSE above what training all nets gives; infinite if it never is."""
     regret = found.least + CLOSE
-    held: list[float] = []
+    since = math.inf
     for at, value in zip(found.seconds, found.regrets, strict=True):
-        if value > regret:
-            held = []
-        elif not held:
-            held = [at]
-    return held[0] if held else float("inf")
+        since = min(since, at) if value <= regret else math.inf
+    return since
 
 
-def measure(
-    console: Console, tasks: Sequence[str] | None = None, seeds: int = SEEDS, chosen: Sequence[str] | None = None
-) -> list[Table]:
-    """Play all methods on all tasks whose table is there."""
-    names = tasks or [name for name, task in TASKS.items() if (HERE / f"{task.table}.parquet").exists()]
+def measure(console: Console) -> list[Table]:
+    """Play all methods on all tasks."""
     tables = []
     with ProcessPoolExecutor(2, mp_context=get_context("forkserver"), initializer=_alone) as pool:
-        for task in names:
+        for task in TASKS:
             frames = []
             for workers in WORKERS:
-                jobs = [(task, method, workers, seed) for method in chosen or methods() for seed in range(seeds)]
+                jobs = [(task, method, workers, seed) for method in methods() for seed in range(SEEDS)]
                 found = list(
                     track(
                         pool.map(_played, jobs, chunksize=5),
