@@ -74,6 +74,7 @@ def test_a_press_isnt_lost_where_news_comes_before_the_release(tmp_path: Path, m
             services.eventually(lambda: service.get("mine").ended_trials > progress + 10)  # noqa: B023  # called in this turn
             page.mouse.up()
             surfer.until(f"Boolean({ended})")
+            page.goto(address + "/new")  # a page whose study goes on loads itself anew, in the middle of the next visit
             service.resume(services.ADA, "mine")
             services.eventually(lambda: service.get("mine").state.value == "running")
         services.end_drivers(root)
