@@ -9,7 +9,6 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -51,9 +50,8 @@ def facts() -> str:
     return f"{_processor()}, {os.cpu_count()} cores, {caches}; {', '.join(versions)}"
 
 
-@cache
 def commit() -> str:
-    """Return the commit that runs, and whether files were changed when this was asked first: figures that a benchmark draws don't count."""
+    """Return the commit that runs, and whether files were changed since."""
     return f"{_git('rev-parse', '--short', 'HEAD').strip() or 'unknown'}{' with changes' if changed_files() else ''}"
 
 

@@ -14,7 +14,7 @@ import vl_convert
 from benchmarks.curves.played import Played
 from tune_mlp.charts.theme import config
 
-SHARES = np.geomspace(1 / 27, 1, 40)
+SHARES = np.geomspace(1 / 27, 1, 31)
 INTERVAL = (0.25, 0.5, 0.75)
 
 Runs = Mapping[str, Sequence[Played]]
@@ -46,15 +46,22 @@ def draw(tables: Sequence[pd.DataFrame], base: str, title: str, path: Path) -> N
     share = alt.X("share:Q", title="share", scale=alt.Scale(type="log", domain=[1 / 27, 1])).axis(
         values=[1 / 27, 1 / 9, 1 / 3, 1], labelExpr="datum.value == 1 ? '1' : '1/' + round(1 / datum.value)"
     )
-    regret = alt.Y("median:Q", title="regret, points", scale=alt.Scale(type="log"))
+    regret = alt.Y("median:Q", title="regret, points", scale=alt.Scale(type="log")).axis(
+        values=[0.01, 0.03, 0.1, 0.3, 1, 3, 10]
+    )
     charts = alt.layer(
         alt.Chart(rows).mark_area(opacity=0.2).encode(x=share, y=alt.Y("low:Q", title=""), y2="high:Q"),
         alt.Chart(rows).mark_line(strokeDash=[3, 3], opacity=0.7).encode(x=share, y=alt.Y("base:Q", title="")),
         alt.Chart(rows).mark_line().encode(x=share, y=regret),
-    ).properties(width=150, height=110)
+    ).properties(width=130, height=90)
     order = list(dict.fromkeys(rows["method"]))
     whole = charts.facet(
         row=alt.Row("method:N", sort=order, title=None, header=alt.Header(labelAngle=0, labelAlign="left")),
         column=alt.Column("against:N", sort=sorted(set(rows["against"]), reverse=True), title=None),
-    ).properties(title=alt.TitleParams(title, subtitle=f"median and quartiles, by the share of the time and of the epochs that {base} takes in all; dashed: {base}"))
+    ).properties(
+        title=alt.TitleParams(
+            title,
+            subtitle=f"median and quartiles, by the share of the time and of the epochs that {base} takes in all; dashed: {base}",
+        )
+    )
     path.write_text(vl_convert.vegalite_to_svg(whole.configure(**config("light")).to_dict()), encoding="utf-8")

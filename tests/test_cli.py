@@ -246,7 +246,16 @@ CONTRACT = [
 
 def test_set_changes_what_an_option_chose() -> None:
     words = ["--space", "digits_quick", "--set", "until.plateau=0.5", "--until", "plateau"]
-    words += ["--set", "scheduler.median.grace_period=3", "--scheduler", "median", "--trials", "40", "--set", "trials=30"]
+    words += [
+        "--set",
+        "scheduler.median.grace_period=3",
+        "--scheduler",
+        "median",
+        "--trials",
+        "40",
+        "--set",
+        "trials=30",
+    ]
     args = search.make_parser().parse_args(words)
     for study in (named_study(args), Study.load("digits_quick", changes(args))):
         assert study.until.plateau is not None

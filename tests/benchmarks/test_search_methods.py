@@ -74,6 +74,9 @@ def test_the_figure_has_each_method_beside_the_base(tmp_path: Path) -> None:
     frames = [regrets(runs, BASE, workers) for workers in (2, 16)]
     draw(frames, BASE, "Searches over made curves", tmp_path / "made.svg")
     drawn = (tmp_path / "made.svg").read_text()
-    assert all(word in drawn for word in (BASE, "tpe + promotion_asha", "time, 2 workers", "epochs, 16 workers", "regret, points"))
+    assert all(
+        word in drawn
+        for word in (BASE, "tpe + promotion_asha", "time, 2 workers", "epochs, 16 workers", "regret, points")
+    )
     fast, slow = (frames[0][frames[0]["method"] == method]["median"].to_numpy() for method in reversed(list(runs)))
     assert (fast <= slow + 1e-9).mean() > 0.9
