@@ -105,7 +105,7 @@ def main() -> None:
     console.print(f"{machine.busy():.1f} cores are busy with other work", highlight=False)
     table = measure(args.repeats, console)
     table.show(console)
-    print(table.markdown("python -m benchmarks.ablation"))
+    print(table.markdown(f"commit {machine.commit()}, `python -m benchmarks.ablation`"))
 
 
 if __name__ == "__main__":

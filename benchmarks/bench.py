@@ -90,7 +90,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     said = " ".join(["python -m benchmarks.bench", *(["--quick"] if args.quick else [])])
     said += f" --only {args.only}" if args.only else ""
-    console.print(f"{machine.facts()}; commit {machine.commit()}\n", highlight=False)
+    commit = machine.commit()  # as of now: a benchmark may draw figures
+    console.print(f"{machine.facts()}; commit {commit}\n", highlight=False)
     began = time.perf_counter()
     tables: list[Table] = []
     for name in wanted:
@@ -103,7 +104,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             table.show(console)
             tables.append(table)
             if write:
-                write_records([table], said, PLACES.get(name))  # at once: what comes later may take long, or fail
+                write_records(
+                    [table], f"commit {commit}, `{said}`", PLACES.get(name)
+                )  # at once: what comes later may take long, or fail
     if args.quick:
         console.print(
             "The short form's epochs are short, so what an epoch costs once weighs more: its verdicts are hints."

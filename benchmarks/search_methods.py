@@ -21,7 +21,7 @@ from benchmarks.curves.curve_table import CurveTable
 from benchmarks.curves.make import HERE
 from benchmarks.curves.played import Played, play
 from benchmarks.machine import ROOT
-from benchmarks.search_figure import draw, regrets_over_time
+from benchmarks.search_figure import draw, regrets
 from benchmarks.tables import Table, Target
 from tune_mlp.records import TrialState
 from tune_mlp.results.journal import Drawn, Ended
@@ -210,7 +210,7 @@ def measure(console: Console) -> list[Table]:
                     by_method.setdefault(method, []).append(one)
                 tables.append(_table(task, workers, by_method))
                 tables[-1].show(console)
-                frames.append(regrets_over_time(by_method, BASE, workers))
+                frames.append(regrets(by_method, BASE, workers))
             draw(frames, BASE, f"Searches over the curves of {task}", FIGURES / f"search_{_word(task)}.svg")
     return [*tables, thinking()]
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from benchmarks import machine
-from benchmarks.machine import commit, facts
+from benchmarks.machine import facts
 
 RECORDS = machine.ROOT / machine.RECORDS
 WIDTH = 180
@@ -61,9 +61,9 @@ class Table:
             console.print(_verdict(target), style="green" if target.met else "red", highlight=False)
         console.print()
 
-    def markdown(self, command: str) -> str:
-        """Return the table as a section of RECORDS.md."""
-        stamp = f"{datetime.now(UTC):%Y-%m-%d}, commit {commit()}, `{command}`, on {facts()}."
+    def markdown(self, origin: str) -> str:
+        """Return the table as a section of RECORDS.md; `origin` is the commit and the command that it comes from."""
+        stamp = f"{datetime.now(UTC):%Y-%m-%d}, {origin}, on {facts()}."
         lines = [f"## {self.title}", "", stamp, "", _row(self.columns)]
         lines.append(_row(["---"] + ["---:"] * (len(self.columns) - 1)))
         lines += [_row(row) for row in self.rows]
@@ -77,7 +77,7 @@ def terminal() -> Console:
     return console if console.is_terminal else Console(width=WIDTH)
 
 
-def write_records(tables: Sequence[Table], command: str, path: Path | None = None) -> None:
+def write_records(tables: Sequence[Table], origin: str, path: Path | None = None) -> None:
     """Put the tables between the markers of a file, which is RECORDS.md by default, each in place of the section that had its title; other sections stay."""
     path = path or RECORDS
     text = path.read_text(encoding="utf-8") if path.exists() else HEAD
@@ -86,7 +86,7 @@ def write_records(tables: Sequence[Table], command: str, path: Path | None = Non
     before, rest = text.split(BEGIN)
     kept, after = rest.split(END)
     sections = {_title(part): part.strip() + "\n" for part in re.split(r"^(?=## )", kept, flags=re.M) if part.strip()}
-    sections |= {table.title: table.markdown(command) for table in tables}
+    sections |= {table.title: table.markdown(origin) for table in tables}
     body = "\n".join(sections.values())
     path.write_text(f"{before}{BEGIN}\n\n{body}\n{END}{after}", encoding="utf-8")
 

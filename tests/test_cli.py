@@ -17,7 +17,7 @@ from tests.published.made import STUDY
 from tests.results.journals import a_study, write
 from tune_mlp import __version__, cli, search
 from tune_mlp.console.run_export import ENDINGS, TOOLS
-from tune_mlp.console.study_options import OPTIONS
+from tune_mlp.console.study_options import OPTIONS, changes, named_study
 from tune_mlp.data.sources import load_dataset
 from tune_mlp.published.studies import published_studies
 from tune_mlp.results.export import EXPORTS
@@ -242,6 +242,28 @@ CONTRACT = [
     ),
     *("--out", "--name", "--csv", "--quiet", "--no-report"),
 ]
+
+
+def test_set_changes_what_an_option_chose() -> None:
+    words = ["--space", "digits_quick", "--set", "until.plateau=0.5", "--until", "plateau"]
+    words += [
+        "--set",
+        "scheduler.median.grace_period=3",
+        "--scheduler",
+        "median",
+        "--trials",
+        "40",
+        "--set",
+        "trials=30",
+    ]
+    args = search.make_parser().parse_args(words)
+    for study in (named_study(args), Study.load("digits_quick", changes(args))):
+        assert study.until.plateau is not None
+        assert study.until.plateau.small == 0.5
+        assert study.scheduler.median is not None
+        assert study.scheduler.median.grace_period == 3
+        assert study.trials == 30
+    assert Study.load("digits_quick", ["until=trials", "until.plateau=1"]).until.name == "plateau"
 
 
 def test_help_lists_every_option_of_the_contract_with_a_sentence_and_an_example() -> None:

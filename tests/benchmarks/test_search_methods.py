@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.curves.played import Played
-from benchmarks.search_figure import draw, regrets_over_time
+from benchmarks.search_figure import draw, regrets
 from benchmarks.search_methods import BASE, TASKS, Shown, _table, methods, thinking, time_until_near
 from tune_mlp.study.study import Study
 
@@ -61,15 +61,22 @@ def test_the_figure_has_each_method_beside_the_base(tmp_path: Path) -> None:
         times = np.geomspace(0.5, 27, 12)
         return [
             Played(
-                list(times), list(range(12)), list(0.1 * np.exp(-speed * times) + rng.uniform(0.001, 0.002)), ended=27.0
+                list(times),
+                list(range(12)),
+                list(0.1 * np.exp(-speed * times) + rng.uniform(0.001, 0.002)),
+                ended=27.0,
+                trained=11,
             )
             for _ in range(9)
         ]
 
     runs = {BASE: made(0.1), "tpe + promotion_asha": made(0.4)}
-    frames = [regrets_over_time(runs, BASE, workers) for workers in (2, 16)]
+    frames = [regrets(runs, BASE, workers) for workers in (2, 16)]
     draw(frames, BASE, "Searches over made curves", tmp_path / "made.svg")
     drawn = (tmp_path / "made.svg").read_text()
-    assert all(word in drawn for word in (BASE, "tpe + promotion_asha", "2 workers", "16 workers", "regret, points"))
+    assert all(
+        word in drawn
+        for word in (BASE, "tpe + promotion_asha", "time, 2 workers", "epochs, 16 workers", "regret, points")
+    )
     fast, slow = (frames[0][frames[0]["method"] == method]["median"].to_numpy() for method in reversed(list(runs)))
     assert (fast <= slow + 1e-9).mean() > 0.9

@@ -40,6 +40,7 @@ def main() -> int:
     parser.add_argument("run", nargs="*")
     for option in ("space", "out", "name", "trials", "top", "seeds", "to", "data-dir", "time-budget"):
         parser.add_argument(f"--{option}")
+    parser.add_argument("--front", action="store_true")
     args = parser.parse_args()
     run = Path(args.out) / args.name if args.word == "search" else Path(args.run[0])
     with open(run.parent / BEGUN, "a") as file:
@@ -53,7 +54,7 @@ def main() -> int:
             return resume(run, args.trials)
         if args.word == "replay":
             return replay(run, [int(trial) for trial in args.run[1:]])
-        print(json.dumps({"word": args.word, "run": run.name}))
+        print(json.dumps({"word": args.word, "run": run.name} | ({"front": True} if args.front else {})))
         return 0
     except Stopped as stopped:
         manifest(run, "interrupted")
@@ -70,7 +71,8 @@ def search(args: argparse.Namespace) -> int:
     write(run / "study.yaml", yaml.safe_dump(study))
     manifest(run, "running")
     with Journal.create(run / "journal.jsonl") as journal:
-        journal.append(started(epochs=study["epochs"], dataset=study["data"]["name"], study_name=study["name"]))
+        about = {"epochs": study["epochs"], "dataset": study["data"]["name"], "study_name": study["name"]}
+        journal.append(started(**about, further_goals=tuple(study.get("metrics", ())[1:])))
         train(run, study, journal)
     return finished(run)
 

@@ -139,6 +139,21 @@ def test_a_study_is_confirmed_and_replayed_beside_its_own_state(tmp_path: Path) 
                 opened.replay(ADA, "one", trials)
 
 
+def test_the_front_of_a_study_with_several_goals_is_confirmed(tmp_path: Path) -> None:
+    with service(tmp_path) as opened:
+        opened.submit(ADA, submission("one"))
+        opened.submit(ADA, submission("two", more="metrics: [val_accuracy, val_loss]\n"))
+        assert at_rest(opened, "one").goals == ()
+        assert at_rest(opened, "two").goals == ("val_accuracy", "val_loss")
+        with pytest.raises(Refused, match="front: one has one goal"):
+            opened.confirm(ADA, "one", Confirmation(front=True))
+        opened.confirm(ADA, "two", Confirmation(front=True), key="k")
+        at_rest(opened, "two")
+        assert '"front": true' in opened.log("two")
+        with pytest.raises(Conflict):  # the same key for another request
+            opened.confirm(ADA, "two", Confirmation(), key="k")
+
+
 def test_a_study_that_runs_is_neither_extended_nor_deleted(tmp_path: Path) -> None:
     with service(tmp_path) as opened:
         opened.submit(ADA, submission("one", LONG))

@@ -221,7 +221,10 @@ def test_each_job_has_its_command_line(tmp_path: Path) -> None:
                 lambda: opened.extend(ADA, "one", Extension(trials=4, time_budget="10m")),
                 ("resume", run, "--trials", "7"),
             ),
-            (lambda: opened.confirm(ADA, "one", Confirmation(top=2, seeds=3)), ("confirm", run, "--top", "2")),
+            (
+                lambda: opened.confirm(ADA, "one", Confirmation(top=2, seeds=3)),
+                ("confirm", run, "--top", "2", "--seeds", "3", "--to"),
+            ),
             (lambda: opened.replay(ADA, "one", [1, 0, 1]), ("replay", run, "0", "1", "--to", "json")),
         )
         for number, (ask, words) in enumerate(asked, 3):

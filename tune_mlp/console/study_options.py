@@ -72,7 +72,7 @@ def add_study_options(parser: argparse.ArgumentParser, *, here: bool = True) -> 
         action="append",
         default=[],
         metavar="PATH=VALUE",
-        help="Change any setting: lr=0.01 fixes a parameter, data.normalize=unit changes a setting. Can be given several times.",
+        help="Change any setting, after the other options: lr=0.01 fixes a parameter, data.normalize=unit changes a setting. Can be given several times.",
     )
 
 
@@ -104,4 +104,4 @@ def overrides(args: argparse.Namespace) -> list[Override]:
 
 def changes(args: argparse.Namespace) -> list[str]:
     """Return all changes that a command line asks for as texts PATH=VALUE, in the order in which they are applied."""
-    return [*args.set, *(f"{'.'.join(path)}={json.dumps(value)}" for path, value, _ in overrides(args))]
+    return [*(f"{'.'.join(path)}={json.dumps(value)}" for path, value, _ in overrides(args)), *args.set]

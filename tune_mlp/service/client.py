@@ -185,9 +185,11 @@ class Client:
         """Add trials to a study that has ended."""
         return self._change("POST", _path(name, "extend"), key, Extension(trials=trials, time_budget=time_budget))
 
-    def confirm(self, name: str, top: int = 5, seeds: int = 5, key: str | None = None) -> StudySummary:
-        """Train a study's best configurations again from fresh seeds."""
-        return self._change("POST", _path(name, "confirm"), key, Confirmation(top=top, seeds=seeds))
+    def confirm(
+        self, name: str, top: int = 5, seeds: int = 5, key: str | None = None, front: bool = False
+    ) -> StudySummary:
+        """Train a study's best configurations, or those of its Pareto front, again from fresh seeds."""
+        return self._change("POST", _path(name, "confirm"), key, Confirmation(top=top, seeds=seeds, front=front))
 
     def replay(self, name: str, *trials: int, key: str | None = None) -> StudySummary:
         """Train trials again from their recorded seeds, and compare them with the record."""

@@ -16,7 +16,8 @@ def words_of(study: StudyRow, job: JobRow, text: str, root: RootFolder, options:
     folder = root.run(study.name)
     if job.kind == "confirm":
         top, seeds = job.arguments["top"], job.arguments["seeds"]
-        return ("confirm", str(folder), "--top", str(top), "--seeds", str(seeds), "--to", "json", *place)
+        front = ("--front",) if job.arguments.get("front") else ()
+        return ("confirm", str(folder), "--top", str(top), "--seeds", str(seeds), *front, "--to", "json", *place)
     if job.kind == "replay":
         return ("replay", str(folder), *map(str, job.arguments["trials"]), "--to", "json", *place)
     begun_before = job.kind == "resume" or job.restarts > 0

@@ -79,6 +79,8 @@ class Confirmation(Message):
 
     top: Annotated[int, Field(strict=True, ge=1, le=100), WHOLE] = 5
     seeds: Annotated[int, Field(strict=True, ge=1, le=100), WHOLE] = 5
+    front: Annotated[bool, Field(strict=True)] = False
+    """True for all trials of the Pareto front, of a study with several goals, in place of the best."""
 
 
 class Fault(Message):
@@ -132,6 +134,8 @@ class StudySummary(Message):
     epochs_trained: int = 0
     metric: str = ""
     mode: Mode | None = None
+    goals: tuple[str, ...] = ()
+    """The goals of a study that has several; the first is its metric."""
     best: BestTrial | None = None
     seconds_left: float | None = None
     dataset: str = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,8 @@ class RunSummary:
     epochs: int = 0
     metric: str = ""
     mode: Mode | None = None
+    goals: Sequence[str] = ()
+    """The goals, where the study has several."""
     best_trial: int | None = None
     best_value: float | None = None
     best_params: Mapping[str, Param] = field(default_factory=dict)
@@ -98,6 +100,7 @@ class RunSummary:
             epochs=epochs,
             metric=first.metric,
             mode=first.mode,
+            goals=(first.metric, *first.further_goals) if first.further_goals else (),
             best_trial=best,
             best_value=value,
             best_params={} if best is None else dict(state.trials[best].drawn.params),

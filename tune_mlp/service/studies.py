@@ -168,8 +168,9 @@ class StudyService:
         return self._go_on(ChangeRequest(user, key, "extend", name, about), "resume", arguments)
 
     def confirm(self, user: User, name: str, confirmation: Confirmation, key: str | None = None) -> StudySummary:
-        """Train a study's best configurations again from fresh seeds."""
-        about = confirmation.model_dump(mode="json")
+        """Train a study's best configurations, or those of its Pareto front, again from fresh seeds."""
+        # A request without a front is the same as before there were fronts, so that its key still stands for it.
+        about = confirmation.model_dump(mode="json", exclude=None if confirmation.front else {"front"})
         return self._go_on(ChangeRequest(user, key, "confirm", name, about), "confirm", about)
 
     def replay(self, user: User, name: str, trials: Sequence[int], key: str | None = None) -> StudySummary:
@@ -281,6 +282,8 @@ class StudyService:
         if kind in ("confirm", "replay") and self._requests.known(request) is None:
             run = self._standing(request.name).run
             ended = run.summary.ended if run else 0
+            if arguments.get("front") and not (run and run.summary.goals):
+                raise Refused(f"front: {request.name} has one goal, whose front is its best trial alone")
             if kind == "replay" and run and max(arguments["trials"]) >= ended + run.summary.running:
                 raise Refused(
                     f"trials: {request.name} has {ended + run.summary.running} trials, got {arguments['trials']}"

@@ -51,7 +51,7 @@ def _from_root(parts: list[str], roots: Collection[str], said: str) -> list[str]
     return parts if parts[0] in roots else ["space", *parts]
 
 
-ONE_OF = ("scheduler", "search")
+ONE_OF = ("scheduler", "search", "until")
 """The settings that are one of several names, each with settings of its own; to set one of these chooses the name."""
 
 

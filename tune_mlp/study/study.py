@@ -184,15 +184,15 @@ class Study(Settings):
     def load(
         cls, space: str | Path, sets: Sequence[str] = (), options: Sequence[Override] = (), **settings: Any
     ) -> Self:
-        """Load a study from a file, or a shipped study by its name, and apply changes in the order of the arguments.
+        """Load a study from a file, or a shipped study by its name, and apply changes to it.
 
-        Changes are texts as `--set` takes them, options of a command line, and keywords as in
+        Changes are first options of a command line, then texts as `--set` takes them, and then keywords as in
         `Study.load("mnist_asha", trials=4, lr=0.1)`.
         """
         located = read_study(path := find(str(space)))
         assigned = [parse_assignment(text, cls.model_fields) for text in sets]
         named = [parse_keyword(name, value, cls.model_fields) for name, value in settings.items()]
-        for parts, value, said in (*assigned, *options, *named):
+        for parts, value, said in (*options, *assigned, *named):
             located = override(located, parts, value, said)
         return cls.from_located(located, path.parent)
 

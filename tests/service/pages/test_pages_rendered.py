@@ -266,6 +266,19 @@ def test_a_study_is_begun_by_the_form_once(root: Path) -> None:
         assert client.post("/studies/mine/extend", data={"trials": "many"}, headers=HTML).status_code == 422
 
 
+def test_the_front_is_offered_for_confirmation_where_there_are_several_goals(root: Path) -> None:
+    with services.service(root.parent / "fronts") as service, asking(make_app(service, Access(), FREELY)) as client:
+        for name, more in (("one", ""), ("two", "metrics: [val_accuracy, val_loss]\n")):
+            service.submit(services.ADA, services.submission(name, more=more))
+            services.at_rest(service, name)
+            boxes = [one["name"] for one in Elements(client.get(f"/studies/{name}", headers=HTML).text).named("input")]
+            assert ("front" in boxes) is (name == "two")
+        asked = client.post("/studies/two/confirm", data={"front": "yes"}, headers=HTML)
+        assert asked.status_code == 303
+        services.at_rest(service, "two")
+        assert '"front": true' in service.log("two")
+
+
 def test_a_page_without_a_token_leads_to_the_sign_in_and_back(root: Path, tmp_path: Path) -> None:
     token = add_user(tmp_path / "users", "ada", admin=False)
     access = load_access(None, tmp_path / "users")

@@ -35,7 +35,8 @@ def _extend(service: StudyService, user: User, name: str, form: Form, key: str |
 
 
 def _confirm(service: StudyService, user: User, name: str, form: Form, key: str | None) -> StudySummary:
-    return service.confirm(user, name, Confirmation(top=_whole(form, "top", 5), seeds=_whole(form, "seeds", 5)), key)
+    top, seeds = _whole(form, "top", 5), _whole(form, "seeds", 5)
+    return service.confirm(user, name, Confirmation(top=top, seeds=seeds, front=bool(one(form, "front"))), key)
 
 
 def _replay(service: StudyService, user: User, name: str, form: Form, key: str | None) -> StudySummary:
