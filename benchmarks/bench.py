@@ -20,6 +20,7 @@ from benchmarks import (
     importance,
     machine,
     memory,
+    plateau,
     real_tables,
     search_methods,
     service_load,
@@ -50,6 +51,7 @@ def parts(quick: bool, repeats: int, console: Console) -> dict[str, Callable[[],
     found["tables"] = lambda: real_tables.measure(console)
     found["compare"] = lambda: [corrected_scores.measure()]
     found["search"] = lambda: search_methods.measure(console)
+    found["plateau"] = lambda: [plateau.measure()]
     found["service"] = lambda: [*service_scale.measure(console), *service_load.measure(console)]
     found["race"] = lambda: studies.race(3, console)
     if studies.is_compiled():  # eager would take hours
@@ -65,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--only",
         metavar="PART,...",
-        help="Some of: peers, epochs, pair, memory, importance, tables, compare, search, service, race, grid, hundred.",
+        help="Some of: peers, epochs, pair, memory, importance, tables, compare, search, plateau, service, race, grid, hundred.",
     )
     parser.add_argument(
         "--repeats", type=int, metavar="N", help=f"Repetitions (default {REPEATS}, quick {QUICK_REPEATS})."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.tables import Table, Target
 from tune_mlp.results.more_search import more_trials
 from tune_mlp.tuning.plateau import CERTAINTY, FIRST, GROWTH
 
@@ -25,6 +25,7 @@ TAILS: dict[str, Callable[[Floats], Floats]] = {
     "scores in steps of 0.05": lambda u: np.floor(20 * (1 - (1 - u) ** 0.25)) / 20,
 }
 """How the score grows with the share of trials that are worse."""
+SEARCHES, MOST = 1000, 640
 SMALL = (1, 2, 3, 6, 12, 25, 50)
 """What is called small, in units of what a doubling brings at 80 trials."""
 
@@ -64,21 +65,25 @@ def false_alarms(tail: Callable[[Floats], Floats], searches: int, most: int, see
     return FalseAlarms(small, np.isfinite(stops).mean(0), np.median(stops, axis=0), (gains > small).mean(0))
 
 
-def main() -> None:
-    """Print a table: a row for each tail and size of what is small."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--searches", type=int, default=1000)
-    parser.add_argument("--most", type=int, default=640)
-    args = parser.parse_args()
-    print("| scores | small, in gains of a doubling at 80 trials | ended | median trials | false alarms |")
-    print("|---|---:|---:|---:|---:|")
+def measure() -> Table:
+    """Return a row for each tail."""
+    table = Table(
+        "until: plateau where what is left to gain is known",
+        ["scores", *(f"small: {times}" for times in SMALL), "false alarms, at most"],
+        notes=[
+            f"{SEARCHES:,} searches of at most {MOST} trials for each row. What is called small is in units of what doubling 80 trials brings. "
+            "The share of searches that ended before their last trial, and the median number of their trials. A false alarm is an end after which as many "
+            "trials again would have brought more than what is small; the largest share for any of these sizes is shown.",
+        ],
+    )
+    worst = 0.0
     for name, tail in TAILS.items():
-        found = false_alarms(tail, args.searches, args.most)
-        for place, times in enumerate(SMALL):
-            after = f"{found.after[place]:.0f}" if math.isfinite(found.after[place]) else "-"
-            shares = f"{100 * found.ended[place]:.0f} % | {after} | {100 * found.false[place]:.1f} %"
-            print(f"| {name} | {times} | {shares} |", flush=True)
-
-
-if __name__ == "__main__":
-    main()
+        found = false_alarms(tail, SEARCHES, MOST)
+        cells = [
+            f"{100 * ended:.0f} %" + (f", {after:.0f}" if math.isfinite(after) else "")
+            for ended, after in zip(found.ended, found.after, strict=True)
+        ]
+        table.rows.append([name, *cells, f"{100 * found.false.max():.1f} %"])
+        worst = max(worst, float(found.false.max()))
+    table.targets.append(Target("fewer than 5 of 100 searches end too early", worst < 0.05))
+    return table

@@ -21,7 +21,7 @@ from rich.console import Console
 from benchmarks.service_scale import served
 from benchmarks.tables import Table, Target
 
-VIEWS, REQUESTS_PER_SECOND, PAIRS = 200, 50, 3
+VIEWS, REQUESTS_PER_SECOND, PAIRS = 200, 50, 5
 SEARCH = ("search", "--space", "mnist_asha", "--quiet", "--no-report")
 ANSWER_SECONDS, MOST_SLOWER = 0.2, 0.10
 

@@ -1,0 +1,65 @@
+"""What the best net of a search is worth: a table of finished runs whose winners were confirmed, and figures of the first of them.
+
+`python -m benchmarks.record RUN...` trains nothing. docs/search.md has the commands that make the runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+
+import vl_convert
+
+from benchmarks import machine
+from benchmarks.machine import ROOT
+from benchmarks.tables import Table, terminal, write_records
+from tune_mlp.insight.confirmation import confirmed
+from tune_mlp.results.results import Results
+
+FIGURES = ("best_so_far", "weights_against_score")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print the table, and write it and the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", metavar="RUN")
+    runs = [Results.load(run) for run in parser.parse_args(argv).runs]
+    table = Table(
+        "The best net on MNIST that a search of 10 minutes finds",
+        ["study", "trials", "time", "its own test accuracy", "weights", "confirmed, val_accuracy", "confirmed, test"],
+        notes=[
+            "The winner is chosen by validation alone. Confirmed: trained again from fresh seeds, the mean and its 95 % interval, and the mean test accuracy of "
+            "these nets, each trained anew on the training and validation samples."
+        ],
+    )
+    table.rows = [_row(results) for results in runs]
+    table.show(terminal())
+    words = ["python", "-m", "benchmarks.record", *(f"runs/{run.path.name}" for run in runs)]
+    write_records([table], f"commit {machine.commit()}, `{shlex.join(words)}`")
+    for name in FIGURES:
+        chart = getattr(runs[0].plot, name)()
+        svg = vl_convert.vegalite_to_svg(chart.to_dict())
+        (ROOT / "docs" / f"record_{name}.svg").write_text(svg, encoding="utf-8")
+
+
+def _row(results: Results) -> list[str]:
+    answer = confirmed(results)
+    best, test = answer.table.iloc[0], answer.facts["test"]
+    own = json.loads((results.path / "best" / "trial.json").read_text(encoding="utf-8"))["test"]
+    minutes, seconds = divmod(round(float(results.manifest["seconds"])), 60)
+    return [
+        str(results.manifest["study"]),
+        str(len(results.trials)),
+        f"{minutes}:{seconds:02d}",
+        f"{own['test_accuracy']:.4f}",
+        f"{int(best['weights']):,}",
+        f"{best['mean']:.4f} ({best['low']:.4f} to {best['high']:.4f}), {int(best['seeds'])} seeds",
+        f"{test['test_accuracy']:.4f}, with a standard deviation of {test['test_accuracy_std']:.4f}",
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
