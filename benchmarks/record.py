@@ -1,4 +1,4 @@
-"""What the best net of a search is worth: a table of finished runs whose winners were confirmed, and figures of the first of them.
+"""What the best net of a search is worth: a table of finished runs, with what their confirmations say, and figures of the first of them.
 
 `python -m benchmarks.record RUN...` trains nothing. docs/search.md has the commands that make the runs.
 """
@@ -29,7 +29,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     runs = [Results.load(run) for run in parser.parse_args(argv).runs]
     table = Table(
         "The best net on MNIST that a search of 10 minutes finds",
-        ["study", "trials", "time", "its own test accuracy", "weights", "confirmed, val_accuracy", "confirmed, test"],
+        [
+            "study",
+            "trials",
+            "time",
+            "weights",
+            "val_accuracy",
+            "test_accuracy",
+            "confirmed: val_accuracy",
+            "confirmed: test_accuracy",
+        ],
         notes=[
             "The winner is chosen by validation alone. Confirmed: trained again from fresh seeds, the mean and its 95 % interval, and the mean test accuracy of "
             "these nets, each trained anew on the training and validation samples."
@@ -46,16 +55,17 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _row(results: Results) -> list[str]:
+    winner = json.loads((results.path / "best" / "trial.json").read_text(encoding="utf-8"))
+    minutes, seconds = divmod(round(float(results.manifest["seconds"])), 60)
+    weights = int(results.trials.set_index("trial").loc[winner["trial"], "weights"])
+    row = [str(results.manifest["study"]), str(len(results.trials)), f"{minutes}:{seconds:02d}"]
+    row += [f"{weights:,}", f"{winner['metrics']['val_accuracy']:.4f}", f"{winner['test']['test_accuracy']:.4f}"]
+    if results.confirmed.empty:
+        return [*row, "-", "-"]
     answer = confirmed(results)
     best, test = answer.table.iloc[0], answer.facts["test"]
-    own = json.loads((results.path / "best" / "trial.json").read_text(encoding="utf-8"))["test"]
-    minutes, seconds = divmod(round(float(results.manifest["seconds"])), 60)
     return [
-        str(results.manifest["study"]),
-        str(len(results.trials)),
-        f"{minutes}:{seconds:02d}",
-        f"{own['test_accuracy']:.4f}",
-        f"{int(best['weights']):,}",
+        *row,
         f"{best['mean']:.4f} ({best['low']:.4f} to {best['high']:.4f}), {int(best['seeds'])} seeds",
         f"{test['test_accuracy']:.4f}, with a standard deviation of {test['test_accuracy_std']:.4f}",
     ]
