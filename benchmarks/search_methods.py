@@ -155,7 +155,7 @@ def _played(job: tuple[str, str, int, int]) -> Played:
 
 def middle(values: Sequence[float]) -> float:
     """Return the median, which is the lower of two in the middle: half-way to infinity there is no number."""
-    return float(np.quantile(np.asarray(values, dtype=float), 0.5, method="lower"))
+    return float(sorted(values)[(len(values) - 1) // 2])
 
 
 @dataclass(frozen=True)
