@@ -7,19 +7,27 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shlex
 import sys
 from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
 
+import altair as alt
+import pandas as pd
 import vl_convert
 
 from benchmarks import machine
 from benchmarks.machine import ROOT
 from benchmarks.tables import Table, terminal, write_records
+from tune_mlp.charts.theme import config
 from tune_mlp.insight.confirmation import confirmed
+from tune_mlp.results.journal import Trained
 from tune_mlp.results.results import Results
 
-FIGURES = ("best_so_far", "weights_against_score")
+LEAST = 0.96
+"""The lowest score of the figure over time."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -48,10 +56,30 @@ def main(argv: Sequence[str] | None = None) -> None:
     table.show(terminal())
     words = ["python", "-m", "benchmarks.record", *(f"runs/{run.path.name}" for run in runs)]
     write_records([table], f"commit {machine.commit()}, `{shlex.join(words)}`")
-    for name in FIGURES:
-        chart = getattr(runs[0].plot, name)()
-        svg = vl_convert.vegalite_to_svg(chart.to_dict())
-        (ROOT / "docs" / f"record_{name}.svg").write_text(svg, encoding="utf-8")
+    _draw("over_time", best_over_time(runs))
+    _draw("front", runs[0].plot.weights_against_score())
+
+
+def best_over_time(runs: Sequence[Results]) -> Any:
+    """Return a chart of each search's best score by the minutes since its process began."""
+    rows = []
+    for results in runs:
+        began, best = datetime.fromisoformat(results.manifest["started"]).timestamp(), -math.inf
+        for line in results.lines:
+            if isinstance(line.event, Trained):
+                best = max([best, *(record.metrics[results.metric] for record in line.event.epochs)])
+                rows.append((results.manifest["study"], (line.at - began) / 60, best))
+    frame = pd.DataFrame(rows, columns=["study", "minutes", "best"])
+    frame = frame[frame["best"] >= LEAST]
+    steps = alt.Chart(frame).mark_line(interpolate="step-after")
+    score = alt.Y("best:Q", title=runs[0].metric, scale=alt.Scale(domain=[LEAST, 0.995]))
+    chart = steps.encode(x=alt.X("minutes:Q", title="minutes"), y=score, color=alt.Color("study:N", title=None))
+    return chart.properties(width=500, height=240).configure(**config("light"))
+
+
+def _draw(name: str, chart: Any) -> None:
+    svg = vl_convert.vegalite_to_svg(chart.to_dict())
+    (ROOT / "docs" / f"record_{name}.svg").write_text(svg, encoding="utf-8")
 
 
 def _row(results: Results) -> list[str]:
