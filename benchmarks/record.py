@@ -9,7 +9,6 @@ import argparse
 import json
 import math
 import shlex
-import sys
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -66,7 +65,7 @@ def best_over_time(runs: Sequence[Results]) -> Any:
     for results in runs:
         began, best = datetime.fromisoformat(results.manifest["started"]).timestamp(), -math.inf
         for line in results.lines:
-            if isinstance(line.event, Trained):
+            if isinstance(line.event, Trained) and line.at is not None:
                 best = max([best, *(record.metrics[results.metric] for record in line.event.epochs)])
                 rows.append((results.manifest["study"], (line.at - began) / 60, best))
     frame = pd.DataFrame(rows, columns=["study", "minutes", "best"])
@@ -100,4 +99,4 @@ def _row(results: Results) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
