@@ -1,4 +1,4 @@
-"""What the best net of a search is worth: a table of finished runs, with what their confirmations say, and figures of the first of them.
+"""What the best net of a search is worth: a table of finished runs, with what their confirmations say, and figures of them.
 
 `python -m benchmarks.record RUN...` trains nothing. docs/search.md has the commands that make the runs.
 """
