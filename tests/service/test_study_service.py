@@ -145,7 +145,7 @@ def test_the_front_of_a_study_with_several_goals_is_confirmed(tmp_path: Path) ->
         opened.submit(ADA, submission("two", more="metrics: [val_accuracy, val_loss]\n"))
         assert at_rest(opened, "one").goals == ()
         assert at_rest(opened, "two").goals == ("val_accuracy", "val_loss")
-        with pytest.raises(Refused, match="front: one has one goal"):
+        with pytest.raises(Conflict, match="one has one goal, whose front"):
             opened.confirm(ADA, "one", Confirmation(front=True))
         opened.confirm(ADA, "two", Confirmation(front=True), key="k")
         at_rest(opened, "two")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ class RunSummary:
     epochs: int = 0
     metric: str = ""
     mode: Mode | None = None
-    goals: Sequence[str] = ()
+    goals: tuple[str, ...] = ()
     """The goals, where the study has several."""
     best_trial: int | None = None
     best_value: float | None = None
@@ -116,7 +116,8 @@ class RunSummary:
     @classmethod
     def from_json(cls, text: str) -> RunSummary:
         """Read what `to_json` wrote."""
-        return cls(**json.loads(text))
+        found = json.loads(text)
+        return cls(**{**found, "goals": tuple(found.get("goals", ()))})  # an older service wrote none
 
     def seconds_left(self, trials: int | None) -> float | None:
         """Estimate how long the search still takes: the trials to come take as long as those that ended, as many at once as now."""

@@ -168,7 +168,7 @@ class Standing:
             epochs_trained=found.epochs,
             metric=found.metric,
             mode=found.mode,
-            goals=tuple(found.goals),
+            goals=found.goals,
             best=found.best(facts.validation_samples),
             seconds_left=self.seconds_left,
             dataset=found.dataset or facts.dataset or (row.dataset if row else ""),

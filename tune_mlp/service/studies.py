@@ -283,7 +283,7 @@ class StudyService:
             run = self._standing(request.name).run
             ended = run.summary.ended if run else 0
             if arguments.get("front") and not (run and run.summary.goals):
-                raise Refused(f"front: {request.name} has one goal, whose front is its best trial alone")
+                raise Conflict(f"{request.name} has one goal, whose front is its best trial alone")
             if kind == "replay" and run and max(arguments["trials"]) >= ended + run.summary.running:
                 raise Refused(
                     f"trials: {request.name} has {ended + run.summary.running} trials, got {arguments['trials']}"

@@ -24,7 +24,7 @@ from tests.service.pages.browsing import Surfer, surfing
 from tests.service.pages.strokes import draw
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium isn't installed")
-OF_THE_LOSS = re.compile(r"net::ERR_(CONNECTION|EMPTY|INCOMPLETE)|\[object Event\]|: htmx:\w+, ")
+OF_THE_LOSS = re.compile(r"net::ERR_(CONNECTION|SOCKET_NOT_CONNECTED|EMPTY|INCOMPLETE)|\[object Event\]|: htmx:\w+, ")
 """What the browser and htmx say while a service can't be reached."""
 
 
