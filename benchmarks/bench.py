@@ -106,9 +106,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             table.show(console)
             tables.append(table)
             if write:
-                write_records(
-                    [table], f"commit {commit}, `{said}`", PLACES.get(name)
-                )  # at once: what comes later may take long, or fail
+                # At once: what comes later may take long, or fail.
+                write_records([table], f"commit {commit}, `{said}`", PLACES.get(name))
     if args.quick:
         console.print(
             "The short form's epochs are short, so what an epoch costs once weighs more: its verdicts are hints."

@@ -22,9 +22,14 @@ Runs = Mapping[str, Sequence[Played]]
 """The searches of each method, one for each seed."""
 
 
+def spent(runs: Sequence[Played]) -> tuple[float, float]:
+    """Return the seconds and the epochs that a method takes for all its trials: the medians over the seeds."""
+    return float(np.median([one.ended for one in runs])), float(np.median([one.trained for one in runs]))
+
+
 def regrets(played: Runs, base: str, workers: int) -> pd.DataFrame:
     """Return the quartiles of the regret in points, by method and by the share of the base's time and of its epochs."""
-    seconds, epochs = (float(np.median([getattr(one, name) for one in played[base]])) for name in ("ended", "trained"))
+    seconds, epochs = spent(played[base])
     ways: dict[str, Callable[[Played, float], float]] = {
         "time": lambda one, share: one.regret_at(seconds * share),
         "epochs": lambda one, share: one.regret_after(round(epochs * share)),

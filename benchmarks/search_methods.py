@@ -21,7 +21,7 @@ from benchmarks.curves.curve_table import CurveTable
 from benchmarks.curves.make import HERE
 from benchmarks.curves.played import Played, play
 from benchmarks.machine import ROOT
-from benchmarks.search_figure import draw, regrets
+from benchmarks.search_figure import draw, regrets, spent
 from benchmarks.tables import Table, Target
 from tune_mlp.records import TrialState
 from tune_mlp.results.journal import Drawn, Ended
@@ -217,7 +217,7 @@ def measure(console: Console) -> list[Table]:
 
 def _table(task: str, workers: int, played: Mapping[str, Sequence[Played]]) -> Table:
     base = played[BASE]
-    seconds, epochs = (float(np.median([getattr(one, name) for one in base])) for name in ("ended", "trained"))
+    seconds, epochs = spent(base)
     held = ", kept apart from the choice" if TASKS[task].held_out else ""
     table = Table(
         f"Searches over the curves of {task}, {workers} workers",

@@ -6,10 +6,8 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from tune_mlp.records import Goal, TrialState
-from tune_mlp.results.front import best_first, costs_of
+from tune_mlp.results.front import trials_in_order
 from tune_mlp.results.journal import Decided, Event
 from tune_mlp.results.state import RunState, TrialSoFar
 
@@ -43,8 +41,7 @@ def moments(events: Sequence[Event], number: int) -> Iterator[Moment]:
 def ahead_of(moment: Moment, goals: Sequence[Goal]) -> list[int]:
     """Return the trials that were better than the one that was decided on, best first."""
     if moment.goals:
-        numbers = sorted(moment.goals)
-        order = [numbers[place] for place in best_first(costs_of(np.array([moment.goals[n] for n in numbers]), goals))]
+        order = trials_in_order(moment.goals, goals)
         return order[: order.index(moment.decided.trial)]
     sign = 1 if goals[0].mode == "max" else -1
     mine = moment.decided.value

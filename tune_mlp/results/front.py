@@ -5,7 +5,7 @@ Each row has a cost for each goal, of which less is better. A row is beaten by o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,12 @@ def best_first(costs: Costs) -> list[int]:
         order += here[_spread_out(costs[here])].tolist()
         left = np.setdiff1d(left, here)
     return order
+
+
+def trials_in_order(values: Mapping[int, tuple[float, ...]], goals: Sequence[Goal]) -> list[int]:
+    """Return trials, of which each has a value of each goal, best first; of equal ones the lower number."""
+    numbers = sorted(values)
+    return [numbers[place] for place in best_first(costs_of(np.array([values[one] for one in numbers]), goals))]
 
 
 def _spread_out(costs: Costs) -> list[int]:

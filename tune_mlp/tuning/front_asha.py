@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from tune_mlp.results.front import best_first, costs_of
+from tune_mlp.results.front import trials_in_order
 from tune_mlp.results.journal import Decided, Decision
 from tune_mlp.study.study import BoundStudy
 from tune_mlp.tuning.ray_compat.schedulers import TIME, Replaying
@@ -57,9 +56,7 @@ class FrontAsha(Replaying, FIFOScheduler):  # type: ignore[misc]  # ray ships no
 
     def _place(self, epoch: int, number: int) -> int:
         """Return the place of a trial among those that came to a milestone, from 1."""
-        numbers = sorted(self._came[epoch])
-        costs = costs_of(np.array([self._came[epoch][one] for one in numbers]), self._goals)
-        return 1 + best_first(costs).index(numbers.index(number))
+        return 1 + trials_in_order(self._came[epoch], self._goals).index(number)
 
     def _take_over(self, stand_in: Any, trial: Any) -> None:
         pass  # trials are known by their numbers
