@@ -67,7 +67,7 @@ def test_a_study_may_be_a_study_a_file_a_dict_a_text_or_a_shipped_name(one: Serv
     assert found["shipped"] == "digits_quick"
     assert found["text"] == found["study"] == "small"
     for kind in found:
-        one.client.stop(f"a-{kind}")
+        assert one.client.wait(f"a-{kind}").state is StudyState.FINISHED
 
 
 def test_the_events_of_a_study_are_all_there_in_order(one: Served) -> None:

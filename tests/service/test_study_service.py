@@ -91,7 +91,8 @@ def test_a_study_waits_its_turn_and_is_taken_out_of_the_queue(tmp_path: Path) ->
         assert begun(tmp_path) == [("first", "search"), ("second", "search"), ("third", "search")]
 
 
-def test_a_study_is_stopped_and_goes_on_without_losing_a_trial(tmp_path: Path) -> None:
+def test_a_study_is_stopped_and_goes_on_without_losing_a_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUICK_SECONDS", "0.2")
     with service(tmp_path) as opened:
         opened.submit(ADA, submission("one", 60))
         eventually(lambda: opened.get("one").ended_trials > 3)
@@ -101,6 +102,7 @@ def test_a_study_is_stopped_and_goes_on_without_losing_a_trial(tmp_path: Path) -
         assert stopped.state is StudyState.STOPPED
         assert 3 < stopped.ended_trials < 60
         before = Results.load(tmp_path / "one").trials
+        monkeypatch.setenv("QUICK_SECONDS", "0.01")
         opened.resume(ADA, "one")
         done = at_rest(opened, "one")
         assert (done.state, done.ended_trials, done.job) == (StudyState.FINISHED, 60, "resume")
@@ -168,7 +170,7 @@ def test_a_study_that_runs_is_neither_extended_nor_deleted(tmp_path: Path) -> No
                 change()
         opened.stop(ADA, "one")
         at_rest(opened, "one")
-        with pytest.raises(Conflict, match="doesn't run"):
+        with pytest.raises(Conflict, match="one doesn't run: it is stopped"):
             opened.stop(ADA, "one")
 
 

@@ -58,8 +58,11 @@ class Changes:
         row = self._changeable(transaction, user, name)
         job = row.job
         if job is None or not job.is_open:
-            where = "; it runs in a process that the service didn't begin, end it there" if self._lives(name) else ""
-            raise Conflict(f"{name} doesn't run here{where}")
+            if self._lives(name):
+                raise Conflict(
+                    f"{name} doesn't run here; it runs in a process that the service didn't begin, end it there"
+                )
+            raise Conflict(f"{name} doesn't run: it is {_state_at_rest(row, FolderFacts.read(self._root.run(name)))}")
         now = time.time()
         if job.state == QUEUED:
             said = "was taken out of the queue"
@@ -80,7 +83,7 @@ class Changes:
         self._check_at_rest(row)
         self._check_room(transaction, user, row.cpus, row.gpus)
         facts = FolderFacts.read(self._root.run(name))
-        state = row.outcome or BY_MANIFEST.get(facts.state, StudyState.INTERRUPTED)
+        state = _state_at_rest(row, facts)
         arguments = dict(arguments)
         if kind == "resume" and "more" in arguments:
             arguments["trials"] = (facts.trials or row.trials or 0) + arguments.pop("more")
@@ -180,6 +183,11 @@ def _check_allowed(user: User, row: StudyRow | None) -> None:
     if not user.may_change(owner):
         whose = f"is {owner}'s" if owner else "was made without the service"
         raise NotAllowed(f"the study {whose}, so only {'that user or ' if owner else ''}an admin may change it")
+
+
+def _state_at_rest(row: StudyRow, facts: FolderFacts) -> StudyState:
+    """Return how a study ended that has no job."""
+    return row.outcome or BY_MANIFEST.get(facts.state, StudyState.INTERRUPTED)
 
 
 def _add_job(transaction: Transaction, study: int, kind: Job, arguments: Mapping[str, Any]) -> None:
