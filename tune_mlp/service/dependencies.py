@@ -13,6 +13,7 @@ from tune_mlp.service.app_options import AppOptions
 from tune_mlp.service.best_model import BestModels
 from tune_mlp.service.guards.rates import Buckets
 from tune_mlp.service.heavy_work import HeavyWork
+from tune_mlp.service.kept_answers import KeptAnswers
 from tune_mlp.service.messages import NAME_PATTERN
 from tune_mlp.service.studies import StudyService
 from tune_mlp.service.users import User
@@ -43,6 +44,7 @@ class AppState:
     models: BestModels
     failures: Buckets
     """Counts wrong tokens by the address that they come from."""
+    answers: KeptAnswers = field(default_factory=KeptAnswers)
     streams: OpenStreams = field(default_factory=OpenStreams)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server ends, so that open streams end with it."""

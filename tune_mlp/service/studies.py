@@ -36,10 +36,12 @@ from tune_mlp.service.rows import studies, study_named
 from tune_mlp.service.standings import Order, Standing, Standings, StudyFilter
 from tune_mlp.service.submissions import DataRules, check
 from tune_mlp.service.supervisor import Supervisor
-from tune_mlp.service.table_pages import TablePage, TableRequest, page_of
+from tune_mlp.service.table_pages import TableName, TablePage, TableRequest, page_of
 from tune_mlp.service.users import User
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from tune_mlp.results.results import Results
 
 __all__ = ["AuditLine", "Curve", "Order", "StudyFilter", "StudyService", "TablePage", "TableRequest", "TrashedStudy"]
@@ -241,14 +243,19 @@ class StudyService:
         self._standing(name)
         return self._followers.run(name)
 
+    def table(self, name: str, which: TableName) -> tuple[int, pd.DataFrame]:
+        """Return a study's table, and the offset of its journal as of which it is made. Nobody may change it."""
+        run = self.followed(name)
+        return run.trials() if which == "trials" else run.epochs()
+
     def trials(self, name: str, request: TableRequest = TableRequest()) -> TablePage:  # noqa: B008  # frozen
         """Return a page of a study's table of trials."""
-        at, frame = self.followed(name).trials()
+        at, frame = self.table(name, "trials")
         return page_of(frame, request, at)
 
     def epochs(self, name: str, request: TableRequest = TableRequest()) -> TablePage:  # noqa: B008  # frozen
         """Return a page of a study's table of epochs."""
-        at, frame = self.followed(name).epochs()
+        at, frame = self.table(name, "epochs")
         return page_of(frame, request, at)
 
     def results(self, name: str) -> Results:

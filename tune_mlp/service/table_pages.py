@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
@@ -11,6 +11,7 @@ from tune_mlp.errors import clipped, did_you_mean
 from tune_mlp.service.faults import Refused
 from tune_mlp.service.trial_filter import filtered
 
+TableName = Literal["trials", "epochs"]
 MOST_ROWS = 1000
 """The most rows of a page; a download has no limit."""
 

@@ -19,7 +19,7 @@ from tune_mlp.service.messages import (
     Submission,
     TrashEntry,
 )
-from tune_mlp.service.responses import TextResponse, YamlResponse
+from tune_mlp.service.responses import MessageResponse, TextResponse, YamlResponse
 from tune_mlp.service.studies import Order, StudyFilter
 
 router = APIRouter(tags=["studies"])
@@ -40,7 +40,7 @@ def submit(submission: Submission, service: Service, user: Who, response: Respon
     return summary
 
 
-@router.get("/studies", responses=refusals())
+@router.get("/studies", response_model=StudyList, responses=refusals())
 def studies(
     service: Service,
     search: Annotated[str, Query(max_length=200)] = "",
@@ -50,15 +50,15 @@ def studies(
     descending: bool = True,
     offset: Annotated[int, Query(ge=0, le=1_000_000_000)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
-) -> StudyList:
+) -> MessageResponse:
     """List the studies: those that were submitted, and those that were run without the service."""
-    return service.list(StudyFilter(search, state, owner, sort, descending, offset, limit))
+    return MessageResponse(service.list(StudyFilter(search, state, owner, sort, descending, offset, limit)))
 
 
-@router.get("/studies/{name}", responses=refusals(404))
-def study(name: Name, service: Service) -> StudySummary:
+@router.get("/studies/{name}", response_model=StudySummary, responses=refusals(404))
+def study(name: Name, service: Service) -> MessageResponse:
     """Say where a study stands."""
-    return service.get(name)
+    return MessageResponse(service.get(name))
 
 
 @router.get(

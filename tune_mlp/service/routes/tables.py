@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from pathlib import Path as FilePath
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from fastapi import APIRouter, Depends, Path, Query
 from fastapi.concurrency import run_in_threadpool
 
-from tune_mlp.service.dependencies import Name, Service, State
+from tune_mlp.service.dependencies import AppState, Name, Service, State
 from tune_mlp.service.fault_answers import refusals
-from tune_mlp.service.responses import CsvResponse, ParquetResponse, attachment
+from tune_mlp.service.responses import CsvResponse, MessageResponse, ParquetResponse, attachment
 from tune_mlp.service.result_messages import TableRows, TrialDetail
 from tune_mlp.service.stamps import stamp_of
-from tune_mlp.service.studies import StudyService, TablePage, TableRequest
+from tune_mlp.service.studies import StudyService
+from tune_mlp.service.table_pages import TableName, TableRequest, page_of
 
 if TYPE_CHECKING:  # pandas takes 0.4 s to import
     import pandas as pd
@@ -55,30 +55,37 @@ Asked = Annotated[TablePart, Depends(part)]
 Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
 Limit = Annotated[int, Query(ge=1, le=MOST_ROWS)]
 Number = Annotated[int, Path(ge=0, le=1_000_000_000, description="The trial's number.")]
-Table = Literal["trials", "epochs"]
 
 
-def _page(service: StudyService, table: Table, name: str, request: TableRequest) -> TablePage:
-    ask: Callable[[str, TableRequest], TablePage] = {"trials": service.trials, "epochs": service.epochs}[table]
-    return ask(name, request)
+def _answer(state: AppState, table: TableName, name: str, asked: TablePart, offset: int, limit: int) -> MessageResponse:
+    request = TableRequest(*asked, offset, limit)
+    at, frame = state.service.table(name, table)
+
+    def write() -> bytes:
+        from tune_mlp.service.table_cells import rows_of
+
+        page = page_of(frame, request, at)
+        rows = TableRows(
+            total=page.total,
+            offset=offset,
+            columns=tuple(map(str, page.frame.columns)),
+            known=page.columns,
+            rows=rows_of(page.frame),
+            journal=page.offset,
+        )
+        return rows.model_dump_json().encode()
+
+    return MessageResponse(state.answers.of(frame, (name, table, request), write))
 
 
-def _rows(service: StudyService, table: Table, name: str, asked: TablePart, offset: int, limit: int) -> TableRows:
-    from tune_mlp.service.table_cells import rows_of
-
-    page = _page(service, table, name, TableRequest(*asked, offset, limit))
-    return TableRows(
-        total=page.total,
-        offset=offset,
-        columns=tuple(map(str, page.frame.columns)),
-        known=page.columns,
-        rows=rows_of(page.frame),
-        journal=page.offset,
-    )
+def _whole(service: StudyService, table: TableName, name: str, asked: TablePart) -> pd.DataFrame:
+    """Return all rows of a table that the filter leaves."""
+    at, frame = service.table(name, table)
+    return page_of(frame, TableRequest(*asked, 0, None), at).frame
 
 
-def _csv(service: StudyService, table: Table, name: str, asked: TablePart) -> CsvResponse:
-    frame = _page(service, table, name, TableRequest(*asked, 0, None)).frame
+def _csv(service: StudyService, table: TableName, name: str, asked: TablePart) -> CsvResponse:
+    frame = _whole(service, table, name, asked)
     return CsvResponse(_csv_bytes(frame), headers=attachment(f"{name}-{table}.csv"))
 
 
@@ -92,23 +99,23 @@ def _csv_bytes(frame: pd.DataFrame) -> bytes:
         return path.read_bytes()
 
 
-def _parquet(service: StudyService, table: Table, name: str, asked: TablePart) -> ParquetResponse:
-    frame = _page(service, table, name, TableRequest(*asked, 0, None)).frame
+def _parquet(service: StudyService, table: TableName, name: str, asked: TablePart) -> ParquetResponse:
+    frame = _whole(service, table, name, asked)
     content = io.BytesIO()
     frame.to_parquet(content, index=False, engine="pyarrow")
     return ParquetResponse(content.getvalue(), headers=attachment(f"{name}-{table}.parquet"))
 
 
-@router.get("/studies/{name}/trials", responses=REFUSED)
-def trials(name: Name, service: Service, asked: Asked, offset: Offset = 0, limit: Limit = 100) -> TableRows:
+@router.get("/studies/{name}/trials", response_model=TableRows, responses=REFUSED)
+def trials(name: Name, state: State, asked: Asked, offset: Offset = 0, limit: Limit = 100) -> MessageResponse:
     """Return a page of the table of trials."""
-    return _rows(service, "trials", name, asked, offset, limit)
+    return _answer(state, "trials", name, asked, offset, limit)
 
 
-@router.get("/studies/{name}/epochs", responses=REFUSED)
-def epochs(name: Name, service: Service, asked: Asked, offset: Offset = 0, limit: Limit = 100) -> TableRows:
+@router.get("/studies/{name}/epochs", response_model=TableRows, responses=REFUSED)
+def epochs(name: Name, state: State, asked: Asked, offset: Offset = 0, limit: Limit = 100) -> MessageResponse:
     """Return a page of the table of epochs."""
-    return _rows(service, "epochs", name, asked, offset, limit)
+    return _answer(state, "epochs", name, asked, offset, limit)
 
 
 @router.get("/studies/{name}/trials.csv", response_class=CsvResponse, responses=REFUSED)
