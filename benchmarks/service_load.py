@@ -103,10 +103,10 @@ def _load(url: str, study: str) -> Iterator[list[float]]:
 async def _readers(url: str, study: str, seconds: list[float], over: threading.Event) -> None:
     """Read with plain sockets: an HTTP library would take as much time from the search as the service does."""
     host, port = httpx.URL(url).host, httpx.URL(url).port
-    while not over.is_set() and not httpx.get(f"{url}/api/studies?search={study}&state=running").json()["total"]:
-        await asyncio.sleep(0.2)
-    while not over.is_set() and not httpx.get(f"{url}/api/studies/{study}/trials").json()["total"]:
-        await asyncio.sleep(0.2)
+    async with httpx.AsyncClient(base_url=f"{url}/api/studies") as client:
+        for place in (f"?search={study}&state=running", f"/{study}/trials"):
+            while not over.is_set() and not (await client.get(place)).json()["total"]:
+                await asyncio.sleep(0.2)
     views = [await _View.opened(host, port, study) for _ in range(VIEWS)]
     places = ("", f"/{study}", f"/{study}/trials?limit=50&sort=lr", f"/{study}/epochs?limit=50")
     free: list[_Asker] = []

@@ -57,7 +57,8 @@ def main() -> int:
         print(json.dumps({"word": args.word, "run": run.name} | ({"front": True} if args.front else {})))
         return 0
     except Stopped as stopped:
-        manifest(run, "interrupted")
+        if run.exists():
+            manifest(run, "interrupted")
         return 128 + int(stopped.args[0])
 
 

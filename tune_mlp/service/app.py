@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 from tune_mlp.service.access import Access
 from tune_mlp.service.api_page import describe_api
@@ -53,10 +53,8 @@ def make_app(service: StudyService, access: Access, options: AppOptions | None =
     )
     app.state.ours = AppState(service, access, options, heavy, BestModels(service), failures)
     answer_faults(app, error_page)
-    api = APIRouter(prefix="/api")
     for part in (about, studies, events, tables, answers, model):
-        api.include_router(part.router)
-    app.include_router(api)
+        app.include_router(part.router, prefix="/api")
     app.include_router(session.router)
     app.include_router(pages)
     describe_api(app, access)

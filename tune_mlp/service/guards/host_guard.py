@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Collection
+from functools import lru_cache
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -73,6 +74,7 @@ class HostGuard:
         return address is not None and (address.is_loopback or not self._loopback)
 
 
+@lru_cache(maxsize=64)  # each request names a host, and mostly the same
 def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return ipaddress.ip_address(name)
