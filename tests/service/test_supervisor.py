@@ -93,6 +93,7 @@ def began(opened: StudyService, launcher: Told, number: int = 1) -> DriverOrder:
         (DriverReport(DriverState.ENDED, 2), StudyState.FAILED, "ended with status 2"),
         (DriverReport(DriverState.ENDED, 130), StudyState.INTERRUPTED, "from outside"),
         (DriverReport(DriverState.ENDED, 143), StudyState.INTERRUPTED, "from outside"),
+        (DriverReport(DriverState.ENDED, 1, "KeyboardInterrupt"), StudyState.INTERRUPTED, "from outside"),
     ],
 )
 def test_the_end_of_a_driver_is_the_end_of_its_study(
@@ -121,6 +122,17 @@ def test_a_driver_is_asked_to_stop_once_and_firmly_after_a_while(tmp_path: Path)
         eventually(lambda: launcher.stops == [False, True])
         launcher.answer = DriverReport(DriverState.ENDED, 130)
         eventually(lambda: opened.get("one").state is StudyState.STOPPED)
+
+
+def test_a_study_whose_driver_is_stopped_while_it_starts_is_stopped(tmp_path: Path) -> None:
+    """Python ends with a traceback and status 1 then."""
+    with told(tmp_path) as (opened, launcher):
+        opened.submit(ADA, submission("one"))
+        began(opened, launcher)
+        opened.stop(ADA, "one")
+        launcher.answer = DriverReport(DriverState.ENDED, 1, "KeyboardInterrupt")
+        eventually(lambda: opened.get("one").state is StudyState.STOPPED)
+        assert opened.get("one").detail == ""
 
 
 def test_a_launcher_that_cant_be_asked_loses_no_study(tmp_path: Path) -> None:

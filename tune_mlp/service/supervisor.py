@@ -28,6 +28,8 @@ LOOK_SECONDS = 0.25
 """How often drivers are looked at."""
 INTERRUPTED = (129, 130, 131, 143)
 """The statuses of a driver that a signal asked to end, and that has saved what it had."""
+WHILE_IT_STARTED = "KeyboardInterrupt"
+"""The last line of a driver that a signal ended while Python itself started; its status is 1."""
 
 
 class Supervisor:
@@ -165,7 +167,7 @@ class Supervisor:
     def _ended(self, study: StudyRow, job: JobRow, report: DriverReport) -> None:
         if report.status == 0:
             self._close(study, job, StudyState.FINISHED, "")
-        elif report.status in INTERRUPTED:
+        elif report.status in INTERRUPTED or report.detail == WHILE_IT_STARTED:
             if job.stop_asked is not None:
                 self._close(study, job, StudyState.STOPPED, "")
             else:
