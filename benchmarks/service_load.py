@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
@@ -91,21 +92,24 @@ def _load(url: str, study: str) -> Iterator[list[float]]:
     fills up."""
     seconds: list[float] = []
     over = threading.Event()
-    thread = threading.Thread(target=lambda: asyncio.run(_readers(url, study, seconds, over)))
-    thread.start()
-    try:
-        yield seconds
-    finally:
-        over.set()
-        thread.join()
+    with ThreadPoolExecutor(1) as pool:
+        readers = pool.submit(lambda: asyncio.run(_readers(url, study, seconds, over)))
+        try:
+            yield seconds
+        finally:
+            over.set()
+            readers.result()
 
 
 async def _readers(url: str, study: str, seconds: list[float], over: threading.Event) -> None:
     """Read with plain sockets: an HTTP library would take as much time from the search as the service does."""
     host, port = httpx.URL(url).host, httpx.URL(url).port
-    async with httpx.AsyncClient(base_url=f"{url}/api/studies") as client:
+    async with httpx.AsyncClient() as client:
         for place in (f"?search={study}&state=running", f"/{study}/trials"):
-            while not over.is_set() and not (await client.get(place)).json()["total"]:
+            while not over.is_set():
+                answer = await client.get(f"{url}/api/studies{place}")
+                if answer.is_success and answer.json()["total"]:
+                    break
                 await asyncio.sleep(0.2)
     views = [await _View.opened(host, port, study) for _ in range(VIEWS)]
     places = ("", f"/{study}", f"/{study}/trials?limit=50&sort=lr", f"/{study}/epochs?limit=50")
