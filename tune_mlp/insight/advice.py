@@ -17,6 +17,7 @@ from tune_mlp.insight.judgement import Assessment, Judged, judged_trials
 from tune_mlp.records import TrialState
 from tune_mlp.results.answer import Answer, percent
 from tune_mlp.results.more_search import more_trials
+from tune_mlp.results.remembered import remembered
 from tune_mlp.results.results import Results
 from tune_mlp.results.tables import score_column
 
@@ -44,7 +45,8 @@ METHOD = (
 )
 
 
-def advice(results: Results, seed: int = 0) -> tuple[Answer, list[Change]]:
+@remembered
+def advice(results: Results, seed: int = 0) -> tuple[Answer, Sequence[Change]]:
     """Say what to change for the next search. The same seed gives the same advice."""
     assessed, judged = judged_trials(results, seed)
     facts = {"metric": results.metric, "mode": results.mode, "trials": len(assessed.scores)}

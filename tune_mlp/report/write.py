@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tune_mlp.explain.data_source import AS_THE_RUN_SAYS, DataSource
@@ -43,9 +44,11 @@ def write_report(
 
 def draw_ahead(results: Results, source: DataSource) -> NetInside:
     """Work out the answers and the figures of some results, which are remembered with them until the report is written.
-    Return the pictures of the best net."""
-    materials(results)
-    return net_inside(results, source)
+    Return the pictures of the best net, which are drawn beside them: PyTorch and the writing of PNGs leave the interpreter to others."""
+    with ThreadPoolExecutor(1) as beside:
+        inside = beside.submit(net_inside, results, source)
+        materials(results)
+        return inside.result()
 
 
 def write_while_it_runs(
