@@ -22,6 +22,7 @@ from tests.service.services import (
 )
 from tune_mlp.errors import StudyError, UsageError
 from tune_mlp.results.results import Results
+from tune_mlp.service import followers
 from tune_mlp.service.faults import Conflict, NotAllowed, Refused, TooMany, UnknownStudy
 from tune_mlp.service.followed import FollowedRun
 from tune_mlp.service.messages import Confirmation, Extension, StudyState, Submission
@@ -189,6 +190,34 @@ def test_a_study_is_deleted_to_the_trash_and_comes_back_whole(tmp_path: Path) ->
         assert opened.restore(ADA, "one") == before
         assert opened.trashed() == []
         assert begun(tmp_path) == [("one", "search")]
+
+
+@pytest.mark.parametrize("look", ["one journal", "the whole root"])
+def test_a_look_that_began_before_a_deletion_doesnt_bring_the_study_back(
+    look: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with service(tmp_path) as opened:
+        opened.submit(ADA, submission("one"))
+        at_rest(opened, "one")
+        opened._followers.end()
+        looked = []
+
+        def read_before_and_told_after(folder: Path) -> bool:
+            if not looked:
+                looked.append(folder)
+                opened.delete(ADA, "one")
+            return True
+
+        monkeypatch.setattr(followers, "writer_lives", read_before_and_told_after)
+        if look == "one journal":
+            opened._followers.read_on("one")
+        else:
+            opened._followers._over.clear()
+            opened._followers._scan()
+        assert looked
+        assert opened.list().total == 0
+        with pytest.raises(UnknownStudy):
+            opened.get("one")
 
 
 def test_a_study_isnt_restored_over_another_one(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ class Followers:
         self._root, self._ledger, self._standings = root, ledger, standings
         self._summary, self._poll_seconds = summary, poll_seconds
         self._lock = threading.Lock()
+        self._telling = threading.Lock()
         self._runs: dict[str, FollowedRun] = {}
         self._used: dict[str, float] = {}
         self._summed: dict[str, float] = {}
@@ -116,9 +117,17 @@ class Followers:
         with self._lock:
             run = self._runs.pop(name, None)
             self._used.pop(name, None)
-        self._standings.learn(name, None)
+        with self._telling:
+            self._standings.learn(name, None)
         if run is not None:
             run.end()
+
+    def _tell(self, name: str, known: KnownRun) -> None:
+        """Put what was read of a run where the list finds it, unless the study was deleted meanwhile: its folder goes before it is
+        forgotten, so that nobody tells of it afterwards."""
+        with self._telling:
+            if self._root.run(name).exists():
+                self._standings.learn(name, known)
 
     def _follow(self) -> None:
         while not self._over.wait(self._poll_seconds):
@@ -165,7 +174,7 @@ class Followers:
             if known and _of_small_files(known.stamp) == _of_small_files(stamp)
             else FolderFacts.read(folder)
         )
-        self._standings.learn(name, KnownRun(stamp, facts, run.run_summary(), writer_lives(folder)))
+        self._tell(name, KnownRun(stamp, facts, run.run_summary(), writer_lives(folder)))
         run.wake()
 
     def _learn(self, name: str) -> None:
@@ -173,7 +182,7 @@ class Followers:
         known, folder = self._standings.run(name), self._root.run(name)
         if known is not None:
             facts = FolderFacts.read(folder)
-            self._standings.learn(name, KnownRun("", facts, known.summary, writer_lives(folder)))
+            self._tell(name, KnownRun("", facts, known.summary, writer_lives(folder)))
 
     def _look_through(self) -> None:
         while not self._over.is_set():
@@ -194,14 +203,16 @@ class Followers:
             except Exception as error:  # noqa: BLE001  # one folder of a stranger's must not hide all others
                 summary = RunSummary(fault=one_line(error))
                 found = None
-                self._standings.learn(name, KnownRun(self._root.stamp(name), FolderFacts(), summary))
+                self._tell(name, KnownRun(self._root.stamp(name), FolderFacts(), summary))
             if found is not None:
                 written[name] = found
             if len(written) >= WRITTEN_AT_ONCE:
                 self._remember(written)
         self._remember(written)
         for name in self._standings.run_names() - set(names):
-            self._standings.learn(name, None)
+            with self._telling:
+                if not self._root.run(name).exists():  # else it has come since the look began
+                    self._standings.learn(name, None)
 
     def _scanned(self, name: str) -> KnownRun | None:
         """Look at one run's files; return what is to be remembered, or None."""
@@ -212,7 +223,7 @@ class Followers:
         lives = writer_lives(folder)
         if known is not None and known.stamp == stamp:
             if known.lives != lives:
-                self._standings.learn(name, KnownRun(stamp, known.facts, known.summary, lives))
+                self._tell(name, KnownRun(stamp, known.facts, known.summary, lives))
             return None
         with self._lock:  # one that is read now is kept for a while, so that nobody reads it a second time
             run = self._runs.get(name)
@@ -225,7 +236,7 @@ class Followers:
                 return None
         run.catch_up()  # there is nothing more, unless another thread is reading: then its end is waited for
         made = KnownRun(stamp, FolderFacts.read(folder), run.run_summary(), lives)
-        self._standings.learn(name, made)
+        self._tell(name, made)
         time.sleep(0.001)  # lets the threads go on that answer requests
         return None if lives else made
 
