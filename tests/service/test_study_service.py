@@ -62,6 +62,26 @@ def test_a_study_without_a_name_gets_its_own_and_the_time(tmp_path: Path) -> Non
         assert all(name.startswith("small-2") and len(name) <= 64 for name in names)
 
 
+def test_a_request_that_comes_again_while_it_is_being_accepted_gives_the_same_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with service(tmp_path, concurrent_studies=0) as opened:
+        assert opened.list().total == 0
+        again: list[str] = []
+        moved_on = opened._moved_on
+
+        def ask_again_first(name: str) -> None:
+            if not again:
+                again.append("asked")
+                again.append(opened.submit(ADA, submission(), "k").name)
+            moved_on(name)
+
+        monkeypatch.setattr(opened, "_moved_on", ask_again_first)
+        accepted = opened.submit(ADA, submission(), "k")
+        assert again[1:] == [accepted.name]
+        assert opened.list().total == 1
+
+
 def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
     (tmp_path / "theirs").mkdir()
     with service(tmp_path) as opened:

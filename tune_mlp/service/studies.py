@@ -148,6 +148,7 @@ class StudyService:
         """Accept a study. The same user, key and submission give the same study for ever."""
         request = ChangeRequest(user, key, "submit", "", submission.model_dump(mode="json"))
         if (before := self._requests.known(request)) is not None:
+            self._standings.changed()  # the same request may have been accepted this very moment
             return self._summary_of(before)
         checked = check(submission, self._rules)
         return self._done(request, lambda tx: self._changes.accept(tx, user, checked, submission.name))
