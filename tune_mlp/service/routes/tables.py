@@ -16,14 +16,12 @@ from tune_mlp.service.responses import CsvResponse, MessageResponse, ParquetResp
 from tune_mlp.service.result_messages import TableRows, TrialDetail
 from tune_mlp.service.stamps import stamp_of
 from tune_mlp.service.studies import StudyService
-from tune_mlp.service.table_pages import TableName, TableRequest, page_of
+from tune_mlp.service.table_pages import MOST_ROWS, TableName, TableRequest, page_of
 
 if TYPE_CHECKING:  # pandas takes 0.4 s to import
     import pandas as pd
 
 router = APIRouter(tags=["tables"])
-MOST_ROWS = 1000
-"""The rows of a page."""
 REFUSED = refusals(404, 409)
 
 
