@@ -12,7 +12,7 @@ from tune_mlp.service.ledger import Ledger
 from tune_mlp.service.line_up import Place, line_up
 from tune_mlp.service.messages import Job, StudyList, StudyState, StudySummary
 from tune_mlp.service.options import ServiceOptions
-from tune_mlp.service.rows import ACTIVE, QUEUED, StudyRow, studies, study_named
+from tune_mlp.service.rows import ACTIVE, QUEUED, StudyRow, studies
 from tune_mlp.service.run_summaries import FolderFacts, RunSummary
 
 Order = Literal["name", "state", "owner", "submitted", "started", "ended", "best", "trials", "seconds_left"]
@@ -248,13 +248,6 @@ class Standings:
         """Return one study, or None."""
         with self._lock:
             return self.all().get(name)
-
-    def now(self, name: str) -> Standing | None:
-        """Return one study as the ledger has it at this moment."""
-        with self._ledger.reading() as transaction:
-            row = study_named(transaction, name)
-        run = self.run(name)
-        return Standing(name, row, run) if row or run else None
 
     def page(self, which: StudyFilter) -> StudyList:
         """Return a page of the list."""
